@@ -1,0 +1,85 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { BUF_FIRST_CAPACITY = 256 };
+
+void buf_fini(struct buf *buf) {
+    free(buf->data);
+    *buf = (struct buf){0};
+}
+
+void buf_fini_cleanup(struct buf *buf) {
+    buf_fini(buf);
+}
+
+char *buf_reserve(struct buf *buf, size_t room) {
+    if (buf->start > 0 && buf->start + buf->len + room > buf->capacity) {
+        memmove(buf->data, buf->data + buf->start, buf->len);
+        buf->start = 0;
+    }
+    if (buf->len + room > buf->capacity) {
+        size_t capacity = buf->capacity ? buf->capacity : BUF_FIRST_CAPACITY;
+        while (capacity < buf->len + room)
+            capacity *= 2;
+        char *data = try_realloc(buf->data, capacity);
+        if (!data)
+            return NULL;
+        buf->data = data;
+        buf->capacity = capacity;
+    }
+    return buf->data + buf->start + buf->len;
+}
+
+void buf_added(struct buf *buf, size_t count) {
+    buf->len += count;
+}
+
+int buf_append(struct buf *buf, struct span bytes, struct theseus_error *err) {
+    char *end = buf_reserve(buf, bytes.len);
+
+    if (!end)
+        return fail(err, ERR_MEMORY, "no memory for %zu bytes", bytes.len);
+    if (bytes.len)
+        memcpy(end, bytes.data, bytes.len);
+    buf_added(buf, bytes.len);
+    return 0;
+}
+
+int buf_printf(struct buf *buf, struct theseus_error *err, const char *format, ...) {
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len < 0)
+        return fail(err, ERR_MEMORY, "no memory for a text");
+    int r = buf_append(buf, (struct span){text, (size_t)len}, err);
+    free(text);
+    return r;
+}
+
+void buf_consume(struct buf *buf, size_t count, size_t keep) {
+    buf->start += count;
+    buf->len -= count;
+    if (buf->len > 0)
+        return;
+    buf->start = 0;
+    if (buf->capacity > keep)
+        buf_fini(buf);
+}
+
+char *buf_take_string(struct buf *buf) {
+    if (buf_append(buf, (struct span){"", 1}, NULL) < 0)
+        return NULL;
+    if (buf->start > 0)
+        memmove(buf->data, buf->data + buf->start, buf->len);
+    char *text = TAKE_PTR(buf->data);
+    *buf = (struct buf){0};
+    return text;
+}

@@ -1,0 +1,22 @@
+/* Every quantity that a peer or an author controls, in one place. Those with an option give its default. */
+#pragma once
+
+enum {
+    LIMIT_JSON_DEPTH = 128,         /* levels of nesting in a message; 129 is refused */
+    LIMIT_ID_BYTES = 4096,          /* a request's id, as text */
+    LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
+    LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */
+    LIMIT_SCHEMA_DEPTH = 64,        /* nested schemas, and references followed, in one validation */
+    LIMIT_SCHEMA_BYTES = 256 << 10, /* one schema's text */
+    LIMIT_TOOL_NAME = 64,           /* characters, [A-Za-z0-9_-] */
+    LIMIT_PLUGIN_NAME = 64,
+    LIMIT_TOOLS_PER_PLUGIN = 1024,
+    LIMIT_CALL_DEPTH = 8,         /* theseus_call_tool() inside theseus_call_tool() … */
+    LIMIT_STATE_KEY = 256,        /* bytes of a theseus_state key */
+    LIMIT_STATE_VALUE = 8 << 20,  /* bytes of its value, as JSON text */
+    LIMIT_CONFIG_LINE = 64 << 10, /* bytes of a line in a configuration file */
+    LIMIT_CONFIG_FILE = 4 << 20,
+    LIMIT_LOG_FILE = 10 << 20,      /* then it is rotated */
+    LIMIT_LOG_FILES = 3,            /* rotated ones that are kept */
+    LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
+};

@@ -1,0 +1,3 @@
+#include "base/thread.h"
+
+struct thread_role loop_role;
