@@ -6,7 +6,7 @@ VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+SYSCONFDIR ?= /etc
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 PKG_CONFIG ?= pkg-config
@@ -23,7 +23,7 @@ CORE_PACKAGES := libuv jansson sqlite3 inih libsodium libzstd libxxhash libpcre2
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings
 WARNINGS += $(if $(WERROR),-Werror)
 HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -DTHESEUS_VERSION='"$(VERSION)"'
+OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION='"$(VERSION)"'
 # The prefix map keeps the checkout's place out of the objects: the same bytes wherever they are built.
 OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-common -ffile-prefix-map=$(CURDIR)=. \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
@@ -59,6 +59,19 @@ $(BUILD)/obj/core/%.o: core/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(COMPILE) -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
+
+# The texts of `theseus client NAME`, as a C table.
+CLIENT_TEXTS := $(sort $(wildcard config/clients/*.txt))
+$(BUILD)/gen/server/clients.h: $(CLIENT_TEXTS)
+	@mkdir -p $(@D)
+	@{ echo '#define CLIENT_TEXTS \'; \
+	for file in $(CLIENT_TEXTS); do \
+	    echo "{\"$$(basename $$file .txt)\", \\"; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n" \\/' $$file; \
+	    echo '}, \'; \
+	done; echo; } >$@.new
+	@mv $@.new $@
+$(BUILD)/obj/core/server/client_command.o: $(BUILD)/gen/server/clients.h
 
 $(BUILD)/libcore.a: $(CORE_OBJECTS)
 	@rm -f $@

@@ -22,7 +22,7 @@ char *buf_reserve(struct buf *buf, size_t room) {
         memmove(buf->data, buf->data + buf->start, buf->len);
         buf->start = 0;
     }
-    if (buf->len + room > buf->capacity) {
+    if (!buf->data || buf->len + room > buf->capacity) {
         size_t capacity = buf->capacity ? buf->capacity : BUF_FIRST_CAPACITY;
         while (capacity < buf->len + room)
             capacity *= 2;

@@ -14,7 +14,7 @@ struct buf {
 void buf_fini(struct buf *buf); /* leaves an empty buffer that can be used again */
 
 static inline struct span buf_span(const struct buf *buf) {
-    return (struct span){buf->data + buf->start, buf->len};
+    return (struct span){buf->data ? buf->data + buf->start : NULL, buf->len};
 }
 
 /* At least `room` writable bytes behind the content, to be announced with buf_added(). NULL: no memory. */

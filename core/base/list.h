@@ -20,6 +20,10 @@ static inline bool list_empty(const struct list *head) {
     return head->next == head;
 }
 
+static inline bool list_is_linked(const struct list *link) {
+    return link->next && link->next != link;
+}
+
 static inline void list_append(struct list *head, struct list *link) {
     link->prev = head->prev;
     link->next = head;

@@ -105,19 +105,17 @@ void log_write(enum log_level level, const char *area, const char *format, ...) 
 }
 
 int log_open(const char *path, struct theseus_error *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        CLEANUP(fd_close) int opened = fd;
+    if (fd < 0 || fstat(fd, &st) < 0)
         return fail_errno(err, "cannot open the log file '%s'", path);
-    }
     (void)pthread_mutex_lock(&the_log.lock);
     if (the_log.fd >= 0)
         (void)close(the_log.fd);
     free(the_log.path);
     the_log.path = xstrdup(path);
-    the_log.fd = fd;
+    the_log.fd = fd_take(&fd);
     the_log.size = st.st_size;
     keep_locked(the_log.waiting, the_log.waiting_len);
     the_log.waiting_len = 0;

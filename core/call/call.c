@@ -1,0 +1,181 @@
+#include "call/call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "call/keep.h"
+#include "loop/timer.h"
+#include "rpc/shape.h"
+
+struct call *call_new(const struct call_ops *ops, void *owner, struct ledger *ledger, struct loop *loop) {
+    struct call *call = xcalloc(1, sizeof(*call));
+
+    atomic_init(&call->refs, 1);
+    call->ops = ops;
+    call->owner = owner;
+    call->ledger = ledger;
+    call->loop = loop;
+    call->log_level = -1;
+    call->accepted_ns = clock_now_ns();
+    call->last_progress = -1;
+    list_init(&call->link);
+    list_init(&call->over_link);
+    return call;
+}
+
+struct call *call_ref(struct call *call) {
+    (void)atomic_fetch_add(&call->refs, 1);
+    return call;
+}
+
+struct call *call_unref(struct call *call) {
+    if (!call || atomic_fetch_sub(&call->refs, 1) > 1)
+        return NULL;
+    message_fini(&call->message);
+    json_decref(call->id);
+    json_decref(call->server_info);
+    json_decref(call->progress_token);
+    json_decref(call->resume);
+    for (size_t i = 0; i < ARRAY_SIZE(call->client_text); i++)
+        free(call->client_text[i]);
+    free(call->method);
+    free(call->held_text);
+    free(call);
+    return NULL;
+}
+
+void call_set_message(struct call *call, struct message *message) {
+    call->id = json_incref(message->id);
+    call->method = xstrdup(message->method);
+    call->message = *message;
+    *message = (struct message){0};
+}
+
+void call_set_key(struct call *call, struct call_key key, const char *boot_id) {
+    call->key = key;
+    (void)snprintf(call->key_text, sizeof(call->key_text), "%s-%" PRIu64 "-%" PRIu64 "-%" PRIu64, boot_id, key.conn,
+                   key.offset, key.index);
+}
+
+void call_set_client(struct call *call, const struct theseus_client_info *client) {
+    const char *given[] = {client->name, client->version, client->transport, client->session, client->directory};
+    const char **kept[] = {&call->client.name, &call->client.version, &call->client.transport, &call->client.session,
+                           &call->client.directory};
+
+    for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+        free(call->client_text[i]);
+        call->client_text[i] = xstrdup(given[i] ? given[i] : "");
+        *kept[i] = call->client_text[i];
+    }
+    call->client.uid = client->uid;
+}
+
+void call_read_meta(struct call *call) {
+    json_t *meta = json_object_get(call->message.params, "_meta");
+    json_t *token = json_object_get(meta, "progressToken");
+    const char *level = json_string_value(json_object_get(meta, META_LOG_LEVEL));
+
+    if (json_is_string(token) || json_is_integer(token))
+        call->progress_token = json_incref(token);
+    if (call->revision->modern && level)
+        call->log_level = revision_log_level(level);
+}
+
+/* Ends the call with these bytes, together with every record that only an open call has. */
+static void finish(struct call *call, struct buf *line) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+
+    keep_drop_all(call, &batch);
+    (void)call->ops->finish(call, &batch, line);
+}
+
+static void finish_failed(struct call *call, const struct theseus_error *error, json_t *data) {
+    CLEANUP(buf_fini) struct buf line = {0};
+    struct theseus_error err = {0};
+
+    if (message_write_error(call->id, error, data, &line, &err) < 0)
+        log_error("an answer could not be written: %s", err.message);
+    finish(call, &line);
+}
+
+void call_fail(struct call *call, const struct theseus_error *error, json_t *data) {
+    json_auto_t *owned = data;
+
+    finish_failed(call, error, owned);
+}
+
+/* What a result longer than the limit is answered with. */
+static void fail_too_long(struct call *call, size_t len) {
+    struct theseus_error error = {0};
+
+    (void)fail(&error, ERR_INTERNAL, "the result of %zu bytes is longer than limits.max_result (%zu bytes)", len,
+               call->max_result);
+    finish_failed(call, &error, NULL);
+}
+
+static void answer(struct call *call, json_t *result, bool cacheable) {
+    CLEANUP(buf_fini) struct buf line = {0};
+    struct theseus_error err = {0};
+    json_auto_t *shaped = NULL;
+
+    if (call_is_over(call)) {
+        json_decref(result);
+        return;
+    }
+    shaped = shape_result(call->revision, result, call->server_info, cacheable);
+    if (!shaped)
+        (void)fail(&err, ERR_MEMORY, "no memory for the result");
+    if (!shaped || message_write_result(call->id, shaped, &line, &err) < 0)
+        finish_failed(call, &err, NULL);
+    else if (line.len > call->max_result)
+        fail_too_long(call, line.len);
+    else
+        finish(call, &line);
+}
+
+void call_answer(struct call *call, json_t *result) {
+    answer(call, result, false);
+}
+
+void call_answer_list(struct call *call, json_t *result) {
+    answer(call, result, true);
+}
+
+void call_cancel(struct call *call) {
+    atomic_store(&call->cancelled, true);
+    finish(call, NULL);
+}
+
+/* A deadline that waits on the loop; it keeps its call. */
+struct deadline {
+    struct call *call;
+    int64_t ms;
+    call_timeout_fn *timed_out;
+};
+
+static void on_deadline(void *arg) {
+    struct deadline *deadline = arg;
+    CLEANUP(call_unref) struct call *call = call_ref(deadline->call);
+
+    loop_enter();
+    atomic_store(&call->cancelled, true);
+    deadline->timed_out(call, deadline->ms);
+}
+
+void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) {
+    int64_t left = ms - (clock_now_ns() - call->accepted_ns) / 1000000;
+    struct deadline *deadline = xcalloc(1, sizeof(*deadline));
+
+    *deadline = (struct deadline){call, ms, timed_out};
+    call->deadline_arg = deadline;
+    call->deadline = timer_new(call->loop, on_deadline, deadline);
+    timer_start(call->deadline, left > 0 ? left : 0, 0);
+}
+
+void call_end_on_loop(struct call *call) {
+    call->deadline = timer_free(call->deadline);
+    free(TAKE_PTR(call->deadline_arg));
+}

@@ -1,0 +1,150 @@
+#include "call/keep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "call/proc.h"
+#include "rpc/jsontext.h"
+
+/* Inner calls are numbered above every index that a batch can have. */
+enum { INNER_INDEX_SHIFT = 32 };
+
+static void warn_unrecorded(const char *what, const struct theseus_error *err) {
+    log_error("%s could not be recorded and would be lost in a restart: %s", what, err->message);
+}
+
+static struct run_record run_of(const struct call *call, uint64_t index) {
+    return (struct run_record){call->key.conn, call->key.offset, index, call->attempts + 1};
+}
+
+/* Puts a record that only an open call has. One that is over has dropped its records, under the same gate: no record of
+ * it can stay behind. */
+static int put_while_open(struct call *call, const struct record_kind *kind, const void *record,
+                          struct theseus_error *err) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+
+    batch_put(&batch, kind, record);
+    ledger_enter(call->ledger);
+    int r = call_is_over(call) ? 0 : ledger_commit_locked(call->ledger, &batch, err);
+    ledger_leave(call->ledger);
+    return r;
+}
+
+void keep_entered(struct call *call) {
+    struct run_record record = run_of(call, call->key.index);
+    struct theseus_error err = {0};
+
+    atomic_store(&call->running, true);
+    if (put_while_open(call, &run_kind, &record, &err) < 0)
+        warn_unrecorded("a running call", &err);
+}
+
+uint64_t keep_inner_entered(struct call *call) {
+    uint64_t number = atomic_fetch_add(&call->inner_calls, 1) + 1;
+    struct run_record record = run_of(call, call->key.index | number << INNER_INDEX_SHIFT);
+    struct theseus_error err = {0};
+
+    if (ledger_put(call->ledger, &run_kind, &record, &err) < 0)
+        warn_unrecorded("an inner call", &err);
+    return record.index;
+}
+
+void keep_inner_left(struct call *call, uint64_t index) {
+    struct run_record record = run_of(call, index);
+    struct theseus_error err = {0};
+
+    if (ledger_drop(call->ledger, &run_kind, &record, &err) < 0)
+        warn_unrecorded("the end of an inner call", &err);
+}
+
+int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err) {
+    json_auto_t *owned = state;
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    if (jsontext_write(owned, &text, err) < 0)
+        return -1;
+    if (text.len > LIMIT_STATE_VALUE)
+        return fail(err, ERR_LIMIT, "a checkpoint of %zu bytes is longer than %d", text.len, LIMIT_STATE_VALUE);
+    struct checkpoint_record record = {call->key.conn, call->key.offset, call->key.index, buf_span(&text)};
+    return put_while_open(call, &checkpoint_kind, &record, err);
+}
+
+int keep_child(struct call *call, long pid, struct theseus_error *err) {
+    struct child_record record = {(uint64_t)pid, 0, call->key.conn, call->key.offset, call->key.index};
+
+    if (proc_start_time(pid, &record.start_time, err) < 0)
+        return -1;
+    return ledger_put(call->ledger, &child_kind, &record, err);
+}
+
+void keep_child_ended(struct call *call, long pid) {
+    struct child_record record = {.pid = (uint64_t)pid};
+    struct theseus_error err = {0};
+
+    if (ledger_drop(call->ledger, &child_kind, &record, &err) < 0)
+        warn_unrecorded("the end of a child process", &err);
+}
+
+void keep_progress(struct call *call) {
+    struct progress_record record = {call->key.conn, call->key.offset, call->key.index, 0};
+    struct theseus_error err = {0};
+
+    memcpy(&record.value, &call->last_progress, sizeof(record.value));
+    if (put_while_open(call, &progress_kind, &record, &err) < 0)
+        warn_unrecorded("progress", &err);
+}
+
+void keep_drop_all(struct call *call, struct batch *batch) {
+    struct request_record request = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct run_record run = run_of(call, call->key.index);
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
+
+    batch_drop(batch, &request_kind, &request);
+    if (atomic_load(&call->running) || call->attempts > 0)
+        batch_drop(batch, &run_kind, &run);
+    if (atomic_load(&call->running) || call->resume)
+        batch_drop(batch, &checkpoint_kind, &checkpoint);
+    if (call->progress_token)
+        batch_drop(batch, &progress_kind, &progress);
+}
+
+static bool is_for(const struct call *call, uint64_t conn, uint64_t offset, uint64_t index) {
+    return call->key.conn == conn && call->key.offset == offset && call->key.index == index;
+}
+
+static void restore_run(void *arg, const void *record) {
+    const struct run_record *run = record;
+    struct call *call = arg;
+
+    if (is_for(call, run->conn, run->offset, run->index))
+        call->attempts = run->attempts;
+}
+
+static void restore_checkpoint(void *arg, const void *record) {
+    const struct checkpoint_record *checkpoint = record;
+    struct theseus_error err = {0};
+    struct call *call = arg;
+
+    if (!is_for(call, checkpoint->conn, checkpoint->offset, checkpoint->index))
+        return;
+    call->resume = jsontext_read(checkpoint->state, &err);
+    if (!call->resume)
+        log_error("a checkpoint cannot be read back: %s", err.message);
+}
+
+static void restore_progress(void *arg, const void *record) {
+    const struct progress_record *progress = record;
+    struct call *call = arg;
+
+    if (is_for(call, progress->conn, progress->offset, progress->index))
+        memcpy(&call->last_progress, &progress->value, sizeof(call->last_progress));
+}
+
+void keep_restore(struct call *call) {
+    ledger_each(call->ledger, &run_kind, restore_run, call);
+    ledger_each(call->ledger, &checkpoint_kind, restore_checkpoint, call);
+    ledger_each(call->ledger, &progress_kind, restore_progress, call);
+}

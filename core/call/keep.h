@@ -1,0 +1,21 @@
+/* What is recorded of a call while it is open, so that the next image of the process can go on with it. Any thread. */
+#pragma once
+
+#include "call/call.h"
+
+/* From here on it is not held but running. Said by the thread that enters the handler, before it does. */
+void keep_entered(struct call *call);
+MUST_CHECK int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err); /* steals */
+MUST_CHECK int keep_child(struct call *call, long pid, struct theseus_error *err);
+void keep_child_ended(struct call *call, long pid);
+void keep_progress(struct call *call);
+
+/* A call's inner call (theseus_call_tool) has a record of its own, under the next `index`. */
+uint64_t keep_inner_entered(struct call *call);
+void keep_inner_left(struct call *call, uint64_t index);
+
+/* Everything above and the request itself, except children: into `batch`. */
+void keep_drop_all(struct call *call, struct batch *batch);
+
+/* On coming back: finds what was recorded (attempts, checkpoint, progress). */
+void keep_restore(struct call *call);

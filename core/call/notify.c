@@ -1,0 +1,54 @@
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "call/call.h"
+#include "call/keep.h"
+
+/* One lock for the progress of all calls: what it covers is a comparison. */
+static pthread_mutex_t progress_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Progress grows strictly, and not more often than a client can use. The last step (done == total) always passes. */
+static bool advances(struct call *call, double done, double total) {
+    int64_t now = clock_now_ns();
+
+    (void)pthread_mutex_lock(&progress_lock);
+    bool soon = now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND && done != total;
+    bool passes = done > call->last_progress && !soon;
+    if (passes) {
+        call->last_progress = done;
+        call->last_progress_ns = now;
+    }
+    (void)pthread_mutex_unlock(&progress_lock);
+    return passes;
+}
+
+static void notify(struct call *call, const char *method, json_t *params) {
+    json_auto_t *owned = params;
+    CLEANUP(buf_fini) struct buf line = {0};
+    struct theseus_error err = {0};
+
+    if (!owned || message_write_notification(method, owned, &line, &err) < 0)
+        log_warning("%s could not be written: %s", method, owned ? err.message : "the text is no UTF-8");
+    else
+        call->ops->notify(call, &line);
+}
+
+void call_progress(struct call *call, double done, double total, const char *message) {
+    if (!call->progress_token || call_is_over(call) || !(done > 0 || done == 0) || !advances(call, done, total))
+        return;
+    keep_progress(call);
+    notify(call, "notifications/progress",
+           json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
+                     total > 0 ? json_real(total) : NULL, "message",
+                     call->revision->progress_message ? message : NULL));
+}
+
+void call_log(struct call *call, int level, const char *logger, const char *text) {
+    if (call->log_level < 0 || level < call->log_level || call_is_over(call))
+        return;
+    notify(call, "notifications/message",
+           json_pack("{s:s, s:s, s:s}", "level", revision_log_level_name(level), "logger", logger, "data", text));
+}

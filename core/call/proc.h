@@ -1,0 +1,10 @@
+/* What /proc says of another process. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* When it was started, in clock ticks since boot (proc(5), stat, field 22): tells it from a later one of the same pid.
+ */
+MUST_CHECK int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *err);

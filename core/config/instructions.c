@@ -1,0 +1,21 @@
+#include "config/option.h"
+
+const char option_instructions[] =
+    "The tools of this server can be added, replaced and removed while the conversation goes on, so the list that you "
+    "were given at its beginning may be out of date.\n"
+    "A tool seems to be missing, or a call says that it is unknown: ask for tools/list again. If you cannot, "
+    "theseus_plugins shows what there is now and theseus_call runs any tool by its name; by default it runs read-only "
+    "tools only, and its error says which setting the user can change.\n"
+    "A plugin, a tool file or the configuration was changed: it is taken up by itself within a moment. theseus_reload "
+    "does it at once and says what was added, removed, changed or refused, and why. The host need not be restarted "
+    "for any of this.\n"
+    "A plugin was refused: the version before it goes on serving. Give the user the reason word for word; it names "
+    "the file, the line or the symbol to mend.\n"
+    "Arguments were refused: the tool may have been replaced by a version that takes others. Read its schema again, "
+    "then mend the call at the path that the error names.\n"
+    "An error says that a reload, a restart or a crash interrupted the call and that it may have been executed: it "
+    "was not run a second time. Find out with a read-only tool whether its effect is there, and repeat the call only "
+    "if it is not. If the error says that the call was not executed, just call again.\n"
+    "An error says that the call took too long: it may still be running. Look at its effect before you repeat it.\n"
+    "An error says that a plugin crashed: its other calls and all other plugins go on. Do not repeat the same call "
+    "with the same arguments more than once; tell the user which plugin it was.";

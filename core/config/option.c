@@ -1,0 +1,100 @@
+#include "config/option.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/place.h"
+
+#define FIELD(name) .offset = offsetof(struct config, name)
+
+enum { K = 1 << 10, M = 1 << 20, G = 1 << 30, DAY = 24 * 60 * 60 };
+
+static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL}; /* as enum log_level */
+static const char *const call_by_name[] = {"read_only", "yes", "no", NULL};          /* as enum config_call_by_name */
+
+/* In the order of the printed file; a section's rows stand together. A computed default finds the rows above it done.
+ */
+const struct option_def option_table[] = {
+    {"server", "name", OPT_STRING, OPT_IN_PLACE, FIELD(server.name), .text = "theseus", .min = 1, .max = 128,
+     .help = "the name that hosts show"},
+    {"server", "instructions", OPT_STRING, OPT_IN_PLACE, FIELD(server.instructions), .text = option_instructions,
+     .max = 16 * K, .help = "what the model is told about this server when a conversation begins"},
+    {"server", "state_dir", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(server.state_dir), .text = "~/.local/state/theseus",
+     .help = "the database, the log, snapshots and the last good plugins"},
+    {"server", "runtime_dir", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(server.runtime_dir), .text = "",
+     .compute = place_set_runtime_dir,
+     .help = "the socket and private plugin copies; empty: /run/user/UID/theseus if /run/user/UID is the user's, else "
+             "run/ in state_dir"},
+    {"server", "log_level", OPT_ENUM, OPT_IN_PLACE, FIELD(server.log_level), .text = "info", .words = log_levels,
+     .help = "what is written to the log file; stderr gets warnings and errors"},
+    {"server", "workers", OPT_COUNT, OPT_NEEDS_REEXEC, FIELD(server.workers), .text = "4", .min = 1, .max = 256,
+     .help = "threads for tools that may block"},
+
+    {"plugins", "path", OPT_PATHS, OPT_IN_PLACE, FIELD(plugins.path), .text = "", .compute = place_set_plugin_path,
+     .help = "directories with plugins (*.so) and tool files (*.ini); empty: ~/.local/share/theseus/plugins, then the "
+             "shipped ones"},
+    {"plugins", "watch", OPT_BOOL, OPT_IN_PLACE, FIELD(plugins.watch), .text = "yes",
+     .help = "take up changed plugins, tool files and this file by themselves"},
+    {"plugins", "settle_ms", OPT_MILLIS, OPT_IN_PLACE, FIELD(plugins.settle_ms), .text = "50", .max = 60000,
+     .help = "quiet time before a changed file is looked at"},
+    {"plugins", "disable", OPT_PATTERNS, OPT_IN_PLACE, FIELD(plugins.disable), .text = "",
+     .help = "names of plugins that are not loaded"},
+
+    {"tools", "hide", OPT_PATTERNS, OPT_IN_PLACE, FIELD(tools.hide), .text = "",
+     .help = "names of tools that are not offered"},
+
+    {"limits", "max_line", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_line), .text = "8M", .min = K, .max = G,
+     .help = "the longest message that is accepted"},
+    {"limits", "max_in_flight", OPT_COUNT, OPT_IN_PLACE, FIELD(limits.max_in_flight), .text = "256", .min = 1,
+     .max = 65536, .help = "requests of one connection that are worked on at a time; more are held"},
+    {"limits", "max_buffered", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_buffered), .text = "16M", .min = K, .max = G,
+     .help = "bytes of one connection that are held, in either direction; at least max_line"},
+    {"limits", "call_timeout", OPT_SECONDS, OPT_IN_PLACE, FIELD(limits.call_timeout), .text = "300", .min = 1,
+     .max = DAY, .help = "from the acceptance of a call to its answer"},
+    {"limits", "max_result", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_result), .text = "8M", .min = K, .max = G,
+     .help = "the longest answer; the text copy of structured content gives way to a note first"},
+
+    {"restart", "shutdown_timeout", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.shutdown_timeout), .text = "15",
+     .max = 3600, .help = "how long running calls may take to end when the server leaves or restarts"},
+    {"restart", "task_suspension", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.task_suspension), .text = "5", .max = 3600,
+     .help = "how long calls may take to reach a checkpoint, or to end before their plugin is replaced"},
+    {"restart", "process_startup", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.process_startup), .text = "10", .min = 1,
+     .max = 600, .help = "how long the examination of a new plugin or of a new server may take"},
+
+    {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
+     .help = "requests of one connection held in parsed form while they cannot be served"},
+
+    {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
+     .help = "may a client restart and reload the server"},
+    {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",
+     .words = call_by_name, .help = "what theseus_call may run: read-only tools, every tool, or none"},
+};
+
+const size_t option_count = ARRAY_SIZE(option_table);
+
+const struct option_def *option_find(const char *section, const char *key) {
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].section, section) == 0 && strcmp(option_table[i].key, key) == 0)
+            return &option_table[i];
+    return NULL;
+}
+
+const char **option_sections(size_t *ret_count) {
+    const char **names = xcalloc(option_count, sizeof(*names));
+
+    *ret_count = 0;
+    for (size_t i = 0; i < option_count; i++)
+        if (*ret_count == 0 || strcmp(names[*ret_count - 1], option_table[i].section) != 0)
+            names[(*ret_count)++] = option_table[i].section;
+    return names;
+}
+
+const char **option_keys(const char *section, size_t *ret_count) {
+    const char **names = xcalloc(option_count, sizeof(*names));
+
+    *ret_count = 0;
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].section, section) == 0)
+            names[(*ret_count)++] = option_table[i].key;
+    return names;
+}

@@ -1,0 +1,68 @@
+#include "config/place.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "config/words.h"
+
+#ifndef THESEUS_LIBDIR
+#define THESEUS_LIBDIR "/usr/local/lib"
+#endif
+#ifndef THESEUS_SYSCONFDIR
+#define THESEUS_SYSCONFDIR "/etc"
+#endif
+
+int place_config_files(const struct config_source *source, char ***ret_files, struct theseus_error *err) {
+    const char *named = source->path ? source->path : getenv("THESEUS_CONFIG");
+    char **files = NULL;
+
+    if (named && *named) {
+        CLEANUP(free) char *here = getcwd(NULL, 0);
+        if (!here && *named != '/')
+            return fail_errno(err, "cannot find '%s' without a current directory", named);
+        words_add(&files, path_absolute(here ? here : "/", named));
+    } else {
+        words_add(&files, path_join(fs_home(), ".config/theseus/theseus.ini"));
+        words_add(&files,
+                  xstrdup(source->system_file ? source->system_file : THESEUS_SYSCONFDIR "/theseus/theseus.ini"));
+    }
+    *ret_files = files;
+    return 0;
+}
+
+static bool is_directory(const char *path, struct stat *ret_st) {
+    return stat(path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
+}
+
+char *place_runtime_dir(const char *user_dir, const char *state_dir) {
+    struct stat st;
+
+    if (is_directory(user_dir, &st) && st.st_uid == getuid())
+        return path_join(user_dir, "theseus");
+    return path_join(state_dir, "run");
+}
+
+char *place_shipped_plugins(const char *program) {
+    struct stat st;
+
+    if (program) {
+        CLEANUP(free) char *dir = path_dir(program);
+        CLEANUP(free) char *beside = path_join(dir, "plugins");
+        if (is_directory(beside, &st))
+            return TAKE_PTR(beside);
+    }
+    return xstrdup(THESEUS_LIBDIR "/theseus/plugins");
+}
+
+void place_set_runtime_dir(struct config *config, const struct config_source *source) {
+    CLEANUP(free) char *user_dir = xasprintf("/run/user/%u", getuid());
+
+    (void)source;
+    config->server.runtime_dir = place_runtime_dir(user_dir, config->server.state_dir);
+}
+
+void place_set_plugin_path(struct config *config, const struct config_source *source) {
+    words_add(&config->plugins.path, path_join(fs_home(), ".local/share/theseus/plugins"));
+    words_add(&config->plugins.path, place_shipped_plugins(source->program));
+}

@@ -1,0 +1,261 @@
+/* What can be written for an option of each type, and what becomes of it. */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fs.h"
+#include "config/option.h"
+#include "config/words.h"
+
+enum { SHOWN_BYTES = 60 }; /* of a value that is quoted in a message */
+
+static void *field(const struct option_def *option, struct config *config) {
+    return (char *)config + option->offset;
+}
+
+static const void *const_field(const struct option_def *option, const struct config *config) {
+    return (const char *)config + option->offset;
+}
+
+/* For "%.*s": how much of the value a message quotes, cut between characters. */
+static int shown(const char *value) {
+    size_t len = strnlen(value, SHOWN_BYTES);
+
+    while (len > 0 && ((unsigned char)value[len] & 0xC0) == 0x80)
+        len--;
+    return (int)len;
+}
+
+static const char *unit_of(enum option_type type) {
+    return type == OPT_SECONDS ? "seconds" : type == OPT_MILLIS ? "milliseconds" : "number";
+}
+
+static void size_text(int64_t size, char *text, size_t text_size) {
+    static const struct {
+        int64_t bytes;
+        const char *letter;
+    } units[] = {{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "K"}, {1, ""}};
+    size_t i = 0;
+
+    while (size % units[i].bytes != 0)
+        i++;
+    (void)snprintf(text, text_size, "%" PRId64 "%s", size / units[i].bytes, units[i].letter);
+}
+
+static char *range_text(const struct option_def *option) {
+    char min[32], max[32];
+
+    if (option->type != OPT_SIZE)
+        return xasprintf("%" PRId64 " to %" PRId64, option->min, option->max);
+    size_text(option->min, min, sizeof(min));
+    size_text(option->max, max, sizeof(max));
+    return xasprintf("%s to %s", min, max);
+}
+
+static char *words_text(const char *const *words) {
+    char *text = xstrdup(words[0]);
+
+    for (size_t i = 1; words[i]; i++) {
+        CLEANUP(free) char *before = text;
+        text = xasprintf("%s%s%s", before, words[i + 1] ? ", " : " or ", words[i]);
+    }
+    return text;
+}
+
+char *option_syntax(const struct option_def *option) {
+    CLEANUP(free) char *range = range_text(option);
+
+    switch (option->type) {
+    case OPT_STRING:
+        return xasprintf("text, %s bytes", range);
+    case OPT_PATH:
+        return xstrdup("path");
+    case OPT_PATHS:
+        return xstrdup("paths, separated by colons");
+    case OPT_PATTERNS:
+        return xstrdup("names or patterns with * and ?, separated by commas or spaces");
+    case OPT_SIZE:
+        return xasprintf("bytes, %s", range);
+    case OPT_BOOL:
+        return xstrdup("yes or no");
+    case OPT_ENUM:
+        return words_text(option->words);
+    default:
+        return xasprintf("%s, %s", unit_of(option->type), range);
+    }
+}
+
+static int check_range(const struct option_def *option, const char *value, int64_t number, struct theseus_error *err) {
+    CLEANUP(free) char *range = range_text(option);
+
+    if (number >= option->min && number <= option->max)
+        return 0;
+    return fail(err, ERR_INVALID, "'%.*s' is out of range (%s)", shown(value), value, range);
+}
+
+/* A whole number, cut to what 64 bits hold (which is out of every range). NULL: no digits; else what follows them. */
+static const char *parse_digits(const char *value, int64_t *ret_number) {
+    size_t sign = *value == '-' ? 1 : 0;
+    size_t digits = strspn(value + sign, "0123456789");
+
+    if (digits == 0)
+        return NULL;
+    *ret_number = strtoll(value, NULL, 10);
+    return value + sign + digits;
+}
+
+static int set_size(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
+    static const char letters[] = "kmg";
+    int64_t number;
+    const char *rest = parse_digits(value, &number);
+    const char *letter = rest && *rest ? strchr(letters, *rest | 0x20) : NULL;
+
+    if (!rest || (*rest && (!letter || rest[1])))
+        return fail(err, ERR_INVALID, "'%.*s' is not a size such as 65536, 64K or 8M", shown(value), value);
+    int shift = letter ? 10 * (int)(letter - letters + 1) : 0;
+    if (number > 0 && number > INT64_MAX >> shift)
+        number = INT64_MAX;
+    else if (number > 0)
+        number <<= shift;
+    if (check_range(option, value, number, err) < 0)
+        return -1;
+    *(size_t *)target = (size_t)number;
+    return 0;
+}
+
+static int set_number(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
+    int64_t number;
+    const char *rest = parse_digits(value, &number);
+
+    if (!rest || *rest)
+        return fail(err, ERR_INVALID, "'%.*s' is not a whole number%s%s", shown(value), value,
+                    option->type == OPT_COUNT ? "" : " of ", option->type == OPT_COUNT ? "" : unit_of(option->type));
+    if (check_range(option, value, number, err) < 0)
+        return -1;
+    *(int *)target = (int)number;
+    return 0;
+}
+
+static int set_bool(void *target, const char *value, struct theseus_error *err) {
+    static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcasecmp(words[i], value) == 0) {
+            *(bool *)target = i % 2 == 1;
+            return 0;
+        }
+    return fail(err, ERR_INVALID, "'%.*s' is neither yes nor no", shown(value), value);
+}
+
+static int set_enum(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
+    CLEANUP(free) char *words = words_text(option->words);
+
+    for (int i = 0; option->words[i]; i++)
+        if (strcmp(option->words[i], value) == 0) {
+            *(int *)target = i;
+            return 0;
+        }
+    return fail(err, ERR_INVALID, "'%.*s' is not %s", shown(value), value, words);
+}
+
+static int set_string(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
+    CLEANUP(free) char *range = range_text(option);
+    int64_t len = (int64_t)strlen(value);
+
+    if (len < option->min || len > option->max)
+        return fail(err, ERR_INVALID, "a text of %" PRId64 " bytes is out of range (%s)", len, range);
+    *(char **)target = xstrdup(value);
+    return 0;
+}
+
+static int set_path(void *target, const char *value, const char *base_dir, struct theseus_error *err) {
+    if (!*value)
+        return fail(err, ERR_INVALID, "a path is missing");
+    *(char **)target = path_absolute(base_dir, value);
+    return 0;
+}
+
+static int set_paths(void *target, const char *value, const char *base_dir, struct theseus_error *err) {
+    char **paths = words_split(value, ":");
+
+    if (!*paths) {
+        (void)words_free(paths);
+        return fail(err, ERR_INVALID, "a path is missing");
+    }
+    for (char **path = paths; *path; path++) {
+        CLEANUP(free) char *relative = *path;
+        *path = path_absolute(base_dir, relative);
+    }
+    *(char ***)target = paths;
+    return 0;
+}
+
+int option_set(const struct option_def *option, struct config *config, const char *value, const char *base_dir,
+               struct theseus_error *err) {
+    void *target = field(option, config);
+
+    option_fini(option, config);
+    switch (option->type) {
+    case OPT_STRING:
+        return set_string(option, target, value, err);
+    case OPT_PATH:
+        return set_path(target, value, base_dir, err);
+    case OPT_PATHS:
+        return set_paths(target, value, base_dir, err);
+    case OPT_PATTERNS:
+        *(char ***)target = words_split(value, ", \t\n");
+        return 0;
+    case OPT_SIZE:
+        return set_size(option, target, value, err);
+    case OPT_BOOL:
+        return set_bool(target, value, err);
+    case OPT_ENUM:
+        return set_enum(option, target, value, err);
+    default:
+        return set_number(option, target, value, err);
+    }
+}
+
+void option_set_default(const struct option_def *option, struct config *config, const struct config_source *source) {
+    struct theseus_error err = {0};
+
+    if (option->compute) {
+        option->compute(config, source);
+        return;
+    }
+    int r = option_set(option, config, option->text, "/", &err);
+    assert(r == 0); /* the table's own text */
+    (void)r;
+}
+
+bool option_same(const struct option_def *option, const struct config *a, const struct config *b) {
+    const void *in_a = const_field(option, a);
+    const void *in_b = const_field(option, b);
+
+    switch (option->type) {
+    case OPT_STRING:
+    case OPT_PATH:
+        return strcmp(*(char *const *)in_a, *(char *const *)in_b) == 0;
+    case OPT_PATHS:
+    case OPT_PATTERNS:
+        return words_same(*(char **const *)in_a, *(char **const *)in_b);
+    case OPT_SIZE:
+        return *(const size_t *)in_a == *(const size_t *)in_b;
+    case OPT_BOOL:
+        return *(const bool *)in_a == *(const bool *)in_b;
+    default:
+        return *(const int *)in_a == *(const int *)in_b;
+    }
+}
+
+void option_fini(const struct option_def *option, struct config *config) {
+    void *target = field(option, config);
+
+    if (option->type == OPT_STRING || option->type == OPT_PATH)
+        free(TAKE_PTR(*(char **)target));
+    if (option->type == OPT_PATHS || option->type == OPT_PATTERNS)
+        *(char ***)target = words_free(*(char ***)target);
+}

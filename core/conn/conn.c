@@ -1,0 +1,207 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "conn/inner.h"
+
+/* After anything that may have changed what can be done: once, at the end of the turn. */
+static void settle(void *arg) {
+    struct conn *conn = arg;
+
+    loop_enter();
+    atomic_store(&conn->max_buffered, conn_config(conn)->limits.max_buffered);
+    queue_take_off(conn);
+    queue_serve(conn);
+    output_write(conn);
+    output_unpark(conn);
+    input_want(conn);
+    if (conn->told || !(conn->broken || (conn->ended && conn_is_idle(conn))))
+        return;
+    conn->told = true;
+    conn->host->ops->closed(conn->host->arg, conn);
+}
+
+void conn_flush(struct conn *conn) {
+    settle(conn);
+}
+
+void conn_serve(struct conn *conn) {
+    output_wake(conn);
+}
+
+static struct conn *conn_new(const struct conn_host *host, uint64_t number) {
+    struct conn *conn = xcalloc(1, sizeof(*conn));
+
+    conn->host = host;
+    conn->number = number;
+    conn->in.fd = conn->out.fd = -1;
+    conn->loop_thread = pthread_self();
+    conn->wake = (struct loop_task){.run = settle, .arg = conn};
+    conn->flush = (struct loop_task){.run = settle, .arg = conn};
+    conn->ids = map_new();
+    atomic_init(&conn->max_buffered, conn_config(conn)->limits.max_buffered);
+    session_init(&conn->session);
+    outbox_init(&conn->outbox, 0);
+    list_init(&conn->over);
+    list_init(&conn->parked);
+    list_init(&conn->working);
+    list_init(&conn->held);
+    list_init(&conn->listens);
+    return conn;
+}
+
+struct conn *conn_free(struct conn *conn) {
+    if (!conn)
+        return NULL;
+    loop_forget(conn->host->loop, &conn->wake);
+    loop_forget(conn->host->loop, &conn->flush);
+    conn->in_poll = poll_free(conn->in_poll);
+    conn->out_poll = poll_free(conn->out_poll);
+    queue_fini(conn);
+    list_for_each (link, &conn->listens)
+        free(list_entry(link, struct listen, link));
+    outbox_fini(&conn->outbox);
+    conn->frame = frame_free(conn->frame);
+    stream_close(&conn->in);
+    stream_close(&conn->out);
+    session_fini(&conn->session);
+    free(conn->pieces);
+    free(conn->transport);
+    free(conn);
+    return NULL;
+}
+
+static int open_streams(struct conn *conn, int in, int out, struct theseus_error *err) {
+    if (stream_open(&conn->in, in, STREAM_READ, err) < 0)
+        return error_prefix(err, "the client's input: ");
+    if (stream_open(&conn->out, out, STREAM_WRITE, err) < 0)
+        return error_prefix(err, "the client's output: ");
+    if (poll_new(&conn->in_poll, conn->host->loop, conn->in.fd, input_on_readable, conn, err) < 0)
+        return -1;
+    return poll_new(&conn->out_poll, conn->host->loop, conn->out.fd, output_on_writable, conn, err);
+}
+
+static int record(struct conn *conn, struct theseus_error *err) {
+    struct buf texts[2] = {{0}, {0}};
+    struct conn_record record = {.conn = conn->number,
+                                 .transport = span_of(conn->transport),
+                                 .fd_in = (uint64_t)conn->in.fd,
+                                 .fd_out = (uint64_t)conn->out.fd};
+    int r = session_pack(&conn->session, &record, texts, err);
+
+    if (r == 0)
+        r = ledger_put(conn->host->ledger, &conn_kind, &record, err);
+    buf_fini(&texts[0]);
+    buf_fini(&texts[1]);
+    return r;
+}
+
+int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
+              const char *transport, struct theseus_error *err) {
+    CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
+
+    conn->transport = xstrdup(transport);
+    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
+    if (open_streams(conn, in, out, err) < 0 || record(conn, err) < 0)
+        return -1;
+    *ret_conn = TAKE_PTR(conn);
+    return 0;
+}
+
+static void restore_session(void *arg, const void *recorded) {
+    const struct conn_record *record = recorded;
+    struct conn *conn = arg;
+
+    if (record->conn != conn->number)
+        return;
+    session_unpack(&conn->session, record);
+    free(conn->transport);
+    conn->transport = xstrndup(record->transport.data, record->transport.len);
+}
+
+static void restore_position(void *arg, const void *recorded) {
+    const struct position_record *position = recorded;
+    struct conn *conn = arg;
+
+    if (position->conn != conn->number)
+        return;
+    conn->frame = frame_free(conn->frame);
+    conn->frame = frame_new((*conn->host->config)->limits.max_line, position->cut, position->skipping);
+    conn->read = position->cut;
+    outbox_init(&conn->outbox, position->written);
+}
+
+static void restore_output(void *arg, const void *recorded) {
+    const struct output_record *output = recorded;
+    CLEANUP(buf_fini) struct buf line = {0};
+    struct conn *conn = arg;
+
+    if (output->conn != conn->number)
+        return;
+    struct chunk *chunk = buf_append(&line, output->bytes, NULL) == 0 ? chunk_new(&line) : NULL;
+    if (!chunk) {
+        log_error("no memory for a recorded answer");
+        return;
+    }
+    if (list_empty(&conn->outbox.chunks))
+        conn->outbox.end = output->offset; /* the first one may have been written in part */
+    outbox_add(&conn->outbox, chunk);
+}
+
+int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
+                 struct theseus_error *err) {
+    CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
+
+    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
+    ledger_each(host->ledger, &conn_kind, restore_session, conn);
+    if (!conn->transport)
+        return fail(err, ERR_MISSING, "connection %d has no record", (int)number);
+    ledger_each(host->ledger, &position_kind, restore_position, conn);
+    ledger_each(host->ledger, &output_kind, restore_output, conn);
+    if (open_streams(conn, in, out, err) < 0 || record(conn, err) < 0 || input_restore(conn, err) < 0)
+        return -1;
+    queue_restore(conn);
+    listen_restore(conn);
+    *ret_conn = TAKE_PTR(conn);
+    return 0;
+}
+
+void conn_start(struct conn *conn) {
+    conn->started = true;
+    input_cut(conn);
+    output_wake(conn);
+}
+
+void conn_stop_reading(struct conn *conn) {
+    conn->stopped = true;
+    input_want(conn);
+}
+
+bool conn_is_idle(const struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    bool written = list_empty(&conn->outbox.chunks);
+    ledger_leave(conn->host->ledger);
+    return written && conn->in_flight == 0 && conn->held_count == 0;
+}
+
+struct session *conn_session(struct conn *conn) {
+    return &conn->session;
+}
+
+void conn_session_changed(struct conn *conn) {
+    struct theseus_error err = {0};
+
+    if (record(conn, &err) < 0)
+        log_error("the session could not be recorded and would be lost in a restart: %s", err.message);
+}
+
+const char *conn_transport(const struct conn *conn) {
+    return conn->transport;
+}
+
+int conn_in_flight(const struct conn *conn) {
+    return conn->in_flight;
+}
+
+int conn_held(const struct conn *conn) {
+    return conn->held_count;
+}

@@ -1,0 +1,90 @@
+/*
+ * A client's connection.
+ *
+ * Input: bytes are read and recorded under the ledger's gate, cut into lines, and each line that is a request becomes a
+ * call: recorded as held, then given to `ops->request` – at once, or when one of at most limits.max_in_flight calls has
+ * ended. Reading goes on past held requests, so that a cancellation or a ping is seen; it stops when
+ * limits.max_buffered bytes wait in either direction, and the kernel holds the rest.
+ *
+ * Output: answers and notifications are added under the gate by whatever thread makes them, and written by the loop,
+ * all that are ready together in one write.
+ *
+ * A connection can be thrown away at any moment and made again from the ledger: conn_restore().
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "call/call.h"
+#include "config/config.h"
+#include "conn/session.h"
+
+struct conn;
+
+struct conn_ops {
+    /* Is this method answered at once, past held requests? */
+    bool (*is_urgent)(void *arg, const char *method);
+    /* A call to be answered, sooner or later. Borrowed: it is kept by whoever answers it. */
+    void (*request)(void *arg, struct conn *conn, struct call *call);
+    /* A notification (save cancellation, which the connection does itself). */
+    void (*notification)(void *arg, struct conn *conn, const struct message *message);
+    /* The client's answer to a request of ours. */
+    void (*response)(void *arg, struct conn *conn, const struct message *message);
+    /* The input has ended, and every request that came is answered and written; or the output is broken. */
+    void (*closed)(void *arg, struct conn *conn);
+    /* The input has ended. */
+    void (*ended)(void *arg, struct conn *conn);
+};
+
+/* What all connections of a server share. All borrowed. */
+struct conn_host {
+    struct loop *loop;
+    struct ledger *ledger;
+    const struct config *const *config; /* the present one */
+    const char *boot_id;
+    const struct conn_ops *ops;
+    void *arg;
+};
+
+/* `in` and `out` are borrowed descriptors (duplicated); `number` is the connection's, from 1. */
+MUST_CHECK int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
+                         const char *transport, struct theseus_error *err) ON_LOOP;
+/* The same from its records; the descriptors are those that the process still has. */
+MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
+                            struct theseus_error *err) ON_LOOP;
+/* Begins to read, and to work on what was held. */
+void conn_start(struct conn *conn) ON_LOOP;
+/* Leaves the records: it can be restored. Calls that still run keep what they need of it until they end. */
+struct conn *conn_free(struct conn *conn) ON_LOOP;
+
+void conn_stop_reading(struct conn *conn) ON_LOOP;
+void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
+bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
+
+struct session *conn_session(struct conn *conn) ON_LOOP;
+void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
+const char *conn_transport(const struct conn *conn) ON_LOOP;
+struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
+int conn_in_flight(const struct conn *conn) ON_LOOP;
+int conn_held(const struct conn *conn) ON_LOOP;
+void conn_serve(struct conn *conn) ON_LOOP; /* goes on with held requests, for example after new limits */
+
+/* Sends a line that is no answer to a call; takes the content. Any thread. */
+void conn_say(struct conn *conn, struct buf *line);
+/* The client cancels: the call `id`, running, held or a listen, ends without an answer. Unknown ids are ignored. */
+void conn_cancel(struct conn *conn, const json_t *id) ON_LOOP;
+
+/* Every call that is not over: it ends without an answer, and its handler is asked to stop. */
+void conn_cancel_all(struct conn *conn) ON_LOOP;
+
+/* ---- subscriptions/listen ---- */
+
+enum listen_wants { LISTEN_TOOLS = 1 };
+
+/* The call stays open as a subscription, and no longer counts as work. ERR_LIMIT: there are too many. */
+MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, struct theseus_error *err) ON_LOOP;
+/* Tells every subscription that wants it, and the legacy session. */
+void conn_tools_changed(struct conn *conn) ON_LOOP;
+/* Ends the subscriptions from our side: a result for each, then a cancellation. */
+void conn_end_listens(struct conn *conn, const char *reason) ON_LOOP;
+
+DEFINE_LOOP_CLEANUP(struct conn *, conn_free)

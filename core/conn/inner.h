@@ -1,0 +1,88 @@
+/* The connection's own struct, for the files of this folder that are parts of it. */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "conn/conn.h"
+#include "conn/outbox.h"
+#include "conn/stream.h"
+#include "loop/poll.h"
+#include "rpc/frame.h"
+
+/* Bytes of the input that have a record: they were read, and are not yet made into requests. */
+struct piece {
+    uint64_t offset;
+    size_t len;
+};
+
+struct conn {
+    const struct conn_host *host;
+    uint64_t number;
+    char *transport; /* owned */
+    struct session session;
+    pthread_t loop_thread;
+
+    /* input */
+    struct stream in;
+    struct poll *in_poll; /* owned */
+    struct frame *frame;  /* owned */
+    struct piece *pieces; /* owned */
+    size_t piece_count, piece_capacity;
+    uint64_t read; /* stream offset behind the last byte that was read */
+    bool started, stopped, ended, broken, told;
+
+    /* output; outbox, over and parked are under the ledger's gate */
+    struct stream out;
+    struct poll *out_poll; /* owned */
+    atomic_size_t max_buffered; /* limits.max_buffered as of the last turn: any thread asks */
+    struct outbox outbox;
+    struct list over;   /* call::over_link, borrowed: to be taken off on the loop */
+    struct list parked; /* struct loop_task::link of whoever waits for room in the outbox, borrowed */
+    struct loop_task wake, flush;
+
+    /* calls; each is in `ids` too, and in exactly one of these lists */
+    struct map *ids;     /* id → struct call, a reference each */
+    struct list working; /* call::link */
+    struct list held;    /* call::link, in the order of arrival */
+    struct list listens; /* struct listen::link, owned */
+    int in_flight, held_count, listen_count;
+    size_t held_bytes;
+};
+
+struct listen {
+    struct list link;
+    struct call *call; /* borrowed from ids */
+    unsigned wants;
+};
+
+/* input.c */
+void input_on_readable(void *arg, int events);
+void input_want(struct conn *conn) ON_LOOP; /* reads on or not, as the limits say */
+void input_cut(struct conn *conn) ON_LOOP;
+MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LOOP;
+
+/* output.c */
+extern const struct call_ops output_call_ops;
+void output_wake(struct conn *conn); /* any thread: what was added is written soon */
+void output_on_writable(void *arg, int events);
+void output_write(struct conn *conn) ON_LOOP;
+bool output_is_full(struct conn *conn);
+void output_unpark(struct conn *conn) ON_LOOP;
+
+/* queue.c */
+void queue_accept(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
+void queue_serve(struct conn *conn) ON_LOOP;
+void queue_take_off(struct conn *conn) ON_LOOP; /* those that are over */
+void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
+void queue_restore(struct conn *conn) ON_LOOP;
+void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
+void queue_fini(struct conn *conn) ON_LOOP;
+
+/* listen.c */
+void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
+void listen_restore(struct conn *conn) ON_LOOP;
+
+static inline const struct config *conn_config(const struct conn *conn) {
+    return *conn->host->config;
+}

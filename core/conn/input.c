@@ -1,0 +1,303 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "conn/inner.h"
+#include "rpc/jsontext.h"
+
+void input_want(struct conn *conn) {
+    size_t max = conn_config(conn)->limits.max_buffered;
+    bool reads = conn->started && !conn->stopped && !conn->ended && !conn->broken && conn->held_bytes < max &&
+                 !output_is_full(conn);
+
+    poll_want(conn->in_poll, reads ? POLL_READ : 0);
+}
+
+/* ---- pieces: the record of what was read and is not yet cut ---- */
+
+static void add_piece(struct conn *conn, uint64_t offset, size_t len) {
+    if (conn->piece_count == conn->piece_capacity) {
+        conn->piece_capacity = conn->piece_capacity ? 2 * conn->piece_capacity : 4;
+        conn->pieces = xreallocarray(conn->pieces, conn->piece_capacity, sizeof(struct piece));
+    }
+    conn->pieces[conn->piece_count++] = (struct piece){offset, len};
+}
+
+/* What the next read is recorded as: by itself, or together with a small piece just before it. */
+static struct piece next_piece(const struct conn *conn, size_t count) {
+    const struct piece *last = conn->piece_count ? &conn->pieces[conn->piece_count - 1] : NULL;
+
+    if (last && last->len + count <= LIMIT_INPUT_PIECE && last->offset >= frame_offset(conn->frame))
+        return (struct piece){last->offset, last->len + count};
+    return (struct piece){conn->read, count};
+}
+
+/* Read and record, under the gate. Returns what read(2) does. */
+static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct theseus_error *err) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    int saved = 0;
+
+    ledger_enter(conn->host->ledger);
+    ssize_t n = stream_read(&conn->in, room, size);
+    if (n > 0) {
+        struct piece piece = next_piece(conn, (size_t)n);
+        struct input_record record = {conn->number, piece.offset, {room + n - piece.len, piece.len}};
+        if (piece.offset < conn->read)
+            conn->piece_count--;
+        add_piece(conn, piece.offset, piece.len);
+        batch_put(&batch, &input_kind, &record);
+        if (ledger_commit_locked(conn->host->ledger, &batch, err) < 0)
+            saved = -1;
+    } else {
+        saved = errno;
+    }
+    ledger_leave(conn->host->ledger);
+    errno = saved > 0 ? saved : 0;
+    return n;
+}
+
+static void drop_piece(struct conn *conn, const struct piece *piece, struct batch *batch) {
+    struct input_record record = {.conn = conn->number, .offset = piece->offset};
+
+    batch_drop(batch, &input_kind, &record);
+}
+
+/* After cutting: the pieces are what is left, a short rest as one. */
+static void settle_pieces(struct conn *conn, struct batch *batch) {
+    struct span rest = frame_rest(conn->frame);
+    uint64_t cut = frame_offset(conn->frame);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < conn->piece_count; i++) {
+        struct piece piece = conn->pieces[i];
+        if (rest.len > LIMIT_INPUT_PIECE && piece.offset + piece.len > cut)
+            conn->pieces[kept++] = piece;
+        else
+            drop_piece(conn, &piece, batch);
+    }
+    conn->piece_count = kept;
+    if (rest.len == 0 || rest.len > LIMIT_INPUT_PIECE)
+        return;
+    struct input_record record = {conn->number, cut, rest};
+    batch_put(batch, &input_kind, &record);
+    add_piece(conn, cut, rest.len);
+}
+
+/* ---- lines ---- */
+
+/* What one run over the input has found and not yet given on. */
+struct cut {
+    struct conn *conn;
+    struct batch batch;
+    struct list fresh; /* call::link, a reference each: recorded by `batch`, then given on in order */
+};
+
+static void give_on(struct cut *cut) {
+    struct conn *conn = cut->conn;
+    struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame),
+                                       conn->outbox.written};
+    struct theseus_error err = {0};
+
+    settle_pieces(conn, &cut->batch);
+    batch_put(&cut->batch, &position_kind, &position);
+    int r = ledger_commit(conn->host->ledger, &cut->batch, &err);
+    list_for_each (link, &cut->fresh) {
+        struct call *call = list_entry(link, struct call, link);
+        list_remove(&call->link);
+        if (r < 0) {
+            queue_refuse(conn, call->id, &err);
+            (void)call_unref(call);
+        } else {
+            queue_accept(conn, call);
+        }
+    }
+}
+
+static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) {
+    struct conn *conn = cut->conn;
+    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    struct request_record record = {conn->number, frame_offset(conn->frame), index, text};
+
+    call_set_message(call, message);
+    call_set_key(call, (struct call_key){record.conn, record.offset, index}, conn->host->boot_id);
+    call->text = text;
+    batch_put(&cut->batch, &request_kind, &record);
+    list_append(&cut->fresh, &call->link);
+}
+
+static void take_notification(struct cut *cut, const struct message *message) {
+    struct conn *conn = cut->conn;
+
+    give_on(cut); /* what came before it, first */
+    if (strcmp(message->method, "notifications/cancelled") == 0)
+        conn_cancel(conn, json_object_get(message->params, "requestId"));
+    else
+        conn->host->ops->notification(conn->host->arg, conn, message);
+}
+
+static void take_message(struct cut *cut, struct message *message, struct span text, uint64_t index) {
+    struct conn *conn = cut->conn;
+
+    if (message->kind == MESSAGE_REQUEST)
+        take_request(cut, message, text, index);
+    else if (message->kind == MESSAGE_NOTIFICATION)
+        take_notification(cut, message);
+    else
+        conn->host->ops->response(conn->host->arg, conn, message);
+}
+
+/* An element of an array: it gets a text of its own, so that it is a request like any other in the records. */
+static void take_element(struct cut *cut, json_t *element, uint64_t index) {
+    CLEANUP(message_fini) struct message message = {0};
+    CLEANUP(buf_fini) struct buf text = {0};
+    struct theseus_error err = {0};
+
+    int r = jsontext_write(element, &text, &err);
+    if (r == 0)
+        r = message_read_json(json_incref(element), &message, &err);
+    if (r == 0 && message.kind == MESSAGE_ARRAY)
+        r = fail(&err, ERR_REQUEST, "an array inside an array");
+    if (r == 0 && message.kind == MESSAGE_REQUEST && strcmp(message.method, "initialize") == 0)
+        r = fail(&err, ERR_REQUEST, "initialize must not be part of a batch");
+    if (r == 0 && revision_is_claimed(message.params))
+        r = fail(&err, ERR_REQUEST, "revision %s has no batches", revision_modern()->name);
+    if (r < 0)
+        queue_refuse(cut->conn, message.id, &err);
+    else
+        take_message(cut, &message, buf_span(&text), index);
+    give_on(cut); /* while the text is there */
+}
+
+static void take_array(struct cut *cut, const json_t *array) {
+    const struct session *session = &cut->conn->session;
+    struct theseus_error err = {0};
+    size_t size = json_array_size(array);
+    json_t *element;
+    size_t i;
+
+    if (!session->revision || !session->revision->batches)
+        (void)fail(&err, ERR_REQUEST, "a message must be a JSON object, not an array");
+    else if (size == 0)
+        (void)fail(&err, ERR_REQUEST, "the batch is empty");
+    else if (size > LIMIT_BATCH)
+        (void)fail(&err, ERR_REQUEST, "the batch has %zu messages, more than %d", size, LIMIT_BATCH);
+    if (err.code != ERR_UNSET) {
+        queue_refuse(cut->conn, NULL, &err);
+        return;
+    }
+    json_array_foreach (array, i, element)
+        take_element(cut, element, i);
+}
+
+static void take_line(struct cut *cut, struct span line) {
+    CLEANUP(message_fini) struct message message = {0};
+    struct theseus_error err = {0};
+
+    if (line.len == 0)
+        return;
+    if (message_read(line, &message, &err) < 0)
+        queue_refuse(cut->conn, message.id, &err);
+    else if (message.kind == MESSAGE_ARRAY)
+        take_array(cut, message.root);
+    else
+        take_message(cut, &message, line, 0);
+}
+
+static void refuse_long_line(struct conn *conn) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_LIMIT, "the message is longer than limits.max_line (%zu bytes)",
+               conn_config(conn)->limits.max_line);
+    queue_refuse(conn, NULL, &err);
+}
+
+void input_cut(struct conn *conn) {
+    struct cut cut = {.conn = conn};
+    struct span line;
+    int r;
+
+    list_init(&cut.fresh);
+    frame_set_max_line(conn->frame, conn_config(conn)->limits.max_line);
+    while ((r = frame_next(conn->frame, &line)) != FRAME_MORE) {
+        if (r == FRAME_TOO_LONG)
+            refuse_long_line(conn);
+        else
+            take_line(&cut, line);
+    }
+    give_on(&cut);
+    batch_fini(&cut.batch);
+}
+
+/* ---- reading ---- */
+
+static void on_end(struct conn *conn) {
+    conn->ended = true;
+    if (frame_rest(conn->frame).len > 0)
+        log_warning("connection %d: the input ends in the middle of a line", (int)conn->number);
+    conn->host->ops->ended(conn->host->arg, conn);
+    output_wake(conn);
+}
+
+void input_on_readable(void *arg, int events) {
+    struct conn *conn = arg;
+    struct theseus_error err = {0};
+
+    loop_enter();
+    (void)events;
+    char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
+    if (!room) {
+        log_error("connection %d: no memory to read; trying again", (int)conn->number);
+        return;
+    }
+    ssize_t n = read_recorded(conn, room, LIMIT_READ_CHUNK, &err);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (err.code != ERR_UNSET)
+        log_error("input could not be recorded and would be lost in a restart: %s", err.message);
+    if (n <= 0) {
+        on_end(conn);
+    } else {
+        frame_added(conn->frame, (size_t)n);
+        conn->read += (uint64_t)n;
+        input_cut(conn);
+    }
+    input_want(conn);
+}
+
+/* ---- coming back ---- */
+
+struct restore {
+    struct conn *conn;
+    struct theseus_error *err;
+    int r;
+};
+
+static void restore_piece(void *arg, const void *record) {
+    const struct input_record *input = record;
+    struct restore *restore = arg;
+    struct conn *conn = restore->conn;
+    uint64_t cut = frame_offset(conn->frame), end = input->offset + input->bytes.len;
+
+    if (input->conn != conn->number || restore->r < 0)
+        return;
+    size_t skip = cut > input->offset ? (size_t)(cut - input->offset) : 0;
+    if (skip >= input->bytes.len)
+        return;
+    char *room = frame_room(conn->frame, input->bytes.len - skip);
+    if (!room) {
+        restore->r = fail(restore->err, ERR_MEMORY, "no memory for recorded input");
+        return;
+    }
+    memcpy(room, input->bytes.data + skip, input->bytes.len - skip);
+    frame_added(conn->frame, input->bytes.len - skip);
+    add_piece(conn, input->offset, input->bytes.len);
+    conn->read = end;
+}
+
+int input_restore(struct conn *conn, struct theseus_error *err) {
+    struct restore restore = {conn, err, 0};
+
+    ledger_each(conn->host->ledger, &input_kind, restore_piece, &restore);
+    return restore.r;
+}

@@ -1,0 +1,201 @@
+#include <errno.h>
+
+#include "base/log.h"
+#include "conn/inner.h"
+
+enum { PARTS_MAX = 64, WRITES_PER_TURN = 16 };
+
+static bool is_loop_thread(const struct conn *conn) {
+    return pthread_equal(pthread_self(), conn->loop_thread) != 0;
+}
+
+/* Answers that the loop makes itself leave at the end of its turn; other threads' as soon as the loop hears of them. */
+void output_wake(struct conn *conn) {
+    if (!is_loop_thread(conn)) {
+        loop_post_task(conn->host->loop, &conn->wake);
+        return;
+    }
+    loop_enter();
+    loop_defer(conn->host->loop, &conn->flush);
+}
+
+bool output_is_full(struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    bool full = outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    ledger_leave(conn->host->ledger);
+    return full;
+}
+
+/* Under the gate: the bytes are the client's from here on, and the record says so. */
+static int add_locked(struct conn *conn, struct chunk *chunk, struct batch *batch, struct theseus_error *err) {
+    if (chunk) {
+        outbox_add(&conn->outbox, chunk);
+        struct output_record record = {conn->number, chunk->offset, {chunk->data, chunk->len}};
+        batch_put(batch, &output_kind, &record);
+    }
+    return ledger_commit_locked(conn->host->ledger, batch, err);
+}
+
+static void log_unrecorded(const struct theseus_error *err) {
+    log_error("an answer could not be recorded and would be lost in a restart: %s", err->message);
+}
+
+static bool finish(struct call *call, struct batch *batch, struct buf *line) {
+    struct conn *conn = call->owner;
+    struct theseus_error err = {0};
+    struct chunk *chunk = line && line->len ? chunk_new(line) : NULL;
+
+    ledger_enter(call->ledger);
+    bool open = atomic_exchange(&call->state, CALL_OVER) == CALL_OPEN;
+    int r = open ? add_locked(conn, chunk, batch, &err) : 0;
+    if (open)
+        list_append(&conn->over, &call->over_link);
+    ledger_leave(call->ledger);
+    if (r < 0)
+        log_unrecorded(&err);
+    if (open)
+        output_wake(conn);
+    else
+        (void)chunk_free(chunk);
+    return open;
+}
+
+static void notify(struct call *call, struct buf *line) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct conn *conn = call->owner;
+    struct theseus_error err = {0};
+    struct chunk *chunk = chunk_new(line);
+    int r = 0;
+
+    if (!chunk)
+        return; /* a notification may be lost, an answer may not */
+    ledger_enter(call->ledger);
+    bool dropped =
+        atomic_load(&call->state) == CALL_OVER || outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    if (!dropped)
+        r = add_locked(conn, chunk, &batch, &err);
+    ledger_leave(call->ledger);
+    if (r < 0)
+        log_unrecorded(&err);
+    if (dropped)
+        (void)chunk_free(chunk);
+    else
+        output_wake(conn);
+}
+
+static bool park(struct call *call, struct loop_task *resume) {
+    struct conn *conn = call->owner;
+
+    ledger_enter(call->ledger);
+    bool full = outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    if (full)
+        list_append(&conn->parked, &resume->link);
+    ledger_leave(call->ledger);
+    return full;
+}
+
+const struct call_ops output_call_ops = {.finish = finish, .notify = notify, .park = park};
+
+void conn_say(struct conn *conn, struct buf *line) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct theseus_error err = {0};
+    struct chunk *chunk = chunk_new(line);
+
+    if (!chunk) {
+        log_error("no memory for a message to the client");
+        return;
+    }
+    ledger_enter(conn->host->ledger);
+    int r = add_locked(conn, chunk, &batch, &err);
+    ledger_leave(conn->host->ledger);
+    if (r < 0)
+        log_unrecorded(&err);
+    output_wake(conn);
+}
+
+void output_unpark(struct conn *conn) {
+    for (;;) {
+        struct loop_task *task = NULL;
+        ledger_enter(conn->host->ledger);
+        if (outbox_bytes(&conn->outbox) < atomic_load(&conn->max_buffered))
+            task = list_first(&conn->parked, struct loop_task, link);
+        if (task)
+            list_remove(&task->link);
+        ledger_leave(conn->host->ledger);
+        if (!task)
+            return;
+        loop_post_task(conn->host->loop, task);
+    }
+}
+
+/* Under the gate: so much has left; chunks that have left as a whole go to `done`. */
+static int wrote_locked(struct conn *conn, size_t count, struct list *done, struct theseus_error *err) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame), 0};
+
+    outbox_wrote(&conn->outbox, count);
+    position.written = conn->outbox.written;
+    batch_put(&batch, &position_kind, &position);
+    for (struct chunk *chunk; (chunk = outbox_take_done(&conn->outbox));) {
+        struct output_record record = {.conn = conn->number, .offset = chunk->offset};
+        batch_drop(&batch, &output_kind, &record);
+        list_append(done, &chunk->link);
+    }
+    return ledger_commit_locked(conn->host->ledger, &batch, err);
+}
+
+enum { WRITE_DONE, WRITE_BLOCKED, WRITE_AGAIN };
+
+static int write_once(struct conn *conn, struct theseus_error *err) {
+    struct iovec parts[PARTS_MAX];
+    struct list done;
+    int r = 0;
+
+    list_init(&done);
+    ledger_enter(conn->host->ledger);
+    int count = outbox_parts(&conn->outbox, parts, PARTS_MAX);
+    ssize_t n = count > 0 ? stream_write(&conn->out, parts, count) : 0;
+    int saved = errno;
+    if (n > 0)
+        r = wrote_locked(conn, (size_t)n, &done, err);
+    bool empty = list_empty(&conn->outbox.chunks);
+    ledger_leave(conn->host->ledger);
+    list_for_each (link, &done)
+        (void)chunk_free(list_entry(link, struct chunk, link));
+    if (r < 0)
+        return -1;
+    if (n >= 0)
+        return empty ? WRITE_DONE : WRITE_AGAIN;
+    errno = saved;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return WRITE_BLOCKED;
+    return errno == EINTR ? WRITE_AGAIN : fail_errno(err, "the client cannot be written to");
+}
+
+static void broke(struct conn *conn, const struct theseus_error *err) {
+    log_info("connection %d: %s", (int)conn->number, err->message);
+    conn->broken = true;
+    poll_want(conn->out_poll, 0);
+}
+
+void output_write(struct conn *conn) {
+    struct theseus_error err = {0};
+    int r = WRITE_AGAIN;
+
+    for (int i = 0; i < WRITES_PER_TURN && r == WRITE_AGAIN && !conn->broken; i++)
+        r = write_once(conn, &err);
+    if (conn->broken)
+        return;
+    if (r < 0)
+        broke(conn, &err);
+    else
+        poll_want(conn->out_poll, r == WRITE_DONE ? 0 : POLL_WRITE);
+}
+
+void output_on_writable(void *arg, int events) {
+    struct conn *conn = arg;
+
+    loop_enter();
+    (void)events;
+    conn_flush(conn);
+}

@@ -1,0 +1,240 @@
+/*
+ * Which call is worked on when. At most limits.max_in_flight are; the others wait in the order of their arrival. Beyond
+ * buffer.max_buffer_size of them the parsed form is given away and made again from the line when the call's turn comes.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "call/keep.h"
+#include "conn/inner.h"
+
+/* What a held call costs beside its line: its struct, its place in the map, its id. */
+enum { HELD_OVERHEAD = sizeof(struct call) + 160 };
+
+static size_t held_cost(const struct call *call) {
+    return call->text.len + HELD_OVERHEAD;
+}
+
+void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) {
+    CLEANUP(buf_fini) struct buf line = {0};
+    const struct revision *revision = conn->session.revision;
+    struct theseus_error err = {0};
+
+    log_info("connection %d: %s", (int)conn->number, error->message);
+    if (!id && revision && !revision->idless_errors)
+        return; /* that revision's error responses name a request, and this one has no name */
+    if (message_write_error(id, error, NULL, &line, &err) < 0)
+        log_error("an error could not be written: %s", err.message);
+    else
+        conn_say(conn, &line);
+}
+
+static struct call *id_find(const struct conn *conn, const json_t *id) {
+    CLEANUP(buf_fini) struct buf key = {0};
+
+    if ((!json_is_string(id) && !json_is_integer(id)) || message_id_key(id, &key, NULL) < 0)
+        return NULL;
+    return map_get(conn->ids, buf_span(&key));
+}
+
+static int id_put(struct conn *conn, struct call *call, struct theseus_error *err) {
+    CLEANUP(buf_fini) struct buf key = {0};
+
+    if (message_id_key(call->id, &key, err) < 0)
+        return -1;
+    if (map_get(conn->ids, buf_span(&key)))
+        return fail(err, ERR_REQUEST, "a request with id %.*s is already in flight", (int)key.len,
+                    key.data + key.start);
+    (void)map_put(conn->ids, buf_span(&key), call);
+    return 0;
+}
+
+static void id_drop(struct conn *conn, const struct call *call) {
+    CLEANUP(buf_fini) struct buf key = {0};
+
+    if (message_id_key(call->id, &key, NULL) == 0)
+        (void)map_take(conn->ids, buf_span(&key));
+    else
+        log_error("no memory to forget a request's id");
+}
+
+static void work_on(struct conn *conn, struct call *call) {
+    conn->in_flight++;
+    list_append(&conn->working, &call->link);
+    call->text = (struct span){0};
+    conn->host->ops->request(conn->host->arg, conn, call);
+}
+
+static void hold(struct conn *conn, struct call *call) {
+    list_append(&conn->held, &call->link);
+    conn->held_count++;
+    call->held = held_cost(call);
+    conn->held_bytes += call->held;
+    if (conn->held_count > conn_config(conn)->buffer.max_buffer_size)
+        call->held_text = try_malloc(call->text.len); /* none: then it is kept parsed */
+    if (call->held_text) {
+        memcpy(call->held_text, call->text.data, call->text.len);
+        message_fini(&call->message);
+    }
+    call->text = (struct span){call->held_text, call->held_text ? call->text.len : 0};
+}
+
+static bool may_work(struct conn *conn) {
+    return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn);
+}
+
+/* Ends a call that was never worked on with an error that does not name it: its id is another's, still in flight. */
+static void refuse_duplicate(struct conn *conn, struct call *call, const struct theseus_error *error) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct theseus_error err = {0};
+
+    keep_drop_all(call, &batch);
+    if (ledger_commit(conn->host->ledger, &batch, &err) < 0)
+        log_error("%s", err.message);
+    queue_refuse(conn, NULL, error);
+    (void)call_unref(call);
+}
+
+void queue_accept(struct conn *conn, struct call *call) {
+    struct theseus_error err = {0};
+
+    if (id_put(conn, call, &err) < 0) {
+        refuse_duplicate(conn, call, &err);
+        return;
+    }
+    bool urgent = conn->host->ops->is_urgent(conn->host->arg, call->method);
+    if (conn->started && (urgent || (conn->held_count == 0 && may_work(conn))))
+        work_on(conn, call);
+    else
+        hold(conn, call);
+}
+
+void queue_leave_held(struct conn *conn, struct call *call) {
+    list_remove(&call->link);
+    conn->held_count--;
+    conn->held_bytes -= call->held;
+    call->held = 0;
+}
+
+/* The parsed form again, where it was given away. */
+static int read_again(struct call *call, struct theseus_error *err) {
+    struct message message;
+
+    if (call->message.root)
+        return 0;
+    if (message_read(call->text, &message, err) < 0) {
+        message_fini(&message);
+        return -1;
+    }
+    call->message = message;
+    free(TAKE_PTR(call->held_text));
+    return 0;
+}
+
+void queue_serve(struct conn *conn) {
+    struct call *call;
+
+    while (conn->started && may_work(conn) && (call = list_first(&conn->held, struct call, link))) {
+        struct theseus_error err = {0};
+        queue_leave_held(conn, call);
+        if (read_again(call, &err) < 0) {
+            conn->in_flight++;
+            list_append(&conn->working, &call->link);
+            call_fail(call, &err, NULL);
+        } else {
+            work_on(conn, call);
+        }
+    }
+}
+
+static void take_off(struct conn *conn, struct call *call) {
+    if (call->held)
+        queue_leave_held(conn, call);
+    else if (!list_is_linked(&call->link))
+        listen_forget(conn, call);
+    else
+        conn->in_flight--;
+    list_remove(&call->link);
+    id_drop(conn, call);
+    call_end_on_loop(call);
+    (void)call_unref(call);
+}
+
+void queue_take_off(struct conn *conn) {
+    struct list over;
+
+    list_init(&over);
+    ledger_enter(conn->host->ledger);
+    list_splice(&over, &conn->over);
+    ledger_leave(conn->host->ledger);
+    list_for_each (link, &over) {
+        list_remove(link);
+        take_off(conn, list_entry(link, struct call, over_link));
+    }
+}
+
+struct call *conn_find_call(struct conn *conn, const json_t *id) {
+    return id_find(conn, id);
+}
+
+void conn_cancel(struct conn *conn, const json_t *id) {
+    struct call *call = id_find(conn, id);
+
+    if (call && strcmp(call->method, "initialize") != 0)
+        call_cancel(call);
+}
+
+static void cancel_one(struct span key, void *value, void *arg) {
+    (void)key;
+    (void)arg;
+    call_cancel(value);
+}
+
+void conn_cancel_all(struct conn *conn) {
+    map_each(conn->ids, cancel_one, NULL);
+}
+
+/* ---- coming back ---- */
+
+static void restore_request(void *arg, const void *record) {
+    const struct request_record *request = record;
+    struct conn *conn = arg;
+    struct theseus_error err = {0};
+    struct message message;
+
+    if (request->conn != conn->number)
+        return;
+    if (message_read(request->text, &message, &err) < 0 || message.kind != MESSAGE_REQUEST) {
+        log_error("a recorded request cannot be read back: %s", err.message);
+        message_fini(&message);
+        return;
+    }
+    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    call_set_message(call, &message);
+    call_set_key(call, (struct call_key){request->conn, request->offset, request->index}, conn->host->boot_id);
+    keep_restore(call);
+    call->text = request->text;
+    queue_accept(conn, call);
+}
+
+void queue_restore(struct conn *conn) {
+    ledger_each(conn->host->ledger, &request_kind, restore_request, conn);
+}
+
+static void let_go(struct span key, void *value, void *arg) {
+    struct call *call = value;
+
+    (void)key;
+    (void)arg;
+    loop_enter();
+    atomic_store(&call->state, CALL_OVER); /* whoever still runs it may answer: nobody is there */
+    atomic_store(&call->cancelled, true);
+    list_remove(&call->link);
+    call_end_on_loop(call);
+    (void)call_unref(call);
+}
+
+void queue_fini(struct conn *conn) {
+    map_each(conn->ids, let_go, NULL);
+    conn->ids = map_free(conn->ids);
+}

@@ -1,0 +1,83 @@
+#include "conn/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "rpc/jsontext.h"
+
+void session_init(struct session *session) {
+    unsigned char random[(SESSION_ID_BYTES - 1) / 2];
+
+    *session = (struct session){.log_level = -1};
+    if (getentropy(random, sizeof(random)) < 0)
+        abort(); /* so early at boot that the kernel has none: nothing of ours runs then */
+    for (size_t i = 0; i < sizeof(random); i++)
+        (void)snprintf(session->id + 2 * i, 3, "%02x", random[i]);
+}
+
+static void forget(struct session *session) {
+    json_decref(session->client);
+    json_decref(session->capabilities);
+    free(session->directory);
+    session->client = session->capabilities = NULL;
+    session->directory = NULL;
+    session->revision = NULL;
+    session->initialized = false;
+    session->log_level = -1;
+}
+
+void session_fini(struct session *session) {
+    forget(session);
+}
+
+void session_begin(struct session *session, const struct revision *revision, json_t *client, json_t *capabilities) {
+    forget(session);
+    session->revision = revision;
+    session->client = json_incref(client);
+    session->capabilities = json_incref(capabilities);
+}
+
+static int pack_json(const json_t *value, struct buf *text, struct span *ret_span, struct theseus_error *err) {
+    if (value && jsontext_write(value, text, err) < 0)
+        return -1;
+    *ret_span = buf_span(text);
+    return 0;
+}
+
+int session_pack(const struct session *session, struct conn_record *record, struct buf texts[2],
+                 struct theseus_error *err) {
+    record->session = span_of(session->id);
+    record->revision = span_of(session->revision ? session->revision->name : "");
+    record->initialized = session->initialized;
+    record->log_level = (uint64_t)(session->log_level + 1);
+    record->directory = span_of(session->directory ? session->directory : "");
+    if (pack_json(session->client, &texts[0], &record->client, err) < 0)
+        return -1;
+    return pack_json(session->capabilities, &texts[1], &record->capabilities, err);
+}
+
+static json_t *unpack_json(struct span text) {
+    struct theseus_error err = {0};
+    json_t *value = text.len ? jsontext_read(text, &err) : NULL;
+
+    if (text.len && !value)
+        log_warning("a recorded value is left out: %s", err.message);
+    return value;
+}
+
+void session_unpack(struct session *session, const struct conn_record *record) {
+    CLEANUP(free) char *revision = xstrndup(record->revision.data ? record->revision.data : "", record->revision.len);
+
+    forget(session);
+    (void)snprintf(session->id, sizeof(session->id), "%.*s", (int)record->session.len, record->session.data);
+    session->revision = revision_find(revision);
+    session->initialized = record->initialized;
+    session->log_level = (int)record->log_level - 1;
+    session->client = unpack_json(record->client);
+    session->capabilities = unpack_json(record->capabilities);
+    if (record->directory.len)
+        session->directory = xstrndup(record->directory.data, record->directory.len);
+}

@@ -1,0 +1,113 @@
+#include "ledger/records.h"
+
+#include "base/mem.h"
+
+#define U64(record, field, number, flags) \
+    { number, RECORD_U64, offsetof(struct record, field), flags }
+#define BYTES(record, field, number, flags) \
+    { number, RECORD_BYTES, offsetof(struct record, field), flags }
+#define KIND(number, record, table) \
+    { number, #record, sizeof(struct record), table, ARRAY_SIZE(table) }
+
+static const struct record_field conn_fields[] = {
+    U64(conn_record, conn, 1, RECORD_KEY), BYTES(conn_record, transport, 2, 0),  U64(conn_record, fd_in, 3, 0),
+    U64(conn_record, fd_out, 4, 0),        BYTES(conn_record, session, 5, 0),    BYTES(conn_record, revision, 6, 0),
+    U64(conn_record, initialized, 7, 0),   BYTES(conn_record, client, 8, 0),     BYTES(conn_record, capabilities, 9, 0),
+    U64(conn_record, log_level, 10, 0),    BYTES(conn_record, directory, 11, 0),
+};
+const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
+
+static const struct record_field position_fields[] = {
+    U64(position_record, conn, 1, RECORD_KEY),
+    U64(position_record, cut, 2, 0),
+    U64(position_record, skipping, 3, 0),
+    U64(position_record, written, 4, 0),
+};
+const struct record_kind position_kind = KIND(2, position_record, position_fields);
+
+static const struct record_field input_fields[] = {
+    U64(input_record, conn, 1, RECORD_KEY),
+    U64(input_record, offset, 2, RECORD_KEY),
+    BYTES(input_record, bytes, 3, 0),
+};
+const struct record_kind input_kind = KIND(3, input_record, input_fields);
+
+static const struct record_field request_fields[] = {
+    U64(request_record, conn, 1, RECORD_KEY),
+    U64(request_record, offset, 2, RECORD_KEY),
+    U64(request_record, index, 3, RECORD_KEY),
+    BYTES(request_record, text, 4, 0),
+};
+const struct record_kind request_kind = KIND(4, request_record, request_fields);
+
+static const struct record_field run_fields[] = {
+    U64(run_record, conn, 1, RECORD_KEY),
+    U64(run_record, offset, 2, RECORD_KEY),
+    U64(run_record, index, 3, RECORD_KEY),
+    U64(run_record, attempts, 4, 0),
+};
+const struct record_kind run_kind = KIND(5, run_record, run_fields);
+
+static const struct record_field output_fields[] = {
+    U64(output_record, conn, 1, RECORD_KEY),
+    U64(output_record, offset, 2, RECORD_KEY),
+    BYTES(output_record, bytes, 3, 0),
+};
+const struct record_kind output_kind = KIND(6, output_record, output_fields);
+
+static const struct record_field checkpoint_fields[] = {
+    U64(checkpoint_record, conn, 1, RECORD_KEY),
+    U64(checkpoint_record, offset, 2, RECORD_KEY),
+    U64(checkpoint_record, index, 3, RECORD_KEY),
+    BYTES(checkpoint_record, state, 4, 0),
+};
+const struct record_kind checkpoint_kind = KIND(7, checkpoint_record, checkpoint_fields);
+
+static const struct record_field progress_fields[] = {
+    U64(progress_record, conn, 1, RECORD_KEY),
+    U64(progress_record, offset, 2, RECORD_KEY),
+    U64(progress_record, index, 3, RECORD_KEY),
+    U64(progress_record, value, 4, 0),
+};
+const struct record_kind progress_kind = KIND(8, progress_record, progress_fields);
+
+static const struct record_field listen_fields[] = {
+    U64(listen_record, conn, 1, RECORD_KEY),  U64(listen_record, offset, 2, RECORD_KEY),
+    U64(listen_record, index, 3, RECORD_KEY), BYTES(listen_record, id, 4, 0),
+    U64(listen_record, wants, 5, 0),
+};
+const struct record_kind listen_kind = KIND(9, listen_record, listen_fields);
+
+static const struct record_field state_fields[] = {
+    BYTES(state_record, plugin, 1, RECORD_KEY),
+    BYTES(state_record, name, 2, RECORD_KEY),
+    BYTES(state_record, value, 3, 0),
+};
+const struct record_kind state_kind = KIND(10, state_record, state_fields);
+
+static const struct record_field image_fields[] = {
+    BYTES(image_record, plugin, 1, RECORD_KEY), BYTES(image_record, file, 2, 0),
+    BYTES(image_record, active_path, 3, 0),     BYTES(image_record, active_hash, 4, 0),
+    BYTES(image_record, good_path, 5, 0),       BYTES(image_record, good_hash, 6, 0),
+    U64(image_record, generation, 7, 0),        U64(image_record, crashes, 8, 0),
+};
+const struct record_kind image_kind = KIND(11, image_record, image_fields);
+
+static const struct record_field child_fields[] = {
+    U64(child_record, pid, 1, RECORD_KEY), U64(child_record, start_time, 2, 0), U64(child_record, conn, 3, 0),
+    U64(child_record, offset, 4, 0),       U64(child_record, index, 5, 0),
+};
+const struct record_kind child_kind = KIND(12, child_record, child_fields);
+
+static const struct record_field restart_fields[] = {
+    U64(restart_record, number, 1, RECORD_KEY), U64(restart_record, conn, 2, 0),     U64(restart_record, offset, 3, 0),
+    U64(restart_record, index, 4, 0),           BYTES(restart_record, reason, 5, 0), BYTES(restart_record, phase, 6, 0),
+    U64(restart_record, started_ms, 7, 0),      U64(restart_record, attempt, 8, 0),
+};
+const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
+
+static const struct record_field counter_fields[] = {
+    BYTES(counter_record, name, 1, RECORD_KEY),
+    U64(counter_record, value, 2, 0),
+};
+const struct record_kind counter_kind = KIND(14, counter_record, counter_fields);

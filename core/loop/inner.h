@@ -1,0 +1,15 @@
+/* What the files of this folder share and nobody else sees: libuv's loop behind struct loop. */
+#pragma once
+
+#include "base/list.h"
+#include "base/thread.h"
+
+struct loop;
+struct uv_loop_s;
+
+struct uv_loop_s *loop_uv(struct loop *loop);
+
+/* Said by every callback of libuv's that leads to one of ours: loop_turn() reports whether there was any. */
+void loop_noticed(struct uv_loop_s *uv) ON_LOOP;
+
+struct list *loop_polls(struct loop *loop) ON_LOOP; /* poll::link, borrowed: all that are not freed */

@@ -1,0 +1,112 @@
+#include "loop/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "base/mem.h"
+
+enum { THREAD_STACK = 1 << 20, THREAD_SIGNAL_STACK = 64 << 10, THREAD_NAME_BYTES = 16 };
+
+struct thread {
+    uv_thread_t id;
+    work_fn *fn;
+    void *arg;
+    char name[THREAD_NAME_BYTES];
+    char *signal_stack; /* owned mapping; a page that cannot be touched lies in front of it */
+    atomic_int owners;  /* the thread itself, and whoever started it */
+};
+
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void thread_release(struct thread *thread) {
+    if (atomic_fetch_sub(&thread->owners, 1) == 1)
+        free(thread);
+}
+
+static char *map_signal_stack(void) {
+    char *memory = mmap(NULL, page_size() + THREAD_SIGNAL_STACK, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return NULL;
+    (void)mprotect(memory, page_size(), PROT_NONE);
+    return memory + page_size();
+}
+
+static void unmap_signal_stack(char *signal_stack) {
+    (void)munmap(signal_stack - page_size(), page_size() + THREAD_SIGNAL_STACK);
+}
+
+static void thread_main(void *arg) {
+    struct thread *thread = arg;
+    stack_t ours = {.ss_sp = thread->signal_stack, .ss_size = THREAD_SIGNAL_STACK};
+    stack_t before;
+
+    (void)sigaltstack(&ours, &before);
+    (void)pthread_setname_np(pthread_self(), thread->name);
+    thread->fn(thread->arg);
+    (void)sigaltstack(&before, NULL);
+    unmap_signal_stack(thread->signal_stack);
+    thread_release(thread);
+}
+
+/* The new thread inherits the mask, so that not even its first instruction can be interrupted. */
+static int create_masked(struct thread *thread) {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = THREAD_STACK};
+    sigset_t blocked, before;
+
+    (void)sigfillset(&blocked);
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        (void)sigdelset(&blocked, own[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int r = uv_thread_create_ex(&thread->id, &options, thread_main, thread);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg, struct theseus_error *err) {
+    CLEANUP(free) struct thread *thread = xcalloc(1, sizeof(*thread));
+
+    thread->fn = fn;
+    thread->arg = arg;
+    (void)snprintf(thread->name, sizeof(thread->name), "%.15s", name);
+    atomic_init(&thread->owners, 2);
+    thread->signal_stack = map_signal_stack();
+    if (!thread->signal_stack)
+        return fail_errno(err, "cannot map a signal stack for the thread '%s'", name);
+    int r = create_masked(thread);
+    if (r < 0) {
+        unmap_signal_stack(thread->signal_stack);
+        errno = -r;
+        return fail_errno(err, "cannot start the thread '%s'", name);
+    }
+    *ret_thread = TAKE_PTR(thread);
+    return 0;
+}
+
+struct thread *thread_join(struct thread *thread) {
+    if (!thread)
+        return NULL;
+    (void)uv_thread_join(&thread->id);
+    thread_release(thread);
+    return NULL;
+}
+
+struct thread *thread_detach(struct thread *thread) {
+    if (!thread)
+        return NULL;
+    (void)pthread_detach(thread->id);
+    thread_release(thread);
+    return NULL;
+}

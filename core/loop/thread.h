@@ -1,0 +1,19 @@
+/*
+ * A thread set up like all of the server's: a stack of 1 MiB, an alternate stack for signal handlers (else an overflow
+ * of the first kills the process), a name, and no signals but those that it causes itself.
+ */
+#pragma once
+
+#include "base/error.h"
+
+struct thread;
+
+typedef void work_fn(void *job);
+
+/* `name` is cut after 15 bytes. Any thread. */
+MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
+                            struct theseus_error *err);
+
+/* Both end the caller's ownership and return NULL. A detached thread is never waited for. Any thread. */
+struct thread *thread_join(struct thread *thread);
+struct thread *thread_detach(struct thread *thread);

@@ -1,0 +1,173 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "method/method.h"
+#include "plugin/plugins.h"
+
+enum { LEGACY = 1, MODERN = 2, URGENT = 4, NEEDS_PLUGINS = 8 };
+
+/* Sorted by name. */
+static const struct row {
+    const char *name;
+    int flags;
+    method_fn *run;
+} rows[] = {
+    {"initialize", LEGACY, method_initialize},
+    {"logging/setLevel", LEGACY, method_set_level},
+    {"ping", LEGACY | URGENT, method_ping},
+    {"server/discover", MODERN, method_discover},
+    {"subscriptions/listen", MODERN | NEEDS_PLUGINS, method_listen},
+    {"tools/call", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_call},
+    {"tools/list", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_list},
+};
+
+/* A request that waits for the plugins to be there. */
+struct waiting {
+    struct list link;
+    struct loop_task task;
+    struct method_env *env;
+    struct conn *conn;
+    struct call *call; /* a reference */
+    const struct row *row;
+};
+
+void method_env_init(struct method_env *env) {
+    list_init(&env->waiting);
+}
+
+static void waiting_free(struct waiting *waiting) {
+    list_remove(&waiting->link);
+    loop_forget(waiting->env->loop, &waiting->task);
+    (void)call_unref(waiting->call);
+    free(waiting);
+}
+
+void method_env_fini(struct method_env *env) {
+    list_for_each (link, &env->waiting)
+        waiting_free(list_entry(link, struct waiting, link));
+}
+
+static int by_name(const void *name, const void *row) {
+    return strcmp(name, ((const struct row *)row)->name);
+}
+
+static const struct row *find_row(const char *method) {
+    return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
+}
+
+bool method_is_urgent(void *arg, const char *method) {
+    const struct row *row = find_row(method);
+
+    (void)arg;
+    return row && (row->flags & URGENT);
+}
+
+void method_refuse_params(struct call *call, const char *text) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_PARAMS, "%s", text);
+    call_fail(call, &err, NULL);
+}
+
+static void on_loaded(void *arg) {
+    struct waiting *waiting = arg;
+
+    loop_enter();
+    if (!call_is_over(waiting->call))
+        waiting->row->run(waiting->env, waiting->conn, waiting->call);
+    waiting_free(waiting);
+}
+
+static void wait_for_plugins(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+    struct waiting *waiting = xcalloc(1, sizeof(*waiting));
+
+    *waiting = (struct waiting){.env = env, .conn = conn, .call = call_ref(call), .row = row};
+    waiting->task = (struct loop_task){.run = on_loaded, .arg = waiting};
+    list_append(&env->waiting, &waiting->link);
+    plugins_when_loaded(env->plugins, &waiting->task);
+}
+
+static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+    call->server_info = json_incref(env->server_info);
+    call->max_result = (*env->config)->limits.max_result;
+    call_read_meta(call);
+    if (row->flags & NEEDS_PLUGINS)
+        env->wake(env->arg);
+    if ((row->flags & NEEDS_PLUGINS) && !plugins_are_loaded(env->plugins))
+        wait_for_plugins(env, conn, call, row);
+    else
+        row->run(env, conn, call);
+}
+
+static void refuse_method(struct call *call) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_NO_METHOD, "method '%.100s' is not there in revision %s", call->method, call->revision->name);
+    call_fail(call, &err, NULL);
+}
+
+static void on_modern(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+    struct theseus_error err = {0};
+
+    call->revision = revision_modern();
+    if (revision_check_claim(call->message.params, &err) < 0)
+        call_fail(call, &err, err.code == ERR_VERSION ? revision_unsupported_data_new(call->message.params) : NULL);
+    else if (row && (row->flags & MODERN))
+        run(env, conn, call, row);
+    else
+        refuse_method(call);
+}
+
+/* Neither era: a modern request without its members, or a legacy one before the handshake. */
+static void refuse_stranger(struct call *call) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_PARAMS, "missing _meta '%s' and '%s'; or send initialize first", META_VERSION,
+               META_CAPABILITIES);
+    call_fail(call, &err, json_pack("{s:[s]}", "supported", revision_modern()->name));
+}
+
+static void on_legacy(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+    const struct session *session = conn_session(conn);
+    bool is_ping = strcmp(call->method, "ping") == 0, is_initialize = strcmp(call->method, "initialize") == 0;
+
+    call->revision = session->revision ? session->revision : revision_newest_legacy();
+    call->log_level = session->log_level;
+    if (!session->revision && !is_ping && !is_initialize)
+        refuse_stranger(call);
+    else if (row && (row->flags & LEGACY))
+        run(env, conn, call, row);
+    else
+        refuse_method(call);
+}
+
+void method_on_request(void *arg, struct conn *conn, struct call *call) {
+    const struct row *row = find_row(call->method);
+
+    loop_enter();
+    if (revision_is_claimed(call->message.params))
+        on_modern(arg, conn, call, row);
+    else
+        on_legacy(arg, conn, call, row);
+}
+
+void method_on_notification(void *arg, struct conn *conn, const struct message *message) {
+    struct session *session = conn_session(conn);
+    struct method_env *env = arg;
+
+    loop_enter();
+    if (strcmp(message->method, "notifications/initialized") == 0 && session->revision) {
+        session->initialized = true;
+        conn_session_changed(conn);
+        env->wake(env->arg);
+        method_ask_roots(env, conn);
+    } else if (strcmp(message->method, "notifications/roots/list_changed") == 0) {
+        method_ask_roots(env, conn);
+    }
+}
+
+void method_on_response(void *arg, struct conn *conn, const struct message *message) {
+    loop_enter();
+    (void)arg;
+    method_take_roots(conn, message);
+}

@@ -1,0 +1,57 @@
+/*
+ * MCP's methods: one file each behind a row of the table in dispatch.c.
+ *
+ * Which era a request belongs to is decided by the request itself: one that carries the modern members of params._meta
+ * is modern, whatever came before on the connection; any other belongs to the legacy session, if `initialize` has begun
+ * one.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "conn/conn.h"
+#include "plugin/host.h"
+
+struct plugins;
+
+/* What the methods work on; filled by the server, lives as long as any connection. */
+struct method_env {
+    struct loop *loop;
+    const struct config *const *config;
+    struct plugin_host *plugin_host;
+    struct plugins *plugins;
+    json_t *server_info;   /* Implementation */
+    struct list waiting;   /* requests that wait for the first load of the plugins; private */
+    const char *directory; /* where the server, and so its stdio client, was started */
+    /* Work is really wanted: what a mere probe must not bring about may happen now. */
+    void (*wake)(void *arg);
+    void *arg;
+};
+
+void method_env_init(struct method_env *env);
+void method_env_fini(struct method_env *env) ON_LOOP;
+
+/* The operations of conn_ops; `arg` is the struct method_env. */
+bool method_is_urgent(void *arg, const char *method);
+void method_on_request(void *arg, struct conn *conn, struct call *call);
+void method_on_notification(void *arg, struct conn *conn, const struct message *message);
+void method_on_response(void *arg, struct conn *conn, const struct message *message);
+
+/* ---- for the files of this folder ---- */
+
+typedef void method_fn(struct method_env *env, struct conn *conn, struct call *call);
+
+void method_initialize(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_ping(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_discover(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_tools_list(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_tools_call(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_set_level(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_listen(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+
+/* {"tools": …, "logging": …}; new reference. */
+json_t *method_capabilities_new(void);
+/* Asks a legacy client that has roots which they are: the first one is the directory it works in. */
+void method_ask_roots(struct method_env *env, struct conn *conn) ON_LOOP;
+void method_take_roots(struct conn *conn, const struct message *message) ON_LOOP;
+/* -32602 with a text. */
+void method_refuse_params(struct call *call, const char *text);

@@ -1,0 +1,52 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "method/method.h"
+#include "plugin/run.h"
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+/* Where the client works: as its host says, else its first root, else where it started us. */
+static const char *directory_of(const struct method_env *env, const struct session *session) {
+    const char *project = getenv("CLAUDE_PROJECT_DIR");
+
+    if (project && *project == '/')
+        return project;
+    return session->directory ? session->directory : env->directory;
+}
+
+static void set_client(const struct method_env *env, struct conn *conn, struct call *call) {
+    const struct session *session = conn_session(conn);
+    const json_t *meta = json_object_get(call->message.params, "_meta");
+    const json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;
+    struct theseus_client_info info = {
+        .name = text_of(client, "name"),
+        .version = text_of(client, "version"),
+        .transport = conn_transport(conn),
+        .session = session->id,
+        .directory = directory_of(env, session),
+        .uid = (long)getuid(), /* who has our pipe */
+    };
+
+    call_set_client(call, &info);
+}
+
+void method_tools_call(struct method_env *env, struct conn *conn, struct call *call) {
+    const json_t *name = json_object_get(call->message.params, "name");
+    json_t *args = json_object_get(call->message.params, "arguments");
+
+    if (!json_is_string(name)) {
+        method_refuse_params(call, "'name' is missing or no string");
+        return;
+    }
+    if (args && !json_is_object(args)) {
+        method_refuse_params(call, "'arguments' must be an object");
+        return;
+    }
+    set_client(env, conn, call);
+    run_start(env->plugin_host, call, json_string_value(name), args);
+}

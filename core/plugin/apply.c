@@ -1,0 +1,300 @@
+/*
+ * New settings for plugins that are loaded. First every plugin concerned is asked (`check`, without effect); only when
+ * all agree do they take them (`configure`). A plugin without `configure` gets a new generation instead.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "plugin/inner.h"
+
+static struct applying *applying_of(struct plugins *plugins) {
+    return &plugins->applying;
+}
+
+/* ---- INI files with tools ---- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct config_section *)a)->name, ((const struct config_section *)b)->name);
+}
+
+/* All sections of all INI files that are not refused, in one sorted array. */
+static void gather(struct plugins *plugins) {
+    struct applying *applying = applying_of(plugins);
+
+    free(TAKE_PTR(applying->extra));
+    applying->extra_count = 0;
+    list_for_each (link, &plugins->sources) {
+        const struct source *source = list_entry(link, struct source, link);
+        if (!source->is_ini || source->refused || source->section_count == 0)
+            continue;
+        applying->extra = xreallocarray(applying->extra, applying->extra_count + source->section_count,
+                                        sizeof(struct config_section));
+        memcpy(applying->extra + applying->extra_count, source->sections,
+               source->section_count * sizeof(struct config_section));
+        applying->extra_count += source->section_count;
+    }
+    if (applying->extra_count)
+        qsort(applying->extra, applying->extra_count, sizeof(struct config_section), by_name);
+}
+
+struct settings_extra apply_extra(const struct plugins *plugins) {
+    return (struct settings_extra){plugins->applying.extra, plugins->applying.extra_count};
+}
+
+/* The INI file that a message begins with ("FILE:LINE: …" or "FILE: …"). */
+static struct source *blamed_file(struct plugins *plugins, const char *message) {
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        size_t len = strlen(source->path);
+        if (source->is_ini && strncmp(message, source->path, len) == 0 && message[len] == ':')
+            return source;
+    }
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+static void ask(struct plugins *plugins) ON_LOOP;
+
+static void forget_changes(struct plugins *plugins) {
+    list_for_each (link, &applying_of(plugins)->changes) {
+        struct change *change = list_entry(link, struct change, link);
+        list_remove(&change->link);
+        registry_unpin(plugins->host->registry, change->generation);
+        json_decref(change->settings);
+        free(change);
+    }
+}
+
+static const struct config *asked_config(const struct plugins *plugins) {
+    return plugins->applying.config ? plugins->applying.config : *plugins->host->config;
+}
+
+/* What this plugin would be given, if that differs from what it has. */
+static int collect_one(struct plugins *plugins, struct generation *generation, struct theseus_error *err) {
+    struct settings_extra extra = apply_extra(plugins);
+    json_t *settings = NULL;
+
+    if (config_matches(asked_config(plugins)->plugins.disable, generation->name))
+        return 0;
+    if (settings_new(&settings, &generation->slots, asked_config(plugins), &extra, err) < 0)
+        return -1;
+    if (json_equal(settings, generation->config)) {
+        json_decref(settings);
+        return 0;
+    }
+    struct change *change = xcalloc(1, sizeof(*change));
+    *change = (struct change){.generation = generation, .settings = settings};
+    registry_pin(plugins->host->registry, generation);
+    list_append(&applying_of(plugins)->changes, &change->link);
+    return 0;
+}
+
+static int collect(struct plugins *plugins, struct theseus_error *err) {
+    list_for_each (link, &plugins->plugins) {
+        struct generation *generation = list_entry(link, struct plugin, link)->active;
+        if (generation && collect_one(plugins, generation, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void check_run(void *job) {
+    struct applying *applying = container_of((struct lane_job *)job, struct applying, job);
+
+    list_for_each (link, &applying->changes) {
+        struct change *change = list_entry(link, struct change, link);
+        if (applying->r == 0)
+            applying->r = generation_check(change->generation, change->settings, &applying->err);
+    }
+}
+
+static void configure_run(void *job) {
+    struct applying *applying = container_of((struct lane_job *)job, struct applying, job);
+
+    list_for_each (link, &applying->changes) {
+        struct change *change = list_entry(link, struct change, link);
+        struct theseus_error err = {0};
+        if (!change->generation->slots.configure)
+            continue;
+        if (generation_configure(change->generation, json_incref(change->settings), &err) < 0)
+            log_error("plugin '%s' did not take settings that it had agreed to: %s", change->generation->name,
+                      err.message);
+    }
+}
+
+static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) {
+    struct applying *applying = applying_of(plugins);
+
+    applying->job = (struct lane_job){
+        .run = run,
+        .done = done,
+        .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
+    };
+    lane_submit(plugins->host->lane, &applying->job);
+}
+
+static struct plugins *plugins_of(struct lane_job *job) {
+    return container_of(container_of(job, struct applying, job), struct plugins, applying);
+}
+
+/* ---- taking ---- */
+
+static void next_round(struct plugins *plugins) {
+    struct applying *applying = applying_of(plugins);
+    plugins_checked_fn *done = applying->next_done;
+
+    applying->busy = false;
+    if (done) {
+        applying->next_done = NULL;
+        plugins_check(plugins, applying->next_config, done, applying->next_arg);
+    } else if (applying->again) {
+        applying->again = false;
+        apply_ini_files(plugins);
+    }
+    plugins_settled(plugins);
+}
+
+static void configured(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = plugins_of(job);
+
+    loop_enter();
+    if (timed_out)
+        log_error("a plugin's 'configure' did not come back; its settings are uncertain");
+    list_for_each (link, &applying_of(plugins)->changes) {
+        const struct change *change = list_entry(link, struct change, link);
+        struct plugin *plugin = change->generation->plugin;
+        if (!change->generation->slots.configure && plugin && plugin->source)
+            loader_add(plugins, plugin->source);
+    }
+    forget_changes(plugins);
+    plugins->host->tools_touched(plugins->host->arg);
+    next_round(plugins);
+}
+
+void plugins_configure(struct plugins *plugins) {
+    applying_of(plugins)->config = NULL;
+    registry_hide(plugins->host->registry, (*plugins->host->config)->tools.hide);
+    scan_watch(plugins);
+    on_lane(plugins, configure_run, configured);
+    if (plugins->began)
+        scan_all(plugins, NULL);
+}
+
+/* ---- answers to the question ---- */
+
+/* An INI file in a plugin directory is refused alone, and the rest is asked about again. */
+static bool refuse_file(struct plugins *plugins, const struct theseus_error *err) {
+    struct source *source = blamed_file(plugins, err->message);
+
+    if (!source)
+        return false;
+    log_warning("'%s' is refused: %s", source->path, err->message);
+    source_refuse(source, err->message);
+    forget_changes(plugins);
+    gather(plugins);
+    ask(plugins);
+    return true;
+}
+
+static void agreed(struct plugins *plugins) {
+    struct applying *applying = applying_of(plugins);
+
+    if (applying->done)
+        applying->done(applying->arg, NULL); /* goes on with plugins_configure() */
+    else
+        plugins_configure(plugins);
+}
+
+static void disagreed(struct plugins *plugins, const struct theseus_error *err) {
+    struct applying *applying = applying_of(plugins);
+
+    if (refuse_file(plugins, err))
+        return;
+    forget_changes(plugins);
+    applying->config = NULL;
+    if (applying->done)
+        applying->done(applying->arg, err);
+    else
+        log_warning("tools from INI files: %s", err->message);
+    next_round(plugins);
+}
+
+static void checked(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = plugins_of(job);
+    struct applying *applying = applying_of(plugins);
+    struct settings_extra extra = apply_extra(plugins);
+
+    loop_enter();
+    if (timed_out) {
+        applying->err = (struct theseus_error){0};
+        applying->r = fail(&applying->err, ERR_TIMEOUT, "a plugin's 'check' did not come back");
+    }
+    if (applying->r == 0) {
+        agreed(plugins);
+        return;
+    }
+    (void)settings_blame(asked_config(plugins), &extra, &applying->err);
+    struct theseus_error err = applying->err;
+    disagreed(plugins, &err);
+}
+
+static void ask(struct plugins *plugins) {
+    struct applying *applying = applying_of(plugins);
+    struct theseus_error err = {0};
+
+    applying->r = 0;
+    applying->err = (struct theseus_error){0};
+    if (collect(plugins, &err) < 0)
+        disagreed(plugins, &err);
+    else
+        on_lane(plugins, check_run, checked);
+}
+
+static void begin(struct plugins *plugins, const struct config *config, plugins_checked_fn *done, void *arg) {
+    struct applying *applying = applying_of(plugins);
+
+    applying->busy = true;
+    applying->config = config;
+    applying->done = done;
+    applying->arg = arg;
+    gather(plugins);
+    ask(plugins);
+}
+
+void plugins_check(struct plugins *plugins, const struct config *config, plugins_checked_fn *done, void *arg) {
+    struct applying *applying = applying_of(plugins);
+
+    if (!applying->busy) {
+        begin(plugins, config, done, arg);
+        return;
+    }
+    applying->next_config = config;
+    applying->next_done = done;
+    applying->next_arg = arg;
+}
+
+void apply_ini_files(struct plugins *plugins) {
+    struct applying *applying = applying_of(plugins);
+
+    if (applying->busy) {
+        applying->again = true;
+        return;
+    }
+    list_for_each (link, &plugins->sources) { /* what another file had kept out may be free now */
+        struct source *source = list_entry(link, struct source, link);
+        if (source->is_ini && source->refused && source->section_count > 0)
+            source_refuse(source, NULL);
+    }
+    begin(plugins, NULL, NULL, NULL);
+}
+
+void apply_init(struct plugins *plugins) {
+    list_init(&applying_of(plugins)->changes);
+}
+
+void apply_fini(struct plugins *plugins) {
+    forget_changes(plugins);
+    free(TAKE_PTR(applying_of(plugins)->extra));
+}

@@ -1,0 +1,178 @@
+#include "plugin/generation.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "loop/thread.h"
+#include "plugin/host.h"
+#include "plugin/image.h"
+#include "plugin/registry.h"
+#include "store/migrate.h"
+#include "store/store.h"
+
+/* A thread that the plugin made. */
+struct plugin_thread {
+    struct list link;
+    int number;
+    struct thread *thread; /* owned; NULL: somebody is joining it */
+};
+
+static void on_idle(void *arg) {
+    struct generation *generation = arg;
+
+    loop_enter();
+    generation->host->idle(generation->host->arg, generation);
+}
+
+struct generation *generation_new(const struct plugin_host *host, struct image *image, unsigned number) {
+    struct generation *generation = xcalloc(1, sizeof(*generation));
+
+    generation->ctx.host = &host_table;
+    generation->host = host;
+    generation->number = number;
+    generation->image = image;
+    generation->slots = *image_plugin(image);
+    generation->name = xstrdup(generation->slots.name);
+    generation->version = xstrdup(generation->slots.version);
+    generation->idle_loop = host->loop;
+    generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
+    list_init(&generation->link);
+    list_init(&generation->offers);
+    list_init(&generation->held);
+    list_init(&generation->threads);
+    (void)pthread_mutex_init(&generation->threads_lock, NULL);
+    return generation;
+}
+
+struct generation *generation_free(struct generation *generation) {
+    if (!generation)
+        return NULL;
+    loop_forget(generation->idle_loop, &generation->idle);
+    list_remove(&generation->link);
+    registry_clear(generation->host->registry, generation);
+    generation->image = image_free(generation->image);
+    json_decref(generation->config);
+    json_decref(generation->saved);
+    (void)pthread_mutex_destroy(&generation->threads_lock);
+    free(generation->name);
+    free(generation->version);
+    free(generation);
+    return NULL;
+}
+
+bool generation_keeps_state(const struct generation *generation) {
+    return generation->slots.save && !(generation->slots.flags & THESEUS_SHARED_STATE);
+}
+
+/* A slot that failed without a word still has to say something. */
+static int slot_failed(const char *slot, struct theseus_error *err) {
+    if (err->message[0] == '\0')
+        (void)fail(err, ERR_INTERNAL, "no reason was given");
+    err->code = ERR_INTERNAL; /* the plugin's own number means nothing here */
+    return error_prefix(err, "%s: ", slot);
+}
+
+static int migrate(struct generation *generation, struct theseus_error *err) {
+    if (!generation->slots.migrations)
+        return 0;
+    return store_migrate(generation->host->store, generation->name, generation->slots.migrations, err);
+}
+
+int generation_start(struct generation *generation, struct theseus_error *err) {
+    const struct theseus_plugin *slots = &generation->slots;
+
+    if (migrate(generation, err) < 0)
+        return error_prefix(err, "migrations: ");
+    if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
+        return slot_failed("start", err);
+    generation->started = true;
+    json_decref(TAKE_PTR(generation->saved));
+    if (slots->selftest && slots->selftest(generation->self, err) < 0)
+        return slot_failed("selftest", err);
+    return 0;
+}
+
+json_t *generation_save(struct generation *generation) {
+    return generation->slots.save ? generation->slots.save(generation->self) : NULL;
+}
+
+int generation_activate(struct generation *generation, struct theseus_error *err) {
+    const struct theseus_plugin *slots = &generation->slots;
+
+    return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
+}
+
+int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
+    const struct theseus_plugin *slots = &generation->slots;
+
+    return slots->check && slots->check(generation->self, config, err) < 0 ? slot_failed("check", err) : 0;
+}
+
+/* The former settings live until `configure` has returned, as theseus_config() promises. */
+int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
+    json_auto_t *owned = config;
+
+    if (generation->slots.configure(generation->self, owned, err) < 0)
+        return slot_failed("configure", err);
+    json_t *before = generation->config;
+    generation->config = TAKE_PTR(owned);
+    json_decref(before);
+    return 0;
+}
+
+/* ---- threads ---- */
+
+int generation_thread(struct generation *generation, theseus_thread_fn *run, void *arg, struct theseus_error *err) {
+    struct plugin_thread *thread = xcalloc(1, sizeof(*thread));
+
+    if (thread_start(&thread->thread, generation->name, run, arg, err) < 0) {
+        free(thread);
+        return -1;
+    }
+    (void)pthread_mutex_lock(&generation->threads_lock);
+    thread->number = ++generation->next_thread;
+    list_append(&generation->threads, &thread->link);
+    int number = thread->number;
+    (void)pthread_mutex_unlock(&generation->threads_lock);
+    return number;
+}
+
+/* The thread of that number (0: any), taken out of the list. NULL: there is none. */
+static struct plugin_thread *take_thread(struct generation *generation, int number) {
+    struct plugin_thread *found = NULL;
+
+    (void)pthread_mutex_lock(&generation->threads_lock);
+    list_for_each (link, &generation->threads) {
+        struct plugin_thread *thread = list_entry(link, struct plugin_thread, link);
+        if (!found && (number == 0 || thread->number == number))
+            found = thread;
+    }
+    if (found)
+        list_remove(&found->link);
+    (void)pthread_mutex_unlock(&generation->threads_lock);
+    return found;
+}
+
+static void join(struct plugin_thread *thread) {
+    thread->thread = thread_join(thread->thread);
+    free(thread);
+}
+
+void generation_thread_join(struct generation *generation, int number) {
+    struct plugin_thread *thread = number > 0 ? take_thread(generation, number) : NULL;
+
+    if (thread)
+        join(thread);
+}
+
+void generation_stop(struct generation *generation) {
+    struct plugin_thread *thread;
+
+    if (generation->started && generation->slots.stop)
+        generation->slots.stop(generation->self);
+    generation->started = false;
+    while ((thread = take_thread(generation, 0)))
+        join(thread);
+    if (generation->slots.migrations || generation->uses_store)
+        store_forget(generation->host->store, generation->name);
+}

@@ -1,0 +1,44 @@
+/*
+ * What the plugin floor needs from the server, and the table of functions that plugins get (host.c). All borrowed;
+ * lives as long as any generation.
+ */
+#pragma once
+
+#include <theseus/plugin.h>
+
+#include "config/config.h"
+#include "ledger/ledger.h"
+#include "loop/lane.h"
+#include "loop/workers.h"
+
+struct generation;
+struct plugins;
+struct registry;
+struct run;
+struct state;
+struct store;
+
+struct plugin_host {
+    struct loop *loop;
+    struct ledger *ledger;
+    struct workers *workers;
+    struct lane *lane;
+    struct store *store;
+    struct registry *registry;
+    struct state *state;
+    const struct config *const *config; /* the present one; loop */
+    /* On the loop: the tool list may have changed outside of a reload (a plugin added or removed a tool). */
+    void (*tools_touched)(void *arg);
+    /* On the loop: no call runs on that generation any more, and somebody waits for that. */
+    void (*idle)(void *arg, struct generation *generation);
+    /*
+     * theseus_control(): on the thread of the call, which is never the loop. New reference.
+     */
+    json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
+    void *arg;
+};
+
+extern const struct theseus_host host_table;
+
+/* Why the last host function on this thread failed: theseus_last_error(). */
+void host_set_error(const struct theseus_error *err);

@@ -1,0 +1,114 @@
+/* Calls that a handler makes itself (theseus_call_tool): on its own thread, as part of its own request. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/limits.h"
+#include "call/keep.h"
+#include "plugin/generation.h"
+#include "plugin/run.h"
+
+/* Does somebody up the chain already use this generation? Then a replacement waits for the chain, not we for it. */
+static bool chain_uses(const struct run *run, const struct generation *generation) {
+    for (; run; run = run->outer)
+        if (run->offer->generation == generation)
+            return true;
+    return false;
+}
+
+static bool chain_runs(const struct run *run, const struct offer *offer) {
+    for (; run; run = run->outer)
+        if (run->offer == offer)
+            return true;
+    return false;
+}
+
+static int check_still_wanted(const struct run *run, struct theseus_error *err) {
+    if (atomic_load(&run->request->cancelled))
+        return fail(err, ERR_TIMEOUT, "the call was cancelled, or its time is up");
+    return 0;
+}
+
+/* The offer, once its plugin is not just being replaced. */
+static int find(struct run *run, struct theseus_error *err) {
+    struct registry *registry = run->host->registry;
+
+    for (;;) {
+        run->offer = registry_find(registry, run->name);
+        if (!run->offer)
+            return fail(err, ERR_MISSING, "unknown tool '%.100s'", run->name);
+        if (!run->offer->generation->holding || chain_uses(run->outer, run->offer->generation))
+            return 0;
+        registry_release(registry, TAKE_PTR(run->offer));
+        if (check_still_wanted(run, err) < 0)
+            return -1;
+        registry_wait(registry);
+    }
+}
+
+static int wait_for_turn(struct run *run, struct theseus_error *err) {
+    if (!(run->offer->tool->flags & THESEUS_SERIAL))
+        return 0;
+    if (chain_runs(run->outer, run->offer))
+        return fail(err, ERR_BUSY, "tool '%s' never runs beside itself, and waits for this call", run->name);
+    while (!registry_serial_enter(run->host->registry, run->offer, NULL)) {
+        if (check_still_wanted(run, err) < 0)
+            return -1;
+        registry_wait(run->host->registry);
+    }
+    run->serial = true;
+    return 0;
+}
+
+/* One that answers later is waited for as long as somebody wants the whole call. */
+static int wait_for_result(struct run *run, json_t **ret_result, struct theseus_error *err) {
+    int r = 0;
+
+    (void)pthread_mutex_lock(&run->lock);
+    while (!run->result && r == 0) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        (void)pthread_cond_timedwait(&run->answered, &run->lock, &until);
+        r = run->result ? 0 : check_still_wanted(run, err);
+    }
+    if (r == 0)
+        *ret_result = TAKE_PTR(run->result);
+    (void)pthread_mutex_unlock(&run->lock);
+    return r;
+}
+
+static int work(struct run *run, json_t **ret_result, struct theseus_error *err) {
+    struct theseus_error refused = {0};
+
+    if (find(run, err) < 0)
+        return -1;
+    if (run_check_args(run, &refused) < 0) {
+        *ret_result = run_text_result_new(refused.message, true);
+        return 0;
+    }
+    if (wait_for_turn(run, err) < 0)
+        return -1;
+    uint64_t index = keep_inner_entered(run->request);
+    run->key_text = xasprintf("%s-inner-%llu", run->request->key_text, (unsigned long long)(index >> 32));
+    (void)atomic_fetch_add(&run->refs, 1); /* ours, while run_enter() gives up the handler's */
+    run_enter(run);
+    int r = wait_for_result(run, ret_result, err);
+    keep_inner_left(run->request, index);
+    return r;
+}
+
+int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_result, struct theseus_error *err) {
+    json_auto_t *owned = args;
+
+    if (outer->depth + 1 > LIMIT_CALL_DEPTH)
+        return fail(err, ERR_LIMIT, "calls inside calls go %d deep at most", LIMIT_CALL_DEPTH);
+    if (args && !json_is_object(args))
+        return fail(err, ERR_PARAMS, "the arguments must be an object");
+    struct run *run = run_new(outer->host, outer->request, name, owned);
+    run->outer = outer;
+    run->depth = outer->depth + 1;
+    int r = work(run, ret_result, err);
+    (void)run_unref(run);
+    return r;
+}

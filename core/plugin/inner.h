@@ -1,0 +1,118 @@
+/* The plugins' own struct, for the files of this folder that are parts of it: plugins.c, scan.c, loader.c, apply.c. */
+#pragma once
+
+#include "base/map.h"
+#include "loop/lane.h"
+#include "loop/timer.h"
+#include "loop/watch.h"
+#include "plugin/generation.h"
+#include "plugin/image.h"
+#include "plugin/imagedir.h"
+#include "plugin/plugin.h"
+#include "plugin/plugins.h"
+#include "plugin/registry.h"
+#include "plugin/run.h"
+#include "plugin/settings.h"
+#include "plugin/source.h"
+#include "plugin/testload.h"
+
+/* A file on its way to become the serving generation of its plugin. See loader.c. */
+struct candidate {
+    struct list link; /* in one of the lists of struct loader */
+    struct plugins *plugins;
+    struct source *source; /* borrowed */
+    struct image *image;   /* owned until it is the generation's */
+    struct tool **tools;   /* owned, likewise */
+    size_t tool_count;
+    unsigned number; /* of the generation that it will be */
+    struct plugin *plugin;
+    struct source *replaced;     /* what `previous` was served from */
+    struct generation *next;     /* owned until it serves */
+    struct generation *previous; /* borrowed: what it replaces; NULL: nothing */
+    struct lane_job job;
+    void (*then)(struct candidate *candidate); /* after the job, on the loop */
+    int r;                                     /* of the job */
+    struct theseus_error err;
+    struct timer *timer; /* owned: while it waits for calls of `previous` */
+    bool retried;        /* it has waited in vain before */
+};
+
+struct loader {
+    struct list copying; /* candidate::link, owned, as in all these */
+    struct list to_test;
+    struct list testing;       /* in the child that runs now */
+    struct testload *testload; /* owned */
+    struct list ready;
+    struct candidate *current; /* owned */
+    struct list waiting;       /* for calls of the generation that they replace */
+    struct map *good;          /* hashes of images that a test-load has found good */
+};
+
+/* A change of settings that plugins were asked about. See apply.c. */
+struct change {
+    struct list link;
+    struct generation *generation; /* pinned */
+    json_t *settings;              /* owned */
+};
+
+struct applying {
+    struct lane_job job;
+    bool busy;
+    struct list changes; /* change::link, owned */
+    int r;
+    struct theseus_error err;
+    const struct config *config; /* that was asked about; NULL: the present one, with new INI files */
+    plugins_checked_fn *done;
+    void *arg;
+    struct config_section *extra; /* the sections of all INI files, shallow copies, sorted; owned array */
+    size_t extra_count;
+    const struct config *next_config; /* asked while busy */
+    plugins_checked_fn *next_done;
+    void *next_arg;
+    bool again; /* INI files changed while busy */
+};
+
+struct plugins {
+    struct plugin_host *host;
+    struct imagedir *dir;
+    int exe_fd;
+    struct list plugins; /* plugin::link, owned */
+    struct list sources; /* source::link, owned, in the order of precedence */
+    struct watch *watch; /* owned; NULL: not watching */
+    char **watched;      /* owned, NULL-terminated: the directories */
+    struct loader loader;
+    struct applying applying;
+    struct timer *patience; /* owned: the first scan may take this long */
+    bool began, loaded, stopping;
+    struct list when_loaded, when_idle; /* struct waiter::link, owned */
+    struct list orphans;                /* generation::link, owned: never served, on their way out */
+    int retiring;                       /* generations on their way out on the lane */
+    unsigned generation;                /* the last number that was given */
+};
+
+/* scan.c */
+void scan_all(struct plugins *plugins, const char *force) ON_LOOP;
+void scan_watch(struct plugins *plugins) ON_LOOP; /* watches what the configuration names */
+
+/* loader.c */
+void loader_init(struct plugins *plugins);
+void loader_fini(struct plugins *plugins) ON_LOOP;
+void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;
+bool loader_is_idle(const struct plugins *plugins) ON_LOOP;
+void loader_forget_source(struct plugins *plugins, struct source *source) ON_LOOP; /* its waiting candidate */
+void loader_on_idle(struct generation *generation) ON_LOOP;                        /* no call of it runs */
+
+/* retire.c */
+void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */
+void retire_when_idle(struct generation *generation) ON_LOOP;
+
+/* apply.c */
+void apply_init(struct plugins *plugins);
+void apply_fini(struct plugins *plugins) ON_LOOP;
+void apply_ini_files(struct plugins *plugins) ON_LOOP; /* the INI files in the directories have changed */
+struct settings_extra apply_extra(const struct plugins *plugins);
+
+/* plugins.c */
+struct plugin *plugins_find(struct plugins *plugins, const char *name, bool make) ON_LOOP;
+void plugins_remove(struct plugins *plugins, struct plugin *plugin) ON_LOOP; /* its tools are gone at once */
+void plugins_settled(struct plugins *plugins) ON_LOOP; /* something has come to an end: who waits for that is told */

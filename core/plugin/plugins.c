@@ -1,0 +1,212 @@
+#include "plugin/plugins.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "plugin/inner.h"
+
+enum { PATIENCE_MS = 3000 };
+
+/* A task that somebody wants to have run at a certain event. */
+struct waiter {
+    struct list link;
+    struct loop_task *task;
+};
+
+static void on_patience_over(void *arg) {
+    struct plugins *plugins = arg;
+
+    loop_enter();
+    plugins->loaded = true;
+    plugins_settled(plugins);
+}
+
+static void restore_counter(void *arg, const void *recorded) {
+    const struct counter_record *record = recorded;
+    struct plugins *plugins = arg;
+
+    if (span_equals(record->name, "generation"))
+        plugins->generation = (unsigned)record->value;
+}
+
+static void restore_good(void *arg, const void *recorded) {
+    const struct image_record *record = recorded;
+    struct plugins *plugins = arg;
+
+    (void)map_put(plugins->loader.good, record->good_hash, plugins);
+}
+
+struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
+    struct plugins *plugins = xcalloc(1, sizeof(*plugins));
+
+    plugins->host = host;
+    plugins->dir = dir;
+    plugins->exe_fd = exe_fd;
+    plugins->patience = timer_new(host->loop, on_patience_over, plugins);
+    list_init(&plugins->plugins);
+    list_init(&plugins->sources);
+    list_init(&plugins->orphans);
+    list_init(&plugins->when_loaded);
+    list_init(&plugins->when_idle);
+    loader_init(plugins);
+    apply_init(plugins);
+    ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
+    ledger_each(host->ledger, &image_kind, restore_good, plugins);
+    registry_hide(host->registry, (*host->config)->tools.hide);
+    return plugins;
+}
+
+struct plugin *plugins_find(struct plugins *plugins, const char *name, bool make) {
+    list_for_each (link, &plugins->plugins) {
+        struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (strcmp(plugin->name, name) == 0)
+            return plugin;
+    }
+    if (!make)
+        return NULL;
+    struct plugin *plugin = xcalloc(1, sizeof(*plugin));
+    plugin->name = xstrdup(name);
+    list_init(&plugin->old);
+    list_append(&plugins->plugins, &plugin->link);
+    return plugin;
+}
+
+/* Files that were refused for a name which is free now. */
+static void retry_conflicts(struct plugins *plugins) {
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (source->conflict && source->present)
+            loader_add(plugins, source);
+    }
+}
+
+void plugins_remove(struct plugins *plugins, struct plugin *plugin) {
+    struct image_record record = {.plugin = span_of(plugin->name)};
+    struct theseus_error err = {0};
+
+    if (plugin->source)
+        plugin->source->plugin = NULL;
+    plugin->source = NULL;
+    if (!plugin->active)
+        return;
+    log_info("plugin '%s' is removed", plugin->name);
+    if (ledger_drop(plugins->host->ledger, &image_kind, &record, &err) < 0)
+        log_error("%s", err.message);
+    retire(plugins, TAKE_PTR(plugin->active));
+    plugins->host->tools_touched(plugins->host->arg);
+    retry_conflicts(plugins);
+}
+
+/* ---- waiting ---- */
+
+static void wait_for(struct list *waiters, struct loop_task *task) {
+    struct waiter *waiter = xcalloc(1, sizeof(*waiter));
+
+    waiter->task = task;
+    list_append(waiters, &waiter->link);
+}
+
+static void tell(struct plugins *plugins, struct list *waiters) {
+    list_for_each (link, waiters) {
+        struct waiter *waiter = list_entry(link, struct waiter, link);
+        list_remove(&waiter->link);
+        loop_post_task(plugins->host->loop, waiter->task);
+        free(waiter);
+    }
+}
+
+void plugins_settled(struct plugins *plugins) {
+    bool idle = plugins->began && loader_is_idle(plugins) && !plugins->applying.busy;
+
+    if (idle && !plugins->loaded) {
+        plugins->loaded = true;
+        timer_stop(plugins->patience);
+    }
+    if (plugins->loaded)
+        tell(plugins, &plugins->when_loaded);
+    if (idle)
+        tell(plugins, &plugins->when_idle);
+}
+
+void plugins_load(struct plugins *plugins) {
+    if (plugins->began)
+        return;
+    plugins->began = true;
+    timer_start(plugins->patience, PATIENCE_MS, 0);
+    scan_watch(plugins);
+    scan_all(plugins, NULL);
+}
+
+bool plugins_are_loaded(const struct plugins *plugins) {
+    return plugins->loaded;
+}
+
+void plugins_when_loaded(struct plugins *plugins, struct loop_task *task) {
+    wait_for(&plugins->when_loaded, task);
+    plugins_load(plugins);
+    plugins_settled(plugins);
+}
+
+void plugins_when_idle(struct plugins *plugins, struct loop_task *task) {
+    wait_for(&plugins->when_idle, task);
+    plugins_settled(plugins);
+}
+
+void plugins_rescan(struct plugins *plugins, const char *force) {
+    plugins_load(plugins);
+    scan_all(plugins, force ? force : "");
+}
+
+/* ---- the end ---- */
+
+static void free_generations(struct list *generations) {
+    list_for_each (link, generations) {
+        struct generation *generation = list_entry(link, struct generation, link);
+        if (generation->state != GENERATION_QUARANTINED || !generation->stopping)
+            (void)generation_free(generation);
+        /* One that is quarantined is still mapped, or its thread still runs: it stays until the process ends. */
+    }
+}
+
+static void free_waiters(struct list *waiters) {
+    list_for_each (link, waiters)
+        free(list_entry(link, struct waiter, link));
+}
+
+struct plugins *plugins_free(struct plugins *plugins) {
+    if (!plugins)
+        return NULL;
+    plugins->stopping = true;
+    scan_watch(plugins);
+    list_for_each (link, &plugins->plugins) {
+        struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (plugin->active)
+            retire(plugins, TAKE_PTR(plugin->active));
+    }
+    loader_fini(plugins);
+    apply_fini(plugins);
+    while (plugins->retiring > 0 || lane_pending(plugins->host->lane) > 0)
+        (void)loop_turn(plugins->host->loop, 100);
+    list_for_each (link, &plugins->plugins) {
+        struct plugin *plugin = list_entry(link, struct plugin, link);
+        free_generations(&plugin->old);
+        free(plugin->name);
+        free(plugin);
+    }
+    free_generations(&plugins->orphans);
+    list_for_each (link, &plugins->sources)
+        (void)source_free(list_entry(link, struct source, link));
+    free_waiters(&plugins->when_loaded);
+    free_waiters(&plugins->when_idle);
+    plugins->patience = timer_free(plugins->patience);
+    free(plugins->watched);
+    free(plugins);
+    return NULL;
+}
+
+void plugins_on_idle(struct generation *generation) {
+    if (generation->over)
+        retire_when_idle(generation);
+    else
+        loader_on_idle(generation);
+}

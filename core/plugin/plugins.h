@@ -1,0 +1,47 @@
+/*
+ * All plugins: the files they come from, what is loaded of them, and what has become of the rest.
+ *
+ * The directories of the configuration are watched. A file that is new or has changed becomes a candidate (loader.h)
+ * and, if nothing speaks against it, the serving generation. Everything here is on the loop.
+ */
+#pragma once
+
+#include "plugin/host.h"
+
+struct plugins;
+struct imagedir;
+
+struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) ON_LOOP;
+/* Stops and unloads everything; no run may be there any more. Waits for the lane. */
+struct plugins *plugins_free(struct plugins *plugins) ON_LOOP;
+
+/* Begins the first scan, unless that was done. */
+void plugins_load(struct plugins *plugins) ON_LOOP;
+/* Runs the task when the first scan is through (or has taken too long for anybody to wait on); at once if it is. */
+void plugins_when_loaded(struct plugins *plugins, struct loop_task *task) ON_LOOP;
+bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;
+
+/* Looks at all directories again; `force` NULL: what changed, or was refused; else that plugin too ("*": all). */
+void plugins_rescan(struct plugins *plugins, const char *force) ON_LOOP;
+
+/* Runs the task when nothing is being loaded any more. */
+void plugins_when_idle(struct plugins *plugins, struct loop_task *task) ON_LOOP;
+
+/*
+ * Would the plugins take these settings? Answers in `done` (err NULL: all agree), without effect. One at a time: a
+ * second one waits for the first. `config` must live until plugins_configure() or the refusal.
+ */
+typedef void plugins_checked_fn(void *arg, const struct theseus_error *err);
+void plugins_check(struct plugins *plugins, const struct config *config, plugins_checked_fn *done, void *arg) ON_LOOP;
+/* Gives what was agreed on to the plugins concerned; the host's config is the new one by now. */
+void plugins_configure(struct plugins *plugins) ON_LOOP;
+
+/* host->idle leads here. */
+void plugins_on_idle(struct generation *generation) ON_LOOP;
+
+/* {"plugins": […], "refused": […]}: everything that theseus_plugins shows. New reference. */
+json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
+/* Plugin name → generation number; and the files that wait, with the calls they wait for. New references. */
+json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
+json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;
+json_t *plugins_refused_new(struct plugins *plugins) ON_LOOP;

@@ -1,0 +1,288 @@
+#include "plugin/run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "call/keep.h"
+#include "plugin/generation.h"
+#include "plugin/plugin.h"
+#include "rpc/schema.h"
+#include "rpc/shape.h"
+
+/* Flags by which a tool may be run again although an earlier run of the call may have had its effect. */
+enum { MAY_RUN_AGAIN = THESEUS_READ_ONLY | THESEUS_IDEMPOTENT };
+
+static void on_worker(void *job);
+static void on_resume(void *arg);
+
+/* ---- results ---- */
+
+static json_t *text_new(const char *text) {
+    struct span span = span_of(text ? text : "");
+    size_t len;
+
+    json_t *string = json_stringn(span.data, span.len);
+    if (string)
+        return string;
+    CLEANUP(free) char *clean = utf8_clean(span, &len);
+    return clean ? json_stringn(clean, len) : NULL;
+}
+
+json_t *run_text_result_new(const char *text, bool is_error) {
+    return json_pack("{s:[{s:s, s:o}], s:o*}", "content", "type", "text", "text", text_new(text), "isError",
+                     is_error ? json_true() : NULL);
+}
+
+static json_t *error_result_new(const struct theseus_error *err) {
+    return run_text_result_new(err->message, true);
+}
+
+static bool is_error(const json_t *result) {
+    return json_is_true(json_object_get(result, "isError"));
+}
+
+/* What a handler gave must be a CallToolResult, with structured content that its own schema takes. */
+static int check_result(const struct run *run, const json_t *result, struct theseus_error *err) {
+    const struct tool *tool = run->offer->tool;
+    const json_t *structured = json_object_get(result, "structuredContent");
+
+    if (!result)
+        return fail(err, ERR_MEMORY, "tool '%s': no memory for its result, or it is not valid", run->name);
+    if (!json_is_object(result) || !json_is_array(json_object_get(result, "content")))
+        return fail(err, ERR_INTERNAL, "tool '%s' gave no result with a 'content' array", run->name);
+    if (!tool->output || is_error(result))
+        return 0;
+    if (!structured)
+        return fail(err, ERR_INTERNAL, "tool '%s' gave no structuredContent although it declares an output schema",
+                    run->name);
+    if (schema_check(tool->output, structured, err) < 0)
+        return error_prefix(err, "tool '%s' gave a result that its output schema refuses: ", run->name);
+    return 0;
+}
+
+/* ---- life ---- */
+
+struct run *run_new(const struct plugin_host *host, struct call *request, const char *name, json_t *args) {
+    struct run *run = xcalloc(1, sizeof(*run));
+
+    run->call.host = &host_table;
+    run->host = host;
+    run->request = call_ref(request);
+    run->name = xstrdup(name);
+    run->args = args ? json_incref(args) : json_object();
+    atomic_init(&run->refs, 1);
+    run->work.run = on_worker;
+    run->resume = (struct loop_task){.run = on_resume, .arg = run};
+    list_init(&run->wait_link);
+    (void)pthread_mutex_init(&run->lock, NULL);
+    (void)pthread_cond_init(&run->answered, NULL);
+    return run;
+}
+
+/* The next one in a serial tool's queue goes to a worker. */
+static void leave_serial(struct run *run) {
+    struct list *next = registry_serial_leave(run->host->registry, run->offer);
+
+    if (next)
+        workers_submit(run->host->workers, &list_entry(next, struct run, wait_link)->work);
+}
+
+struct run *run_unref(struct run *run) {
+    if (!run || atomic_fetch_sub(&run->refs, 1) > 1)
+        return NULL;
+    if (run->serial)
+        leave_serial(run);
+    if (run->offer)
+        registry_release(run->host->registry, run->offer);
+    (void)call_unref(run->request);
+    json_decref(run->args);
+    json_decref(run->result);
+    free(run->args_text);
+    free(run->key_text);
+    free(run->name);
+    (void)pthread_cond_destroy(&run->answered);
+    (void)pthread_mutex_destroy(&run->lock);
+    free(run);
+    return NULL;
+}
+
+/* ---- answers ---- */
+
+/* To the thread that waits in run_inner(). */
+static void deliver(struct run *run, json_t *result) {
+    (void)pthread_mutex_lock(&run->lock);
+    run->result = result;
+    (void)pthread_cond_broadcast(&run->answered);
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+static void answer(struct run *run, json_t *result) {
+    if (run->outer)
+        deliver(run, result);
+    else
+        call_answer(run->request, shape_tool_result(run->request->revision, result));
+}
+
+int run_reply(struct run *run, json_t *result) {
+    struct theseus_error err = {0};
+
+    if (atomic_exchange(&run->replied, true)) {
+        log_warning("tool '%s' answered a second time; that answer is dropped", run->name);
+        json_decref(result);
+        return THESEUS_DONE;
+    }
+    if (check_result(run, result, &err) < 0) {
+        log_warning("%s", err.message);
+        json_decref(result);
+        result = error_result_new(&err);
+    }
+    if (run->offer->generation->plugin)
+        stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
+    answer(run, result);
+    (void)run_unref(run); /* the answer's reference */
+    return THESEUS_DONE;
+}
+
+/* ---- the handler ---- */
+
+static void after_handler(struct run *run, int outcome) {
+    struct theseus_error err = {0};
+
+    if (outcome == THESEUS_LATER || atomic_load(&run->replied))
+        return;
+    if (outcome == THESEUS_DONE && atomic_load(&run->request->cancelled))
+        (void)fail(&err, ERR_INTERNAL, "cancelled");
+    else if (outcome == THESEUS_DONE)
+        (void)fail(&err, ERR_INTERNAL, "tool '%s' ended without an answer", run->name);
+    else
+        (void)fail(&err, ERR_INTERNAL, "tool '%s' ended with the unknown outcome %d", run->name, outcome);
+    (void)run_reply(run, error_result_new(&err));
+}
+
+void run_enter(struct run *run) {
+    if (!run->outer)
+        keep_entered(run->request);
+    run->entered_ns = clock_now_ns();
+    (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
+    after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args));
+    (void)run_unref(run); /* the handler's */
+}
+
+static void on_worker(void *job) {
+    struct run *run = container_of((struct work *)job, struct run, work);
+
+    if (call_is_over(run->request))
+        (void)run_unref(run); /* cancelled, or out of time, before it began */
+    else if (!run->request->ops->park(run->request, &run->resume))
+        run_enter(run);
+}
+
+static void on_resume(void *arg) {
+    struct run *run = arg;
+
+    workers_submit(run->host->workers, &run->work);
+}
+
+/* ---- beginning ---- */
+
+/* Ends a run whose handler was not entered. */
+static void refuse(struct run *run, const struct theseus_error *err) {
+    call_answer(run->request, shape_tool_result(run->request->revision, error_result_new(err)));
+    (void)run_unref(run);
+}
+
+static void refuse_unknown(struct run *run) {
+    const char *owner = registry_late_owner(run->host->registry, run->name);
+    struct theseus_error err = {0};
+
+    if (owner) {
+        (void)fail(&err, ERR_MISSING,
+                   "tool '%s' of plugin '%s' is not offered any more; ask for the list of tools again", run->name,
+                   owner);
+        refuse(run, &err);
+        return;
+    }
+    (void)fail(&err, ERR_PARAMS, "unknown tool '%.100s'", run->name);
+    call_fail(run->request, &err, NULL);
+    (void)run_unref(run);
+}
+
+static void on_timeout(struct call *call, int64_t ms) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_TIMEOUT,
+               "the call did not end within %g s and is given up; what it does may still take effect",
+               (double)ms / 1000);
+    call_answer(call, error_result_new(&err));
+}
+
+int run_check_args(const struct run *run, struct theseus_error *err) {
+    if (schema_check(run->offer->tool->input, run->args, err) < 0)
+        return error_prefix(err, "invalid arguments for tool '%s': ", run->name);
+    return 0;
+}
+
+/* A call that was running when an earlier image of the server ended. */
+static int check_attempts(const struct run *run, struct theseus_error *err) {
+    const struct call *request = run->request;
+    unsigned flags = run->offer->tool->flags;
+    bool resumes = (flags & THESEUS_RESUMABLE) && request->resume;
+
+    if (request->attempts == 0 || resumes || (flags & MAY_RUN_AGAIN))
+        return 0;
+    return fail(err, ERR_INTERNAL,
+                "the server was restarted while tool '%s' ran; it may have executed, and is not run again", run->name);
+}
+
+static void submit(struct run *run) {
+    const struct tool *tool = run->offer->tool;
+    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
+
+    call_set_deadline(run->request, seconds * 1000, on_timeout);
+    run->serial = tool->flags & THESEUS_SERIAL;
+    if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))
+        workers_submit(run->host->workers, &run->work);
+}
+
+static void begin(struct run *run) {
+    struct theseus_error err = {0};
+
+    run->offer = registry_find(run->host->registry, run->name);
+    if (!run->offer) {
+        refuse_unknown(run);
+        return;
+    }
+    struct generation *generation = run->offer->generation;
+    if (generation->holding) {
+        registry_release(run->host->registry, TAKE_PTR(run->offer));
+        list_append(&generation->held, &run->wait_link);
+    } else if (check_attempts(run, &err) < 0 || run_check_args(run, &err) < 0) {
+        refuse(run, &err);
+    } else if ((run->offer->tool->flags & (THESEUS_INLINE | THESEUS_SERIAL)) == THESEUS_INLINE) {
+        run_enter(run);
+    } else {
+        submit(run);
+    }
+}
+
+void run_start(const struct plugin_host *host, struct call *request, const char *name, json_t *args) {
+    begin(run_new(host, request, name, args));
+}
+
+void run_release_held(struct generation *from) {
+    struct list held;
+
+    list_init(&held);
+    list_splice(&held, &from->held);
+    list_for_each (link, &held) {
+        struct run *run = list_entry(link, struct run, wait_link);
+        list_remove(link);
+        if (call_is_over(run->request))
+            (void)run_unref(run);
+        else
+            begin(run);
+    }
+}

@@ -1,0 +1,72 @@
+/*
+ * A run: one handler at work for one call – a client's, or an inner one that a handler makes itself
+ * (theseus_call_tool).
+ *
+ * It lives until the handler has answered and has returned, whichever comes last: also after a time-out or a
+ * cancellation, when its answer is dropped. Until then it pins its generation.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include <theseus/plugin.h>
+
+#include "base/thread.h"
+#include "call/call.h"
+#include "loop/workers.h"
+#include "plugin/host.h"
+#include "plugin/registry.h"
+
+struct run {
+    struct theseus_call call; /* what the handler sees */
+    const struct plugin_host *host;
+    struct call *request; /* a reference: the client's request that this is part of */
+    struct run *outer;    /* of an inner run; borrowed: it waits for us */
+    char *name;           /* owned: the tool's */
+    struct offer *offer;  /* a reference, its generation pinned; NULL until it has been found */
+    json_t *args;         /* owned */
+    char *args_text;      /* owned, made when asked for */
+    char *key_text;       /* owned: an inner run's theseus_call_key() */
+    int depth;            /* 0: the client's own call */
+    int64_t entered_ns;
+    atomic_int refs; /* the handler, and the answer that is still to come */
+    atomic_bool replied;
+    bool serial; /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
+    struct work work;
+    struct loop_task resume; /* goes on after the client's unread output, or another serial run, had stopped it */
+    struct list wait_link;   /* generation::held, or offer::serial_waiting */
+    pthread_mutex_t lock;    /* of an inner run: the result, for the thread that waits for it */
+    pthread_cond_t answered;
+    json_t *result;
+};
+
+/*
+ * Runs the tool `name` for a client's request, which it will answer. `args` is borrowed; NULL: none. The arguments are
+ * checked against the tool's schema first.
+ */
+void run_start(const struct plugin_host *host, struct call *request, const char *name, json_t *args) ON_LOOP;
+
+/* Runs that waited while `from` was being replaced go on, with whoever offers their tools now. */
+void run_release_held(struct generation *from) ON_LOOP;
+
+/* theseus_call_tool(): on the thread of `outer`. Steals `args`. */
+MUST_CHECK int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_result,
+                         struct theseus_error *err);
+
+/* The handler's answer: a CallToolResult. Any thread. Steals; NULL: there was no memory for one. Returns THESEUS_DONE.
+ */
+int run_reply(struct run *run, json_t *result);
+
+/* For run.c and inner.c. */
+struct run *run_new(const struct plugin_host *host, struct call *request, const char *name, json_t *args);
+struct run *run_unref(struct run *run);
+void run_enter(struct run *run); /* on the thread where the handler runs */
+/* Do the arguments fit? Else the text says which path broke which rule. */
+MUST_CHECK int run_check_args(const struct run *run, struct theseus_error *err);
+
+/* CallToolResults with one text. New reference; text that is no UTF-8 is mended. */
+json_t *run_text_result_new(const char *text, bool is_error);
+
+static inline struct run *run_of(const struct theseus_call *call) {
+    return container_of((struct theseus_call *)(uintptr_t)call, struct run, call);
+}

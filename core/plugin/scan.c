@@ -1,0 +1,198 @@
+/* Which files there are in the plugin directories, and which of them have changed. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "plugin/inner.h"
+
+enum { GONE_AFTER_MS = 1000 };
+
+static bool ends_with(const char *name, const char *end) {
+    size_t len = strlen(name), end_len = strlen(end);
+
+    return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+static const struct config *config_of(const struct plugins *plugins) {
+    return *plugins->host->config;
+}
+
+static bool is_disabled(const struct plugins *plugins, const char *name) {
+    CLEANUP(free) char *base = xstrndup(name, strlen(name) - strlen(".so"));
+
+    return config_matches(config_of(plugins)->plugins.disable, base);
+}
+
+static struct source *find(struct plugins *plugins, const char *path) {
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (strcmp(source->path, path) == 0)
+            return source;
+    }
+    return NULL;
+}
+
+/* A file of one directory: known from here on, and present. */
+static void note(struct plugins *plugins, const char *dir, int order, const char *name) {
+    bool is_ini = ends_with(name, ".ini");
+
+    if (name[0] == '.' || (!is_ini && !ends_with(name, ".so")) || (!is_ini && is_disabled(plugins, name)))
+        return;
+    CLEANUP(free) char *path = path_join(dir, name);
+    struct source *source = find(plugins, path);
+    if (!source) {
+        source = source_new(path, order, is_ini);
+        list_append(&plugins->sources, &source->link);
+    }
+    source->order = order;
+    source->present = true;
+    source->gone = timer_free(source->gone);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void list_dir(struct plugins *plugins, const char *dir, int order) {
+    struct dirent **entries = NULL;
+    int count = scandir(dir, &entries, NULL, NULL);
+    CLEANUP(free) char **names = xcalloc((size_t)(count > 0 ? count : 0) + 1, sizeof(char *));
+
+    for (int i = 0; i < count; i++)
+        names[i] = entries[i]->d_name;
+    if (count > 0)
+        qsort(names, (size_t)count, sizeof(char *), by_name);
+    for (int i = 0; i < count; i++)
+        note(plugins, dir, order, names[i]);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+}
+
+static bool is_wanted(const struct source *source, const char *force) {
+    if (!force)
+        return false;
+    return strcmp(force, "*") == 0 || (source->plugin && strcmp(source->plugin->name, force) == 0);
+}
+
+static void on_gone(void *arg);
+
+/* A file is missing: perhaps it is just being replaced. */
+static void miss(struct plugins *plugins, struct source *source) {
+    if (source->gone)
+        return;
+    source->gone = timer_new(plugins->host->loop, on_gone, plugins);
+    source->gone_due_ms = loop_now_ms(plugins->host->loop) + GONE_AFTER_MS;
+    timer_start(source->gone, GONE_AFTER_MS, 0);
+}
+
+static void drop(struct plugins *plugins, struct source *source) {
+    log_info("plugin file '%s' is gone", source->path);
+    loader_forget_source(plugins, source);
+    if (source->plugin)
+        plugins_remove(plugins, source->plugin);
+    if (source->candidates == 0)
+        (void)source_free(source);
+}
+
+/* Disabled plugins go at once: the file is there, but not wanted. */
+static bool is_over(const struct source *source) {
+    return access(source->path, F_OK) == 0;
+}
+
+static void look(struct plugins *plugins, struct source *source, const char *force, bool *ini_changed) {
+    if (!source->present && is_over(source)) {
+        drop(plugins, source);
+        return;
+    }
+    if (!source->present) {
+        miss(plugins, source);
+        return;
+    }
+    bool again = is_wanted(source, force) || (force && source->refused);
+    if (!source_look(source) && !again)
+        return;
+    if (source->is_ini) {
+        source_read_ini(source);
+        *ini_changed = true;
+    } else {
+        loader_add(plugins, source);
+    }
+}
+
+void scan_all(struct plugins *plugins, const char *force) {
+    bool ini_changed = false;
+    int order = 0;
+
+    list_for_each (link, &plugins->sources)
+        list_entry(link, struct source, link)->present = false;
+    for (char **dir = config_of(plugins)->plugins.path; *dir; dir++)
+        list_dir(plugins, *dir, order++);
+    list_for_each (link, &plugins->sources)
+        look(plugins, list_entry(link, struct source, link), force, &ini_changed);
+    if (ini_changed)
+        apply_ini_files(plugins);
+    plugins_settled(plugins);
+}
+
+/* A second after a file went: is it still missing? */
+static void on_gone(void *arg) {
+    struct plugins *plugins = arg;
+    bool ini_changed = false;
+
+    loop_enter();
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (!source->gone || loop_now_ms(plugins->host->loop) < source->gone_due_ms)
+            continue;
+        source->gone = timer_free(source->gone);
+        if (access(source->path, F_OK) == 0)
+            continue; /* it came back, and its event tells */
+        ini_changed |= source->is_ini;
+        drop(plugins, source);
+    }
+    if (ini_changed)
+        apply_ini_files(plugins);
+    scan_all(plugins, NULL);
+}
+
+static void on_change(void *arg, const char *dir, const char *name) {
+    (void)dir;
+    (void)name;
+    scan_all(arg, NULL);
+}
+
+static void free_watched(struct plugins *plugins) {
+    for (char **dir = plugins->watched; dir && *dir; dir++) {
+        if (plugins->watch)
+            watch_remove_dir(plugins->watch, *dir);
+        free(*dir);
+    }
+    free(TAKE_PTR(plugins->watched));
+}
+
+void scan_watch(struct plugins *plugins) {
+    const struct config *config = config_of(plugins);
+    size_t count = 0;
+
+    free_watched(plugins);
+    if (!config->plugins.watch || plugins->stopping) {
+        plugins->watch = watch_free(plugins->watch);
+        return;
+    }
+    if (!plugins->watch)
+        plugins->watch = watch_new(plugins->host->loop, config->plugins.settle_ms, on_change, plugins);
+    watch_set_settle(plugins->watch, config->plugins.settle_ms);
+    while (config->plugins.path[count])
+        count++;
+    plugins->watched = xcalloc(count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        struct theseus_error err = {0};
+        plugins->watched[i] = xstrdup(config->plugins.path[i]);
+        if (watch_add_dir(plugins->watch, plugins->watched[i], &err) < 0)
+            log_warning("plugin directory '%s' is not watched: %s", plugins->watched[i], err.message);
+    }
+}

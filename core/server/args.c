@@ -1,0 +1,107 @@
+#include "server/args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+
+static const struct {
+    const char *name;
+    enum command command;
+    int min, max; /* of what follows */
+    const char *use, *does;
+} commands[] = {
+    {"serve", COMMAND_SERVE, 0, 0, "theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...",
+     "serve MCP on stdin and stdout (the default command)"},
+    {"check", COMMAND_CHECK, 0, 1 << 20, "theseus check [-c FILE] [PLUGIN.so]...",
+     "validate the configuration and its plugins, or just these plugins; exit 0 or 1"},
+    {"call", COMMAND_CALL, 1, 2, "theseus call TOOL [JSON] [-c FILE]",
+     "run one tool call in a fresh server; exit 0, 1 on a tool's error, 2 on a protocol error"},
+    {"client", COMMAND_CLIENT, 1, 1, "theseus client NAME",
+     "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
+    {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
+    {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
+    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, NULL, NULL},
+};
+
+void args_print_help(FILE *out) {
+    (void)fputs("theseus: an MCP server whose tools are replaced while their clients stay connected\n\n", out);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (commands[i].use)
+            (void)fprintf(out, "  %s\n      %s\n", commands[i].use, commands[i].does);
+    (void)fputs("\nThe configuration is FILE, else $THESEUS_CONFIG, else ~/.config/theseus/theseus.ini, else\n"
+                "/etc/theseus/theseus.ini, else built in. Signals: SIGHUP looks at configuration and plugins again.\n",
+                out);
+}
+
+static int unknown(const char *word, struct theseus_error *err) {
+    const char *names[ARRAY_SIZE(commands)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        names[i] = commands[i].name;
+    const char *nearest = config_nearest(word, names, ARRAY_SIZE(commands));
+    if (nearest)
+        return fail(err, ERR_INVALID, "unknown command '%s'; did you mean '%s'?", word, nearest);
+    return fail(err, ERR_INVALID, "unknown command '%s'; theseus --help lists what there is", word);
+}
+
+static int read_command(struct args *args, const char *word, size_t *ret_row, struct theseus_error *err) {
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(commands[i].name, word) != 0)
+            continue;
+        args->command = commands[i].command;
+        *ret_row = i;
+        return 0;
+    }
+    return unknown(word, err);
+}
+
+/* -c and --set may stand anywhere; everything else is kept in its order. */
+static int read_options(struct args *args, int argc, char **argv, struct theseus_error *err) {
+    for (int i = 1; i < argc; i++) {
+        bool is_config = strcmp(argv[i], "-c") == 0, is_set = strcmp(argv[i], "--set") == 0;
+        if (!is_config && !is_set) {
+            args->rest[args->rest_count++] = argv[i];
+            continue;
+        }
+        if (i + 1 == argc)
+            return fail(err, ERR_INVALID, "option %s needs a value", argv[i]);
+        i++;
+        if (is_config)
+            args->config = argv[i];
+        else
+            args->sets[args->set_count++] = argv[i];
+    }
+    return 0;
+}
+
+int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error *err) {
+    size_t row = 0;
+
+    *ret_args = (struct args){
+        .command = COMMAND_SERVE,
+        .sets = xcalloc((size_t)argc + 1, sizeof(char *)),
+        .rest = xcalloc((size_t)argc + 1, sizeof(char *)),
+    };
+    if (read_options(ret_args, argc, argv, err) < 0)
+        return -1;
+    if (ret_args->rest_count > 0) {
+        if (read_command(ret_args, ret_args->rest[0], &row, err) < 0)
+            return -1;
+        ret_args->rest_count--;
+        memmove(ret_args->rest, ret_args->rest + 1, sizeof(char *) * (size_t)(ret_args->rest_count + 1));
+    }
+    if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
+        return fail(err, ERR_INVALID, "use: %s", commands[row].use ? commands[row].use : "theseus --test-load FILE...");
+    return 0;
+}
+
+void args_fini(struct args *args) {
+    free(args->sets);
+    free(args->rest);
+    *args = (struct args){0};
+}
+
+void args_fini_cleanup(struct args *args) {
+    args_fini(args);
+}

@@ -1,0 +1,31 @@
+/* The command line. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+enum command {
+    COMMAND_SERVE,
+    COMMAND_CHECK,
+    COMMAND_CALL,
+    COMMAND_CLIENT,
+    COMMAND_VERSION,
+    COMMAND_HELP,
+    COMMAND_TEST_LOAD
+};
+
+struct args {
+    enum command command;
+    const char *config; /* -c; NULL: not given */
+    const char **sets;  /* --set, owned array of borrowed texts */
+    size_t set_count;
+    char **rest; /* what follows, borrowed from argv */
+    int rest_count;
+};
+
+MUST_CHECK int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error *err);
+void args_fini(struct args *args);
+void args_fini_cleanup(struct args *args);
+void args_print_help(FILE *out);

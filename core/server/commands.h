@@ -1,0 +1,9 @@
+/* The commands beside `serve`; each returns the exit status. */
+#pragma once
+
+#include "config/config.h"
+#include "server/args.h"
+
+int command_check(const struct args *args, const struct config_source *source, const char *program);
+int command_call(const struct args *args, const struct config_source *source, const char *program);
+int command_client(const struct args *args, const struct config_source *source, const char *program);

@@ -1,0 +1,76 @@
+/*
+ * Leaving. Calls may end for a while; what is still running then is cancelled, so that it can end its child processes;
+ * and then the server goes, whatever still runs.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "call/proc.h"
+#include "server/inner.h"
+
+static void go(struct server *server) {
+    server->over = true;
+    loop_stop(server->loop);
+}
+
+static void on_leave_timer(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (conn_is_idle(server->conn) && workers_busy(server->workers) == 0) {
+        go(server);
+    } else if (!server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {
+        server->cancelled = true;
+        log_info("calls that still run are cancelled");
+        conn_cancel_all(server->conn);
+        server->leave_due_ms = loop_now_ms(server->loop) + LEAVE_CANCELLED_MS;
+    } else if (server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {
+        go(server);
+    }
+}
+
+void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
+    if (server->leaving)
+        return;
+    server->leaving = true;
+    log_info("leaving: %s", why);
+    conn_stop_reading(server->conn);
+    server->leave_due_ms = loop_now_ms(server->loop) + grace_ms;
+    server->leave_timer = timer_new(server->loop, on_leave_timer, server);
+    timer_start(server->leave_timer, 0, 10);
+}
+
+void leave_on_signal(void *arg, int signum) {
+    struct server *server = arg;
+    int64_t grace = (int64_t)server->config->restart.shutdown_timeout * 1000;
+
+    loop_enter();
+    if (server->leaving) {
+        log_info("signal %d while leaving: at once", signum);
+        leave_end_children(server);
+        _exit(128 + signum);
+    }
+    conn_end_listens(server->conn, "the server is ending");
+    leave_begin(server, strsignal(signum), grace < LEAVE_GRACE_MS ? grace : LEAVE_GRACE_MS);
+}
+
+/* A child process that a call had started: it, and the group that it leads, unless the pid is another's by now. */
+static void end_child(void *arg, const void *recorded) {
+    const struct child_record *child = recorded;
+    struct theseus_error err = {0};
+    uint64_t start_time = 0;
+
+    (void)arg;
+    if (proc_start_time((long)child->pid, &start_time, &err) < 0 || start_time != child->start_time)
+        return;
+    (void)kill(-(pid_t)child->pid, SIGKILL);
+    while (waitpid((pid_t)child->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+void leave_end_children(struct server *server) {
+    ledger_each(server->ledger, &child_kind, end_child, NULL);
+}

@@ -1,0 +1,291 @@
+#include "server/inner.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+
+/* ---- what the lower floors ask for ---- */
+
+/* The list of tools may have changed: clients are told only if it really has. */
+static void on_tools_touched(void *arg) {
+    struct server *server = arg;
+    char digest[33];
+
+    loop_enter();
+    if (!plugins_are_loaded(server->plugins))
+        return;
+    registry_digest(server->registry, digest);
+    if (strcmp(digest, server->tools_digest) == 0)
+        return;
+    bool first = server->tools_digest[0] == '\0';
+    memcpy(server->tools_digest, digest, sizeof(digest));
+    if (!first && server->conn)
+        conn_tools_changed(server->conn);
+}
+
+static void on_generation_idle(void *arg, struct generation *generation) {
+    (void)arg;
+    loop_enter();
+    plugins_on_idle(generation);
+}
+
+static void open_log(struct server *server) {
+    CLEANUP(free) char *dir = path_join(server->config->server.state_dir, "log");
+    CLEANUP(free) char *path = path_join(dir, "theseus.log");
+    struct theseus_error err = {0};
+
+    if (log_is_open())
+        return;
+    if (fs_make_private_dir(server->config->server.state_dir, &err) < 0 || fs_make_private_dir(dir, &err) < 0 ||
+        log_open(path, &err) < 0)
+        log_warning("there is no log file: %s", err.message);
+}
+
+static void on_plugins_loaded(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    on_tools_touched(server);
+}
+
+/* A probe lives for milliseconds and leaves no trace: files, threads and plugins come with the first real work. */
+static void on_wake(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (server->awake)
+        return;
+    server->awake = true;
+    open_log(server);
+    log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
+    plugins_when_loaded(server->plugins, &server->loaded);
+}
+
+static void on_conn_ended(void *arg, struct conn *conn) {
+    struct method_env *env = arg;
+
+    loop_enter();
+    (void)conn;
+    leave_begin(env->arg, "the client has closed its end", LEAVE_GRACE_MS);
+}
+
+static void on_conn_closed(void *arg, struct conn *conn) {
+    struct method_env *env = arg;
+    struct server *server = env->arg;
+
+    loop_enter();
+    (void)conn;
+    server->over = true;
+    loop_stop(server->loop);
+}
+
+static void on_hangup(void *arg, int signum) {
+    loop_enter();
+    (void)signum;
+    log_info("SIGHUP: the configuration and the plugins are looked at again");
+    reconfigure(arg, NULL, NULL);
+    if (((struct server *)arg)->awake)
+        plugins_rescan(((struct server *)arg)->plugins, NULL);
+}
+
+/* ---- making ---- */
+
+static void make_ids(struct server *server, const char *boot_id) {
+    unsigned char random[8];
+
+    if (boot_id) {
+        server->boot_id = xstrdup(boot_id);
+        return;
+    }
+    if (getentropy(random, sizeof(random)) < 0)
+        abort();
+    server->boot_id = xasprintf("%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3],
+                                random[4], random[5], random[6], random[7]);
+}
+
+static void wire(struct server *server) {
+    const struct config *const *config = (const struct config *const *)&server->config;
+
+    server->plugin_host = (struct plugin_host){
+        .loop = server->loop,
+        .ledger = server->ledger,
+        .workers = server->workers,
+        .lane = server->lane,
+        .store = server->store,
+        .registry = server->registry,
+        .state = server->state,
+        .config = config,
+        .tools_touched = on_tools_touched,
+        .idle = on_generation_idle,
+        .control = control_run,
+        .arg = server,
+    };
+    method_env_init(&server->methods);
+    server->methods.loop = server->loop;
+    server->methods.config = config;
+    server->methods.plugin_host = &server->plugin_host;
+    server->methods.directory = server->directory;
+    server->methods.wake = on_wake;
+    server->methods.arg = server;
+    server->conn_ops = (struct conn_ops){
+        .is_urgent = method_is_urgent,
+        .request = method_on_request,
+        .notification = method_on_notification,
+        .response = method_on_response,
+        .ended = on_conn_ended,
+        .closed = on_conn_closed,
+    };
+    server->conn_host = (struct conn_host){
+        .loop = server->loop,
+        .ledger = server->ledger,
+        .config = config,
+        .boot_id = server->boot_id,
+        .ops = &server->conn_ops,
+        .arg = &server->methods,
+    };
+    server->loaded = (struct loop_task){.run = on_plugins_loaded, .arg = server};
+}
+
+static int make_parts(struct server *server, const char *program, struct theseus_error *err) {
+    const struct config *config = server->config;
+    CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
+
+    server->exe_fd = open(program, O_RDONLY | O_CLOEXEC);
+    if (server->exe_fd < 0)
+        return fail_errno(err, "cannot open '%s'", program);
+    server->loop = loop_new();
+    if (!server->loop)
+        return fail_errno(err, "cannot make an event loop");
+    server->workers = workers_new(server->loop, config->server.workers);
+    server->lane = lane_new(server->loop, "plugins");
+    server->store = store_new(database);
+    server->registry = registry_new();
+    server->state = state_new(server->ledger);
+    server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->boot_id);
+    wire(server);
+    server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
+    server->methods.plugins = server->plugins;
+    server->methods.server_info =
+        json_pack("{s:s, s:s, s:s}", "name", config->server.name, "title", "Theseus", "version", THESEUS_VERSION);
+    return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
+}
+
+static void note_conn(void *arg, const void *record) {
+    *(uint64_t *)arg = ((const struct conn_record *)record)->conn;
+}
+
+static int connect_client(struct server *server, const struct server_args *args, struct theseus_error *err) {
+    uint64_t number = 0;
+
+    ledger_each(server->ledger, &conn_kind, note_conn, &number);
+    if (number > 0)
+        return conn_restore(&server->conn, &server->conn_host, number, args->in, args->out, err);
+    return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
+}
+
+static void watch_signals(struct server *server) {
+    server->signals[0] = signal_watch_new(server->loop, SIGTERM, leave_on_signal, server);
+    server->signals[1] = signal_watch_new(server->loop, SIGINT, leave_on_signal, server);
+    server->signals[2] = signal_watch_new(server->loop, SIGHUP, on_hangup, server);
+}
+
+static void has_session(struct server *server) {
+    const struct session *session = conn_session(server->conn);
+
+    if (session->initialized)
+        on_wake(server); /* a session that goes on: its tools are wanted again */
+}
+
+int server_new(struct server **ret_server, const struct server_args *args, struct config *config, struct ledger *ledger,
+               struct theseus_error *err) {
+    CLEANUP(server_free) struct server *server = xcalloc(1, sizeof(*server));
+
+    server->source = args->source;
+    server->config = config;
+    server->ledger = ledger;
+    server->exe_fd = -1;
+    server->program = xstrdup(args->program);
+    server->directory = getcwd(NULL, 0);
+    if (!server->directory)
+        server->directory = xstrdup("/");
+    make_ids(server, args->boot_id);
+    control_init(server);
+    log_set_level(config->server.log_level);
+    int r = make_parts(server, args->program, err);
+    if (r == 0)
+        r = connect_client(server, args, err);
+    if (r < 0) {
+        server->config = NULL; /* the caller's */
+        return -1;
+    }
+    reconfigure_init(server);
+    watch_signals(server);
+    has_session(server);
+    conn_start(server->conn);
+    *ret_server = TAKE_PTR(server);
+    return 0;
+}
+
+struct server *server_free(struct server *server) {
+    if (!server)
+        return NULL;
+    control_close(server);
+    if (server->conn)
+        conn_stop_reading(server->conn);
+    for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
+        server->signals[i] = signal_watch_free(server->signals[i]);
+    server->leave_timer = timer_free(server->leave_timer);
+    if (server->loop)
+        reconfigure_fini(server);
+    server->workers = workers_free(server->workers); /* no worker is in a plugin from here on */
+    server->plugins = plugins_free(server->plugins);
+    if (server->loop)
+        method_env_fini(&server->methods);
+    server->conn = conn_free(server->conn);
+    server->lane = lane_free(server->lane);
+    server->imagedir = imagedir_remove(server->imagedir);
+    server->state = state_free(server->state);
+    server->registry = registry_free(server->registry);
+    server->store = store_free(server->store);
+    server->loop = loop_free(server->loop);
+    json_decref(server->methods.server_info);
+    server->config = config_free(server->config);
+    if (server->exe_fd >= 0)
+        (void)close(server->exe_fd);
+    free(server->program);
+    free(server->directory);
+    free(server->boot_id);
+    free(server);
+    return NULL;
+}
+
+int server_run(struct server *server) {
+    loop_run(server->loop);
+    conn_flush(server->conn);
+    return 0;
+}
+
+bool server_turn(struct server *server, int timeout_ms) {
+    return loop_turn(server->loop, timeout_ms);
+}
+
+bool server_is_over(const struct server *server) {
+    return server->over;
+}
+
+bool server_is_stuck(const struct server *server) {
+    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0;
+}
+
+void server_abandon(struct server *server, int status) {
+    log_warning("a call or a plugin does not come back; leaving without it");
+    leave_end_children(server);
+    (void)imagedir_remove(server->imagedir);
+    log_close();
+    _exit(status);
+}

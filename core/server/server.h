@@ -1,0 +1,38 @@
+/*
+ * The server: owns the parts and wires them. Made from a configuration and a ledger; whatever must survive it is in the
+ * ledger, so that another server object can go on from there.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "config/config.h"
+#include "ledger/ledger.h"
+#include "loop/loop.h"
+
+struct server;
+
+struct server_args {
+    struct config_source source;
+    int in, out;           /* the client's descriptors; borrowed */
+    const char *transport; /* of that connection */
+    const char *program;   /* absolute path of theseus itself: test-loads run it */
+    const char *boot_id;   /* names the directory of private copies; NULL: a new one */
+};
+
+/* `config` is taken on success. With a ledger that holds a connection, that connection goes on. */
+MUST_CHECK int server_new(struct server **ret_server, const struct server_args *args, struct config *config,
+                          struct ledger *ledger, struct theseus_error *err) ON_LOOP;
+/* Ends everything; the records in the ledger stay. */
+struct server *server_free(struct server *server) ON_LOOP;
+
+/* Serves until the client has gone or a signal says so. Returns the exit status. */
+int server_run(struct server *server) ON_LOOP;
+/* For tests: one turn of the loop. False: nothing happened. */
+bool server_turn(struct server *server, int timeout_ms) ON_LOOP;
+bool server_is_over(const struct server *server) ON_LOOP;
+/* Is a thread in code that does not come back? Then nothing can be freed, and the process leaves by _exit(). */
+bool server_is_stuck(const struct server *server) ON_LOOP;
+/* Leaves the process in that case: child processes are ended, the directory of private copies is removed. */
+_Noreturn void server_abandon(struct server *server, int status) ON_LOOP;
+
+DEFINE_LOOP_CLEANUP(struct server *, server_free)

@@ -1,0 +1,167 @@
+/*
+ * Opening.
+ *
+ * Two things go wrong when a new database is opened from several sides at once. Connections that both want to switch
+ * the write-ahead log on fail with "locked" without waiting. And POSIX gives up every lock that a process has on a file
+ * as soon as it closes any descriptor of it, so the empty file may not be made and closed while another thread opens
+ * it. So one opens at a time, behind a lock on the directory.
+ */
+#include "store/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+static enum errc code_of(int result) {
+    switch (result & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_INTERRUPT:
+        return ERR_BUSY;
+    case SQLITE_NOMEM:
+        return ERR_MEMORY;
+    case SQLITE_TOOBIG:
+        return ERR_LIMIT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_INVALID;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return ERR_ACCESS;
+    case SQLITE_READONLY:
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+    case SQLITE_CANTOPEN:
+        return ERR_SYSTEM;
+    default: /* SQL that does not hold: a fault of whoever wrote it */
+        return ERR_INTERNAL;
+    }
+}
+
+int db_fail(sqlite3 *db, struct theseus_error *err, const char *format, ...) {
+    char context[sizeof(err->message)];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(context, sizeof(context), format, args);
+    va_end(args);
+    return fail(err, code_of(sqlite3_extended_errcode(db)), "%s: %s", context, sqlite3_errmsg(db));
+}
+
+int db_exec(sqlite3 *db, const char *sql, struct theseus_error *err) {
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err, "'%s'", sql);
+}
+
+int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struct theseus_error *err) {
+    CLEANUP(sqlite3_finalize) sqlite3_stmt *statement = NULL;
+    const char *rest = NULL;
+
+    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, &rest) != SQLITE_OK)
+        return db_fail(db, err, "'%s'", sql);
+    if (!statement)
+        return fail(err, ERR_INTERNAL, "'%s': there is no statement in this SQL text", sql);
+    if (rest[strspn(rest, " \t\r\n;")])
+        return fail(err, ERR_INTERNAL, "'%s': more than one statement in one SQL text", sql);
+    *ret_statement = TAKE_PTR(statement);
+    return 0;
+}
+
+/* SQLite would make the file for everybody to read; its -wal and -shm files take the mode of this one. */
+static int make_file(const char *path, struct theseus_error *err) {
+    CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    return fd >= 0 || errno == EEXIST ? 0 : fail_errno(err, "cannot make the database '%s'", path);
+}
+
+static int check_file(const char *path, struct theseus_error *err) {
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return fail_errno(err, "cannot examine the database '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return fail(err, ERR_INVALID, "the database '%s' is not a regular file", path);
+    if (st.st_uid != geteuid())
+        return fail(err, ERR_ACCESS, "the database '%s' belongs to another user (uid %u)", path, st.st_uid);
+    if (st.st_mode & 077)
+        return fail(err, ERR_ACCESS, "the database '%s' is open to others; mend it with: chmod 600 '%s'", path, path);
+    if (access(path, R_OK | W_OK) < 0)
+        return fail(err, ERR_ACCESS, "the database '%s' cannot be written (%s); mend it with: chmod 600 '%s'", path,
+                    strerror(errno), path);
+    return 0;
+}
+
+/* The directory, made if it was missing, with the lock that goes when the descriptor is closed. */
+static int lock_dir(const char *dir, int *ret_fd, struct theseus_error *err) {
+    if (fs_make_private_dir(dir, err) < 0)
+        return -1;
+    /* SQLite makes its log beside the database, and says only "unable to open" where it cannot. */
+    if (access(dir, W_OK | X_OK) < 0)
+        return fail(err, ERR_ACCESS, "directory '%s' cannot be written (%s); mend it with: chmod 700 '%s'", dir,
+                    strerror(errno), dir);
+    CLEANUP(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd;
+    while (fd >= 0 && (r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    if (r < 0)
+        return fail_errno(err, "cannot lock the directory '%s'", dir);
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int set_modes(sqlite3 *db, struct theseus_error *err) {
+    if (sqlite3_extended_result_codes(db, 1) != SQLITE_OK ||
+        sqlite3_busy_timeout(db, DB_BUSY_TIMEOUT_MS) != SQLITE_OK ||
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
+        sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK)
+        return db_fail(db, err, "cannot set up the connection");
+    return db_exec(db, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", err);
+}
+
+/* The first statement that touches the file: what is no database is found here. */
+static int use_wal(sqlite3 *db, struct theseus_error *err) {
+    CLEANUP(sqlite3_finalize) sqlite3_stmt *pragma = NULL;
+
+    if (db_prepare(db, "PRAGMA journal_mode = WAL", &pragma, err) < 0)
+        return -1;
+    if (sqlite3_step(pragma) != SQLITE_ROW)
+        return db_fail(db, err, "cannot read it or switch its write-ahead log on");
+    const char *mode = (const char *)sqlite3_column_text(pragma, 0);
+    if (!mode || strcmp(mode, "wal") != 0)
+        return fail(err, ERR_SYSTEM, "its file system has no write-ahead log; choose a state_dir on a local disk");
+    return 0;
+}
+
+int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
+    CLEANUP(free) char *dir = path_dir(path);
+    CLEANUP(fd_close) int lock = -1; /* let go last: closing a connection that failed is part of opening */
+    CLEANUP(db_close) sqlite3 *db = NULL;
+
+    if (lock_dir(dir, &lock, err) < 0 || make_file(path, err) < 0 || check_file(path, err) < 0)
+        return -1;
+    if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
+        return db ? db_fail(db, err, "cannot open the database '%s'", path)
+                  : fail(err, ERR_MEMORY, "no memory to open the database '%s'", path);
+    if (set_modes(db, err) < 0 || use_wal(db, err) < 0)
+        return error_prefix(err, "database '%s': ", path);
+    *ret_db = TAKE_PTR(db);
+    return 0;
+}
+
+sqlite3 *db_close(sqlite3 *db) {
+    sqlite3_stmt *statement;
+
+    if (!db)
+        return NULL;
+    while ((statement = sqlite3_next_stmt(db, NULL)))
+        (void)sqlite3_finalize(statement); /* repeats the error of its last step, which was reported then */
+    (void)sqlite3_close_v2(db);            /* with an unfinished blob handle of a plugin: when that is closed */
+    return NULL;
+}

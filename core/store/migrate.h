@@ -1,0 +1,25 @@
+/*
+ * The schema of the database, one append-only list of SQL steps per component (the core, each plugin).
+ *
+ * Table schema_versions holds how many steps of each component have been applied. A published step never changes; a
+ * step may hold several statements, but may not begin or end a transaction, or attach a file.
+ */
+#pragma once
+
+#include "base/error.h"
+
+struct store;
+
+/*
+ * Applies what is pending of `steps` (NULL-terminated; NULL: none), all of it in one transaction or nothing. Foreign
+ * keys are not enforced between the steps, so that a table can be rebuilt without its dependants' rows being deleted;
+ * instead every reference in the database is checked before the commit. When several processes come at once, one
+ * migrates, and the others wait for it and find nothing to do. A database that has more steps than are known is
+ * ERR_VERSION.
+ */
+MUST_CHECK int store_migrate(struct store *store, const char *component, const char *const *steps,
+                             struct theseus_error *err);
+
+/* How many of `steps` are not applied yet. Makes no file. */
+MUST_CHECK int store_pending(struct store *store, const char *component, const char *const *steps, int *ret_pending,
+                             struct theseus_error *err);

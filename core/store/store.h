@@ -1,0 +1,46 @@
+/*
+ * The database, for whoever is on any thread: each thread has a connection of its own, opened when it first asks and
+ * closed when it ends. Nothing is opened, and no file made, before somebody asks.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/mem.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+struct store;
+
+struct store *store_new(const char *path);
+/* Closes every thread's connection. No other thread may be in the store, or just ending, meanwhile. */
+struct store *store_free(struct store *store);
+
+const char *store_path(const struct store *store); /* borrowed */
+
+/*
+ * The calling thread's connection, borrowed until the thread ends. It stays the store's: no function, hook or blob
+ * handle of a plugin may be left on it when that plugin goes. Any thread.
+ */
+MUST_CHECK int store_db(struct store *store, struct sqlite3 **ret_db, struct theseus_error *err);
+
+/*
+ * A statement on the calling thread's connection, prepared once per thread and component and found again by its text,
+ * handed out reset and without bindings. Borrowed, for one use at a time: asking for the same text again gives the same
+ * statement, from its beginning. Reset it after use: one that is not keeps its read transaction open. Any thread.
+ */
+MUST_CHECK int store_statement(struct store *store, const char *component, const char *sql,
+                               struct sqlite3_stmt **ret_statement, struct theseus_error *err);
+
+/*
+ * Finalises the component's statements on every thread; they may not be in use. Any thread, and it never waits for SQL:
+ * on a connection that is inside another component's statement they are finalised when its thread next asks. Nothing of
+ * the component's own memory is needed for that, except the destructor of a binding: bind with SQLITE_TRANSIENT or
+ * SQLITE_STATIC.
+ */
+void store_forget(struct store *store, const char *component);
+
+/* Of the moment, for the health check. Any thread. */
+int store_connections(const struct store *store);  /* open ones */
+int store_transactions(const struct store *store); /* those inside a transaction that somebody began */
+
+DEFINE_CLEANUP(struct store *, store_free)

@@ -1,0 +1,73 @@
+/* theseus_plugins: what is loaded, in which state, and what was refused. */
+#include "admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char admin_plugins_output[] =
+    "{\"type\": \"object\", \"properties\": {"
+    "\"plugins\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
+    "\"name\": {\"type\": \"string\"}, \"version\": {\"type\": \"string\"}, \"file\": {\"type\": \"string\"}, "
+    "\"hash\": {\"type\": \"string\"}, \"generation\": {\"type\": \"integer\"}, "
+    "\"state\": {\"type\": \"string\", \"description\": \"active, draining, quarantined or refused\"}, "
+    "\"reason\": {\"type\": \"string\"}, "
+    "\"tools\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, "
+    "\"calls\": {\"type\": \"object\", \"properties\": {\"served\": {\"type\": \"integer\"}, "
+    "\"failed\": {\"type\": \"integer\"}, \"mean_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}, "
+    "\"in_flight\": {\"type\": \"integer\"}}, \"required\": [\"name\", \"version\", \"state\"]}}, "
+    "\"refused\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
+    "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}}, "
+    "\"required\": [\"plugins\", \"refused\"]}";
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+static void print_plugin(FILE *out, const json_t *plugin) {
+    const json_t *calls = json_object_get(plugin, "calls"), *tools = json_object_get(plugin, "tools"), *tool;
+    const char *reason = text_of(plugin, "reason");
+    size_t i;
+
+    (void)fprintf(out, "%s %s, generation %" JSON_INTEGER_FORMAT ", %s%s%s\n", text_of(plugin, "name"),
+                  text_of(plugin, "version"), json_integer_value(json_object_get(plugin, "generation")),
+                  text_of(plugin, "state"), *reason ? ": " : "", reason);
+    (void)fprintf(
+        out,
+        "  calls: %" JSON_INTEGER_FORMAT " served, %" JSON_INTEGER_FORMAT " failed, %" JSON_INTEGER_FORMAT
+        " running; mean %.3g ms, p99 %.3g ms\n",
+        json_integer_value(json_object_get(calls, "served")), json_integer_value(json_object_get(calls, "failed")),
+        json_integer_value(json_object_get(plugin, "in_flight")), json_number_value(json_object_get(calls, "mean_ms")),
+        json_number_value(json_object_get(calls, "p99_ms")));
+    (void)fprintf(out, "  tools:");
+    json_array_foreach (tools, i, tool)
+        (void)fprintf(out, "%s %s", i ? "," : "", json_string_value(tool));
+    (void)fprintf(out, "%s\n", i ? "" : " none");
+}
+
+/* Owned; NULL: no memory. */
+static char *describe(const json_t *answer) {
+    const json_t *plugins = json_object_get(answer, "plugins"), *refused = json_object_get(answer, "refused"), *item;
+    char *text = NULL;
+    size_t size, i;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    json_array_foreach (plugins, i, item)
+        print_plugin(out, item);
+    json_array_foreach (refused, i, item)
+        (void)fprintf(out, "refused: %s: %s\n", text_of(item, "file"), text_of(item, "reason"));
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+int admin_plugins(struct theseus_call *call, void *self, const json_t *args) {
+    json_t *answer = admin_ask(call, "plugins", args);
+
+    (void)self;
+    return answer ? admin_reply(call, answer, describe(answer)) : THESEUS_DONE;
+}

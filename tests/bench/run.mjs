@@ -1,0 +1,175 @@
+/*
+ * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload]
+ *
+ * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
+ * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
+ * compared: what the machine does meanwhile meets all of them alike. The load itself is made and judged by
+ * build/bench/load and build/bench/reload. Writes build/bench/report.md, results.json and chart.svg.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { chart, thousands } from './lib/chart.mjs';
+import { detailTable, figureTable, figures, median, ratioTable, reloadTable, startTable, throughputTable }
+    from './lib/report.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const { values: options } = parseArgs({
+    options: {
+        'quick': { type: 'boolean', default: false },       /* under 40 s, less certain */
+        'peers': { type: 'boolean', default: false },       /* all but Theseus */
+        'only-reload': { type: 'boolean', default: false },
+        'build': { type: 'string', default: join(here, '..', '..', 'build') },
+    },
+});
+const build = resolve(options.build);
+const bench = join(build, 'bench');
+const plan = options.quick ? { rounds: 2, seconds: 0.25, warmUp: 0.25, starts: [10, 2], reloads: 200 }
+    : { rounds: 5, seconds: 1, warmUp: 0.5, starts: [20, 3], reloads: 1000 };
+
+const WORKLOADS = [
+    { key: '32x64', bytes: 32, depth: 64, title: '32 bytes, 64 in flight' },
+    { key: '32x1', bytes: 32, depth: 1, title: '32 bytes, one in flight' },
+    { key: '4096x64', bytes: 4096, depth: 64, title: '4 KiB, 64 in flight' },
+    { key: '4096x1', bytes: 4096, depth: 1, title: '4 KiB, one in flight' },
+];
+
+const home = mkdtempSync(join(tmpdir(), 'theseus-bench-'));
+const said = [];
+
+function say(text) {
+    said.push(text);
+    console.log(text);
+}
+
+/* A Theseus of its own; the reload bench lets it look at changed files sooner, to be done in time. */
+function theseus(name, settle) {
+    const root = join(home, name), config = join(root, 'theseus.ini');
+    for (const folder of ['', 'home', 'plugins', 'state', 'run'])
+        mkdirSync(join(root, folder), { recursive: true, mode: 0o700 });
+    writeFileSync(config, `[server]
+state_dir = ${join(root, 'state')}
+runtime_dir = ${join(root, 'run')}
+
+[plugins]
+path = ${join(root, 'plugins')}:${join(build, 'plugins')}
+settle_ms = ${settle}
+`, { mode: 0o600 });
+    return { root, argv: [join(build, 'theseus'), '-c', config] };
+}
+
+const ours = () => ({ key: 'theseus', name: 'Theseus', ours: true, argv: theseus('load', 50).argv });
+const node = (file) => [process.execPath, join(here, 'peers', file)];
+const servers = [
+    ...(options.peers ? [] : [ours()]),
+    { key: 'jansson', name: 'jansson only', argv: [join(bench, 'jansson_echo')] },
+    { key: 'sdk1', name: 'SDK v1', argv: node('echo-sdk1.mjs'), slow: true },
+    { key: 'sdk2', name: 'SDK v2', argv: node('echo-sdk2.mjs'), slow: true },
+    { key: 'floor', name: 'floor', argv: [join(bench, 'floor')], fixed: true },
+];
+
+function run(program, args) {
+    return new Promise((done, failed) => {
+        execFile(join(bench, program), args, { env: { ...process.env, HOME: join(home, 'home') }, maxBuffer: 1 << 26 },
+            (error, stdout, stderr) => {
+                if (error)
+                    failed(new Error(stderr.split('\n').filter((line) => line.startsWith(program)).join('\n') || stderr
+                        || error.message));
+                else
+                    done(JSON.parse(stdout));
+            });
+    });
+}
+
+function load(server, workload) {
+    const floor = server.fixed ? ['-f'] : [];
+    const argv = server.fixed ? [...server.argv, String(workload.bytes)] : server.argv;
+    return run('load', ['-d', String(workload.depth), '-s', String(workload.bytes), '-t', String(plan.seconds),
+        '-w', String(plan.warmUp), ...floor, '--', ...argv]);
+}
+
+/* The order turns with every round, so that nobody always follows the same neighbour. */
+const turned = (list, by) => [...list.slice(by % list.length), ...list.slice(0, by % list.length)];
+
+async function measureLoad() {
+    const all = Object.fromEntries(WORKLOADS.map((w) => [w.key, Object.fromEntries(servers.map((s) => [s.key, []]))]));
+    const starts = Object.fromEntries(servers.map((s) => [s.key, []]));
+    for (let round = 0; round < plan.rounds; round++) {
+        process.stderr.write(`round ${round + 1} of ${plan.rounds}\n`);
+        for (const workload of WORKLOADS)
+            for (const server of turned(servers, round))
+                all[workload.key][server.key].push(await load(server, workload));
+        for (const server of turned(servers, round))
+            starts[server.key].push(await run('load', ['-S', String(plan.starts[server.slow ? 1 : 0]), '--', ...server.argv]));
+    }
+    return { all, starts };
+}
+
+/* The median of each measure over the rounds. */
+function condense(list) {
+    return Object.fromEntries(Object.keys(list[0]).map((key) => [key, median(list.map((one) => one[key]))]));
+}
+
+async function measureReload() {
+    const { root, argv } = theseus('reload', 5);
+    const builds = ['greet.so', 'greet2.so'].map((name) => join(build, 'tests', 'plugins', name));
+    process.stderr.write('reloads\n');
+    return run('reload', ['-n', String(plan.reloads), '-r', '2000', ...builds, join(root, 'draft'),
+        join(root, 'plugins', 'greet.so'), '--', ...argv]);
+}
+
+function panels(runs) {
+    return WORKLOADS.map((w) => ({
+        title: w.title,
+        rows: servers.filter((s) => !s.fixed).map((s) => ({ name: s.name, ours: s.ours, value: runs[w.key][s.key].per_second })),
+        note: `floor program: ${thousands(runs[w.key].floor.per_second)}`,
+    }));
+}
+
+function reportLoad(runs, starts, idle) {
+    say(`\n${throughputTable(runs, servers, WORKLOADS)}\n`);
+    if (!options.peers)
+        say(`${ratioTable(runs, servers, WORKLOADS)}\n`);
+    say(`${startTable(starts, idle, servers)}\n`);
+    say(`${detailTable(runs, servers, WORKLOADS)}\n`);
+    writeFileSync(join(bench, 'chart.svg'), chart('Calls of an echo tool per second', panels(runs)));
+}
+
+async function main() {
+    for (const path of [join(bench, 'load'), ...(options.peers ? [] : [join(build, 'theseus')])])
+        if (!existsSync(path))
+            throw new Error(`'${path}' is not there; make it with: make bench`);
+    say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
+        `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
+    const results = {};
+    if (!options['only-reload']) {
+        const { all, starts } = await measureLoad();
+        results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
+            Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
+        results.starts = Object.fromEntries(servers.map((s) => [s.key, condense(starts[s.key]).start_ms]));
+        results.idle = Object.fromEntries(servers.map((s) => [s.key, results.runs['32x1'][s.key].rss_kb]));
+        reportLoad(results.runs, results.starts, results.idle);
+    }
+    if (!options.peers) {
+        results.reload = await measureReload();
+        say(`${reloadTable(results.reload)}\n`);
+    }
+    if (results.runs && results.reload)
+        say(`${figureTable(figures(results.runs, results.starts, results.idle, results.reload))}\n`);
+    writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+    writeFileSync(join(bench, 'report.md'), `${said.join('\n').trim()}\n`);
+    console.log(`written: ${['report.md', 'results.json', 'chart.svg'].map((name) => join(bench, name)).join(', ')}`);
+}
+
+process.on('exit', () => rmSync(home, { recursive: true, force: true }));
+process.on('SIGINT', () => process.exit(130));
+try {
+    await main();
+} catch (error) {
+    console.error(`bench: ${error.message}`);
+    process.exitCode = 1;
+}

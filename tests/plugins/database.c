@@ -1,0 +1,86 @@
+/* Keeps its values in the server's database. */
+#include <sqlite3.h>
+
+#include <theseus/plugin.h>
+
+static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
+    (void)err;
+    *ret_self = ctx;
+    return 0;
+}
+
+static int no_statement(struct theseus_call *call) {
+    return theseus_reply_error(call, "no statement: %s", theseus_last_error(call->host));
+}
+
+static int db_put(struct theseus_call *call, void *self, const json_t *args) {
+    sqlite3_stmt *put = theseus_statement(self, "INSERT INTO fixture_values (key, value) VALUES (?1, ?2) "
+                                                "ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+
+    if (!put)
+        return no_statement(call);
+    (void)sqlite3_bind_text(put, 1, json_string_value(json_object_get(args, "key")), -1, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_text(put, 2, json_string_value(json_object_get(args, "value")), -1, SQLITE_TRANSIENT);
+    int r = sqlite3_step(put);
+    (void)sqlite3_reset(put);
+    (void)sqlite3_clear_bindings(put);
+    if (r != SQLITE_DONE)
+        return theseus_reply_error(call, "not stored: %s", sqlite3_errmsg(theseus_db(self)));
+    return theseus_reply_text(call, "stored");
+}
+
+static json_t *read_row(sqlite3_stmt *get, int r) {
+    if (r == SQLITE_ROW)
+        return json_pack("{s:s}", "value", (const char *)sqlite3_column_text(get, 0));
+    return json_pack("{s:n}", "value");
+}
+
+static int db_get(struct theseus_call *call, void *self, const json_t *args) {
+    sqlite3_stmt *get = theseus_statement(self, "SELECT value FROM fixture_values WHERE key = ?1");
+
+    if (!get)
+        return no_statement(call);
+    (void)sqlite3_bind_text(get, 1, json_string_value(json_object_get(args, "key")), -1, SQLITE_TRANSIENT);
+    int r = sqlite3_step(get);
+    json_t *value = read_row(get, r);
+    (void)sqlite3_reset(get);
+    (void)sqlite3_clear_bindings(get);
+    if (r != SQLITE_ROW && r != SQLITE_DONE) {
+        json_decref(value);
+        return theseus_reply_error(call, "not read: %s", sqlite3_errmsg(theseus_db(self)));
+    }
+    return theseus_reply_json(call, value);
+}
+
+static const char *const migrations[] = {
+    "CREATE TABLE fixture_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    NULL,
+};
+
+static const struct theseus_tool tools[] = {
+    {.name = "db_put",
+     .description = "Stores a value under a key.",
+     .input_schema =
+         "{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":\"string\"}},"
+         "\"required\":[\"key\",\"value\"],\"additionalProperties\":false}",
+     .flags = THESEUS_IDEMPOTENT,
+     .call = db_put},
+    {.name = "db_get",
+     .description = "Reads the value under a key; null where there is none.",
+     .input_schema = "{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"}},\"required\":[\"key\"],"
+                     "\"additionalProperties\":false}",
+     .flags = THESEUS_READ_ONLY,
+     .call = db_get},
+    {0},
+};
+
+const struct theseus_plugin theseus_plugin = {
+    .abi = THESEUS_ABI,
+    .size = sizeof(struct theseus_plugin),
+    .name = "database",
+    .version = "1",
+    .start = start,
+    .migrations = migrations,
+    .tools = tools,
+    .flags = THESEUS_SHARED_STATE,
+};

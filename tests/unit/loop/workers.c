@@ -1,0 +1,239 @@
+#include "test.h"
+
+#include "loop/workers.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/starve.h"
+#include "loop/until.h"
+
+/* A job that says that it has begun and waits until it may end. */
+struct gated {
+    struct work work;
+    atomic_bool begun, may_end, ended;
+    char thread_name[16];
+};
+
+static void run_gated(void *job) {
+    struct gated *gated = container_of(job, struct gated, work);
+
+    (void)pthread_getname_np(pthread_self(), gated->thread_name, sizeof(gated->thread_name));
+    atomic_store(&gated->begun, true);
+    while (!atomic_load(&gated->may_end))
+        (void)sched_yield();
+    atomic_store(&gated->ended, true);
+}
+
+static void submit(struct workers *workers, struct gated *gated) {
+    gated->work.run = run_gated;
+    workers_submit(workers, &gated->work);
+}
+
+/* By their names: a sanitizer may have a thread of its own. */
+static int worker_threads(void) {
+    DIR *dir = opendir("/proc/self/task");
+    int count = 0;
+
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        CLEANUP(free) char *path = xasprintf("/proc/self/task/%s/comm", entry->d_name);
+        CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        char name[16] = "";
+        if (fd >= 0 && read(fd, name, sizeof(name) - 1) > 0 && strncmp(name, "worker-", 7) == 0)
+            count++;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return count;
+}
+
+static void makes_threads_only_when_they_are_needed(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated jobs[3] = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 4);
+    assert_int_equal(worker_threads(), 0);
+    submit(workers, &jobs[0]);
+    until(loop, atomic_load(&jobs[0].begun));
+    assert_int_equal(worker_threads(), 1);
+    assert_string_equal(jobs[0].thread_name, "worker-1");
+    submit(workers, &jobs[1]);
+    until(loop, atomic_load(&jobs[1].begun));
+    assert_int_equal(workers_busy(workers), 2);
+    atomic_store(&jobs[0].may_end, true);
+    until(loop, workers_busy(workers) == 1);
+    submit(workers, &jobs[2]); /* the idle one takes it */
+    until(loop, atomic_load(&jobs[2].begun));
+    assert_int_equal(worker_threads(), 2);
+    atomic_store(&jobs[1].may_end, true);
+    atomic_store(&jobs[2].may_end, true);
+    (void)workers_free(workers);
+    assert_true(atomic_load(&jobs[2].ended));
+}
+
+struct ordered {
+    struct work work;
+    int number;
+    int *next;
+    int *wrong;
+};
+
+static void run_ordered(void *job) {
+    struct ordered *ordered = container_of(job, struct ordered, work);
+
+    if (ordered->number != (*ordered->next)++)
+        ++*ordered->wrong;
+}
+
+static void serves_first_who_came_first(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated last = {.may_end = true};
+    struct ordered jobs[100];
+    int next = 0, wrong = 0;
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    for (int i = 0; i < 100; i++) {
+        jobs[i] = (struct ordered){.work = {.run = run_ordered}, .number = i, .next = &next, .wrong = &wrong};
+        workers_submit(workers, &jobs[i].work);
+    }
+    submit(workers, &last);
+    until(loop, atomic_load(&last.ended));
+    (void)workers_free(workers);
+    assert_int_equal(next, 100);
+    assert_int_equal(wrong, 0);
+}
+
+static void retracts_only_what_is_queued(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated running = {0}, waiting = {0}, never = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    submit(workers, &running);
+    until(loop, atomic_load(&running.begun));
+    submit(workers, &waiting);
+    assert_int_equal(workers_queued(workers), 1);
+    assert_false(workers_retract(workers, &running.work));
+    assert_false(workers_retract(workers, &never.work));
+    assert_true(workers_retract(workers, &waiting.work));
+    assert_false(workers_retract(workers, &waiting.work));
+    assert_int_equal(workers_queued(workers), 0);
+    atomic_store(&running.may_end, true);
+    (void)workers_free(workers);
+    assert_false(atomic_load(&waiting.begun));
+}
+
+struct ender {
+    struct workers *workers;
+    struct gated *running;
+};
+
+/* Lets the job end when freeing has begun: the queue has been emptied. */
+static void end_it(void *arg) {
+    struct ender *ender = arg;
+
+    while (workers_queued(ender->workers) > 0)
+        (void)sched_yield();
+    atomic_store(&ender->running->may_end, true);
+}
+
+static void waits_for_what_runs_and_drops_what_is_queued(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated running = {0}, queued[3] = {0};
+    struct thread *thread;
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    submit(workers, &running);
+    until(loop, atomic_load(&running.begun));
+    for (int i = 0; i < 3; i++)
+        submit(workers, &queued[i]);
+    struct ender ender = {.workers = workers, .running = &running};
+    assert_int_equal(thread_start(&thread, "ender", end_it, &ender, NULL), 0);
+    assert_null(workers_free(workers));
+    assert_true(atomic_load(&running.ended));
+    for (int i = 0; i < 3; i++)
+        assert_false(atomic_load(&queued[i].begun));
+    (void)thread_join(thread);
+}
+
+static void takes_another_number_of_threads(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated jobs[4] = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    for (int i = 0; i < 3; i++)
+        submit(workers, &jobs[i]);
+    until(loop, atomic_load(&jobs[0].begun));
+    assert_int_equal(workers_queued(workers), 2);
+    workers_resize(workers, 3);
+    assert_int_equal(workers_count(workers), 3);
+    until(loop, atomic_load(&jobs[1].begun) && atomic_load(&jobs[2].begun));
+    workers_resize(workers, 1);
+    for (int i = 0; i < 3; i++)
+        atomic_store(&jobs[i].may_end, true);
+    until(loop, worker_threads() == 1);
+    atomic_store(&jobs[3].may_end, true);
+    submit(workers, &jobs[3]);
+    until(loop, atomic_load(&jobs[3].ended));
+    workers_resize(workers, 3); /* the places of those that left are taken again */
+    memset(jobs, 0, sizeof(jobs));
+    for (int i = 0; i < 3; i++)
+        submit(workers, &jobs[i]);
+    until(loop, atomic_load(&jobs[0].begun) && atomic_load(&jobs[1].begun) && atomic_load(&jobs[2].begun));
+    for (int i = 0; i < 3; i++)
+        atomic_store(&jobs[i].may_end, true);
+    (void)workers_free(workers);
+}
+
+static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
+    (void)state;
+    if (!STARVE_WORKS)
+        skip();
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated jobs[2] = {{.may_end = true}, {.may_end = true}};
+
+    loop_enter();
+    CLEANUP(workers_free) struct workers *workers = workers_new(loop, 2);
+    const struct rlimit before = starve();
+    submit(workers, &jobs[0]);
+    submit(workers, &jobs[1]);
+    int queued = workers_queued(workers);
+    (void)setrlimit(RLIMIT_AS, &before);
+    assert_int_equal(queued, 2);
+    until(loop, atomic_load(&jobs[0].ended) && atomic_load(&jobs[1].ended));
+}
+
+static void accepts_none(void **state) {
+    (void)state;
+    loop_enter();
+    assert_null(workers_free(NULL));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makes_threads_only_when_they_are_needed),
+        cmocka_unit_test(serves_first_who_came_first),
+        cmocka_unit_test(retracts_only_what_is_queued),
+        cmocka_unit_test(waits_for_what_runs_and_drops_what_is_queued),
+        cmocka_unit_test(takes_another_number_of_threads),
+        cmocka_unit_test(asks_again_when_there_is_no_thread_to_be_had),
+        cmocka_unit_test(accepts_none),
+    };
+
+    return cmocka_run_group_tests_name("loop/workers", tests, NULL, NULL);
+}
