@@ -118,9 +118,11 @@ static void configure_run(void *job) {
         struct theseus_error err = {0};
         if (!change->generation->slots.configure)
             continue;
+        registry_begin_change(change->generation->host->registry, change->generation);
         if (generation_configure(change->generation, json_incref(change->settings), &err) < 0)
             log_error("plugin '%s' did not take settings that it had agreed to: %s", change->generation->name,
                       err.message);
+        registry_end_change(change->generation->host->registry, change->generation);
     }
 }
 
@@ -184,17 +186,14 @@ void plugins_configure(struct plugins *plugins) {
 
 /* ---- answers to the question ---- */
 
-/* An INI file in a plugin directory is refused alone, and the rest is asked about again. */
-static bool refuse_file(struct plugins *plugins, const struct theseus_error *err) {
+bool apply_refuse_file(struct plugins *plugins, const struct theseus_error *err) {
     struct source *source = blamed_file(plugins, err->message);
 
     if (!source)
         return false;
     log_warning("'%s' is refused: %s", source->path, err->message);
     source_refuse(source, err->message);
-    forget_changes(plugins);
     gather(plugins);
-    ask(plugins);
     return true;
 }
 
@@ -210,9 +209,11 @@ static void agreed(struct plugins *plugins) {
 static void disagreed(struct plugins *plugins, const struct theseus_error *err) {
     struct applying *applying = applying_of(plugins);
 
-    if (refuse_file(plugins, err))
-        return;
     forget_changes(plugins);
+    if (apply_refuse_file(plugins, err)) {
+        ask(plugins); /* about the rest */
+        return;
+    }
     applying->config = NULL;
     if (applying->done)
         applying->done(applying->arg, err);

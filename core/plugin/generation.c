@@ -35,6 +35,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
     generation->idle_loop = host->loop;
+    generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
     list_init(&generation->link);
     list_init(&generation->offers);
@@ -51,7 +52,8 @@ struct generation *generation_free(struct generation *generation) {
     list_remove(&generation->link);
     registry_clear(generation->host->registry, generation);
     generation->image = image_free(generation->image);
-    json_decref(generation->config);
+    json_decref(atomic_load(&generation->config));
+    json_decref(generation->past_configs);
     json_decref(generation->saved);
     (void)pthread_mutex_destroy(&generation->threads_lock);
     free(generation->name);
@@ -108,15 +110,16 @@ int generation_check(struct generation *generation, const json_t *config, struct
     return slots->check && slots->check(generation->self, config, err) < 0 ? slot_failed("check", err) : 0;
 }
 
-/* The former settings live until `configure` has returned, as theseus_config() promises. */
+/* A call may have asked for the settings just before they were replaced: the former ones live as long as the
+ * generation. */
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
 
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
-    json_t *before = generation->config;
-    generation->config = TAKE_PTR(owned);
-    json_decref(before);
+    json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
+    if (json_array_append_new(generation->past_configs, before) < 0)
+        return fail(err, ERR_MEMORY, "no memory for the former settings");
     return 0;
 }
 

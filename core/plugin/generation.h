@@ -37,9 +37,10 @@ struct generation {
     char *name, *version; /* owned copies: they outlive the image */
     void *self;
     bool started;
-    atomic_bool uses_store; /* has asked for the database */
-    json_t *config;         /* owned; replaced by configure, on the lane */
-    json_t *saved;          /* owned; during start only */
+    atomic_bool uses_store;   /* has asked for the database */
+    _Atomic(json_t *) config; /* owned; replaced by configure, on the lane */
+    json_t *past_configs;     /* array, owned: somebody may still be looking at one */
+    json_t *saved;            /* owned; during start only */
     enum generation_state state;
     struct plugins *plugins; /* borrowed: who loaded it */
     bool over, stopping;     /* retired; its stop is on the lane */
@@ -49,11 +50,12 @@ struct generation {
     struct list link; /* in plugin's `old` */
 
     /* under the registry's lock */
-    struct list offers; /* offer::link */
-    bool offering;      /* they are in the registry */
-    int pins;           /* runs that use it */
-    bool notify;        /* post `idle` to idle_loop when the last pin goes */
-    bool holding;       /* new calls wait: it is being replaced */
+    struct list offers;   /* offer::link */
+    atomic_bool offering; /* they are in the registry */
+    bool changing;        /* its tools are being exchanged: see registry_begin_change() */
+    int pins;             /* runs that use it */
+    bool notify;          /* post `idle` to idle_loop when the last pin goes */
+    atomic_bool holding;  /* new calls wait: it is being replaced */
     struct loop_task idle;
     struct loop *idle_loop;
 

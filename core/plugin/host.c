@@ -183,7 +183,7 @@ static void host_child_ended(struct theseus_call *call, long pid) {
 /* ---- of a plugin ---- */
 
 static const json_t *host_config(const struct theseus_ctx *ctx) {
-    return generation_of(ctx)->config;
+    return atomic_load(&generation_of(ctx)->config);
 }
 
 static const json_t *host_saved(const struct theseus_ctx *ctx) {

@@ -36,6 +36,7 @@ struct plugin_host {
      */
     json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
     void *arg;
+    bool rehearsal; /* nothing is to happen outside of the process: `activate` is left out */
 };
 
 extern const struct theseus_host host_table;

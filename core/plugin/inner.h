@@ -100,7 +100,15 @@ void loader_fini(struct plugins *plugins) ON_LOOP;
 void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;
 bool loader_is_idle(const struct plugins *plugins) ON_LOOP;
 void loader_forget_source(struct plugins *plugins, struct source *source) ON_LOOP; /* its waiting candidate */
-void loader_on_idle(struct generation *generation) ON_LOOP;                        /* no call of it runs */
+void loader_refuse(struct candidate *candidate) ON_LOOP;                           /* ends it: err is the reason */
+void loader_finish(struct candidate *candidate) ON_LOOP;                           /* ends it: it serves */
+void loader_next(struct plugins *plugins) ON_LOOP; /* the next one that is ready, if none is being promoted */
+/* Runs a step on the lane, then `then` on the loop; one that does not come back in time ends the candidate. */
+void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(struct candidate *)) ON_LOOP;
+
+/* promote.c */
+void promote(struct candidate *candidate) ON_LOOP;
+void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 
 /* retire.c */
 void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */
@@ -110,6 +118,9 @@ void retire_when_idle(struct generation *generation) ON_LOOP;
 void apply_init(struct plugins *plugins);
 void apply_fini(struct plugins *plugins) ON_LOOP;
 void apply_ini_files(struct plugins *plugins) ON_LOOP; /* the INI files in the directories have changed */
+/* A message that begins with the name of an INI file in a plugin directory: that file is refused. False: it does not.
+ */
+bool apply_refuse_file(struct plugins *plugins, const struct theseus_error *err) ON_LOOP;
 struct settings_extra apply_extra(const struct plugins *plugins);
 
 /* plugins.c */

@@ -6,6 +6,8 @@
  *
  * Invariant: the plugin's active generation answers calls at every moment, whatever fails here. Until the swap the old
  * one has noticed nothing but a `save`; a failure ends the candidate, with its reason kept at the source.
+ *
+ * This file has the queues and the steps up to the test-load; promote.c has the rest.
  */
 #include <stdlib.h>
 
@@ -13,11 +15,6 @@
 #include "base/log.h"
 #include "plugin/contract.h"
 #include "plugin/inner.h"
-
-enum { RETRY_WAIT_MS = 200, RETRY_AFTER_MS = 30000 };
-
-static void next(struct plugins *plugins) ON_LOOP;
-static void start(struct candidate *candidate) ON_LOOP;
 
 static int limit_ms(const struct plugins *plugins) {
     return (*plugins->host->config)->restart.process_startup * 1000;
@@ -35,7 +32,7 @@ static void candidate_free(struct candidate *candidate) {
 }
 
 /* The source of a candidate may have vanished while it was on its way. */
-static void finish(struct candidate *candidate) {
+void loader_finish(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     struct source *source = candidate->source;
 
@@ -44,12 +41,12 @@ static void finish(struct candidate *candidate) {
     candidate_free(candidate);
     if (source->candidates == 0 && !source->present && !source->plugin && !source->gone)
         (void)source_free(source);
-    next(plugins);
+    loader_next(plugins);
     plugins_settled(plugins);
 }
 
 /* Ends a candidate that was not started. */
-static void refuse(struct candidate *candidate) {
+void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
     const char *reason = candidate->err.message;
     bool conflict = candidate->err.code == ERR_BUSY;
@@ -58,7 +55,7 @@ static void refuse(struct candidate *candidate) {
                 plugin && plugin->active ? "; the one before goes on serving" : "");
     source_refuse(candidate->source, reason);
     candidate->source->conflict = conflict;
-    finish(candidate);
+    loader_finish(candidate);
 }
 
 static void on_done(struct lane_job *job, bool timed_out) {
@@ -82,11 +79,11 @@ static void on_done(struct lane_job *job, bool timed_out) {
     list_remove(&candidate->link);
     if (plugins->loader.current == candidate)
         plugins->loader.current = NULL;
-    next(plugins);
+    loader_next(plugins);
     plugins_settled(plugins);
 }
 
-static void on_lane(struct candidate *candidate, work_fn *run, void (*then)(struct candidate *)) {
+void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(struct candidate *)) {
     candidate->job = (struct lane_job){.run = run, .done = on_done, .limit_ms = limit_ms(candidate->plugins)};
     candidate->then = then;
     lane_submit(candidate->plugins->host->lane, &candidate->job);
@@ -117,13 +114,13 @@ static void copied(struct candidate *candidate) {
 
     list_remove(&candidate->link);
     if (candidate->r < 0) {
-        refuse(candidate);
+        loader_refuse(candidate);
         return;
     }
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
     test_next(candidate->plugins);
-    next(candidate->plugins);
+    loader_next(candidate->plugins);
 }
 
 void loader_add(struct plugins *plugins, struct source *source) {
@@ -135,7 +132,7 @@ void loader_add(struct plugins *plugins, struct source *source) {
     candidate->number = next_generation(plugins);
     source->candidates++;
     list_append(&plugins->loader.copying, &candidate->link);
-    on_lane(candidate, copy_run, copied);
+    loader_on_lane(candidate, copy_run, copied);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {
@@ -158,12 +155,12 @@ static void on_tested(void *arg, const char *file, const char *name, const struc
     list_remove(&candidate->link);
     if (err) {
         candidate->err = *err;
-        refuse(candidate);
+        loader_refuse(candidate);
         return;
     }
     (void)map_put(plugins->loader.good, span_of(image_hash(candidate->image)), plugins);
     list_append(&plugins->loader.ready, &candidate->link);
-    next(plugins);
+    loader_next(plugins);
 }
 
 static void on_all_tested(void *arg) {
@@ -179,7 +176,7 @@ static void refuse_all(struct list *candidates, const struct theseus_error *err)
     list_for_each (link, candidates) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         candidate->err = *err;
-        refuse(candidate);
+        loader_refuse(candidate);
     }
 }
 
@@ -202,265 +199,9 @@ static void test_next(struct plugins *plugins) {
         refuse_all(&loader->testing, &err);
 }
 
-/* ---- load ---- */
-
-static void load_run(void *job) {
-    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
-
-    candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0)
-        candidate->r =
-            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
-}
-
-/* Whose name is it, and may this file have it? An earlier directory goes before a later one. */
-static int claim(struct candidate *candidate) {
-    const struct theseus_plugin *slots = image_plugin(candidate->image);
-    struct plugins *plugins = candidate->plugins;
-    struct source *source = candidate->source;
-
-    if (config_matches((*plugins->host->config)->plugins.disable, slots->name))
-        return fail(&candidate->err, ERR_ACCESS, "plugin '%s' is disabled by plugins.disable", slots->name);
-    candidate->plugin = plugins_find(plugins, slots->name, true);
-    const struct source *serving = candidate->plugin->source;
-    if (serving && serving != source && serving->present && serving->order <= source->order)
-        return fail(&candidate->err, ERR_BUSY, "plugin '%s' is already served from '%s'", slots->name, serving->path);
-    if (source->plugin && source->plugin != candidate->plugin)
-        plugins_remove(plugins, source->plugin); /* the file holds another plugin now */
-    candidate->previous = candidate->plugin->active;
-    return 0;
-}
-
-static int make_generation(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-    struct settings_extra extra = apply_extra(plugins);
-    json_t *settings = NULL;
-
-    if (claim(candidate) < 0 ||
-        settings_new(&settings, image_plugin(candidate->image), *plugins->host->config, &extra, &candidate->err) < 0)
-        return -1;
-    candidate->next = generation_new(plugins->host, TAKE_PTR(candidate->image), candidate->number);
-    candidate->next->config = settings;
-    candidate->next->plugins = plugins;
-    for (size_t i = 0; i < candidate->tool_count; i++) {
-        if (registry_add(plugins->host->registry, candidate->next, candidate->tools[i], &candidate->err) < 0)
-            return -1;
-        candidate->tools[i] = NULL;
-    }
-    return 0;
-}
-
-/* Ends a candidate whose generation exists: it is stopped if it had been started, and unloaded. */
-static void discard(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-
-    if (candidate->previous) {
-        (void)registry_set_waiting(plugins->host->registry, candidate->previous, candidate->previous->over, false);
-        run_release_held(candidate->previous);
-    }
-    if (candidate->next)
-        retire(plugins, TAKE_PTR(candidate->next));
-    refuse(candidate);
-}
-
-static void quiesce(struct candidate *candidate) ON_LOOP;
-
-static void loaded(struct candidate *candidate) {
-    if (candidate->r < 0)
-        refuse(candidate);
-    else if (make_generation(candidate) < 0)
-        discard(candidate);
-    else if (candidate->previous && generation_keeps_state(candidate->previous))
-        quiesce(candidate);
-    else
-        start(candidate);
-}
-
-/* ---- wait for the calls of a generation that keeps state ---- */
-
-static void on_patience_over(void *arg);
-
-static void wait_aside(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-
-    log_info("plugin '%s' waits for its running calls before it is replaced", candidate->plugin->name);
-    (void)registry_set_waiting(plugins->host->registry, candidate->previous, true, false);
-    run_release_held(candidate->previous);
-    candidate->retried = true;
-    plugins->loader.current = NULL;
-    list_append(&plugins->loader.waiting, &candidate->link);
-    timer_start(candidate->timer, RETRY_AFTER_MS, 0);
-    next(plugins);
-    plugins_settled(plugins);
-}
-
-static void quiesce(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-    int task_suspension = (*plugins->host->config)->restart.task_suspension * 1000;
-
-    if (registry_set_waiting(plugins->host->registry, candidate->previous, true, true) == 0) {
-        start(candidate);
-        return;
-    }
-    if (!candidate->timer)
-        candidate->timer = timer_new(plugins->host->loop, on_patience_over, candidate);
-    timer_start(candidate->timer, candidate->retried ? RETRY_WAIT_MS : task_suspension, 0);
-}
-
-/* Tries again; the generation to be replaced may be another one by now. */
-static void retry(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-
-    timer_stop(candidate->timer);
-    list_remove(&candidate->link);
-    list_append(&plugins->loader.ready, &candidate->link);
-    next(plugins);
-}
-
-static void on_patience_over(void *arg) {
-    struct candidate *candidate = arg;
-
-    loop_enter();
-    if (candidate->plugins->loader.current == candidate)
-        wait_aside(candidate);
-    else
-        retry(candidate);
-}
-
-void loader_on_idle(struct generation *generation) {
-    struct loader *loader = &generation->plugins->loader;
-    struct candidate *current = loader->current;
-
-    if (current && current->previous == generation && current->timer && generation->holding) {
-        current->timer = timer_free(current->timer);
-        start(current);
-        return;
-    }
-    list_for_each (link, &loader->waiting) {
-        struct candidate *candidate = list_entry(link, struct candidate, link);
-        if (candidate->previous == generation) {
-            retry(candidate);
-            return;
-        }
-    }
-}
-
-/* ---- start, swap, activate ---- */
-
-static void start_run(void *job) {
-    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
-
-    if (candidate->previous)
-        candidate->next->saved = generation_save(candidate->previous);
-    candidate->r = generation_start(candidate->next, &candidate->err);
-}
-
-static void record_image(const struct candidate *candidate) {
-    const struct image *image = candidate->plugin->active->image;
-    struct image_record record = {.plugin = span_of(candidate->plugin->name),
-                                  .file = span_of(image_file(image)),
-                                  .active_path = span_of(image_path(image)),
-                                  .active_hash = span_of(image_hash(image)),
-                                  .good_path = span_of(image_path(image)),
-                                  .good_hash = span_of(image_hash(image)),
-                                  .generation = candidate->plugin->active->number};
-    struct theseus_error err = {0};
-
-    if (ledger_put(candidate->plugins->host->ledger, &image_kind, &record, &err) < 0)
-        log_error("an image could not be recorded: %s", err.message);
-}
-
-/* The new generation serves for good. */
-static void succeed(struct candidate *candidate) {
-    struct plugin *plugin = candidate->plugin;
-    struct plugins *plugins = candidate->plugins;
-
-    log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
-             plugin->active->number, (double)plugin->swap_ns / 1e6);
-    record_image(candidate);
-    source_refuse(candidate->source, NULL);
-    if (candidate->previous) {
-        (void)registry_set_waiting(plugins->host->registry, candidate->previous, false, false);
-        run_release_held(candidate->previous);
-        retire(plugins, candidate->previous);
-    }
-    candidate->next = NULL;
-    finish(candidate);
-}
-
-static void activate_run(void *job) {
-    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
-
-    candidate->r = generation_activate(candidate->next, &candidate->err);
-}
-
-static void serve(struct plugin *plugin, struct generation *generation, struct source *source) {
-    if (plugin->source && plugin->source != source)
-        plugin->source->plugin = NULL;
-    plugin->active = generation;
-    plugin->source = source;
-    if (source)
-        source->plugin = plugin;
-    if (generation) {
-        generation->plugin = plugin;
-        generation->state = GENERATION_ACTIVE;
-    }
-}
-
-/* What must happen outside the process did not: the generation before takes its place again. */
-static void swap_back(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-    struct theseus_error err = {0};
-
-    if (registry_swap(plugins->host->registry, candidate->next, candidate->previous, &err) < 0)
-        log_error("plugin '%s': %s", candidate->plugin->name, err.message);
-    serve(candidate->plugin, candidate->previous, candidate->previous ? candidate->replaced : NULL);
-    if (!candidate->previous)
-        candidate->source->plugin = NULL;
-    plugins->host->tools_touched(plugins->host->arg);
-    discard(candidate);
-}
-
-static void activated(struct candidate *candidate) {
-    if (candidate->r < 0)
-        swap_back(candidate);
-    else
-        succeed(candidate);
-}
-
-static void swap(struct candidate *candidate) {
-    struct plugins *plugins = candidate->plugins;
-    int64_t began = clock_now_ns();
-
-    if (registry_swap(plugins->host->registry, candidate->previous, candidate->next, &candidate->err) < 0) {
-        discard(candidate);
-        return;
-    }
-    candidate->replaced = candidate->plugin->source;
-    serve(candidate->plugin, candidate->next, candidate->source);
-    candidate->plugin->swap_ns = clock_now_ns() - began;
-    stats_add(&candidate->plugin->swaps, candidate->plugin->swap_ns, false);
-    plugins->host->tools_touched(plugins->host->arg);
-    if (candidate->next->slots.activate)
-        on_lane(candidate, activate_run, activated);
-    else
-        succeed(candidate);
-}
-
-static void started(struct candidate *candidate) {
-    if (candidate->r < 0)
-        discard(candidate);
-    else
-        swap(candidate);
-}
-
-static void start(struct candidate *candidate) {
-    on_lane(candidate, start_run, started);
-}
-
 /* ---- the queue ---- */
 
-static void next(struct plugins *plugins) {
+void loader_next(struct plugins *plugins) {
     struct loader *loader = &plugins->loader;
 
     if (loader->current || plugins->stopping || list_empty(&loader->ready))
@@ -468,15 +209,7 @@ static void next(struct plugins *plugins) {
     struct candidate *candidate = list_first(&loader->ready, struct candidate, link);
     list_remove(&candidate->link);
     loader->current = candidate;
-    if (!candidate->next) {
-        on_lane(candidate, load_run, loaded);
-    } else { /* has waited; the plugin may have been replaced, or be gone, meanwhile */
-        candidate->previous = candidate->plugin->active;
-        if (candidate->previous && generation_keeps_state(candidate->previous))
-            quiesce(candidate);
-        else
-            start(candidate);
-    }
+    promote(candidate);
 }
 
 /* A newer file, or none: the candidate that waits for calls is not wanted any more. */

@@ -208,5 +208,5 @@ void plugins_on_idle(struct generation *generation) {
     if (generation->over)
         retire_when_idle(generation);
     else
-        loader_on_idle(generation);
+        promote_on_idle(generation);
 }

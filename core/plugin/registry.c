@@ -245,21 +245,14 @@ int registry_swap(struct registry *registry, struct generation *previous, struct
     return r;
 }
 
-int registry_add(struct registry *registry, struct generation *generation, struct tool *tool,
-                 struct theseus_error *err) {
-    lock(registry);
-    int r = generation->offering ? check_free_locked(registry, NULL, NULL, tool->name, err) : 0;
-    list_for_each (link, &generation->offers)
-        if (r == 0 && strcmp(list_entry(link, struct offer, link)->tool->name, tool->name) == 0)
-            r = fail(err, ERR_BUSY, "tool '%s' is there already", tool->name);
-    if (r == 0) {
-        struct offer *offer = offer_new(generation, tool);
-        list_append(&generation->offers, &offer->link);
-        if (generation->offering)
-            list_locked(registry, offer);
+/* The generation's own offer of that name; NULL: none. */
+static struct offer *own_offer_locked(const struct generation *generation, const char *name) {
+    list_for_each (link, &generation->offers) {
+        struct offer *offer = list_entry(link, struct offer, link);
+        if (strcmp(offer->tool->name, name) == 0)
+            return offer;
     }
-    unlock(registry);
-    return r;
+    return NULL;
 }
 
 static void take_out_locked(struct registry *registry, struct offer *offer) {
@@ -268,18 +261,57 @@ static void take_out_locked(struct registry *registry, struct offer *offer) {
     offer_unref_locked(offer);
 }
 
+static int add_locked(struct registry *registry, struct generation *generation, struct tool *tool,
+                      struct theseus_error *err) {
+    struct offer *before = own_offer_locked(generation, tool->name);
+
+    if (before && !before->leaving)
+        return fail(err, ERR_BUSY, "tool '%s' is there already", tool->name);
+    if (generation->offering && check_free_locked(registry, generation, NULL, tool->name, err) < 0)
+        return -1;
+    struct offer *offer = offer_new(generation, tool);
+    list_append(&generation->offers, &offer->link);
+    if (generation->offering)
+        list_locked(registry, offer);
+    if (before)
+        take_out_locked(registry, before);
+    return 0;
+}
+
+int registry_add(struct registry *registry, struct generation *generation, struct tool *tool,
+                 struct theseus_error *err) {
+    lock(registry);
+    int r = add_locked(registry, generation, tool, err);
+    unlock(registry);
+    return r;
+}
+
 int registry_remove(struct registry *registry, struct generation *generation, const char *name,
                     struct theseus_error *err) {
-    struct offer *found = NULL;
-
     lock(registry);
-    list_for_each (link, &generation->offers)
-        if (strcmp(list_entry(link, struct offer, link)->tool->name, name) == 0)
-            found = list_entry(link, struct offer, link);
-    if (found)
-        take_out_locked(registry, found);
+    struct offer *offer = own_offer_locked(generation, name);
+    bool there = offer && !offer->leaving;
+    if (there && generation->changing)
+        offer->leaving = true;
+    else if (there)
+        take_out_locked(registry, offer);
     unlock(registry);
-    return found ? 0 : fail(err, ERR_MISSING, "there is no tool '%s'", name);
+    return there ? 0 : fail(err, ERR_MISSING, "there is no tool '%s'", name);
+}
+
+void registry_begin_change(struct registry *registry, struct generation *generation) {
+    lock(registry);
+    generation->changing = true;
+    unlock(registry);
+}
+
+void registry_end_change(struct registry *registry, struct generation *generation) {
+    lock(registry);
+    generation->changing = false;
+    list_for_each (link, &generation->offers)
+        if (list_entry(link, struct offer, link)->leaving)
+            take_out_locked(registry, list_entry(link, struct offer, link));
+    unlock(registry);
 }
 
 void registry_clear(struct registry *registry, struct generation *generation) {
@@ -369,6 +401,19 @@ json_t *registry_names_new(struct registry *registry, const struct generation *g
     lock(registry);
     list_for_each (link, &generation->offers)
         (void)json_array_append_new(names, json_string(list_entry(link, struct offer, link)->tool->name));
+    unlock(registry);
+    return names;
+}
+
+json_t *registry_busy_names_new(struct registry *registry, const struct generation *generation) {
+    json_t *names = json_array();
+
+    lock(registry);
+    list_for_each (link, &generation->offers) {
+        const struct offer *offer = list_entry(link, struct offer, link);
+        for (int runs = offer->refs - 1; runs > 0; runs--)
+            (void)json_array_append_new(names, json_string(offer->tool->name));
+    }
     unlock(registry);
     return names;
 }

@@ -21,7 +21,7 @@ struct offer {
     struct generation *generation; /* borrowed; pinned by whoever looked the offer up */
     json_t *entry;                 /* owned: its full entry of tools/list. Loop only */
     int refs;                      /* under the registry's lock: the registry, and each run */
-    bool listed;                   /* is in the registry */
+    bool listed, leaving;          /* is in the registry; goes at the end of the change */
     struct list link;              /* in the generation's list, while it is offered */
     struct list serial_waiting;    /* run::wait_link: THESEUS_SERIAL runs of clients, in order; under the lock */
     bool serial_busy;              /* under the lock */
@@ -67,6 +67,13 @@ MUST_CHECK int registry_add(struct registry *registry, struct generation *genera
 MUST_CHECK int registry_remove(struct registry *registry, struct generation *generation, const char *name,
                                struct theseus_error *err);
 
+/*
+ * Between these two, a removal is only noted: a tool that is removed and added again is replaced at once, and never
+ * missing. On the thread that makes the change.
+ */
+void registry_begin_change(struct registry *registry, struct generation *generation);
+void registry_end_change(struct registry *registry, struct generation *generation);
+
 /* Takes out all that it offers. */
 void registry_clear(struct registry *registry, struct generation *generation);
 
@@ -80,3 +87,5 @@ void registry_digest(struct registry *registry, char text[static 33]) ON_LOOP;
 /* Of which plugin was this tool, when it was still there? Borrowed; NULL: not lately. ON_LOOP. */
 const char *registry_late_owner(struct registry *registry, const char *name) ON_LOOP;
 json_t *registry_names_new(struct registry *registry, const struct generation *generation); /* of one generation */
+json_t *registry_busy_names_new(struct registry *registry,
+                                const struct generation *generation); /* of its running calls */

@@ -75,8 +75,9 @@ json_t *plugins_waiting_new(struct plugins *plugins) {
 
     list_for_each (link, &plugins->loader.waiting) {
         const struct candidate *candidate = list_entry(link, struct candidate, link);
-        (void)json_array_append_new(waiting, json_pack("{s:s, s:i}", "plugin", candidate->plugin->name, "calls",
-                                                       registry_pins(plugins->host->registry, candidate->previous)));
+        (void)json_array_append_new(waiting,
+                                    json_pack("{s:s, s:o}", "plugin", candidate->plugin->name, "calls",
+                                              registry_busy_names_new(plugins->host->registry, candidate->previous)));
     }
     return waiting;
 }

@@ -21,6 +21,7 @@ static void settle_process(void) {
 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     do

@@ -135,7 +135,8 @@ struct theseus_plugin {
      */
     const char *sections;
     /*
-     * Would it take these settings? Without effect; calls may be running. To have the file and line named, begin the
+     * Would it take these settings? Without effect; calls may be running. A plugin with `sections` is also asked before
+     * `start`, when `self` is still NULL. To have the file and line named, begin the
      * message with the section and key: "[tool:build] timeout: must be a number".
      */
     int (*check)(void *self, const json_t *config, struct theseus_error *err);
@@ -409,7 +410,8 @@ static inline void theseus_child_ended(struct theseus_call *call, long pid) {
 
 /* ---- of a plugin: `ctx` is good from `start` until `stop` has returned; any thread ---- */
 
-/* Borrowed: the section [plugin:NAME], converted and completed by config_schema. Good until `configure` returns. */
+/* Borrowed: the section [plugin:NAME], converted and completed by config_schema. Good until `stop`, also after
+ * `configure`. */
 static inline const json_t *theseus_config(const struct theseus_ctx *ctx) {
     return ctx->host->config(ctx);
 }

@@ -1,0 +1,51 @@
+/* What the kernel tells of a process, and programs that run to their end. */
+import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+
+import { within } from '../../clients/lib/until.js';
+
+/* Resident memory in KiB. */
+export function rss(pid) {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
+/* What the open descriptors are. */
+export function descriptors(pid) {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+        try {
+            return readlinkSync(`/proc/${pid}/fd/${fd}`);
+        } catch {
+            return 'closed meanwhile';
+        }
+    });
+}
+
+/* A process that exists and is not a zombie. */
+export function alive(pid) {
+    try {
+        return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    } catch {
+        return false;
+    }
+}
+
+export function threads(pid) {
+    return readdirSync(`/proc/${pid}/task`).length;
+}
+
+/* Runs a program to its end: {code, signal, out, err}. */
+export async function run(command, args, { deadlineMs = 20_000, ...options } = {}) {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    let out = '', err = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => { out += text; });
+    child.stderr.setEncoding('utf8').on('data', (text) => { err += text; });
+    const ended = new Promise((resolve, reject) => {
+        child.on('error', reject);
+        child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+    });
+    try {
+        return await within(`${command} ${args.join(' ')}`, ended, deadlineMs);
+    } finally {
+        child.kill('SIGKILL');
+    }
+}
