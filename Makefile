@@ -140,33 +140,231 @@ $(NOWHERE): tests/plugins/needs.c $(BUILD)/flags
 
 $(BUILD)/tests/plugins/needs.so: $(NOWHERE)
 
-# ---- test programs ---------------------------------------------------------------------------------------------------
+# ---- programs of the tests and of the build --------------------------------------------------------------------------
 
 $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -Itests/unit -Itests/bench -Werror=unused-function -fPIE -c -o $@ $<
 
-define link_test =
+$(BUILD)/obj/tools/%.o: tools/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) -fPIE -c -o $@ $<
+
+# $(call link_program,LIBRARIES)
+define link_program
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
 	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(1) $(PACKAGE_LIBS)
 endef
 
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libcore.a
-	$(call link_test,$(shell $(PKG_CONFIG) --libs cmocka))
+CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
+$(UNIT_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libcore.a
+	$(call link_program,$(CMOCKA_LIBS))
 
-$(BUILD)/tests/transcripts/%: $(BUILD)/obj/tests/transcripts/%.o $(BUILD)/libcore.a
-	$(call link_test)
+$(TRANSCRIPT_RUNNER): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libcore.a
+	$(call link_program)
 
-$(REPLAYS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libcore.a
-	$(call link_test)
+$(REPLAYS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libcore.a
+	$(call link_program)
 
-.PHONY: unit
-unit: $(UNIT_TESTS) fixtures all
-	$(Q)THESEUS='$(abspath $(BUILD)/theseus)' tools/run-unit -j $(JOBS) $(UNIT_TESTS)
+BENCH_LIB := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/bench/lib/*.c)))
+$(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/obj/tests/%.o $(BENCH_LIB) $(BUILD)/libcore.a
+	$(call link_program)
 
+# Prints the option table: print ini | markdown | man
+$(BUILD)/tools/print: $(BUILD)/obj/tools/print.o $(BUILD)/libcore.a
+	$(call link_program)
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+export THESEUS_TEST_DATA ?= ../shared
+# The variant that is tested; crashing fixtures shall die of their signal, not of a sanitizer's report.
+export ASAN_OPTIONS ?= handle_segv=0:handle_abort=0
+export TSAN_OPTIONS ?= handle_segv=0:handle_abort=0:halt_on_error=1
+export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+RUN := THESEUS='$(abspath $(BUILD)/theseus)' BUILD='$(abspath $(BUILD))'
+
+.PHONY: unit transcripts system clients fuzz-replay bench-programs
+unit: all fixtures $(UNIT_TESTS)
+	$(Q)$(RUN) tools/run-unit -j $(JOBS) $(UNIT_TESTS)
+
+transcripts: all fixtures $(TRANSCRIPT_RUNNER)
+	$(Q)$(RUN) $(TRANSCRIPT_RUNNER) tests/transcripts
+
+# SYSTEM names the files to run; all of them unless it is given.
+SYSTEM ?= $(sort $(wildcard tests/system/*.test.js))
+system: all fixtures
+	$(Q)$(RUN) node --test $(SYSTEM)
+
+clients: all fixtures bench-programs
+	@tools/node-modules --check tests/clients
+	$(Q)$(RUN) node --test tests/clients/*.test.js tests/bench/*.test.mjs
+
+# Each target over its corpus; ELF files are made by the build, they need none.
+fuzz-replay: $(REPLAYS) fixtures
+	$(Q)for target in $(FUZZ_TARGETS); do \
+	    corpus=tests/fuzz/corpus/$$target; \
+	    [ -d $$corpus ] || corpus=$(BUILD)/tests/plugins; \
+	    $(BUILD)/tests/fuzz/$$target $$corpus || exit 1; \
+	done
+
+bench-programs: $(BENCH_PROGRAMS)
+
+.PHONY: check test demo bench
+check: format-check layers
+	@$(MAKE) --no-print-directory unit transcripts docs-check
+
+test: check lint build-check fuzz-replay
+	@$(MAKE) --no-print-directory system
+	@$(MAKE) --no-print-directory clients
+	@$(MAKE) --no-print-directory asan tsan
+
+demo: all fixtures
+	@tools/node-modules --check tests/demo
+	$(Q)node tests/demo/demo.js '$(BUILD)'
+
+bench: all fixtures bench-programs
+	@tools/node-modules --check tests/clients
+	$(Q)node tests/bench/run.mjs --build '$(BUILD)' $(BENCH)
+
+# ---- variants: the same tests in programs that watch themselves ------------------------------------------------------
+
+VARIANT_TESTS ?= unit transcripts system
+.PHONY: asan tsan coverage
+asan:
+	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g' $(VARIANT_TESTS)
+
+tsan:
+	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g' $(filter-out transcripts,$(VARIANT_TESTS))
+
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory BUILD=build/coverage COVERAGE=yes CFLAGS='-O0 -g' $(VARIANT_TESTS)
+	@tools/coverage build/coverage
+
+# libFuzzer where clang is there. FUZZ_SECONDS is for each target; what is found lies in build/fuzz/TARGET.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz fuzzers
+fuzz:
+	@command -v $(CLANG) >/dev/null || { echo 'fuzz: $(CLANG) is not here; tools/setup --tests installs it' >&2; exit 1; }
+	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers fixtures
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p build/fuzz/$$target; seeds=tests/fuzz/corpus/$$target; \
+	    [ -d $$seeds ] || seeds=build/fuzz/tests/plugins; \
+	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
+	    build/fuzz/fuzzers/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$target- build/fuzz/$$target $$seeds || exit 1; \
+	done
+
+FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/%)
+fuzzers: $(FUZZERS)
+$(FUZZERS): $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -fsanitize=fuzzer -pie -o $@ $^ $(PACKAGE_LIBS)
+
+# ---- checks of the sources and of what was built ---------------------------------------------------------------------
+
+.PHONY: format format-check layers lint docs-check build-check
+format:
+	@tools/check-format --fix
+
+format-check:
+	@tools/check-format
+
+layers:
+	@tools/check-layers --self-test
+	@tools/check-layers
+
+# Which thread may call what (core/base/thread.h); clang alone can tell. And shell scripts, where shellcheck is there.
+SCRIPTS = $(shell grep -rlI '^\#!.*sh$$' tools .ci tests/system)
+lint: $(BUILD)/gen/server/clients.h
+	@if command -v $(CLANG) >/dev/null; then \
+	    printf '%s\n' core/*/*.c | xargs -n 8 -P $(JOBS) $(CLANG) -fsyntax-only -std=gnu17 -w -Wthread-safety \
+	        -Werror=thread-safety $(OUR_CPPFLAGS) $(PACKAGE_CFLAGS) -DTHESEUS_LIBDIR='""' -DTHESEUS_SYSCONFDIR='""' && \
+	    echo 'lint: every function runs on the thread that it was written for'; \
+	else echo 'lint: skipped, $(CLANG) is not here (tools/setup --tests installs it)'; fi
+	@if command -v shellcheck >/dev/null; then \
+	    shellcheck $(SCRIPTS) && echo 'lint: shellcheck has nothing to say'; \
+	else echo 'lint: shellcheck is not here, the scripts are not looked at'; fi
+
+# What is printed from the option table is what stands in the files.
+docs-check: $(BUILD)/tools/print
+	@tools/check-docs $(BUILD)/tools/print
+
+build-check: all
+	@tools/check-build '$(BUILD)'
+
+# ---- the manual page, installing -------------------------------------------------------------------------------------
+
+$(BUILD)/theseus.1: tools/theseus.1.in $(BUILD)/tools/print
+	@$(BUILD)/tools/print man >$@.options
+	@sed -e '/^@OPTIONS@$$/{' -e 'r $@.options' -e 'd' -e '}' \
+	    -e 's|@VERSION@|$(VERSION)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' $< >$@.new
+	@rm $@.options
+	@mv $@.new $@
+
+$(BUILD)/theseus.pc: theseus.pc.in $(BUILD)/flags
+	@sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' \
+	    -e 's|@VERSION@|$(VERSION)|g' $< >$@.new
+	@mv $@.new $@
+
+.PHONY: man install uninstall
+man: $(BUILD)/theseus.1
+
+INSTALLED = '$(DESTDIR)$(PREFIX)/bin/theseus' \
+            $(PLUGIN_NAMES:%='$(DESTDIR)$(LIBDIR)/theseus/plugins/%.so') \
+            $(patsubst include/%,'$(DESTDIR)$(INCLUDEDIR)/%',$(wildcard include/theseus/*.h)) \
+            '$(DESTDIR)$(LIBDIR)/pkgconfig/theseus.pc' \
+            '$(DESTDIR)$(MANDIR)/man1/theseus.1' \
+            '$(DESTDIR)$(DOCDIR)/theseus.ini'
+
+# install(1) unlinks what it replaces, so a server that runs keeps its own file.
+install: all $(BUILD)/theseus.1 $(BUILD)/theseus.pc
+	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(LIBDIR)/theseus/plugins' '$(DESTDIR)$(INCLUDEDIR)/theseus' \
+	    '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(DOCDIR)'
+	@install -m 755 $(BUILD)/theseus '$(DESTDIR)$(PREFIX)/bin/theseus'
+	@for plugin in $(PLUGIN_NAMES); do \
+	    install -m 644 $(BUILD)/plugins/$$plugin.so '$(DESTDIR)$(LIBDIR)/theseus/plugins/'.$$plugin.new && \
+	    mv '$(DESTDIR)$(LIBDIR)/theseus/plugins/'.$$plugin.new '$(DESTDIR)$(LIBDIR)/theseus/plugins/'$$plugin.so || exit 1; \
+	done
+	@install -m 644 include/theseus/*.h '$(DESTDIR)$(INCLUDEDIR)/theseus/'
+	@install -m 644 $(BUILD)/theseus.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/theseus.pc'
+	@install -m 644 $(BUILD)/theseus.1 '$(DESTDIR)$(MANDIR)/man1/theseus.1'
+	@install -m 644 config/theseus.ini '$(DESTDIR)$(DOCDIR)/theseus.ini'
+	@printf 'installed %s\n' $(INSTALLED)
+
+uninstall:
+	@rm -f $(INSTALLED)
+	@rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(LIBDIR)/theseus/plugins' '$(DESTDIR)$(LIBDIR)/theseus' \
+	    '$(DESTDIR)$(INCLUDEDIR)/theseus' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || true
+	@printf 'removed %s\n' $(INSTALLED)
+
+.PHONY: clean help
 clean:
 	rm -rf $(BUILD)
-.PHONY: clean
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+#: make                the server (build/theseus) and its plugins (build/plugins)
+#: make demo           a narrated run of the main job with a real client; tools/demo does the set-up first
+#: make test           every test; tools/test does the set-up first
+#: make check          the fast part of it: format, layers, unit, transcripts, documentation
+#: make unit           unit tests                    make transcripts    golden conversations
+#: make system         the real server, ill-treated  make clients        official MCP clients
+#: make fuzz-replay    the parsers over their corpora
+#: make fuzz           libFuzzer on each parser for FUZZ_SECONDS=60
+#: make asan tsan      unit, transcript and system tests under sanitizers
+#: make coverage       the same under gcov, and the share of lines that ran
+#: make bench          Theseus beside other servers; BENCH=--quick for a short run
+#: make format         formats the sources           make lint           thread roles, shell scripts
+#: make build-check    looks at the binary, builds twice, installs and uninstalls
+#: make install        make uninstall                make clean
+#:
+#: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, LIBDIR, SYSCONFDIR and DESTDIR as usual; V=1 prints the commands, WERROR=1 makes
+#: errors of warnings, BUILD=build/NAME builds elsewhere, SANITIZE=address,undefined with a sanitizer.
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Cuts a message that did not fit at a character's border, so that it stays valid UTF-8. */
 static void cut_at_character(char *message) {
     size_t end = strlen(message);
@@ -25,6 +27,7 @@ static void write_message(struct theseus_error *err, enum errc code, const char 
     memcpy(err->message, text, len);
     err->message[len] = '\0';
     cut_at_character(err->message);
+    utf8_mend(err->message); /* what was put in may be any bytes, or cut inside a character by its precision */
 }
 
 int fail(struct theseus_error *err, enum errc code, const char *format, ...) {

@@ -45,3 +45,14 @@ char *utf8_clean(struct span text, size_t *ret_len) {
     *ret_len = out;
     return clean;
 }
+
+void utf8_mend(char *text) {
+    size_t end = strlen(text);
+
+    for (size_t at = 0; at < end;) {
+        size_t len = character((const unsigned char *)text + at, end - at);
+        if (len == 0)
+            text[at] = '?';
+        at += len ? len : 1;
+    }
+}

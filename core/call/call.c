@@ -96,8 +96,10 @@ static void finish_failed(struct call *call, const struct theseus_error *error, 
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error err = {0};
 
-    if (message_write_error(call->id, error, data, &line, &err) < 0)
+    if (message_write_error(call->id, error, data, &line, &err) < 0) {
         log_error("an answer could not be written: %s", err.message);
+        buf_fini(&line); /* half a line would spoil the next one too */
+    }
     finish(call, &line);
 }
 

@@ -70,7 +70,7 @@ struct call {
     int64_t accepted_ns;
     uint64_t attempts; /* times a handler was entered before this image */
     atomic_int state;  /* enum call_state; changed under the gate */
-    atomic_bool cancelled, suspending, running;
+    atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
     struct timer *deadline; /* owned, loop */
     void *deadline_arg;     /* owned, likewise */

@@ -36,7 +36,6 @@ void keep_entered(struct call *call) {
     struct run_record record = run_of(call, call->key.index);
     struct theseus_error err = {0};
 
-    atomic_store(&call->running, true);
     if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("a running call", &err);
 }
@@ -102,13 +101,11 @@ void keep_drop_all(struct call *call, struct batch *batch) {
     struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
 
+    /* Whether they are there or not: until this is committed another thread may still put them. */
     batch_drop(batch, &request_kind, &request);
-    if (atomic_load(&call->running) || call->attempts > 0)
-        batch_drop(batch, &run_kind, &run);
-    if (atomic_load(&call->running) || call->resume)
-        batch_drop(batch, &checkpoint_kind, &checkpoint);
-    if (call->progress_token)
-        batch_drop(batch, &progress_kind, &progress);
+    batch_drop(batch, &run_kind, &run);
+    batch_drop(batch, &checkpoint_kind, &checkpoint);
+    batch_drop(batch, &progress_kind, &progress);
 }
 
 static bool is_for(const struct call *call, uint64_t conn, uint64_t offset, uint64_t index) {

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -7,22 +8,20 @@
 #include "call/call.h"
 #include "call/keep.h"
 
-/* One lock for the progress of all calls: what it covers is a comparison. */
+/* One lock for the progress of all calls. Held until a report is on its way: of two threads that report at a time, the
+ * client hears in the order of their numbers. */
 static pthread_mutex_t progress_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Progress grows strictly, and not more often than a client can use. The last step (done == total) always passes. */
-static bool advances(struct call *call, double done, double total) {
+static bool advances_locked(struct call *call, double done, double total) {
     int64_t now = clock_now_ns();
-
-    (void)pthread_mutex_lock(&progress_lock);
     bool soon = now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND && done != total;
-    bool passes = done > call->last_progress && !soon;
-    if (passes) {
-        call->last_progress = done;
-        call->last_progress_ns = now;
-    }
-    (void)pthread_mutex_unlock(&progress_lock);
-    return passes;
+
+    if (done <= call->last_progress || soon)
+        return false;
+    call->last_progress = done;
+    call->last_progress_ns = now;
+    return true;
 }
 
 static void notify(struct call *call, const char *method, json_t *params) {
@@ -37,13 +36,17 @@ static void notify(struct call *call, const char *method, json_t *params) {
 }
 
 void call_progress(struct call *call, double done, double total, const char *message) {
-    if (!call->progress_token || call_is_over(call) || !(done > 0 || done == 0) || !advances(call, done, total))
+    if (!call->progress_token || call_is_over(call) || !isfinite(done) || done < 0)
         return;
-    keep_progress(call);
-    notify(call, "notifications/progress",
-           json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
-                     total > 0 ? json_real(total) : NULL, "message",
-                     call->revision->progress_message ? message : NULL));
+    (void)pthread_mutex_lock(&progress_lock);
+    if (advances_locked(call, done, total)) {
+        keep_progress(call);
+        notify(call, "notifications/progress",
+               json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
+                         total > 0 ? json_real(total) : NULL, "message",
+                         call->revision->progress_message ? message : NULL));
+    }
+    (void)pthread_mutex_unlock(&progress_lock);
 }
 
 void call_log(struct call *call, int level, const char *logger, const char *text) {

@@ -25,6 +25,8 @@ struct conn_ops {
     bool (*is_urgent)(void *arg, const char *method);
     /* A call to be answered, sooner or later. Borrowed: it is kept by whoever answers it. */
     void (*request)(void *arg, struct conn *conn, struct call *call);
+    /* A subscription that was open before a restart goes on: the call is given what its end will need. */
+    void (*listening)(void *arg, struct conn *conn, struct call *call);
     /* A notification (save cancellation, which the connection does itself). */
     void (*notification)(void *arg, struct conn *conn, const struct message *message);
     /* The client's answer to a request of ours. */
@@ -80,7 +82,7 @@ void conn_cancel_all(struct conn *conn) ON_LOOP;
 
 enum listen_wants { LISTEN_TOOLS = 1 };
 
-/* The call stays open as a subscription, and no longer counts as work. ERR_LIMIT: there are too many. */
+/* The call stays open as a subscription, and no longer counts as work. ERR_INTERNAL: there are too many. */
 MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, struct theseus_error *err) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */
 void conn_tools_changed(struct conn *conn) ON_LOOP;

@@ -112,6 +112,7 @@ static void restore_listen(void *arg, const void *recorded) {
     queue_leave_held(conn, call);
     conn->in_flight++;
     (void)add(conn, call, (unsigned)listen->wants);
+    conn->host->ops->listening(conn->host->arg, conn, call);
 }
 
 void listen_restore(struct conn *conn) {

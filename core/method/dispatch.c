@@ -87,9 +87,13 @@ static void wait_for_plugins(struct method_env *env, struct conn *conn, struct c
     plugins_when_loaded(env->plugins, &waiting->task);
 }
 
-static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+static void prepare(const struct method_env *env, struct call *call) {
     call->server_info = json_incref(env->server_info);
     call->max_result = (*env->config)->limits.max_result;
+}
+
+static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+    prepare(env, call);
     call_read_meta(call);
     if (row->flags & NEEDS_PLUGINS)
         env->wake(env->arg);
@@ -130,10 +134,11 @@ static void refuse_stranger(struct call *call) {
 static void on_legacy(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
     const struct session *session = conn_session(conn);
     bool is_ping = strcmp(call->method, "ping") == 0, is_initialize = strcmp(call->method, "initialize") == 0;
+    bool is_discover = strcmp(call->method, "server/discover") == 0; /* a modern client's first word */
 
     call->revision = session->revision ? session->revision : revision_newest_legacy();
     call->log_level = session->log_level;
-    if (!session->revision && !is_ping && !is_initialize)
+    if (is_discover || (!session->revision && !is_ping && !is_initialize))
         refuse_stranger(call);
     else if (row && (row->flags & LEGACY))
         run(env, conn, call, row);
@@ -149,6 +154,13 @@ void method_on_request(void *arg, struct conn *conn, struct call *call) {
         on_modern(arg, conn, call, row);
     else
         on_legacy(arg, conn, call, row);
+}
+
+void method_on_listening(void *arg, struct conn *conn, struct call *call) {
+    loop_enter();
+    (void)conn;
+    call->revision = revision_modern();
+    prepare(arg, call);
 }
 
 void method_on_notification(void *arg, struct conn *conn, const struct message *message) {

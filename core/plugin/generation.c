@@ -67,10 +67,15 @@ bool generation_keeps_state(const struct generation *generation) {
 }
 
 /* A slot that failed without a word still has to say something. */
-static int slot_failed(const char *slot, struct theseus_error *err) {
+static int refused(struct theseus_error *err) {
     if (err->message[0] == '\0')
         (void)fail(err, ERR_INTERNAL, "no reason was given");
     err->code = ERR_INTERNAL; /* the plugin's own number means nothing here */
+    return -1;
+}
+
+static int slot_failed(const char *slot, struct theseus_error *err) {
+    (void)refused(err);
     return error_prefix(err, "%s: ", slot);
 }
 
@@ -107,7 +112,7 @@ int generation_activate(struct generation *generation, struct theseus_error *err
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    return slots->check && slots->check(generation->self, config, err) < 0 ? slot_failed("check", err) : 0;
+    return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
 /* A call may have asked for the settings just before they were replaced: the former ones live as long as the

@@ -2,9 +2,9 @@
  * `theseus check`: is the configuration good, and are the plugins? Problems go to stderr, one a line, as FILE:LINE:
  * text. With names of files it looks at just those plugins. They are test-loaded in a child, as a server does it.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -12,6 +12,7 @@
 #include "plugin/elf.h"
 #include "plugin/testload.h"
 #include "server/commands.h"
+#include "server/server.h"
 
 struct check {
     struct loop *loop;
@@ -86,48 +87,63 @@ static void check_files(struct check *check, char **files, size_t count, int lim
     test_load(check, sound, sound_count, limit_ms);
 }
 
-static int wanted(const struct dirent *entry) {
-    size_t len = strlen(entry->d_name);
-
-    return entry->d_name[0] != '.' && len > 3 && strcmp(entry->d_name + len - 3, ".so") == 0;
+/* A file that was refused, or a setting: the reason begins with its place where it has one. */
+static void refused(struct check *check, const char *file, const char *reason) {
+    check->problems++;
+    if (strncmp(reason, file, strlen(file)) == 0 || (reason[0] == '/' && strstr(reason, ".ini:")))
+        (void)fprintf(stderr, "%s\n", reason);
+    else
+        (void)fprintf(stderr, "%s: %s\n", file, reason);
 }
 
-static void check_dir(struct check *check, const struct config *config, const char *dir) {
-    struct dirent **entries = NULL;
-    int count = scandir(dir, &entries, wanted, alphasort);
-    char **files = xcalloc((size_t)(count > 0 ? count : 0) + 1, sizeof(char *));
+static void rehearse(struct check *check, struct server *server) {
+    json_t *item;
+    size_t i;
 
-    for (int i = 0; i < count; i++) {
-        files[i] = path_join(dir, entries[i]->d_name);
-        free(entries[i]);
+    loop_enter();
+    server_load(server);
+    while (!server_is_loaded(server))
+        (void)server_turn(server, 100);
+    json_auto_t *all = server_refused_new(server);
+    json_array_foreach (all, i, item)
+        refused(check, json_string_value(json_object_get(item, "file")),
+                json_string_value(json_object_get(item, "reason")));
+    check->good += server_plugin_count(server);
+}
+
+/* Takes the configuration. */
+static void rehearse_start(struct check *check, struct config *config, const struct config_source *source,
+                           const char *program) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct theseus_error err = {0};
+    struct server *server = NULL;
+    int pair[2];
+
+    loop_enter();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        (void)fail_errno(&err, "cannot make a socket pair");
+        problem(check, "theseus", 0, err.message);
+        (void)config_free(config);
+        return;
     }
-    free(entries);
-    check_files(check, files, (size_t)(count > 0 ? count : 0), config->restart.process_startup * 1000);
-    for (int i = 0; i < count; i++)
-        free(files[i]);
-    free(files);
-}
-
-static void check_tools_files(struct check *check, const char *dir) {
-    struct dirent **entries = NULL;
-    int count = scandir(dir, &entries, NULL, alphasort);
-
-    for (int i = 0; i < count; i++) {
-        const char *end = strrchr(entries[i]->d_name, '.');
-        if (entries[i]->d_name[0] != '.' && end && strcmp(end, ".ini") == 0) {
-            CLEANUP(free) char *path = path_join(dir, entries[i]->d_name);
-            struct config_section *sections = NULL;
-            size_t section_count = 0;
-            if (config_load_tools_file(path, &sections, &section_count, on_config_problem, check, NULL) == 0)
-                (void)config_sections_free(sections, section_count);
-        }
-        free(entries[i]);
+    struct server_args args = {
+        .source = *source, .in = pair[1], .out = pair[1], .transport = "stdio", .program = program, .rehearsal = true};
+    if (server_new(&server, &args, config, ledger, &err) < 0) {
+        problem(check, "theseus", 0, err.message);
+        (void)config_free(config);
+    } else {
+        rehearse(check, server);
     }
-    free(entries);
+    if (server && server_is_stuck(server))
+        server_abandon(server, 1);
+    (void)server_free(server);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
 }
 
-static void check_all(struct check *check, const struct args *args, const struct config_source *source) {
-    CLEANUP(config_free) struct config *config = NULL;
+static void check_all(struct check *check, const struct args *args, const struct config_source *source,
+                      const char *program) {
+    struct config *config = NULL;
     struct theseus_error err = {0};
 
     int r = config_load(&config, source, on_config_problem, check, &err);
@@ -137,14 +153,13 @@ static void check_all(struct check *check, const struct args *args, const struct
         return;
     if (args->rest_count > 0) {
         check_files(check, args->rest, (size_t)args->rest_count, config->restart.process_startup * 1000);
+        (void)config_free(config);
         return;
     }
     (void)printf("configuration: %s%s\n", config->file,
                  config->file_exists ? "" : " (is not there: built-in defaults)");
-    for (char **dir = config->plugins.path; *dir; dir++) {
-        check_dir(check, config, *dir);
-        check_tools_files(check, *dir);
-    }
+    config->server.log_level = LOG_ERROR; /* what is refused is said by us */
+    rehearse_start(check, config, source, program);
 }
 
 int command_check(const struct args *args, const struct config_source *source, const char *program) {
@@ -155,7 +170,7 @@ int command_check(const struct args *args, const struct config_source *source, c
         perror("theseus");
         return 1;
     }
-    check_all(&check, args, source);
+    check_all(&check, args, source, program);
     check.loop = loop_free(check.loop);
     (void)close(check.exe_fd);
     (void)printf("%d plugin%s good, %d problem%s\n", check.good, check.good == 1 ? " is" : "s are", check.problems,

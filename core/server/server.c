@@ -61,7 +61,8 @@ static void on_wake(void *arg) {
     if (server->awake)
         return;
     server->awake = true;
-    open_log(server);
+    if (!server->plugin_host.rehearsal)
+        open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
     plugins_when_loaded(server->plugins, &server->loaded);
 }
@@ -135,6 +136,7 @@ static void wire(struct server *server) {
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
         .request = method_on_request,
+        .listening = method_on_listening,
         .notification = method_on_notification,
         .response = method_on_response,
         .ended = on_conn_ended,
@@ -217,6 +219,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     control_init(server);
     log_set_level(config->server.log_level);
     int r = make_parts(server, args->program, err);
+    server->plugin_host.rehearsal = args->rehearsal;
     if (r == 0)
         r = connect_client(server, args, err);
     if (r < 0) {
@@ -272,6 +275,24 @@ int server_run(struct server *server) {
 
 bool server_turn(struct server *server, int timeout_ms) {
     return loop_turn(server->loop, timeout_ms);
+}
+
+void server_load(struct server *server) {
+    on_wake(server);
+}
+
+bool server_is_loaded(const struct server *server) {
+    return plugins_are_loaded(server->plugins);
+}
+
+int server_plugin_count(struct server *server) {
+    json_auto_t *generations = plugins_generations_new(server->plugins);
+
+    return (int)json_object_size(generations);
+}
+
+json_t *server_refused_new(struct server *server) {
+    return plugins_refused_new(server->plugins);
 }
 
 bool server_is_over(const struct server *server) {

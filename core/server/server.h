@@ -17,6 +17,7 @@ struct server_args {
     const char *transport; /* of that connection */
     const char *program;   /* absolute path of theseus itself: test-loads run it */
     const char *boot_id;   /* names the directory of private copies; NULL: a new one */
+    bool rehearsal;        /* only to see whether the plugins can be started: nothing happens outside of the process */
 };
 
 /* `config` is taken on success. With a ledger that holds a connection, that connection goes on. */
@@ -29,6 +30,12 @@ struct server *server_free(struct server *server) ON_LOOP;
 int server_run(struct server *server) ON_LOOP;
 /* For tests: one turn of the loop. False: nothing happened. */
 bool server_turn(struct server *server, int timeout_ms) ON_LOOP;
+/* Loads the plugins, if nothing has yet brought that about. Afterwards: files that are refused, [{"file", "reason"}].
+ */
+void server_load(struct server *server) ON_LOOP;
+bool server_is_loaded(const struct server *server) ON_LOOP;
+int server_plugin_count(struct server *server) ON_LOOP; /* that serve */
+json_t *server_refused_new(struct server *server) ON_LOOP;
 bool server_is_over(const struct server *server) ON_LOOP;
 /* Is a thread in code that does not come back? Then nothing can be freed, and the process leaves by _exit(). */
 bool server_is_stuck(const struct server *server) ON_LOOP;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,37 +16,38 @@
 #include "lib/samples.h"
 #include "lib/traffic.h"
 
-enum { PATIENCE_S = 20 };
+enum { PATIENCE_S = 20, STILL_LOOKS = 15, LOOK_NS = 20 * 1000 * 1000 };
 
 struct options {
     unsigned depth, count, starts;
     size_t payload;
     double seconds, warm_up;
-    bool socketpair, fixed;
+    bool socketpair, fixed, idle;
     char **server;
 };
 
 struct measured {
     double seconds, start_ms, cpu_us;
-    long rss_kb;
     unsigned first, answered; /* id of the first call behind the warm-up, and how many */
 };
 
-static const char usage[] = "usage: load [OPTIONS] -- SERVER ARGS...\n"
-                            "  -d DEPTH    calls in flight (64)\n"
-                            "  -n COUNT    calls, at most, with those of the warm-up (5000000)\n"
-                            "  -t SECONDS  stop sending after this time (2)\n"
-                            "  -w SECONDS  drive it so long before measuring (0.5): compilers at run time need it\n"
-                            "  -s BYTES    length of the message that is echoed (32)\n"
-                            "  -p          a UNIX socket pair instead of pipes\n"
-                            "  -f          the server answers with a fixed text: only that is asked of it\n"
-                            "  -S COUNT    only start it so many times: from its start to the answer to initialize\n";
+static const char usage[] =
+    "usage: load [OPTIONS] -- SERVER ARGS...\n"
+    "  -d DEPTH    calls in flight (64)\n"
+    "  -n COUNT    calls, at most, with those of the warm-up (5000000)\n"
+    "  -t SECONDS  stop sending after this time (2)\n"
+    "  -w SECONDS  drive it so long before measuring (0.5): compilers at run time need it\n"
+    "  -s BYTES    length of the message that is echoed (32)\n"
+    "  -p          a UNIX socket pair instead of pipes\n"
+    "  -f          the server answers with a fixed text: only that is asked of it\n"
+    "  -S COUNT    only start it so many times: from its start to the answer to initialize\n"
+    "  -i          only its memory: when the tools are listed and it has stood still for a while\n";
 
 static int parse(int argc, char *argv[], struct options *options) {
     int c;
 
     *options = (struct options){.depth = 64, .count = 5000000, .seconds = 2, .warm_up = 0.5, .payload = 32};
-    while ((c = getopt(argc, argv, "d:n:t:w:s:S:pf")) != -1)
+    while ((c = getopt(argc, argv, "d:n:t:w:s:S:pfi")) != -1)
         switch (c) {
         case 'd':
             options->depth = (unsigned)strtoul(optarg, NULL, 10);
@@ -70,6 +72,9 @@ static int parse(int argc, char *argv[], struct options *options) {
             break;
         case 'f':
             options->fixed = true;
+            break;
+        case 'i':
+            options->idle = true;
             break;
         default:
             return -1;
@@ -130,7 +135,6 @@ static int measure(const struct options *options, struct measured *measured, str
 
     if (begin(options, &child, &lines, &measured->start_ms, err) < 0 || lines_await_tool(&lines, "echo", err) < 0)
         return -1;
-    measured->rss_kb = child_rss_kb(&child);
     if (drive(options, options->warm_up, &lines, traffic, err) < 0)
         return -1;
     measured->first = traffic_sent(traffic) + 1;
@@ -152,10 +156,10 @@ static void print(const struct measured *measured, const struct traffic *traffic
         samples.ns[samples.count++] = traffic_latency(traffic, id);
     samples_sort(&samples);
     printf("{\"requests\":%u,\"per_second\":%.0f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
-           "\"cpu_us\":%.2f,\"start_ms\":%.3f,\"rss_kb\":%ld}\n",
+           "\"cpu_us\":%.2f,\"start_ms\":%.3f}\n",
            measured->answered, measured->answered / measured->seconds, samples_percentile_us(&samples, 50),
            samples_percentile_us(&samples, 90), samples_percentile_us(&samples, 99),
-           samples_percentile_us(&samples, 100), measured->cpu_us, measured->start_ms, measured->rss_kb);
+           samples_percentile_us(&samples, 100), measured->cpu_us, measured->start_ms);
 }
 
 static int start_once(const struct options *options, double *ret_ms, struct theseus_error *err) {
@@ -180,12 +184,33 @@ static int start_often(const struct options *options, struct theseus_error *err)
     return 0;
 }
 
+/* Resident memory once it has not changed for a third of a second. */
+static int measure_idle(const struct options *options, struct theseus_error *err) {
+    CLEANUP(child_fini) struct child child = {0};
+    CLEANUP(lines_fini) struct lines lines = {0};
+    long kb = 0;
+    double ms;
+
+    if (begin(options, &child, &lines, &ms, err) < 0 || lines_await_tool(&lines, "echo", err) < 0)
+        return -1;
+    for (int still = 0; still < STILL_LOOKS; still++) {
+        long now = child_rss_kb(&child);
+        still = now == kb ? still : 0;
+        kb = now;
+        (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    }
+    printf("{\"rss_kb\":%ld}\n", kb);
+    return child_stop(&child, err);
+}
+
 static int run(const struct options *options, struct theseus_error *err) {
     struct tool_call echo = {.tool = "echo", .argument = "message", .prefixes = {""}, .fixed = options->fixed};
     struct measured measured;
 
     if (options->starts)
         return start_often(options, err);
+    if (options->idle)
+        return measure_idle(options, err);
     CLEANUP(traffic_free) struct traffic *traffic = traffic_new(echo, options->count, options->payload);
     if (measure(options, &measured, traffic, err) < 0)
         return -1;

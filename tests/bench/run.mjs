@@ -98,15 +98,18 @@ const turned = (list, by) => [...list.slice(by % list.length), ...list.slice(0, 
 async function measureLoad() {
     const all = Object.fromEntries(WORKLOADS.map((w) => [w.key, Object.fromEntries(servers.map((s) => [s.key, []]))]));
     const starts = Object.fromEntries(servers.map((s) => [s.key, []]));
+    const idle = Object.fromEntries(servers.map((s) => [s.key, []]));
     for (let round = 0; round < plan.rounds; round++) {
         process.stderr.write(`round ${round + 1} of ${plan.rounds}\n`);
         for (const workload of WORKLOADS)
             for (const server of turned(servers, round))
                 all[workload.key][server.key].push(await load(server, workload));
-        for (const server of turned(servers, round))
-            starts[server.key].push(await run('load', ['-S', String(plan.starts[server.slow ? 1 : 0]), '--', ...server.argv]));
+        for (const { key, slow, argv } of turned(servers, round)) {
+            starts[key].push(await run('load', ['-S', String(plan.starts[slow ? 1 : 0]), '--', ...argv]));
+            idle[key].push(await run('load', ['-i', '--', ...argv]));
+        }
     }
-    return { all, starts };
+    return { all, starts, idle };
 }
 
 /* The median of each measure over the rounds. */
@@ -125,7 +128,8 @@ async function measureReload() {
 function panels(runs) {
     return WORKLOADS.map((w) => ({
         title: w.title,
-        rows: servers.filter((s) => !s.fixed).map((s) => ({ name: s.name, ours: s.ours, value: runs[w.key][s.key].per_second })),
+        rows: servers.filter((s) => !s.fixed).map(({ key, name, ours: mine }) =>
+            ({ name, ours: mine, value: runs[w.key][key].per_second })),
         note: `floor program: ${thousands(runs[w.key].floor.per_second)}`,
     }));
 }
@@ -147,11 +151,11 @@ async function main() {
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
     if (!options['only-reload']) {
-        const { all, starts } = await measureLoad();
+        const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
             Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
         results.starts = Object.fromEntries(servers.map((s) => [s.key, condense(starts[s.key]).start_ms]));
-        results.idle = Object.fromEntries(servers.map((s) => [s.key, results.runs['32x1'][s.key].rss_kb]));
+        results.idle = Object.fromEntries(servers.map((s) => [s.key, condense(idle[s.key]).rss_kb]));
         reportLoad(results.runs, results.starts, results.idle);
     }
     if (!options.peers) {

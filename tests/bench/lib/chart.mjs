@@ -53,7 +53,8 @@ export function chart(heading, panels) {
     const height = TITLE + Math.max(...panels.map((p) => p.rows.length)) * ROW + 44;
     const drawn = panels.map((p, i) => panel(p, (i % 2) * (PANEL + GAP), TOP + Math.floor(i / 2) * height));
     const total = TOP + Math.ceil(panels.length / 2) * height;
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${total}" role="img" aria-label="${escape(heading)}">
+    const box = `viewBox="0 0 ${WIDTH} ${total}" role="img" aria-label="${escape(heading)}"`;
+    return `<svg xmlns="http://www.w3.org/2000/svg" ${box}>
 <style>${STYLE}
 </style>
 <rect class="page" width="${WIDTH}" height="${total}"/>

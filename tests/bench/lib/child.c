@@ -127,17 +127,18 @@ int64_t child_cpu_ns(const struct child *child) {
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
+/* Not from "status": since Linux 6.2 the number there may lag by some hundred kilobytes. */
 long child_rss_kb(const struct child *child) {
-    CLEANUP(free) char *path = xasprintf("/proc/%d/status", (int)child->pid);
-    FILE *status = fopen(path, "re");
+    CLEANUP(free) char *path = xasprintf("/proc/%d/smaps_rollup", (int)child->pid);
+    FILE *memory = fopen(path, "re");
     char line[256];
     long kb = -1;
 
-    while (status && fgets(line, sizeof(line), status))
-        if (strncmp(line, "VmRSS:", 6) == 0)
-            kb = strtol(line + 6, NULL, 10);
-    if (status)
-        (void)fclose(status);
+    while (memory && fgets(line, sizeof(line), memory))
+        if (strncmp(line, "Rss:", 4) == 0)
+            kb = strtol(line + 4, NULL, 10);
+    if (memory)
+        (void)fclose(memory);
     return kb;
 }
 

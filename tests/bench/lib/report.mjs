@@ -29,8 +29,8 @@ export function detailTable(runs, servers, workloads) {
     const head = ['', 'p50 µs', 'p90 µs', 'p99 µs', 'max µs', 'server CPU µs a call'];
     const rows = workloads.flatMap((w) => servers.map((server) => {
         const run = runs[w.key][server.key];
-        return [`${server.name}, ${w.title}`, ...[run.p50_us, run.p90_us, run.p99_us, run.max_us].map((n) => n.toFixed(1)),
-            run.cpu_us.toFixed(2)];
+        const times = [run.p50_us, run.p90_us, run.p99_us, run.max_us].map((n) => n.toFixed(1));
+        return [`${server.name}, ${w.title}`, ...times, run.cpu_us.toFixed(2)];
     }));
     return table(head, rows);
 }
@@ -90,5 +90,5 @@ function reloadFigures(reload) {
     ];
 }
 
-export const figureTable = (list) =>
-    table(['figure', 'measured', ''], list.map(([text, measured, held]) => [text, measured, held ? 'held' : 'falls short']));
+const verdict = ([text, measured, held]) => [text, measured, held ? 'held' : 'falls short'];
+export const figureTable = (list) => table(['figure', 'measured', ''], list.map(verdict));

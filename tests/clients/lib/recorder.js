@@ -4,7 +4,8 @@
  * It is told what goes out and what comes in. Each message that comes in is checked against the official schema of the
  * revision that it belongs to: an answer to that of its request, a notification to that of the request or subscription
  * it names. Rules that a schema cannot say are checked here: every answer belongs to a request and comes once, progress
- * names a live token and increases, what was subscribed to names its subscription, a legacy answer carries no modern member, a modern server asks nothing.
+ * names a live token and increases, what was subscribed to names its subscription, a legacy answer carries no modern
+ * member, a server asks nothing.
  */
 import assert from 'node:assert/strict';
 

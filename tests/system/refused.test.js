@@ -1,0 +1,125 @@
+/* Plugins that are wrong in every way there is: each is refused in words, and what served before goes on serving. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until } from '../clients/lib/until.js';
+import { serving } from './lib/client.js';
+
+const impatient = { prepare: (home) => home.configure({ restart: { process_startup: 1 } }) };
+
+/* Each takes the file of a plugin that serves. `why` is what a person is told. */
+const bad = {
+    abi: /was built for ABI \d+ of the plugin contract, this server has ABI 1/,
+    nosymbol: /theseus_plugin/,
+    undefined: /theseus_fixture_nowhere/,
+    needs: /libtheseus-nowhere\.so\.1/,
+    startfails: /the fixture does not want to start/,
+    selftestfails: /the fixture does not work/,
+    activatefails: /the fixture cannot begin to serve/,
+    ctorcrash: /constructor crashed with SIGSEGV/,
+    ctorexit: /constructor ended the process/,
+    ctorhang: /did not load within 1000 ms/,
+    duptool: /two tools with the name 'twin'/,
+    badschema: /is not JSON: line 1/,
+    badkeyword: /maxWords/,
+    wildpointer: /wrong pointer .* crashed with SIGSEGV/,
+};
+
+describe('a bad plugin', { concurrency: 4 }, () => {
+    for (const [name, why] of Object.entries(bad))
+        test(`(${name}) is refused, the version before it serves, and a good one mends it`, () => serving(async (client, home) => {
+            home.drop('version1', 'version');
+            await client.appears('version');
+            const before = await client.plugin('version');
+            home.drop(name, 'version');
+            await client.refused('version.so', why);
+            assert.equal(await client.text('version'), 'one');
+            assert.equal((await client.plugin('version')).generation, before.generation);
+            assert.match(home.log, why, 'the log says it too');
+            const report = await client.value('theseus_reload');
+            assert.match(report.refused.find((one) => one.file.endsWith('/version.so')).reason, why);
+            home.drop('version2', 'version');
+            await client.appears('version_extra');
+            assert.deepEqual((await client.value('theseus_plugins')).refused, []);
+        }, impatient));
+
+    test('that is there from the beginning delays and hurts no other', () => serving(async (client) => {
+        const names = await client.names();
+        assert.ok(names.includes('echo') && names.includes('greet'), names.join(' '));
+        await client.refused('abi.so', bad.abi);
+        await client.refused('ctorcrash.so', bad.ctorcrash);
+        assert.equal((await client.value('theseus_plugins')).refused.length, 3);
+    }, {
+        prepare: (home) => ['abi', 'ctorcrash', 'greet', 'nosymbol'].forEach((name) => home.drop(name)),
+    }));
+
+    test('whose thread_local has a destructor is quarantined, visibly, when it goes', () => serving(async (client, home) => {
+        home.drop('tls');
+        await client.appears('pin');
+        assert.equal(await client.text('pin'), 'pinned');
+        home.drop('tls');
+        const quarantined = await until('the quarantine', () => client.plugin('tls', 'quarantined'));
+        assert.match(quarantined.reason, /thread_local/);
+        assert.equal(await client.text('pin'), 'pinned', 'the next generation serves');
+    }));
+
+    test('whose stop hangs is quarantined, and nothing waits for it', () => serving(async (client, home) => {
+        home.drop('hangstop');
+        await client.appears('hangs');
+        home.drop('hangstop');
+        const quarantined = await until('the quarantine', () => client.plugin('hangstop', 'quarantined'));
+        assert.match(quarantined.reason, /'stop' did not come back/);
+        assert.equal(await client.text('hangs'), 'not here');
+        home.drop('greet');
+        await client.appears('greet');
+        assert.ok((await client.close()).ms < 1500);
+    }, { prepare: (home) => home.configure({ restart: { process_startup: 1 }, 'plugin:hangstop': { hang: 'stop' } }) }));
+
+    for (const slot of ['start', 'selftest', 'activate', 'save'])
+        test(`whose ${slot} hangs is refused after its time, and the one before serves`, () => serving(async (client, home) => {
+            home.drop('hangstop');
+            await client.appears('hangs');
+            home.configure({ restart: { process_startup: 1 }, 'plugin:hangstop': { hang: slot } });
+            if (slot === 'save') {
+                await until('the configuration to be taken', () => /plugin:hangstop.* has changed/.test(home.log));
+                home.drop('hangstop');
+            }
+            await client.refused('hangstop.so', /did not come back within 1000 ms/);
+            assert.equal(await client.text('hangs'), 'not here');
+            home.drop('greet');
+            await client.appears('greet');
+        }, impatient));
+
+    test('that prints while it is loaded does not reach the protocol', () => serving(async (client, home) => {
+        home.drop('chatty');
+        await until('chatty to be loaded', () => client.plugin('chatty'));
+        await client.ask('ping');
+    }));
+});
+
+describe('two plugins that claim one tool', { concurrency: 4 }, () => {
+    test('are told apart: the first keeps it, the second gets it when the first goes', () => serving(async (client, home) => {
+        home.drop('version1', 'first');
+        await client.appears('version');
+        home.drop('clash');
+        await client.refused('clash.so', /tool 'echo' is already offered by plugin 'echo'/);
+        assert.equal(await client.text('echo', { message: 'usual' }), 'usual');
+        home.configure({ plugins: { disable: 'echo' } });
+        await until('the second to serve it', async () => {
+            const { result } = await client.call('echo');
+            return result && /usual echo/.test(result.content[0].text);
+        });
+        assert.deepEqual((await client.value('theseus_plugins')).refused, []);
+    }));
+
+    test('are told apart when they claim one plugin name, too', () => serving(async (client, home) => {
+        home.drop('version1', 'a');
+        await client.appears('version');
+        home.drop('version2', 'b');
+        await client.refused('b.so', /plugin 'version' is already served from '.*\/a\.so'/);
+        assert.equal(await client.text('version'), 'one');
+        home.delete('a.so');
+        await client.appears('version_extra');
+        assert.equal(await client.text('version'), 'two');
+    }));
+});
