@@ -86,11 +86,11 @@ void keep_child_ended(struct call *call, long pid) {
         warn_unrecorded("the end of a child process", &err);
 }
 
-void keep_progress(struct call *call) {
+void keep_progress(struct call *call, double value) {
     struct progress_record record = {call->key.conn, call->key.offset, call->key.index, 0};
     struct theseus_error err = {0};
 
-    memcpy(&record.value, &call->last_progress, sizeof(record.value));
+    memcpy(&record.value, &value, sizeof(record.value));
     if (put_while_open(call, &progress_kind, &record, &err) < 0)
         warn_unrecorded("progress", &err);
 }

@@ -8,7 +8,7 @@ void keep_entered(struct call *call);
 MUST_CHECK int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err); /* steals */
 MUST_CHECK int keep_child(struct call *call, long pid, struct theseus_error *err);
 void keep_child_ended(struct call *call, long pid);
-void keep_progress(struct call *call);
+void keep_progress(struct call *call, double value);
 
 /* A call's inner call (theseus_call_tool) has a record of its own, under the next `index`. */
 uint64_t keep_inner_entered(struct call *call);

@@ -40,7 +40,7 @@ void call_progress(struct call *call, double done, double total, const char *mes
         return;
     (void)pthread_mutex_lock(&progress_lock);
     if (advances_locked(call, done, total)) {
-        keep_progress(call);
+        keep_progress(call, done);
         notify(call, "notifications/progress",
                json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
                          total > 0 ? json_real(total) : NULL, "message",

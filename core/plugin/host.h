@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include <theseus/plugin.h>
 
 #include "config/config.h"
@@ -20,6 +22,7 @@ struct store;
 
 struct plugin_host {
     struct loop *loop;
+    pthread_t loop_thread;
     struct ledger *ledger;
     struct workers *workers;
     struct lane *lane;

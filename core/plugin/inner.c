@@ -40,10 +40,23 @@ static int find(struct run *run, struct theseus_error *err) {
         if (!run->offer->generation->holding || chain_uses(run->outer, run->offer->generation))
             return 0;
         registry_release(registry, TAKE_PTR(run->offer));
+        if (pthread_equal(pthread_self(), run->host->loop_thread))
+            return fail(err, ERR_BUSY, "the plugin of tool '%s' is just being replaced", run->name);
         if (check_still_wanted(run, err) < 0)
             return -1;
         registry_wait(registry);
     }
+}
+
+/* On the loop thread nothing may be waited for: neither a replacement, nor a tool that blocks or answers later. */
+static int check_thread(const struct run *run, struct theseus_error *err) {
+    unsigned flags = run->offer->tool->flags;
+
+    if (!pthread_equal(pthread_self(), run->host->loop_thread))
+        return 0;
+    if ((flags & (THESEUS_INLINE | THESEUS_SERIAL)) == THESEUS_INLINE)
+        return 0;
+    return fail(err, ERR_BUSY, "tool '%s' may block, and is called from one that runs on the loop thread", run->name);
 }
 
 static int wait_for_turn(struct run *run, struct theseus_error *err) {
@@ -81,7 +94,7 @@ static int wait_for_result(struct run *run, json_t **ret_result, struct theseus_
 static int work(struct run *run, json_t **ret_result, struct theseus_error *err) {
     struct theseus_error refused = {0};
 
-    if (find(run, err) < 0)
+    if (find(run, err) < 0 || check_thread(run, err) < 0)
         return -1;
     if (run_check_args(run, &refused) < 0) {
         *ret_result = run_text_result_new(refused.message, true);

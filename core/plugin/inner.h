@@ -27,6 +27,7 @@ struct candidate {
     unsigned number; /* of the generation that it will be */
     struct plugin *plugin;
     struct source *replaced;     /* what `previous` was served from */
+    struct plugin *displaced;    /* borrowed: another plugin, which this file held before; NULL: none */
     struct generation *next;     /* owned until it serves */
     struct generation *previous; /* borrowed: what it replaces; NULL: nothing */
     struct lane_job job;

@@ -36,8 +36,6 @@ static int claim(struct candidate *candidate) {
     const struct source *serving = candidate->plugin->source;
     if (serving && serving != source && serving->present && serving->order <= source->order)
         return fail(&candidate->err, ERR_BUSY, "plugin '%s' is already served from '%s'", slots->name, serving->path);
-    if (source->plugin && source->plugin != candidate->plugin)
-        plugins_remove(plugins, source->plugin); /* the file holds another plugin now */
     return 0;
 }
 
@@ -250,6 +248,8 @@ static void succeed(struct candidate *candidate) {
         run_release_held(candidate->previous);
         retire(plugins, candidate->previous);
     }
+    if (candidate->displaced)
+        plugins_remove(plugins, candidate->displaced);
     candidate->next = NULL;
     loader_finish(candidate);
 }
@@ -273,16 +273,25 @@ static void serve(struct plugin *plugin, struct generation *generation, struct s
     }
 }
 
+/* Whose tools the new generation may take: those of what it replaces, else of the plugin that the file held before. */
+static struct generation *giver(const struct candidate *candidate) {
+    if (candidate->previous || !candidate->displaced)
+        return candidate->previous;
+    return candidate->displaced->active;
+}
+
 /* What must happen outside the process did not: the generation before takes its place again. */
 static void swap_back(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     struct theseus_error err = {0};
 
-    if (registry_swap(plugins->host->registry, candidate->next, candidate->previous, &err) < 0)
+    if (registry_swap(plugins->host->registry, candidate->next, giver(candidate), &err) < 0)
         log_error("plugin '%s': %s", candidate->plugin->name, err.message);
     serve(candidate->plugin, candidate->previous, candidate->previous ? candidate->replaced : NULL);
     if (!candidate->previous)
         candidate->source->plugin = NULL;
+    if (candidate->displaced)
+        serve(candidate->displaced, candidate->displaced->active, candidate->source);
     plugins->host->tools_touched(plugins->host->arg);
     discard(candidate);
 }
@@ -296,12 +305,16 @@ static void activated(struct candidate *candidate) {
 
 static void swap(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
+    struct plugin *before = candidate->source->plugin;
     int64_t began = clock_now_ns();
 
-    if (registry_swap(plugins->host->registry, candidate->previous, candidate->next, &candidate->err) < 0) {
+    candidate->displaced = before != candidate->plugin ? before : NULL;
+    if (registry_swap(plugins->host->registry, giver(candidate), candidate->next, &candidate->err) < 0) {
         discard(candidate);
         return;
     }
+    if (candidate->displaced)
+        candidate->displaced->source = NULL; /* the file is another plugin's now */
     candidate->replaced = candidate->plugin->source;
     serve(candidate->plugin, candidate->next, candidate->source);
     candidate->plugin->swap_ns = clock_now_ns() - began;

@@ -177,7 +177,7 @@ static json_t *wait_for_answer(struct server *server, struct question *question)
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args) {
     struct question question = {.server = arg, .verb = verb, .args = args};
 
-    if (run->offer->tool->flags & THESEUS_INLINE)
+    if (pthread_equal(pthread_self(), run->host->loop_thread))
         return error_new("a tool that runs on the loop thread (THESEUS_INLINE) cannot wait for the loop");
     list_init(&question.link);
     (void)pthread_cond_init(&question.answered, NULL);

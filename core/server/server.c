@@ -114,6 +114,7 @@ static void wire(struct server *server) {
 
     server->plugin_host = (struct plugin_host){
         .loop = server->loop,
+        .loop_thread = pthread_self(),
         .ledger = server->ledger,
         .workers = server->workers,
         .lane = server->lane,

@@ -107,7 +107,7 @@ describe('two plugins that claim one tool', { concurrency: 4 }, () => {
         home.configure({ plugins: { disable: 'echo' } });
         await until('the second to serve it', async () => {
             const { result } = await client.call('echo');
-            return result && /usual echo/.test(result.content[0].text);
+            return result && /the other echo/.test(result.content[0].text);
         });
         assert.deepEqual((await client.value('theseus_plugins')).refused, []);
     }));

@@ -1,0 +1,232 @@
+/*
+ * The narrated demo: node demo.js [BUILD]
+ *
+ * One client of the official SDK holds one conversation with one server process, and meanwhile tools come, change, fail
+ * and go. Every step says what is done ($), what is sent (→) and what comes back (←), and ends the demo with exit
+ * status 1 if that is not what it should be. All files of the server are in BUILD/demo, which is removed at the end.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+const build = resolve(checkout, process.argv[2] ?? 'build');
+const home = join(build, 'demo');
+const plugins = join(home, 'plugins');
+const config = join(home, 'theseus.ini');
+const server = join(build, 'theseus');
+const PATIENCE_MS = 10_000;
+const SLOW_MS = 1500;
+
+const shown = (path) => relative(process.cwd(), path) || '.';
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+let steps = 0;
+
+function step(title, why) {
+    console.log(`\n${++steps}. ${title}\n   ${why}\n`);
+}
+
+function did(text) {
+    console.log(`   $ ${text}`);
+}
+
+function sent(text) {
+    console.log(`   → ${text}`);
+}
+
+function came(text) {
+    console.log(text.trimEnd().split('\n').map((line, i) => `   ${i ? ' ' : '←'} ${line}`).join('\n'));
+}
+
+/* The tool lists that the client fetched because the server said that something had changed. */
+const lists = [];
+
+const client = new Client({ name: 'theseus-demo', version: '1.0.0' }, {
+    versionNegotiation: { mode: 'auto' },
+    listChanged: {
+        tools: {
+            debounceMs: 0,
+            onChanged: (error, tools) => lists.push(error ? [] : tools.map((tool) => tool.name)),
+        },
+    },
+});
+
+const transport = new StdioClientTransport({
+    command: server,
+    args: ['-c', config],
+    env: { HOME: home, PATH: process.env.PATH },
+    stderr: 'ignore',
+});
+
+let known = [];
+
+/* Waits until the client has been told of a list that suits, and says what is new in it. */
+async function listChanges(suits) {
+    for (const end = Date.now() + PATIENCE_MS; !lists.some(suits);) {
+        assert.ok(Date.now() < end, `no tools/list_changed that suits within ${PATIENCE_MS} ms`);
+        await pause(5);
+    }
+    const names = lists.splice(0).at(-1);
+    const added = names.filter((name) => !known.includes(name)), gone = known.filter((name) => !names.includes(name));
+    came('notifications/tools/list_changed' + (added.length ? `; new: ${added.join(', ')}` : '')
+        + (gone.length ? `; gone: ${gone.join(', ')}` : ''));
+    known = names;
+}
+
+async function ask(name, args) {
+    const result = await client.callTool({ name, arguments: args });
+    return result.content.map((item) => item.text).join('');
+}
+
+async function call(name, args, expected) {
+    sent(`tools/call ${name} ${JSON.stringify(args)}`);
+    const text = await ask(name, args);
+    came(JSON.stringify(text));
+    assert.match(text, expected, `${name} answered something else than was expected`);
+}
+
+/* Whole or not at all, as a good build does it. */
+function put(file, as) {
+    const from = join(build, 'tests', 'plugins', file), to = join(plugins, as);
+    did(`cp ${shown(from)} ${shown(to)}`);
+    copyFileSync(from, `${to}.new`);
+    renameSync(`${to}.new`, to);
+}
+
+function prepare() {
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(plugins, { recursive: true, mode: 0o700 });
+    writeFileSync(config, `[server]
+state_dir = state
+runtime_dir = run
+
+[plugins]
+path = plugins:../plugins
+`, { mode: 0o600 });
+}
+
+async function connect() {
+    step('Connect', 'The official TypeScript SDK starts the server as a child process, as a host does.');
+    did(`${shown(server)} -c ${shown(config)}`);
+    await client.connect(transport);
+    const { name, version } = client.getServerVersion();
+    came(`${name} ${version}, protocol ${client.getNegotiatedProtocolVersion?.() ?? 'agreed'}, process ${transport.pid}`);
+    assert.equal(name, 'theseus');
+}
+
+async function list() {
+    step('List', 'Which tools are there? These come with Theseus.');
+    sent('tools/list');
+    known = (await client.listTools()).tools.map((tool) => tool.name);
+    came(known.join(', '));
+    assert.ok(known.includes('echo') && known.includes('theseus_plugins'), 'a shipped tool is missing');
+}
+
+async function dropIn() {
+    step('Drop in a plugin', 'A file in the plugin directory is a tool in the conversation that is already open.');
+    put('version1.so', 'version.so');
+    await listChanges((names) => names.includes('version'));
+    await call('version', {}, /^one$/);
+}
+
+async function replace() {
+    step('Replace it at work', `Its tool is called and takes ${SLOW_MS} ms. Meanwhile another version takes its place:`
+        + '\n   the call that runs ends on the code that it began on, new calls get the new code.');
+    const begin = Date.now();
+    sent(`tools/call version {"ms":${SLOW_MS}}`);
+    let over = false;
+    const slow = ask('version', { ms: SLOW_MS }).finally(() => {
+        over = true;
+    });
+    await pause(100); /* long enough for it to be running, not held */
+    put('version2.so', 'version.so');
+    await listChanges((names) => names.includes('version_extra'));
+    await call('version', {}, /^two$/);
+    assert.ok(!over, 'the slow call ended too soon to show anything');
+    came(`${JSON.stringify(await slow)}, the slow call, after ${Date.now() - begin} ms`);
+    assert.equal(await slow, 'one');
+}
+
+async function broken() {
+    step('Break it', 'A build that cannot be loaded takes its place. It is refused, and why is said;'
+        + '\n   the version before it goes on serving.');
+    put('undefined.so', 'version.so');
+    let refused;
+    for (const end = Date.now() + PATIENCE_MS; !refused; await pause(20)) {
+        assert.ok(Date.now() < end, 'the broken plugin was not refused');
+        refused = (await ask('theseus_plugins', {})).split('\n').find((line) => line.startsWith('refused:'));
+    }
+    sent('tools/call theseus_plugins {}');
+    came(refused.replaceAll(`${home}/`, '').replace(/(.{1,92})(?: |$)/g, '$1\n'));
+    assert.match(refused, /undefined symbol/);
+    await call('version', {}, /^two$/);
+}
+
+async function configure() {
+    const section = ['', '[tool:count_lines]', 'command = wc -l -- {file}', 'description = Use this to count the lines of a file.',
+        'input.file = string: the file', 'read_only = yes'];
+    step('Edit the configuration', 'A section in the INI file is a tool as well: a program, without a line of C.');
+    did(`cat >>${shown(config)} <<END${section.join('\n     ')}\n     END`);
+    appendFileSync(config, `${section.join('\n')}\n`);
+    await listChanges((names) => names.includes('count_lines'));
+    const file = join(checkout, 'Makefile');
+    const lines = readFileSync(file, 'utf8').split('\n').length - 1;
+    await call('count_lines', { file }, new RegExp(`^ *${lines} `));
+}
+
+async function remove() {
+    step('Delete it', 'The plugin\'s file is removed, and its tools go. Nothing was restarted.');
+    did(`rm ${shown(join(plugins, 'version.so'))}`);
+    rmSync(join(plugins, 'version.so'));
+    await listChanges((names) => !names.includes('version'));
+    sent('tools/list');
+    const names = (await client.listTools()).tools.map((tool) => tool.name);
+    came(names.join(', '));
+    assert.ok(!names.includes('version') && names.includes('count_lines') && names.includes('echo'));
+}
+
+async function leave(pid) {
+    assert.equal(transport.pid, pid, 'the server is no longer the process that it was');
+    const begin = Date.now();
+    await client.close();
+    console.log(`\nAll of it was one process, ${pid}, and one connection. It left ${Date.now() - begin} ms after the client.`);
+}
+
+async function main() {
+    prepare();
+    console.log('Theseus: one server, one client, one conversation.  ($ done, → sent to the server, ← came back)');
+    await connect();
+    const { pid } = transport;
+    await list();
+    step('Call', 'One of them repeats what it is told.');
+    await call('echo', { message: 'Hello, Theseus' }, /^Hello, Theseus$/);
+    await dropIn();
+    await replace();
+    await broken();
+    await configure();
+    await remove();
+    await leave(pid);
+    console.log(`\nYour turn. This is what your host needs to know.\n\n${execFileSync(server, ['client', 'claude-code'], { encoding: 'utf8' })}`);
+    console.log(`The text for another host: ${shown(server)} client claude-desktop | vscode | cursor | windsurf`);
+}
+
+try {
+    await main();
+} catch (error) {
+    console.error(`\nThe demo failed: ${error.message}`);
+    try {
+        console.error(`\nThe end of the server's log:\n${readFileSync(join(home, 'state', 'log', 'theseus.log'), 'utf8').split('\n').slice(-15).join('\n')}`);
+    } catch {
+        console.error('The server has written no log.');
+    }
+    await client.close().catch(() => {});
+    process.exitCode = 1;
+} finally {
+    rmSync(home, { recursive: true, force: true });
+}
