@@ -56,7 +56,9 @@ FIXTURES := $(patsubst %.c,$(BUILD)/%.so,$(sort $(wildcard tests/plugins/*.c)))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/*/*.c)))
 FUZZ_TARGETS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c))))
 REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
-TRANSCRIPT_RUNNER := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/transcripts/run.c))
+TRANSCRIPT_RUNNER := $(BUILD)/tests/transcripts/run
+TRANSCRIPT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/transcripts/*.c)))
+TRANSCRIPT_MODES := pipe socket rebuild rebuild-early
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*.c)))
 
 all: $(BUILD)/theseus $(PLUGINS)
@@ -145,7 +147,7 @@ $(BUILD)/tests/plugins/needs.so: $(NOWHERE)
 $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(COMPILE) -Itests/unit -Itests/bench -Werror=unused-function -fPIE -c -o $@ $<
+	$(Q)$(COMPILE) -Itests/unit -Itests/bench -Itests/transcripts -Werror=unused-function -fPIE -c -o $@ $<
 
 $(BUILD)/obj/tools/%.o: tools/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -163,7 +165,7 @@ CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 $(UNIT_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libcore.a
 	$(call link_program,$(CMOCKA_LIBS))
 
-$(TRANSCRIPT_RUNNER): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libcore.a
+$(TRANSCRIPT_RUNNER): $(TRANSCRIPT_OBJECTS) $(BUILD)/libcore.a
 	$(call link_program)
 
 $(REPLAYS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libcore.a
@@ -181,26 +183,36 @@ $(BUILD)/tools/print: $(BUILD)/obj/tools/print.o $(BUILD)/libcore.a
 
 export THESEUS_TEST_DATA ?= ../shared
 # The variant that is tested; crashing fixtures shall die of their signal, not of a sanitizer's report.
-export ASAN_OPTIONS ?= handle_segv=0:handle_abort=0
-export TSAN_OPTIONS ?= handle_segv=0:handle_abort=0:halt_on_error=1
+export ASAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1
+export TSAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1:report_signal_unsafe=0:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+NODE_TEST := node --test --test-reporter=spec
 RUN := THESEUS='$(abspath $(BUILD)/theseus)' BUILD='$(abspath $(BUILD))'
 
-.PHONY: unit transcripts system clients fuzz-replay bench-programs
+.PHONY: unit transcripts system clients fuzz-replay bench-programs test-programs
 unit: all fixtures $(UNIT_TESTS)
 	$(Q)$(RUN) tools/run-unit -j $(JOBS) $(UNIT_TESTS)
 
-transcripts: all fixtures $(TRANSCRIPT_RUNNER)
-	$(Q)$(RUN) $(TRANSCRIPT_RUNNER) tests/transcripts
+# Over pipes, over socket pairs, and with the server thrown away between any two requests. TRANSCRIPTS names the files.
+TRANSCRIPTS ?= $(sort $(wildcard tests/transcripts/*.jsonl))
+PLAY := $(TRANSCRIPT_MODES:%=transcripts-%)
+.PHONY: $(PLAY)
+transcripts: $(PLAY)
+$(PLAY): transcripts-%: all fixtures $(TRANSCRIPT_RUNNER)
+	$(Q)if $(TRANSCRIPT_RUNNER) --$* $(TRANSCRIPTS) >$(TRANSCRIPT_RUNNER)-$*.log 2>&1; then \
+	    echo "transcripts, $*: $$(tail -n 1 $(TRANSCRIPT_RUNNER)-$*.log)"; \
+	else \
+	    grep -v '^ok' $(TRANSCRIPT_RUNNER)-$*.log; echo 'transcripts, $*: FAILED'; exit 1; \
+	fi
 
 # SYSTEM names the files to run; all of them unless it is given.
 SYSTEM ?= $(sort $(wildcard tests/system/*.test.js))
 system: all fixtures
-	$(Q)$(RUN) node --test $(SYSTEM)
+	$(Q)$(RUN) $(NODE_TEST) $(SYSTEM)
 
 clients: all fixtures bench-programs
 	@tools/node-modules --check tests/clients
-	$(Q)$(RUN) node --test tests/clients/*.test.js tests/bench/*.test.mjs
+	$(Q)$(RUN) $(NODE_TEST) tests/clients/*.test.js tests/bench/*.test.mjs
 
 # Each target over its corpus; ELF files are made by the build, they need none.
 fuzz-replay: $(REPLAYS) fixtures
@@ -211,6 +223,7 @@ fuzz-replay: $(REPLAYS) fixtures
 	done
 
 bench-programs: $(BENCH_PROGRAMS)
+test-programs: all fixtures $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
 check: format-check layers
@@ -282,7 +295,7 @@ layers:
 SCRIPTS = $(shell grep -rlI '^\#!.*sh$$' tools .ci tests/system)
 lint: $(BUILD)/gen/server/clients.h
 	@if command -v $(CLANG) >/dev/null; then \
-	    printf '%s\n' core/*/*.c | xargs -n 8 -P $(JOBS) $(CLANG) -fsyntax-only -std=gnu17 -w -Wthread-safety \
+	    printf '%s\n' core/*/*.c | xargs -n 8 -P $(JOBS) $(CLANG) -fsyntax-only -std=gnu17 -ferror-limit=0 -Wthread-safety \
 	        -Werror=thread-safety $(OUR_CPPFLAGS) $(PACKAGE_CFLAGS) -DTHESEUS_LIBDIR='""' -DTHESEUS_SYSCONFDIR='""' && \
 	    echo 'lint: every function runs on the thread that it was written for'; \
 	else echo 'lint: skipped, $(CLANG) is not here (tools/setup --tests installs it)'; fi

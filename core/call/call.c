@@ -147,8 +147,8 @@ void call_answer_list(struct call *call, json_t *result) {
 }
 
 void call_cancel(struct call *call) {
+    finish(call, NULL); /* first: a handler that hears of it and answers at once is too late */
     atomic_store(&call->cancelled, true);
-    finish(call, NULL);
 }
 
 /* A deadline that waits on the loop; it keeps its call. */
@@ -163,11 +163,13 @@ static void on_deadline(void *arg) {
     CLEANUP(call_unref) struct call *call = call_ref(deadline->call);
 
     loop_enter();
-    atomic_store(&call->cancelled, true);
     deadline->timed_out(call, deadline->ms);
+    atomic_store(&call->cancelled, true);
 }
 
 void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) {
+    if (call->deadline)
+        return; /* it was submitted before, and taken back: its time goes on */
     int64_t left = ms - (clock_now_ns() - call->accepted_ns) / 1000000;
     struct deadline *deadline = xcalloc(1, sizeof(*deadline));
 

@@ -70,7 +70,7 @@ struct conn *conn_free(struct conn *conn) {
     return NULL;
 }
 
-static int open_streams(struct conn *conn, int in, int out, struct theseus_error *err) {
+static int open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP {
     if (stream_open(&conn->in, in, STREAM_READ, err) < 0)
         return error_prefix(err, "the client's input: ");
     if (stream_open(&conn->out, out, STREAM_WRITE, err) < 0)

@@ -93,7 +93,7 @@ struct cut {
     struct list fresh; /* call::link, a reference each: recorded by `batch`, then given on in order */
 };
 
-static void give_on(struct cut *cut) {
+static void give_on(struct cut *cut) ON_LOOP {
     struct conn *conn = cut->conn;
     struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame),
                                        conn->outbox.written};
@@ -126,17 +126,16 @@ static void take_request(struct cut *cut, struct message *message, struct span t
     list_append(&cut->fresh, &call->link);
 }
 
-static void take_notification(struct cut *cut, const struct message *message) {
+static void take_notification(struct cut *cut, const struct message *message) ON_LOOP {
     struct conn *conn = cut->conn;
 
-    give_on(cut); /* what came before it, first */
     if (strcmp(message->method, "notifications/cancelled") == 0)
         conn_cancel(conn, json_object_get(message->params, "requestId"));
     else
         conn->host->ops->notification(conn->host->arg, conn, message);
 }
 
-static void take_message(struct cut *cut, struct message *message, struct span text, uint64_t index) {
+static void take_message(struct cut *cut, struct message *message, struct span text, uint64_t index) ON_LOOP {
     struct conn *conn = cut->conn;
 
     if (message->kind == MESSAGE_REQUEST)
@@ -148,7 +147,7 @@ static void take_message(struct cut *cut, struct message *message, struct span t
 }
 
 /* An element of an array: it gets a text of its own, so that it is a request like any other in the records. */
-static void take_element(struct cut *cut, json_t *element, uint64_t index) {
+static void take_element(struct cut *cut, json_t *element, uint64_t index) ON_LOOP {
     CLEANUP(message_fini) struct message message = {0};
     CLEANUP(buf_fini) struct buf text = {0};
     struct theseus_error err = {0};
@@ -169,7 +168,7 @@ static void take_element(struct cut *cut, json_t *element, uint64_t index) {
     give_on(cut); /* while the text is there */
 }
 
-static void take_array(struct cut *cut, const json_t *array) {
+static void take_array(struct cut *cut, const json_t *array) ON_LOOP {
     const struct session *session = &cut->conn->session;
     struct theseus_error err = {0};
     size_t size = json_array_size(array);
@@ -190,13 +189,16 @@ static void take_array(struct cut *cut, const json_t *array) {
         take_element(cut, element, i);
 }
 
-static void take_line(struct cut *cut, struct span line) {
+static void take_line(struct cut *cut, struct span line) ON_LOOP {
     CLEANUP(message_fini) struct message message = {0};
     struct theseus_error err = {0};
 
     if (line.len == 0)
         return;
-    if (message_read(line, &message, &err) < 0)
+    int r = message_read(line, &message, &err);
+    if (r < 0 || message.kind != MESSAGE_REQUEST)
+        give_on(cut); /* what came before it, first: an initialize decides how this is taken */
+    if (r < 0)
         queue_refuse(cut->conn, message.id, &err);
     else if (message.kind == MESSAGE_ARRAY)
         take_array(cut, message.root);
@@ -204,9 +206,11 @@ static void take_line(struct cut *cut, struct span line) {
         take_message(cut, &message, line, 0);
 }
 
-static void refuse_long_line(struct conn *conn) {
+static void refuse_long_line(struct cut *cut) ON_LOOP {
+    struct conn *conn = cut->conn;
     struct theseus_error err = {0};
 
+    give_on(cut);
     (void)fail(&err, ERR_LIMIT, "the message is longer than limits.max_line (%zu bytes)",
                conn_config(conn)->limits.max_line);
     queue_refuse(conn, NULL, &err);
@@ -221,7 +225,7 @@ void input_cut(struct conn *conn) {
     frame_set_max_line(conn->frame, conn_config(conn)->limits.max_line);
     while ((r = frame_next(conn->frame, &line)) != FRAME_MORE) {
         if (r == FRAME_TOO_LONG)
-            refuse_long_line(conn);
+            refuse_long_line(&cut);
         else
             take_line(&cut, line);
     }

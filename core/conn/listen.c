@@ -96,7 +96,7 @@ void conn_end_listens(struct conn *conn, const char *reason) {
     }
 }
 
-static void restore_listen(void *arg, const void *recorded) {
+static void restore_listen(void *arg, const void *recorded) ON_LOOP {
     const struct listen_record *listen = recorded;
     struct theseus_error err = {0};
     struct conn *conn = arg;

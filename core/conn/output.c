@@ -172,7 +172,7 @@ static int write_once(struct conn *conn, struct theseus_error *err) {
     return errno == EINTR ? WRITE_AGAIN : fail_errno(err, "the client cannot be written to");
 }
 
-static void broke(struct conn *conn, const struct theseus_error *err) {
+static void broke(struct conn *conn, const struct theseus_error *err) ON_LOOP {
     log_info("connection %d: %s", (int)conn->number, err->message);
     conn->broken = true;
     poll_want(conn->out_poll, 0);

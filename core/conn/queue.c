@@ -84,7 +84,7 @@ static bool may_work(struct conn *conn) {
 }
 
 /* Ends a call that was never worked on with an error that does not name it: its id is another's, still in flight. */
-static void refuse_duplicate(struct conn *conn, struct call *call, const struct theseus_error *error) {
+static void refuse_duplicate(struct conn *conn, struct call *call, const struct theseus_error *error) ON_LOOP {
     CLEANUP(batch_fini) struct batch batch = {0};
     struct theseus_error err = {0};
 
@@ -147,7 +147,7 @@ void queue_serve(struct conn *conn) {
     }
 }
 
-static void take_off(struct conn *conn, struct call *call) {
+static void take_off(struct conn *conn, struct call *call) ON_LOOP {
     if (call->held)
         queue_leave_held(conn, call);
     else if (!list_is_linked(&call->link))
@@ -180,8 +180,10 @@ struct call *conn_find_call(struct conn *conn, const json_t *id) {
 void conn_cancel(struct conn *conn, const json_t *id) {
     struct call *call = id_find(conn, id);
 
-    if (call && strcmp(call->method, "initialize") != 0)
-        call_cancel(call);
+    if (!call || strcmp(call->method, "initialize") == 0)
+        return;
+    call_cancel(call);
+    queue_take_off(conn); /* at once: the next line may use its id again */
 }
 
 static void cancel_one(struct span key, void *value, void *arg) {
@@ -196,7 +198,7 @@ void conn_cancel_all(struct conn *conn) {
 
 /* ---- coming back ---- */
 
-static void restore_request(void *arg, const void *record) {
+static void restore_request(void *arg, const void *record) ON_LOOP {
     const struct request_record *request = record;
     struct conn *conn = arg;
     struct theseus_error err = {0};

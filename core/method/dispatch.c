@@ -35,7 +35,7 @@ void method_env_init(struct method_env *env) {
     list_init(&env->waiting);
 }
 
-static void waiting_free(struct waiting *waiting) {
+static void waiting_free(struct waiting *waiting) ON_LOOP {
     list_remove(&waiting->link);
     loop_forget(waiting->env->loop, &waiting->task);
     (void)call_unref(waiting->call);
@@ -78,7 +78,8 @@ static void on_loaded(void *arg) {
     waiting_free(waiting);
 }
 
-static void wait_for_plugins(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+static void wait_for_plugins(struct method_env *env, struct conn *conn, struct call *call,
+                             const struct row *row) ON_LOOP {
     struct waiting *waiting = xcalloc(1, sizeof(*waiting));
 
     *waiting = (struct waiting){.env = env, .conn = conn, .call = call_ref(call), .row = row};
@@ -92,7 +93,7 @@ static void prepare(const struct method_env *env, struct call *call) {
     call->max_result = (*env->config)->limits.max_result;
 }
 
-static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) ON_LOOP {
     prepare(env, call);
     call_read_meta(call);
     if (row->flags & NEEDS_PLUGINS)
@@ -110,7 +111,7 @@ static void refuse_method(struct call *call) {
     call_fail(call, &err, NULL);
 }
 
-static void on_modern(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+static void on_modern(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) ON_LOOP {
     struct theseus_error err = {0};
 
     call->revision = revision_modern();
@@ -131,7 +132,7 @@ static void refuse_stranger(struct call *call) {
     call_fail(call, &err, json_pack("{s:[s]}", "supported", revision_modern()->name));
 }
 
-static void on_legacy(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) {
+static void on_legacy(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) ON_LOOP {
     const struct session *session = conn_session(conn);
     bool is_ping = strcmp(call->method, "ping") == 0, is_initialize = strcmp(call->method, "initialize") == 0;
     bool is_discover = strcmp(call->method, "server/discover") == 0; /* a modern client's first word */
@@ -163,7 +164,7 @@ void method_on_listening(void *arg, struct conn *conn, struct call *call) {
     prepare(arg, call);
 }
 
-void method_on_notification(void *arg, struct conn *conn, const struct message *message) {
+void method_on_notification(void *arg, struct conn *conn, const struct message *message) ON_LOOP {
     struct session *session = conn_session(conn);
     struct method_env *env = arg;
 

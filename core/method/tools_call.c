@@ -19,7 +19,7 @@ static const char *directory_of(const struct method_env *env, const struct sessi
     return session->directory ? session->directory : env->directory;
 }
 
-static void set_client(const struct method_env *env, struct conn *conn, struct call *call) {
+static void set_client(const struct method_env *env, struct conn *conn, struct call *call) ON_LOOP {
     const struct session *session = conn_session(conn);
     const json_t *meta = json_object_get(call->message.params, "_meta");
     const json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;

@@ -126,7 +126,7 @@ static void configure_run(void *job) {
     }
 }
 
-static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) {
+static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) ON_LOOP {
     struct applying *applying = applying_of(plugins);
 
     applying->job = (struct lane_job){
@@ -143,7 +143,7 @@ static struct plugins *plugins_of(struct lane_job *job) {
 
 /* ---- taking ---- */
 
-static void next_round(struct plugins *plugins) {
+static void next_round(struct plugins *plugins) ON_LOOP {
     struct applying *applying = applying_of(plugins);
     plugins_checked_fn *done = applying->next_done;
 
@@ -162,6 +162,8 @@ static void configured(struct lane_job *job, bool timed_out) {
     struct plugins *plugins = plugins_of(job);
 
     loop_enter();
+    if (plugins->stopping)
+        return;
     if (timed_out)
         log_error("a plugin's 'configure' did not come back; its settings are uncertain");
     list_for_each (link, &applying_of(plugins)->changes) {
@@ -180,8 +182,8 @@ void plugins_configure(struct plugins *plugins) {
     registry_hide(plugins->host->registry, (*plugins->host->config)->tools.hide);
     scan_watch(plugins);
     on_lane(plugins, configure_run, configured);
-    if (plugins->began)
-        scan_all(plugins, NULL);
+    if (plugins->began) /* a new configuration, unlike a file with tools, may be what a refused plugin had lacked */
+        scan_all(plugins, applying_of(plugins)->done ? "" : NULL);
 }
 
 /* ---- answers to the question ---- */
@@ -197,7 +199,7 @@ bool apply_refuse_file(struct plugins *plugins, const struct theseus_error *err)
     return true;
 }
 
-static void agreed(struct plugins *plugins) {
+static void agreed(struct plugins *plugins) ON_LOOP {
     struct applying *applying = applying_of(plugins);
 
     if (applying->done)
@@ -206,7 +208,7 @@ static void agreed(struct plugins *plugins) {
         plugins_configure(plugins);
 }
 
-static void disagreed(struct plugins *plugins, const struct theseus_error *err) {
+static void disagreed(struct plugins *plugins, const struct theseus_error *err) ON_LOOP {
     struct applying *applying = applying_of(plugins);
 
     forget_changes(plugins);
@@ -228,6 +230,8 @@ static void checked(struct lane_job *job, bool timed_out) {
     struct settings_extra extra = apply_extra(plugins);
 
     loop_enter();
+    if (plugins->stopping)
+        return;
     if (timed_out) {
         applying->err = (struct theseus_error){0};
         applying->r = fail(&applying->err, ERR_TIMEOUT, "a plugin's 'check' did not come back");
@@ -253,7 +257,7 @@ static void ask(struct plugins *plugins) {
         on_lane(plugins, check_run, checked);
 }
 
-static void begin(struct plugins *plugins, const struct config *config, plugins_checked_fn *done, void *arg) {
+static void begin(struct plugins *plugins, const struct config *config, plugins_checked_fn *done, void *arg) ON_LOOP {
     struct applying *applying = applying_of(plugins);
 
     applying->busy = true;

@@ -39,13 +39,14 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
     list_init(&generation->link);
     list_init(&generation->offers);
+    list_init(&generation->queued);
     list_init(&generation->held);
     list_init(&generation->threads);
     (void)pthread_mutex_init(&generation->threads_lock, NULL);
     return generation;
 }
 
-struct generation *generation_free(struct generation *generation) {
+struct generation *generation_free(struct generation *generation) ON_LOOP {
     if (!generation)
         return NULL;
     loop_forget(generation->idle_loop, &generation->idle);

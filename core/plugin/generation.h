@@ -53,6 +53,7 @@ struct generation {
     struct list offers;   /* offer::link */
     atomic_bool offering; /* they are in the registry */
     bool changing;        /* its tools are being exchanged: see registry_begin_change() */
+    struct list queued;   /* run::queue_link: wait for a worker, or for their turn */
     int pins;             /* runs that use it */
     bool notify;          /* post `idle` to idle_loop when the last pin goes */
     atomic_bool holding;  /* new calls wait: it is being replaced */

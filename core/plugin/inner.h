@@ -34,7 +34,7 @@ struct candidate {
     void (*then)(struct candidate *candidate); /* after the job, on the loop */
     int r;                                     /* of the job */
     struct theseus_error err;
-    struct timer *timer; /* owned: while it waits for calls of `previous` */
+    struct timer *timer; /* owned: it waits for calls of `previous`; NULL: it does not */
     bool retried;        /* it has waited in vain before */
 };
 
@@ -97,6 +97,7 @@ void scan_watch(struct plugins *plugins) ON_LOOP; /* watches what the configurat
 
 /* loader.c */
 void loader_init(struct plugins *plugins);
+void loader_stop(struct plugins *plugins) ON_LOOP; /* nothing more is begun; what is on the lane ends by itself */
 void loader_fini(struct plugins *plugins) ON_LOOP;
 void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;
 bool loader_is_idle(const struct plugins *plugins) ON_LOOP;
@@ -110,10 +111,14 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 /* promote.c */
 void promote(struct candidate *candidate) ON_LOOP;
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
+void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
+bool promote_forget(struct candidate *candidate) ON_LOOP;  /* if it waits for calls: its generation goes */
+void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
 
 /* retire.c */
 void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */
 void retire_when_idle(struct generation *generation) ON_LOOP;
+void retire_stuck(struct plugins *plugins, struct generation *generation) ON_LOOP; /* a thread is in it: it stays */
 
 /* apply.c */
 void apply_init(struct plugins *plugins);

@@ -22,7 +22,7 @@ static int limit_ms(const struct plugins *plugins) {
 
 /* ---- life ---- */
 
-static void candidate_free(struct candidate *candidate) {
+static void candidate_free(struct candidate *candidate) ON_LOOP {
     list_remove(&candidate->link);
     candidate->source->candidates--;
     candidate->timer = timer_free(candidate->timer);
@@ -49,19 +49,39 @@ void loader_finish(struct candidate *candidate) {
 void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
     const char *reason = candidate->err.message;
-    bool conflict = candidate->err.code == ERR_BUSY;
+    enum errc code = (enum errc)candidate->err.code;
 
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
                 plugin && plugin->active ? "; the one before goes on serving" : "");
     source_refuse(candidate->source, reason);
-    candidate->source->conflict = conflict;
+    candidate->source->conflict = code == ERR_BUSY;
+    candidate->source->untrusted = code == ERR_ACCESS;
     loader_finish(candidate);
+}
+
+/* The server ends: the candidate goes no further. One that serves already is its plugin's to end. */
+static void abandon(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+    bool serves = candidate->plugin && candidate->next && candidate->plugin->active == candidate->next;
+
+    if (serves && candidate->previous)
+        retire(plugins, candidate->previous);
+    else if (candidate->next && !serves)
+        retire(plugins, candidate->next);
+    candidate->next = NULL;
+    if (plugins->loader.current == candidate)
+        plugins->loader.current = NULL;
+    candidate_free(candidate);
 }
 
 static void on_done(struct lane_job *job, bool timed_out) {
     struct candidate *candidate = container_of(job, struct candidate, job);
 
     loop_enter();
+    if (!timed_out && candidate->plugins->stopping) {
+        abandon(candidate);
+        return;
+    }
     if (!timed_out) {
         candidate->then(candidate);
         return;
@@ -71,10 +91,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
     log_warning("plugin file '%s' is refused: %s", candidate->source->path, candidate->err.message);
     source_refuse(candidate->source, candidate->err.message);
-    if (candidate->previous) {
-        (void)registry_set_waiting(plugins->host->registry, candidate->previous, false, false);
-        run_release_held(candidate->previous);
-    }
+    promote_give_up(candidate);
     candidate->source->candidates--;
     list_remove(&candidate->link);
     if (plugins->loader.current == candidate)
@@ -109,7 +126,7 @@ static void copy_run(void *job) {
                               &candidate->err);
 }
 
-static void copied(struct candidate *candidate) {
+static void copied(struct candidate *candidate) ON_LOOP {
     struct loader *loader = &candidate->plugins->loader;
 
     list_remove(&candidate->link);
@@ -124,8 +141,9 @@ static void copied(struct candidate *candidate) {
 }
 
 void loader_add(struct plugins *plugins, struct source *source) {
+    if (plugins->stopping)
+        return;
     struct candidate *candidate = xcalloc(1, sizeof(*candidate));
-
     loader_forget_source(plugins, source);
     candidate->plugins = plugins;
     candidate->source = source;
@@ -172,7 +190,7 @@ static void on_all_tested(void *arg) {
     plugins_settled(plugins);
 }
 
-static void refuse_all(struct list *candidates, const struct theseus_error *err) {
+static void refuse_all(struct list *candidates, const struct theseus_error *err) ON_LOOP {
     list_for_each (link, candidates) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         candidate->err = *err;
@@ -212,8 +230,15 @@ void loader_next(struct plugins *plugins) {
     promote(candidate);
 }
 
-/* A newer file, or none: the candidate that waits for calls is not wanted any more. */
+/* A newer file, or none: a candidate that waits for calls is not wanted any more. */
 void loader_forget_source(struct plugins *plugins, struct source *source) {
+    struct candidate *current = plugins->loader.current;
+
+    if (current && current->source == source && promote_forget(current)) {
+        plugins->loader.current = NULL;
+        candidate_free(current);
+        loader_next(plugins);
+    }
     list_for_each (link, &plugins->loader.waiting) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->source != source)
@@ -241,7 +266,7 @@ void loader_init(struct plugins *plugins) {
     loader->good = map_new();
 }
 
-static void free_all(struct plugins *plugins, struct list *candidates) {
+static void free_all(struct plugins *plugins, struct list *candidates) ON_LOOP {
     list_for_each (link, candidates) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->next)
@@ -250,7 +275,7 @@ static void free_all(struct plugins *plugins, struct list *candidates) {
     }
 }
 
-void loader_fini(struct plugins *plugins) {
+void loader_stop(struct plugins *plugins) {
     struct loader *loader = &plugins->loader;
 
     loader->testload = testload_free(loader->testload);
@@ -258,5 +283,10 @@ void loader_fini(struct plugins *plugins) {
     free_all(plugins, &loader->testing);
     free_all(plugins, &loader->ready);
     free_all(plugins, &loader->waiting);
+}
+
+void loader_fini(struct plugins *plugins) {
+    struct loader *loader = &plugins->loader;
+
     loader->good = map_free(loader->good);
 }

@@ -72,7 +72,7 @@ struct plugin *plugins_find(struct plugins *plugins, const char *name, bool make
 }
 
 /* Files that were refused for a name which is free now. */
-static void retry_conflicts(struct plugins *plugins) {
+static void retry_conflicts(struct plugins *plugins) ON_LOOP {
     list_for_each (link, &plugins->sources) {
         struct source *source = list_entry(link, struct source, link);
         if (source->conflict && source->present)
@@ -92,7 +92,9 @@ void plugins_remove(struct plugins *plugins, struct plugin *plugin) {
     log_info("plugin '%s' is removed", plugin->name);
     if (ledger_drop(plugins->host->ledger, &image_kind, &record, &err) < 0)
         log_error("%s", err.message);
-    retire(plugins, TAKE_PTR(plugin->active));
+    struct generation *generation = TAKE_PTR(plugin->active);
+    retire(plugins, generation);
+    promote_on_removed(plugins, generation);
     plugins->host->tools_touched(plugins->host->arg);
     retry_conflicts(plugins);
 }
@@ -173,20 +175,27 @@ static void free_waiters(struct list *waiters) {
         free(list_entry(link, struct waiter, link));
 }
 
+/* Whatever is on the lane comes to its end, by itself or by its limit. */
+static void drain(struct plugins *plugins) ON_LOOP {
+    while (plugins->retiring > 0 || lane_pending(plugins->host->lane) > 0)
+        (void)loop_turn(plugins->host->loop, 100);
+}
+
 struct plugins *plugins_free(struct plugins *plugins) {
     if (!plugins)
         return NULL;
     plugins->stopping = true;
     scan_watch(plugins);
+    loader_stop(plugins);
+    drain(plugins);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
         if (plugin->active)
             retire(plugins, TAKE_PTR(plugin->active));
     }
+    drain(plugins);
     loader_fini(plugins);
     apply_fini(plugins);
-    while (plugins->retiring > 0 || lane_pending(plugins->host->lane) > 0)
-        (void)loop_turn(plugins->host->loop, 100);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
         free_generations(&plugin->old);

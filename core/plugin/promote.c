@@ -25,13 +25,13 @@ static void load_run(void *job) {
 }
 
 /* Whose name is it, and may this file have it? An earlier directory goes before a later one. */
-static int claim(struct candidate *candidate) {
+static int claim(struct candidate *candidate) ON_LOOP {
     const struct theseus_plugin *slots = image_plugin(candidate->image);
     struct plugins *plugins = candidate->plugins;
     struct source *source = candidate->source;
 
     if (config_matches((*plugins->host->config)->plugins.disable, slots->name))
-        return fail(&candidate->err, ERR_ACCESS, "plugin '%s' is disabled by plugins.disable", slots->name);
+        return fail(&candidate->err, ERR_BUSY, "plugin '%s' is disabled by plugins.disable", slots->name);
     candidate->plugin = plugins_find(plugins, slots->name, true);
     const struct source *serving = candidate->plugin->source;
     if (serving && serving != source && serving->present && serving->order <= source->order)
@@ -39,7 +39,7 @@ static int claim(struct candidate *candidate) {
     return 0;
 }
 
-static int make_generation(struct candidate *candidate) {
+static int make_generation(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
     struct settings_extra extra = apply_extra(plugins);
     json_t *settings = NULL;
@@ -59,7 +59,7 @@ static int make_generation(struct candidate *candidate) {
 }
 
 /* Ends a candidate whose generation exists: it is stopped if it had been started, and unloaded. */
-static void discard(struct candidate *candidate) {
+static void discard(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
     if (candidate->previous) {
@@ -73,7 +73,7 @@ static void discard(struct candidate *candidate) {
 
 static void quiesce(struct candidate *candidate) ON_LOOP;
 
-static void take_place(struct candidate *candidate) {
+static void take_place(struct candidate *candidate) ON_LOOP {
     candidate->previous = candidate->plugin->active;
     if (candidate->previous && generation_keeps_state(candidate->previous))
         quiesce(candidate);
@@ -91,7 +91,7 @@ static void ask_run(void *job) {
     candidate->r = generation_check(candidate->next, candidate->next->config, &candidate->err);
 }
 
-static void asked(struct candidate *candidate) {
+static void asked(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
     struct settings_extra extra = apply_extra(plugins);
     json_t *settings = NULL;
@@ -123,7 +123,7 @@ static void ask(struct candidate *candidate) {
         take_place(candidate);
 }
 
-static void loaded(struct candidate *candidate) {
+static void loaded(struct candidate *candidate) ON_LOOP {
     if (candidate->r < 0)
         loader_refuse(candidate);
     else if (make_generation(candidate) < 0)
@@ -144,7 +144,7 @@ void promote(struct candidate *candidate) {
 
 static void on_patience_over(void *arg);
 
-static void wait_aside(struct candidate *candidate) {
+static void wait_aside(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
     log_info("plugin '%s' waits for its running calls before it is replaced", candidate->plugin->name);
@@ -162,7 +162,11 @@ static void quiesce(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     int task_suspension = (*plugins->host->config)->restart.task_suspension * 1000;
 
-    if (registry_set_waiting(plugins->host->registry, candidate->previous, true, true) == 0) {
+    (void)registry_set_waiting(plugins->host->registry, candidate->previous, true, true);
+    run_hold_queued(candidate->previous);
+    if (registry_pins(plugins->host->registry, candidate->previous) == 0) {
+        loop_forget(plugins->host->loop, &candidate->previous->idle);
+        candidate->timer = timer_free(candidate->timer);
         start(candidate);
         return;
     }
@@ -172,7 +176,7 @@ static void quiesce(struct candidate *candidate) {
 }
 
 /* Tries again; the generation to be replaced may be another one by now. */
-static void retry(struct candidate *candidate) {
+static void retry(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
     timer_stop(candidate->timer);
@@ -209,6 +213,26 @@ void promote_on_idle(struct generation *generation) {
     }
 }
 
+void promote_on_removed(struct plugins *plugins, const struct generation *generation) {
+    struct candidate *current = plugins->loader.current;
+
+    if (!current || !current->timer || current->previous != generation)
+        return;
+    current->timer = timer_free(current->timer);
+    take_place(current);
+}
+
+bool promote_forget(struct candidate *candidate) {
+    struct plugins *plugins = candidate->plugins;
+
+    if (!candidate->timer)
+        return false;
+    (void)registry_set_waiting(plugins->host->registry, candidate->previous, candidate->previous->over, false);
+    run_release_held(candidate->previous);
+    retire(plugins, TAKE_PTR(candidate->next));
+    return true;
+}
+
 /* ---- start, swap, activate ---- */
 
 static void start_run(void *job) {
@@ -234,15 +258,10 @@ static void record_image(const struct candidate *candidate) {
         log_error("an image could not be recorded: %s", err.message);
 }
 
-/* The new generation serves for good. */
-static void succeed(struct candidate *candidate) {
-    struct plugin *plugin = candidate->plugin;
+/* What was replaced goes. */
+static void retire_before(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
-    log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
-             plugin->active->number, (double)plugin->swap_ns / 1e6);
-    record_image(candidate);
-    source_refuse(candidate->source, NULL);
     if (candidate->previous) {
         (void)registry_set_waiting(plugins->host->registry, candidate->previous, false, false);
         run_release_held(candidate->previous);
@@ -250,6 +269,24 @@ static void succeed(struct candidate *candidate) {
     }
     if (candidate->displaced)
         plugins_remove(plugins, candidate->displaced);
+}
+
+/* The new generation serves for good. */
+static void succeed(struct candidate *candidate) ON_LOOP {
+    struct plugin *plugin = candidate->plugin;
+
+    log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
+             plugin->active->number, (double)plugin->swap_ns / 1e6);
+    record_image(candidate);
+    source_refuse(candidate->source, NULL);
+    retire_before(candidate);
+    candidate->next = NULL;
+    loader_finish(candidate);
+}
+
+/* Its file went while it was being activated; it is on its way out already. */
+static void be_gone(struct candidate *candidate) ON_LOOP {
+    retire_before(candidate);
     candidate->next = NULL;
     loader_finish(candidate);
 }
@@ -280,8 +317,8 @@ static struct generation *giver(const struct candidate *candidate) {
     return candidate->displaced->active;
 }
 
-/* What must happen outside the process did not: the generation before takes its place again. */
-static void swap_back(struct candidate *candidate) {
+/* The generation before takes its place again. */
+static void take_back(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     struct theseus_error err = {0};
 
@@ -293,17 +330,20 @@ static void swap_back(struct candidate *candidate) {
     if (candidate->displaced)
         serve(candidate->displaced, candidate->displaced->active, candidate->source);
     plugins->host->tools_touched(plugins->host->arg);
-    discard(candidate);
 }
 
-static void activated(struct candidate *candidate) {
-    if (candidate->r < 0)
-        swap_back(candidate);
-    else
+static void activated(struct candidate *candidate) ON_LOOP {
+    if (candidate->plugin->active != candidate->next) {
+        be_gone(candidate);
+    } else if (candidate->r < 0) { /* what must happen outside the process did not */
+        take_back(candidate);
+        discard(candidate);
+    } else {
         succeed(candidate);
+    }
 }
 
-static void swap(struct candidate *candidate) {
+static void swap(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
     struct plugin *before = candidate->source->plugin;
     int64_t began = clock_now_ns();
@@ -326,7 +366,7 @@ static void swap(struct candidate *candidate) {
         succeed(candidate);
 }
 
-static void started(struct candidate *candidate) {
+static void started(struct candidate *candidate) ON_LOOP {
     if (candidate->r < 0)
         discard(candidate);
     else
@@ -335,4 +375,20 @@ static void started(struct candidate *candidate) {
 
 static void start(struct candidate *candidate) {
     loader_on_lane(candidate, start_run, started);
+}
+
+void promote_give_up(struct candidate *candidate) {
+    struct plugins *plugins = candidate->plugins;
+
+    candidate->timer = timer_free(candidate->timer);
+    if (!candidate->next || candidate->next->over)
+        return;
+    if (candidate->plugin->active == candidate->next)
+        take_back(candidate);
+    if (candidate->previous) {
+        (void)registry_set_waiting(plugins->host->registry, candidate->previous, candidate->previous->over, false);
+        run_release_held(candidate->previous);
+    }
+    candidate->next->plugin = candidate->plugin;
+    retire_stuck(plugins, candidate->next);
 }

@@ -171,6 +171,30 @@ struct list *registry_serial_leave(struct registry *registry, struct offer *offe
     return next;
 }
 
+void registry_enqueue(struct registry *registry, struct generation *generation, struct list *link) {
+    lock(registry);
+    list_append(&generation->queued, link);
+    unlock(registry);
+}
+
+void registry_dequeue(struct registry *registry, struct list *link) {
+    lock(registry);
+    list_remove(link);
+    unlock(registry);
+}
+
+void registry_take_queued(struct registry *registry, struct generation *generation, bool (*take)(struct list *link),
+                          struct list *taken) {
+    lock(registry);
+    list_for_each (link, &generation->queued) {
+        if (!take(link))
+            continue;
+        list_remove(link);
+        list_append(taken, link);
+    }
+    unlock(registry);
+}
+
 void registry_wait(struct registry *registry) {
     struct timespec until;
 

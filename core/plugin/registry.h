@@ -50,6 +50,15 @@ int registry_set_waiting(struct registry *registry, struct generation *generatio
 bool registry_serial_enter(struct registry *registry, struct offer *offer, struct list *waiter);
 struct list *registry_serial_leave(struct registry *registry,
                                    struct offer *offer); /* who has the turn now; NULL: nobody */
+/*
+ * Runs that were submitted and have not entered their handler (generation::queued). Taking back: each for which `take`
+ * says true, under the lock, goes to the end of `taken`. Any thread.
+ */
+void registry_enqueue(struct registry *registry, struct generation *generation, struct list *link);
+void registry_dequeue(struct registry *registry, struct list *link);
+void registry_take_queued(struct registry *registry, struct generation *generation, bool (*take)(struct list *link),
+                          struct list *taken);
+
 /* Any thread but the loop: returns after something of the above, or of a replacement, has changed, or after 100 ms. */
 void registry_wait(struct registry *registry);
 

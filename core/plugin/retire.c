@@ -52,13 +52,23 @@ void retire_when_idle(struct generation *generation) {
     lane_submit(plugins->host->lane, &generation->job);
 }
 
-void retire(struct plugins *plugins, struct generation *generation) {
-    generation->state = GENERATION_DRAINING;
+static void offer_nothing(struct plugins *plugins, struct generation *generation) ON_LOOP {
     generation->over = true;
     list_remove(&generation->link);
     list_append(generation->plugin ? &generation->plugin->old : &plugins->orphans, &generation->link);
     registry_clear(plugins->host->registry, generation);
     (void)registry_set_waiting(plugins->host->registry, generation, true, false);
     run_release_held(generation);
+}
+
+void retire(struct plugins *plugins, struct generation *generation) {
+    generation->state = GENERATION_DRAINING;
+    offer_nothing(plugins, generation);
     retire_when_idle(generation);
+}
+
+void retire_stuck(struct plugins *plugins, struct generation *generation) {
+    generation->stopping = true; /* as far as it will ever get */
+    offer_nothing(plugins, generation);
+    quarantine(generation, "its code did not come back");
 }

@@ -76,6 +76,7 @@ struct run *run_new(const struct plugin_host *host, struct call *request, const 
     atomic_init(&run->refs, 1);
     run->work.run = on_worker;
     run->resume = (struct loop_task){.run = on_resume, .arg = run};
+    list_init(&run->queue_link);
     list_init(&run->wait_link);
     (void)pthread_mutex_init(&run->lock, NULL);
     (void)pthread_cond_init(&run->answered, NULL);
@@ -174,6 +175,7 @@ void run_enter(struct run *run) {
 static void on_worker(void *job) {
     struct run *run = container_of((struct work *)job, struct run, work);
 
+    registry_dequeue(run->host->registry, &run->queue_link);
     if (call_is_over(run->request))
         (void)run_unref(run); /* cancelled, or out of time, before it began */
     else if (!run->request->ops->park(run->request, &run->resume))
@@ -194,7 +196,7 @@ static void refuse(struct run *run, const struct theseus_error *err) {
     (void)run_unref(run);
 }
 
-static void refuse_unknown(struct run *run) {
+static void refuse_unknown(struct run *run) ON_LOOP {
     const char *owner = registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
 
@@ -237,17 +239,18 @@ static int check_attempts(const struct run *run, struct theseus_error *err) {
                 "the server was restarted while tool '%s' ran; it may have executed, and is not run again", run->name);
 }
 
-static void submit(struct run *run) {
+static void submit(struct run *run) ON_LOOP {
     const struct tool *tool = run->offer->tool;
     int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
 
     call_set_deadline(run->request, seconds * 1000, on_timeout);
     run->serial = tool->flags & THESEUS_SERIAL;
+    registry_enqueue(run->host->registry, run->offer->generation, &run->queue_link);
     if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))
         workers_submit(run->host->workers, &run->work);
 }
 
-static void begin(struct run *run) {
+static void begin(struct run *run) ON_LOOP {
     struct theseus_error err = {0};
 
     run->offer = registry_find(run->host->registry, run->name);
@@ -270,6 +273,33 @@ static void begin(struct run *run) {
 
 void run_start(const struct plugin_host *host, struct call *request, const char *name, json_t *args) {
     begin(run_new(host, request, name, args));
+}
+
+/* Under the registry's lock: a run that is taken back here has not entered its handler and will not. */
+static bool take_back(struct list *link) {
+    struct run *run = list_entry(link, struct run, queue_link);
+
+    if (!run->serial || !list_is_linked(&run->wait_link))
+        return workers_retract(run->host->workers, &run->work);
+    list_remove(&run->wait_link); /* it only waited for its turn */
+    run->serial = false;
+    return true;
+}
+
+void run_hold_queued(struct generation *generation) {
+    struct list taken;
+
+    list_init(&taken);
+    registry_take_queued(generation->host->registry, generation, take_back, &taken);
+    list_for_each (link, &taken) {
+        struct run *run = list_entry(link, struct run, queue_link);
+        list_remove(link);
+        if (run->serial)
+            leave_serial(run); /* whoever waited behind it was taken back too */
+        run->serial = false;
+        registry_release(run->host->registry, TAKE_PTR(run->offer));
+        list_append(&generation->held, &run->wait_link);
+    }
 }
 
 void run_release_held(struct generation *from) {

@@ -34,6 +34,7 @@ struct run {
     bool serial; /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
     struct work work;
     struct loop_task resume; /* goes on after the client's unread output, or another serial run, had stopped it */
+    struct list queue_link;  /* generation::queued, from submission until the handler is entered */
     struct list wait_link;   /* generation::held, or offer::serial_waiting */
     pthread_mutex_t lock;    /* of an inner run: the result, for the thread that waits for it */
     pthread_cond_t answered;
@@ -45,6 +46,12 @@ struct run {
  * checked against the tool's schema first.
  */
 void run_start(const struct plugin_host *host, struct call *request, const char *name, json_t *args) ON_LOOP;
+
+/*
+ * The generation is to be replaced, and new runs wait (it is *holding*): those that were submitted and have not entered
+ * their handler wait too. Else they might wait for workers that are all taken by runs which wait for the replacement.
+ */
+void run_hold_queued(struct generation *generation) ON_LOOP;
 
 /* Runs that waited while `from` was being replaced go on, with whoever offers their tools now. */
 void run_release_held(struct generation *from) ON_LOOP;

@@ -36,7 +36,7 @@ static struct source *find(struct plugins *plugins, const char *path) {
 }
 
 /* A file of one directory: known from here on, and present. */
-static void note(struct plugins *plugins, const char *dir, int order, const char *name) {
+static void note(struct plugins *plugins, const char *dir, int order, const char *name) ON_LOOP {
     bool is_ini = ends_with(name, ".ini");
 
     if (name[0] == '.' || (!is_ini && !ends_with(name, ".so")) || (!is_ini && is_disabled(plugins, name)))
@@ -56,7 +56,7 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void list_dir(struct plugins *plugins, const char *dir, int order) {
+static void list_dir(struct plugins *plugins, const char *dir, int order) ON_LOOP {
     struct dirent **entries = NULL;
     int count = scandir(dir, &entries, NULL, NULL);
     CLEANUP(free) char **names = xcalloc((size_t)(count > 0 ? count : 0) + 1, sizeof(char *));
@@ -81,7 +81,7 @@ static bool is_wanted(const struct source *source, const char *force) {
 static void on_gone(void *arg);
 
 /* A file is missing: perhaps it is just being replaced. */
-static void miss(struct plugins *plugins, struct source *source) {
+static void miss(struct plugins *plugins, struct source *source) ON_LOOP {
     if (source->gone)
         return;
     source->gone = timer_new(plugins->host->loop, on_gone, plugins);
@@ -89,7 +89,7 @@ static void miss(struct plugins *plugins, struct source *source) {
     timer_start(source->gone, GONE_AFTER_MS, 0);
 }
 
-static void drop(struct plugins *plugins, struct source *source) {
+static void drop(struct plugins *plugins, struct source *source) ON_LOOP {
     log_info("plugin file '%s' is gone", source->path);
     loader_forget_source(plugins, source);
     if (source->plugin)
@@ -103,7 +103,7 @@ static bool is_over(const struct source *source) {
     return access(source->path, F_OK) == 0;
 }
 
-static void look(struct plugins *plugins, struct source *source, const char *force, bool *ini_changed) {
+static void look(struct plugins *plugins, struct source *source, const char *force, bool *ini_changed) ON_LOOP {
     if (!source->present && is_over(source)) {
         drop(plugins, source);
         return;
@@ -112,7 +112,7 @@ static void look(struct plugins *plugins, struct source *source, const char *for
         miss(plugins, source);
         return;
     }
-    bool again = is_wanted(source, force) || (force && source->refused);
+    bool again = is_wanted(source, force) || (force && source->refused) || source_is_mended(source);
     if (!source_look(source) && !again)
         return;
     if (source->is_ini) {
@@ -159,13 +159,13 @@ static void on_gone(void *arg) {
     scan_all(plugins, NULL);
 }
 
-static void on_change(void *arg, const char *dir, const char *name) {
+static void on_change(void *arg, const char *dir, const char *name) ON_LOOP {
     (void)dir;
     (void)name;
     scan_all(arg, NULL);
 }
 
-static void free_watched(struct plugins *plugins) {
+static void free_watched(struct plugins *plugins) ON_LOOP {
     for (char **dir = plugins->watched; dir && *dir; dir++) {
         if (plugins->watch)
             watch_remove_dir(plugins->watch, *dir);

@@ -21,6 +21,8 @@ struct source {
     struct plugin *plugin;           /* that is served from it; borrowed; NULL: none */
     char *refused;                   /* owned: why it is not served (as it is now); NULL: nothing is wrong */
     bool conflict;                   /* refused for a name that another one has: tried again when one goes */
+    bool untrusted;                  /* refused because others could have written it: tried again when they cannot */
+    bool looked_at;                  /* `seen` holds something */
     int candidates;                  /* being loaded */
     struct config_section *sections; /* of an INI file, owned */
     size_t section_count;
@@ -31,5 +33,7 @@ struct source *source_free(struct source *source) ON_LOOP;
 void source_refuse(struct source *source, const char *reason); /* NULL: it is good again */
 /* Looks at the file. True: it differs from what was seen last. */
 bool source_look(struct source *source);
+/* It was refused because others could have written it, and nobody else can any more. */
+bool source_is_mended(const struct source *source);
 /* Parses an INI file again; what is wrong with it makes it refused, and it then has no sections. */
 void source_read_ini(struct source *source);

@@ -45,7 +45,7 @@ static void answer(struct question *question, json_t *value) {
 /* ---- reload ---- */
 
 /* name → entry of tools/list */
-static json_t *tools_new(struct server *server) {
+static json_t *tools_new(struct server *server) ON_LOOP {
     json_auto_t *list = registry_list_new(server->registry);
     json_t *tools = json_object(), *entry;
     size_t i;
@@ -93,7 +93,7 @@ static void on_idle(void *arg) {
     answer(question, result);
 }
 
-static void on_reconfigured(void *arg, const char *outcome) {
+static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct question *question = arg;
     const char *plugin = json_string_value(json_object_get(question->args, "plugin"));
 
@@ -103,7 +103,7 @@ static void on_reconfigured(void *arg, const char *outcome) {
     plugins_when_idle(question->server->plugins, &question->task);
 }
 
-static void reload(struct question *question) {
+static void reload(struct question *question) ON_LOOP {
     struct server *server = question->server;
 
     if (!server->config->access.restart) {

@@ -11,7 +11,7 @@
 #include "call/proc.h"
 #include "server/inner.h"
 
-static void go(struct server *server) {
+static void go(struct server *server) ON_LOOP {
     server->over = true;
     loop_stop(server->loop);
 }

@@ -128,7 +128,7 @@ static void on_change(void *arg, const char *dir, const char *name) {
         }
 }
 
-static void forget_dirs(struct reconfigure *state) {
+static void forget_dirs(struct reconfigure *state) ON_LOOP {
     for (char **dir = state->dirs; dir && *dir; dir++) {
         if (state->watch)
             watch_remove_dir(state->watch, *dir);
@@ -138,7 +138,7 @@ static void forget_dirs(struct reconfigure *state) {
 }
 
 /* Every place where the file is, or might come to be. */
-static void watch_files(struct server *server) {
+static void watch_files(struct server *server) ON_LOOP {
     struct reconfigure *state = &server->reconfigure;
     char *const *search = server->config->search;
     size_t count = 0;

@@ -154,7 +154,7 @@ static void wire(struct server *server) {
     server->loaded = (struct loop_task){.run = on_plugins_loaded, .arg = server};
 }
 
-static int make_parts(struct server *server, const char *program, struct theseus_error *err) {
+static int make_parts(struct server *server, const char *program, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
 
@@ -182,7 +182,7 @@ static void note_conn(void *arg, const void *record) {
     *(uint64_t *)arg = ((const struct conn_record *)record)->conn;
 }
 
-static int connect_client(struct server *server, const struct server_args *args, struct theseus_error *err) {
+static int connect_client(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
     uint64_t number = 0;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &number);
@@ -191,13 +191,13 @@ static int connect_client(struct server *server, const struct server_args *args,
     return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
 }
 
-static void watch_signals(struct server *server) {
+static void watch_signals(struct server *server) ON_LOOP {
     server->signals[0] = signal_watch_new(server->loop, SIGTERM, leave_on_signal, server);
     server->signals[1] = signal_watch_new(server->loop, SIGINT, leave_on_signal, server);
     server->signals[2] = signal_watch_new(server->loop, SIGHUP, on_hangup, server);
 }
 
-static void has_session(struct server *server) {
+static void has_session(struct server *server) ON_LOOP {
     const struct session *session = conn_session(server->conn);
 
     if (session->initialized)
@@ -246,6 +246,8 @@ struct server *server_free(struct server *server) {
     server->leave_timer = timer_free(server->leave_timer);
     if (server->loop)
         reconfigure_fini(server);
+    if (server->loop)
+        loop_forget(server->loop, &server->loaded);
     server->workers = workers_free(server->workers); /* no worker is in a plugin from here on */
     server->plugins = plugins_free(server->plugins);
     if (server->loop)

@@ -23,6 +23,7 @@ const server = join(build, 'theseus');
 const PATIENCE_MS = 10_000;
 const SLOW_MS = 1500;
 
+process.chdir(checkout);
 const shown = (path) => relative(process.cwd(), path) || '.';
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -116,7 +117,7 @@ async function connect() {
     did(`${shown(server)} -c ${shown(config)}`);
     await client.connect(transport);
     const { name, version } = client.getServerVersion();
-    came(`${name} ${version}, protocol ${client.getNegotiatedProtocolVersion?.() ?? 'agreed'}, process ${transport.pid}`);
+    came(`${name} ${version}, protocol ${client.getNegotiatedProtocolVersion()}, process ${transport.pid}`);
     assert.equal(name, 'theseus');
 }
 
@@ -175,7 +176,7 @@ async function configure() {
     did(`cat >>${shown(config)} <<END${section.join('\n     ')}\n     END`);
     appendFileSync(config, `${section.join('\n')}\n`);
     await listChanges((names) => names.includes('count_lines'));
-    const file = join(checkout, 'Makefile');
+    const file = 'Makefile'; /* the server's directory is the client's */
     const lines = readFileSync(file, 'utf8').split('\n').length - 1;
     await call('count_lines', { file }, new RegExp(`^ *${lines} `));
 }

@@ -77,15 +77,20 @@ describe('a bad plugin', { concurrency: 4 }, () => {
 
     for (const slot of ['start', 'selftest', 'activate', 'save'])
         test(`whose ${slot} hangs is refused after its time, and the one before serves`, () => serving(async (client, home) => {
+            const hanging = { restart: { process_startup: 1 }, 'plugin:hangstop': { hang: slot } };
+            if (slot === 'save') /* the old one hangs, not the new one */
+                home.configure(hanging);
             home.drop('hangstop');
             await client.appears('hangs');
-            home.configure({ restart: { process_startup: 1 }, 'plugin:hangstop': { hang: slot } });
-            if (slot === 'save') {
-                await until('the configuration to be taken', () => /plugin:hangstop.* has changed/.test(home.log));
+            const { generation } = await client.plugin('hangstop');
+            if (slot === 'save')
                 home.drop('hangstop');
-            }
+            else
+                home.configure(hanging);
             await client.refused('hangstop.so', /did not come back within 1000 ms/);
             assert.equal(await client.text('hangs'), 'not here');
+            assert.equal((await client.plugin('hangstop')).generation, generation);
+            assert.match((await client.plugin('hangstop', 'quarantined')).reason, /did not come back/);
             home.drop('greet');
             await client.appears('greet');
         }, impatient));

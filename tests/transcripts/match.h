@@ -1,9 +1,9 @@
 /* Is a line of the server what the transcript expects? Structural: the order of an object's members is free. */
 #pragma once
 
-#include <jansson.h>
+#include <stdbool.h>
 
-#include "base/mem.h"
+#include <jansson.h>
 
 /*
  * In `pattern` a string may be a placeholder:

@@ -9,7 +9,8 @@
 
 #include "peer_inner.h"
 
-/* Node gives a child two socket pairs, Python two pipes. `ends`: ours and the server's, for its input and its output. */
+/* Node gives a child two socket pairs, Python two pipes. `ends`: ours and the server's, for its input and its output.
+ */
 static int open_ends(enum peer_kind kind, int ends[4], struct theseus_error *err) {
     int to[2], from[2];
     int r = kind == PEER_PIPE ? pipe2(to, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to);
@@ -27,7 +28,7 @@ static int open_ends(enum peer_kind kind, int ends[4], struct theseus_error *err
 
 int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *sandbox, struct theseus_error *err) {
     CLEANUP(peer_free) struct peer *peer = xcalloc(1, sizeof(*peer));
-    int ends[4];
+    int ends[4] = {-1, -1, -1, -1};
 
     *peer = (struct peer){.kind = kind, .in = -1, .out = -1, .pidfd = -1};
     if (open_ends(kind, ends, err) < 0)

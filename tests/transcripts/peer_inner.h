@@ -10,9 +10,9 @@ struct object;
 
 struct peer {
     enum peer_kind kind;
-    int in, out;          /* our ends */
-    pid_t pid;            /* of a process; 0: none, or reaped */
-    int pidfd;            /* -1: none */
+    int in, out; /* our ends */
+    pid_t pid;   /* of a process; 0: none, or reaped */
+    int pidfd;   /* -1: none */
     int status;
     struct object *object; /* owned */
 };

@@ -19,8 +19,8 @@ static void run_server(const struct sandbox *sandbox, int in, int out, char *con
 }
 
 int process_begin(struct peer *peer, const struct sandbox *sandbox, int in, int out, struct theseus_error *err) {
-    char *argv[] = {"theseus", "--set", sandbox->set_state, "--set", sandbox->set_runtime,
-                    "--set",   sandbox->set_path, NULL};
+    char name[] = "theseus", set[] = "--set";
+    char *argv[] = {name, set, sandbox->set_state, set, sandbox->set_runtime, set, sandbox->set_path, NULL};
     char **environment = sandbox_environment_new(sandbox);
 
     peer->pid = fork();

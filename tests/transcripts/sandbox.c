@@ -34,13 +34,29 @@ static int make_dir(const struct sandbox *sandbox, const char *name, char **ret_
     return fs_make_private_dir(*ret_dir, err);
 }
 
-static int make_dirs(struct sandbox *sandbox, struct theseus_error *err) {
+int sandbox_make_dir(char **ret_dir, struct theseus_error *err) {
     const char *tmp = getenv("TMPDIR");
     CLEANUP(free) char *template = path_join(tmp && *tmp == '/' ? tmp : "/tmp", "theseus-transcript-XXXXXX");
 
     if (!mkdtemp(template))
         return fail_errno(err, "cannot make the directory '%s'", template);
-    sandbox->dir = TAKE_PTR(template);
+    *ret_dir = TAKE_PTR(template);
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void sandbox_remove_dir(const char *dir) {
+    if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
+        perror(dir);
+}
+
+static int make_dirs(struct sandbox *sandbox, struct theseus_error *err) {
     if (make_dir(sandbox, "home", &sandbox->home, err) < 0 || make_dir(sandbox, "work", &sandbox->work, err) < 0 ||
         make_dir(sandbox, "plugins", &sandbox->plugins, err) < 0)
         return -1;
@@ -54,30 +70,22 @@ static int make_dirs(struct sandbox *sandbox, struct theseus_error *err) {
     return fs_make_private_dir(config_dir, err);
 }
 
-int sandbox_new(struct sandbox **ret_sandbox, struct theseus_error *err) {
+int sandbox_new(struct sandbox **ret_sandbox, const char *dir, struct theseus_error *err) {
     CLEANUP(sandbox_free) struct sandbox *sandbox = xcalloc(1, sizeof(*sandbox));
 
+    sandbox->dir = xstrdup(dir);
     if (find_build(sandbox, err) < 0 || make_dirs(sandbox, err) < 0)
         return -1;
     *ret_sandbox = TAKE_PTR(sandbox);
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 struct sandbox *sandbox_free(struct sandbox *sandbox) {
     if (!sandbox)
         return NULL;
-    if (sandbox->dir && nftw(sandbox->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
-        perror(sandbox->dir);
-    char **owned[] = {&sandbox->build,   &sandbox->program, &sandbox->dir,       &sandbox->home,
-                      &sandbox->work,    &sandbox->plugins, &sandbox->state,     &sandbox->runtime,
-                      &sandbox->config,  &sandbox->set_state, &sandbox->set_runtime, &sandbox->set_path};
+    char **owned[] = {&sandbox->build,  &sandbox->program,   &sandbox->dir,         &sandbox->home,
+                      &sandbox->work,   &sandbox->plugins,   &sandbox->state,       &sandbox->runtime,
+                      &sandbox->config, &sandbox->set_state, &sandbox->set_runtime, &sandbox->set_path};
     for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
         free(*owned[i]);
     free(sandbox);
