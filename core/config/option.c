@@ -27,7 +27,7 @@ const struct option_def option_table[] = {
              "run/ in state_dir"},
     {"server", "log_level", OPT_ENUM, OPT_IN_PLACE, FIELD(server.log_level), .text = "info", .words = log_levels,
      .help = "what is written to the log file; stderr gets warnings and errors"},
-    {"server", "workers", OPT_COUNT, OPT_NEEDS_REEXEC, FIELD(server.workers), .text = "4", .min = 1, .max = 256,
+    {"server", "workers", OPT_COUNT, OPT_IN_PLACE, FIELD(server.workers), .text = "4", .min = 1, .max = 256,
      .help = "threads for tools that may block"},
 
     {"plugins", "path", OPT_PATHS, OPT_IN_PLACE, FIELD(plugins.path), .text = "", .compute = place_set_plugin_path,

@@ -97,7 +97,7 @@ static void markdown_row(FILE *to, const struct option_def *option) {
     markdown_text(to, syntax);
     (void)fputs(" | ", to);
     markdown_text(to, option->help);
-    (void)fprintf(to, " | %s |\n", option->change == OPT_IN_PLACE ? "at once" : "re-exec");
+    (void)fprintf(to, " | %s |\n", option->change == OPT_IN_PLACE ? "at once" : "at the next start");
 }
 
 void config_print_markdown(FILE *to) {

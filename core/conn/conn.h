@@ -59,6 +59,7 @@ void conn_start(struct conn *conn) ON_LOOP;
 struct conn *conn_free(struct conn *conn) ON_LOOP;
 
 void conn_stop_reading(struct conn *conn) ON_LOOP;
+void conn_pause(struct conn *conn) ON_LOOP;         /* and no call is begun any more: it will be freed */
 void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
 bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
 

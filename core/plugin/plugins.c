@@ -120,6 +120,8 @@ static void tell(struct plugins *plugins, struct list *waiters) {
 void plugins_settled(struct plugins *plugins) {
     bool idle = plugins->began && loader_is_idle(plugins) && !plugins->applying.busy;
 
+    if (plugins->stopping)
+        return; /* whoever waited may be gone already */
     if (idle && !plugins->loaded) {
         plugins->loaded = true;
         timer_stop(plugins->patience);

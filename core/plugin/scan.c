@@ -98,6 +98,16 @@ static void drop(struct plugins *plugins, struct source *source) ON_LOOP {
         (void)source_free(source);
 }
 
+/* The file may be called something else than the plugin. */
+static void disable(struct plugins *plugins, struct source *source) ON_LOOP {
+    CLEANUP(free) char *reason = xasprintf("plugin '%s' is disabled by plugins.disable", source->plugin->name);
+
+    loader_forget_source(plugins, source);
+    plugins_remove(plugins, source->plugin);
+    source_refuse(source, reason);
+    source->conflict = true;
+}
+
 /* Disabled plugins go at once: the file is there, but not wanted. */
 static bool is_over(const struct source *source) {
     return access(source->path, F_OK) == 0;
@@ -110,6 +120,10 @@ static void look(struct plugins *plugins, struct source *source, const char *for
     }
     if (!source->present) {
         miss(plugins, source);
+        return;
+    }
+    if (source->plugin && config_matches(config_of(plugins)->plugins.disable, source->plugin->name)) {
+        disable(plugins, source);
         return;
     }
     bool again = is_wanted(source, force) || (force && source->refused) || source_is_mended(source);

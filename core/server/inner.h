@@ -64,6 +64,9 @@ struct server {
     int64_t leave_due_ms;
 };
 
+/* server.c */
+void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
 void reconfigure_fini(struct server *server) ON_LOOP;

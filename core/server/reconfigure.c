@@ -71,6 +71,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     struct config *before = server->config;
     server->config = TAKE_PTR(state->next);
     log_set_level(server->config->server.log_level);
+    server_set_info(server);
     workers_resize(server->workers, server->config->server.workers);
     plugins_configure(server->plugins);
     watch_files(server);

@@ -154,6 +154,16 @@ static void wire(struct server *server) {
     server->loaded = (struct loop_task){.run = on_plugins_loaded, .arg = server};
 }
 
+void server_set_info(struct server *server) {
+    const char *name = server->config->server.name;
+    json_t *info = json_pack("{s:s, s:s, s:s}", "name", name, "title", "Theseus", "version", THESEUS_VERSION);
+
+    if (!info)
+        return; /* a name that is no UTF-8: the one before stays */
+    json_decref(server->methods.server_info);
+    server->methods.server_info = info;
+}
+
 static int make_parts(struct server *server, const char *program, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
@@ -173,8 +183,7 @@ static int make_parts(struct server *server, const char *program, struct theseus
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
-    server->methods.server_info =
-        json_pack("{s:s, s:s, s:s}", "name", config->server.name, "title", "Theseus", "version", THESEUS_VERSION);
+    server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
 }
 
@@ -240,18 +249,18 @@ struct server *server_free(struct server *server) {
         return NULL;
     control_close(server);
     if (server->conn)
-        conn_stop_reading(server->conn);
+        conn_pause(server->conn);
+    if (server->loop)
+        method_env_fini(&server->methods);
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         server->signals[i] = signal_watch_free(server->signals[i]);
     server->leave_timer = timer_free(server->leave_timer);
     if (server->loop)
         reconfigure_fini(server);
-    if (server->loop)
-        loop_forget(server->loop, &server->loaded);
     server->workers = workers_free(server->workers); /* no worker is in a plugin from here on */
     server->plugins = plugins_free(server->plugins);
     if (server->loop)
-        method_env_fini(&server->methods);
+        loop_forget(server->loop, &server->loaded);
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
     server->imagedir = imagedir_remove(server->imagedir);

@@ -69,6 +69,11 @@ export class Client {
         resolve(message);
     }
 
+    /* The id of the latest request. */
+    get lastId() {
+        return this.#nextId - 1;
+    }
+
     get open() {
         return this.#open.size;
     }

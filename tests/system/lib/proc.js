@@ -29,8 +29,10 @@ export function alive(pid) {
     }
 }
 
-export function threads(pid) {
-    return readdirSync(`/proc/${pid}/task`).length;
+/* Pids of the child processes that any thread of `pid` has started. */
+export function children(pid) {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+        readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number));
 }
 
 /* Runs a program to its end: {code, signal, out, err}. */

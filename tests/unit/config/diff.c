@@ -37,7 +37,7 @@ static const struct {
     {"server.state_dir=/x", "server.state_dir (re-exec)\n"},
     {"server.runtime_dir=/x", "server.runtime_dir (re-exec)\n"},
     {"server.log_level=error", "server.log_level\n"},
-    {"server.workers=5", "server.workers (re-exec)\n"},
+    {"server.workers=5", "server.workers\n"},
     {"plugins.path=/x", "plugins.path\n"},
     {"plugins.watch=no", "plugins.watch\n"},
     {"plugins.settle_ms=51", "plugins.settle_ms\n"},

@@ -98,7 +98,8 @@ static void table_shows_default_range_and_meaning(void **state) {
                            "\n| `limits.max_line` | `8M` | bytes, 1K to 1G | the longest message that is accepted "
                            "| at once |\n"));
     assert_non_null(strstr(text, "\n| `server.workers` | `4` | number, 1 to 256 | threads for tools that may block "
-                                 "| re-exec |\n"));
+                                 "| at once |\n"));
+    assert_non_null(strstr(text, "last good plugins | at the next start |\n"));
     assert_non_null(strstr(text, "| `server.instructions` | a text | text, 0 to 16384 bytes |"));
 }
 

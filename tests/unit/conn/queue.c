@@ -154,7 +154,8 @@ static void cancels_everything(void **state) {
 
     (void)state;
     asks_ten(client);
-    client_asks(client, "\"l\"", "listen");
+    client_asks(client, "\"l\"", "listen"); /* held, like all but the first three */
+    client_settle(client);
     conn_cancel_all(client->conn);
     client_says_nothing(client);
     assert_true(conn_is_idle(client->conn));

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
+
 static void has_an_id_of_its_own(void **state) {
     struct session a, b;
 

@@ -1,0 +1,191 @@
+/* The command line: what it prints, where, and with which status it ends. */
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { Home, fixture } from './lib/home.js';
+import { run } from './lib/proc.js';
+
+const HOSTS = ['claude-code', 'claude-desktop', 'cursor', 'vscode', 'windsurf'];
+
+/* A command in a home of its own: `body(theseus, home)`, where theseus(...args) runs it. */
+const command = (what, body) => test(what, async () => {
+    const home = new Home();
+    const { command: binary, env, args: withConfig } = home.command;
+    const theseus = (...args) => run(binary, args, { env: { PATH: process.env.PATH, ...env }, cwd: home.root });
+    theseus.configured = (...args) => theseus(...args, ...withConfig);
+    try {
+        await body(theseus, home);
+    } finally {
+        home.dispose();
+    }
+});
+
+describe('theseus check', { concurrency: 4 }, () => {
+    command('is content with a good configuration and good plugins', async (theseus, home) => {
+        home.drop('greet');
+        const { code, out, err } = await theseus.configured('check');
+        assert.equal(err, '');
+        assert.equal(code, 0);
+        assert.match(out, /4 plugins are good, 0 problems/);
+    });
+
+    command('leaves no copies of plugins behind', async (theseus, home) => {
+        home.drop('greet');
+        assert.equal((await theseus.configured('check')).code, 0);
+        assert.equal((await theseus.configured('call', 'greet', '{"name":"x"}')).code, 0);
+        assert.deepEqual(readdirSync(home.path('run')), []);
+    });
+
+    command('names every mistake of the configuration by file and line', async (theseus, home) => {
+        home.write('[limits]\nmax_lime = 8M\ncall_timeout = soon\n[wrong]\n');
+        const { code, err } = await theseus.configured('check');
+        assert.equal(code, 1);
+        const lines = err.trim().split('\n');
+        assert.match(lines[0], /theseus\.ini:2: .*max_lime.*max_line/);
+        assert.match(lines[1], /theseus\.ini:3: .*call_timeout/);
+        assert.match(lines[2], /theseus\.ini:4: .*wrong/);
+    });
+
+    command('names a mistake in a tool file', async (theseus, home) => {
+        home.put('bad.ini', '[tool:bad]\ncommand = /bin/echo\nno_such_key = 1\n');
+        const { code, err } = await theseus.configured('check');
+        assert.equal(code, 1);
+        assert.match(err, /bad\.ini:3: .*no_such_key/);
+    });
+
+    const words = {
+        abi: /built for ABI/, nosymbol: /theseus_plugin/, undefined: /theseus_fixture_nowhere/, ctorcrash: /SIGSEGV/,
+        duptool: /twin/, badschema: /is not JSON/, badkeyword: /maxWords/, needs: /libtheseus-nowhere/,
+    };
+    for (const [name, why] of Object.entries(words))
+        command(`says in words what is wrong with a plugin (${name})`, async (theseus) => {
+            const { code, err } = await theseus('check', fixture(name));
+            assert.equal(code, 1);
+            assert.ok(err.startsWith(`${fixture(name)}: `), err);
+            assert.match(err, why);
+        });
+
+    command('looks at just the plugins that are named, each of them', async (theseus, home) => {
+        writeFileSync(home.path('text.so'), 'text\n');
+        const { code, out, err } = await theseus('check', fixture('greet'), home.path('text.so'), fixture('abi'), home.path('nowhere.so'));
+        assert.equal(code, 1);
+        assert.match(out, /1 plugin is good, 3 problems/);
+        assert.match(err, /text\.so: is not an ELF file/);
+        assert.match(err, /abi\.so: was built for ABI/);
+        assert.match(err, /nowhere\.so: .*No such file/);
+        assert.equal((await theseus('check', fixture('greet'))).code, 0);
+    });
+
+    command('names the chmod for a plugin that others could have written', async (theseus, home) => {
+        copyFileSync(fixture('greet'), home.path('open.so'));
+        chmodSync(home.path('open.so'), 0o666);
+        const { code, err } = await theseus('check', 'open.so');
+        assert.equal(code, 1);
+        assert.match(err, /chmod go-w '.*open\.so'/);
+    });
+});
+
+describe('theseus call', { concurrency: 4 }, () => {
+    command('prints the result and ends with 0', async (theseus) => {
+        assert.deepEqual(await theseus.configured('call', 'echo', '{"message":"hi"}'), { code: 0, signal: null, out: 'hi\n', err: '' });
+    });
+
+    command('ends with 1 when the tool says that it failed', async (theseus) => {
+        const { code, out } = await theseus.configured('call', 'echo');
+        assert.equal(code, 1);
+        assert.match(out, /message/);
+    });
+
+    for (const [what, args, why] of [
+        ['for a tool that is not there', ['nowhere'], /unknown tool 'nowhere'/],
+        ['for arguments that are no JSON', ['echo', '{'], /not JSON/],
+        ['for arguments that are no object', ['echo', '[]'], /object/],
+    ])
+        command(`ends with 2 ${what}`, async (theseus) => {
+            const { code, out, err } = await theseus.configured('call', ...args);
+            assert.equal(code, 2);
+            assert.equal(out, '');
+            assert.match(err, why);
+        });
+
+    command('carries a large argument and a large result', async (theseus) => {
+        const message = 'm'.repeat(100_000);
+        const { code, out } = await theseus.configured('call', 'echo', JSON.stringify({ message }));
+        assert.equal(code, 0);
+        assert.equal(out, `${message}\n`);
+    });
+});
+
+describe('theseus', { concurrency: 4 }, () => {
+    for (const host of HOSTS)
+        command(`client ${host} prints a text with the absolute paths`, async (theseus, home) => {
+            const { code, out, err } = await theseus.configured('client', host);
+            assert.equal(code, 0);
+            assert.equal(err, '');
+            assert.ok(out.includes(home.command.command) && out.includes(home.config), out);
+            assert.doesNotMatch(out, /@[A-Z]+@/);
+            const json = /^\{$[^]*?^\}$/m.exec(out);
+            if (json)
+                assert.ok(JSON.stringify(JSON.parse(json[0])).includes(JSON.stringify(home.command.command)));
+        });
+
+    command('client with a name that it does not know lists those that it does', async (theseus) => {
+        const { code, out, err } = await theseus('client', 'emacs');
+        assert.equal(code, 1);
+        assert.equal(out, '');
+        for (const host of HOSTS)
+            assert.ok(err.includes(host));
+    });
+
+    command('finds its configuration where -c, the environment or HOME says', async (theseus, home) => {
+        const { command: binary, env } = home.command, other = home.path('other.ini');
+        writeFileSync(other, '[tools]\nhide = echo\n', { mode: 0o600 });
+        mkdirSync(home.path('home', '.config', 'theseus'), { recursive: true, mode: 0o700 });
+        const own = join(home.path('home', '.config', 'theseus'), 'theseus.ini');
+        writeFileSync(own, '', { mode: 0o600 });
+        assert.match((await theseus('check')).out, new RegExp(`configuration: ${own}\n`));
+        assert.match((await run(binary, ['check'], { env: { ...env, THESEUS_CONFIG: other } })).out, /configuration: .*other\.ini\n/);
+        assert.match((await run(binary, ['check', '-c', own], { env: { ...env, THESEUS_CONFIG: other } })).out, /configuration: .*theseus\.ini\n/);
+    });
+
+    command('says its version and its use', async (theseus) => {
+        const version = await theseus('--version'), help = await theseus('--help');
+        assert.match(version.out, /^theseus \d+\.\d+\.\d+\n$/);
+        assert.equal(version.code, 0);
+        for (const word of ['serve', 'check', 'call', 'client', '--version', '--help', '--set', '-c FILE'])
+            assert.ok(help.out.includes(word), word);
+        assert.doesNotMatch(help.out, /--test-load/);
+        assert.equal(help.code, 0);
+    });
+
+    for (const [what, args, why] of [
+        ['a command that is nearly one', ['chekc'], /unknown command 'chekc'; did you mean 'check'\?/],
+        ['a command that is none', ['frobnicate'], /unknown command 'frobnicate'; theseus --help/],
+        ['an option without its value', ['-c'], /option -c needs a value/],
+        ['a call without a tool', ['call'], /use: theseus call TOOL/],
+        ['too many words', ['client', 'vscode', 'cursor'], /use: theseus client NAME/],
+        ['a setting that there is not', ['check', '--set', 'limits.max_lime=1'], /max_lime/],
+        ['a setting without a value', ['check', '--set', 'limits'], /limits/],
+    ])
+        command(`refuses ${what}`, async (theseus) => {
+            const { code, out, err } = await theseus(...args);
+            assert.ok(code > 0, `status ${code}`);
+            assert.match(err, why);
+            assert.equal(out.replace(/^\d+ plugin.*\n/m, ''), '');
+        });
+
+    command('does not serve with a configuration that is wrong', async (theseus, home) => {
+        home.write('[limits]\nmax_lime = 1\n');
+        const { code, out, err } = await theseus.configured('serve');
+        assert.equal(code, 1);
+        assert.equal(out, '');
+        assert.match(err, /theseus\.ini:2: .*max_lime/);
+    });
+
+    command('does not serve with a configuration file that -c names and that is not there', async (theseus, home) => {
+        const { code } = await theseus('serve', '-c', home.path('nowhere.ini'));
+        assert.equal(code, 0, 'it is watched for, and end of input ends the server');
+    });
+});

@@ -1,0 +1,310 @@
+/* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { pause, until, within } from '../clients/lib/until.js';
+import { serving } from './lib/client.js';
+import { shipped } from './lib/home.js';
+import { rss } from './lib/proc.js';
+
+const observed = new Set();
+
+/* `body(client, home)` observes `option`; `sections` is the configuration to begin with, `drops` the plugins. */
+function observes(option, what, body, { sections = {}, drops = [], ...options } = {}) {
+    observed.add(option);
+    test(`${option} ${what}`, () => serving(body, {
+        ...options,
+        prepare: (home) => {
+            drops.forEach((name) => home.drop(name));
+            home.configure(sections);
+        },
+    }));
+}
+
+const initialized = (client) => client.ask('initialize', {
+    protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'system', version: '1' },
+});
+
+/* A line of exactly `bytes` bytes that asks for a ping. */
+function ping(id, bytes) {
+    const line = JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' });
+    return `${line}${' '.repeat(bytes - line.length)}\n`;
+}
+
+/* A request whose parsed form is many times as large as its text. */
+const bulky = { message: 'x', numbers: Array.from({ length: 50_000 }, () => 1) };
+
+describe('the option', { concurrency: 4 }, () => {
+    observes('server.name', 'is what the next handshake says', async (client, home) => {
+        assert.equal((await initialized(client)).result.serverInfo.name, 'first');
+        home.configure({ server: { name: 'second' } });
+        await until('the new name', async () => (await initialized(client)).result.serverInfo.name === 'second');
+    }, { sections: { server: { name: 'first' } } });
+
+    observes('server.instructions', 'is what the next handshake says', async (client, home) => {
+        assert.match((await initialized(client)).result.instructions, /theseus_reload/, 'the default is helpful');
+        home.configure({ server: { instructions: 'First line.\n  Second line.' } });
+        await until('the new text', async () =>
+            (await initialized(client)).result.instructions === 'First line.\nSecond line.');
+    });
+
+    observes('server.state_dir', 'is where the log is', async (client, home) => {
+        await client.names();
+        assert.ok(existsSync(home.path('elsewhere', 'log', 'theseus.log')));
+        assert.ok(!existsSync(home.path('state', 'log')));
+    }, { sections: { server: { state_dir: 'elsewhere' } } }); /* relative to the file */
+
+    observes('server.runtime_dir', 'is where the private copies are', async (client, home) => {
+        await client.names();
+        const [boot] = readdirSync(home.path('elsewhere'));
+        assert.ok(readdirSync(home.path('elsewhere', boot)).some((name) => /^echo\..*\.so$/.test(name)));
+        assert.deepEqual(readdirSync(home.path('run')), []);
+    }, { sections: { server: { runtime_dir: 'elsewhere' } } });
+
+    observes('server.log_level', 'decides what is written, at once', async (client, home) => {
+        await client.appears('say');
+        await client.text('say', { level: 'debug', text: 'whispered' });
+        await client.text('say', { level: 'warning', text: 'shouted' });
+        assert.match(home.log, /shouted/);
+        assert.doesNotMatch(home.log, /whispered/);
+        home.configure({ server: { log_level: 'debug' } });
+        await until('a debug line', async () => {
+            await client.text('say', { level: 'debug', text: 'whispered' });
+            return /debug .*whispered/.test(home.log);
+        });
+    }, { drops: ['logger'] });
+
+    observes('server.workers', 'is how many calls may block at a time', async (client) => {
+        await client.appears('parallel');
+        const answers = await Promise.all(Array.from({ length: 9 }, () => client.value('parallel', { ms: 100 })));
+        assert.equal(Math.max(...answers.map((one) => one.most)), 3);
+    }, { drops: ['serial'], sections: { server: { workers: 3 } } });
+
+    observes('plugins.path', 'is where plugins are looked for, at once', async (client, home) => {
+        assert.ok(!(await client.names()).includes('greet'));
+        home.plugins = home.path('second');
+        mkdirSync(home.plugins, { mode: 0o700 });
+        home.drop('greet');
+        home.configure({ plugins: { path: `${home.path('plugins')}:${home.path('second')}:${shipped}` } });
+        await client.appears('greet');
+        home.configure({ plugins: { path: `${home.path('plugins')}:${shipped}` } });
+        await client.vanishes('greet');
+    });
+
+    observes('plugins.watch', 'set to no leaves changes for a reload', async (client, home) => {
+        await client.names();
+        home.drop('greet');
+        home.configure({ plugins: { watch: 'no' }, tools: { hide: 'echo' } });
+        await pause(500); /* many times settle_ms: what is watched would be seen by now */
+        const names = await client.names();
+        assert.ok(names.includes('echo') && !names.includes('greet'));
+        const report = await client.value('theseus_reload');
+        assert.deepEqual(report.tools, { added: ['greet'], removed: ['echo'], changed: [] });
+        home.configure({ plugins: { watch: 'yes' } });
+        await client.value('theseus_reload');
+        home.drop('version1');
+        await client.appears('version');
+    }, { sections: { plugins: { watch: 'no' } } });
+
+    observes('plugins.settle_ms', 'is how long a file must be quiet', async (client, home) => {
+        await client.names();
+        let begin = Date.now();
+        home.drop('greet');
+        await client.appears('greet');
+        assert.ok(Date.now() - begin >= 700, `${Date.now() - begin} ms`);
+        home.configure({ plugins: { settle_ms: 1 } });
+        await until('the new value to be taken', () => /settle_ms has changed/.test(home.log));
+        begin = Date.now();
+        home.drop('version1');
+        await client.appears('version');
+        assert.ok(Date.now() - begin < 600, `${Date.now() - begin} ms`);
+    }, { sections: { plugins: { settle_ms: 700 } } });
+
+    observes('plugins.disable', 'takes plugins away and gives them back, at once', async (client, home) => {
+        await client.appears('greet');
+        home.configure({ plugins: { disable: 'ech*, greet' } });
+        await client.vanishes('echo');
+        await client.vanishes('greet');
+        home.configure();
+        await client.appears('echo');
+        await client.appears('greet');
+    }, { drops: ['greet'] });
+
+    observes('plugins.disable', 'goes by the name that the plugin has, whatever its file is called', async (client, home) => {
+        home.drop('greet', 'other');
+        await client.refused('other.so', /plugin 'greet' is disabled by plugins\.disable/);
+        home.configure();
+        await client.appears('greet');
+        home.configure({ plugins: { disable: 'greet' } });
+        await client.vanishes('greet');
+    }, { sections: { plugins: { disable: 'greet' } } });
+
+    observes('tools.hide', 'hides tools and shows them again, at once', async (client, home) => {
+        assert.ok(!(await client.names()).some((name) => /^theseus_(plug|call)/.test(name)));
+        const { error, result } = await client.call('theseus_call', { name: 'echo', arguments: { message: 'x' } });
+        assert.ok(error || result.isError, 'a hidden tool does not answer');
+        home.configure({ tools: { hide: 'echo' } });
+        await client.appears('theseus_call');
+        await client.vanishes('echo');
+        await until('both changes to be told', () => client.changes() >= 1);
+    }, { sections: { tools: { hide: 'theseus_plug*, theseus_call' } } });
+
+    observes('limits.max_line', 'is the longest line; one byte more is an error without an id', async (client, home) => {
+        const answered = async (bytes) => {
+            const before = client.idless.length;
+            const { id, answer } = client.start('ping');
+            await answer;
+            client.problems.length = 0;
+            client.write(ping(id, bytes));
+            return until('an answer', () => client.problems.pop() ? 'yes' : client.idless.length > before && 'no');
+        };
+        assert.equal(await answered(4096), 'yes');
+        assert.equal(await answered(4097), 'no');
+        assert.match(client.idless[0].error.message, /max_line/);
+        home.configure({ limits: { max_line: '8K' } });
+        await until('the new limit', async () => await answered(4097) === 'yes');
+        assert.equal(await answered(8193), 'no');
+    }, { sections: { limits: { max_line: '4K' } } });
+
+    observes('limits.max_in_flight', 'is how many requests run; more are held, ping and cancellation are not', async (client) => {
+        await client.appears('parallel');
+        const calls = Array.from({ length: 6 }, () => client.value('parallel', { ms: 300 }));
+        const begin = Date.now();
+        await client.ask('ping');
+        assert.ok(Date.now() - begin < 250, 'ping is read past held requests');
+        assert.equal(Math.max(...(await Promise.all(calls)).map((one) => one.most)), 2);
+    }, { drops: ['serial'], sections: { server: { workers: 8 }, limits: { max_in_flight: 2 } } });
+
+    observes('limits.max_buffered', 'bounds what is kept for a client that does not read', async (client) => {
+        await client.names();
+        const before = rss(client.pid), message = 'm'.repeat(20_000), calls = 2500; /* 50 MB each way */
+        client.process.stdout.pause();
+        const answers = Array.from({ length: calls }, () => client.call('echo', { message }));
+        let last = -1;
+        await until('the server to stop reading', async () => {
+            await pause(200); /* between two looks: has it taken nothing meanwhile? */
+            const left = client.process.stdin.writableLength, still = left === last && left > 0;
+            last = left;
+            return still;
+        });
+        const grown = rss(client.pid) - before;
+        assert.ok(grown < 8 * 1024, `it keeps ${grown} KiB`);
+        client.process.stdout.resume();
+        for (const { result } of await within('all answers', Promise.all(answers), 30_000))
+            assert.equal(result.content[0].text.length, message.length);
+    }, { sections: { limits: { max_line: '64K', max_buffered: '1M', max_result: '64K' } } });
+
+    observes('limits.call_timeout', 'is when a call is answered, and its handler asked to stop', async (client) => {
+        await client.appears('version');
+        const begin = Date.now();
+        const { result, error } = await within('the answer', client.call('version', { ms: 20_000 }));
+        const ms = Date.now() - begin;
+        assert.ok(ms >= 950 && ms < 1600, `${ms} ms`);
+        assert.ok(error || result.isError);
+        await until('the handler to stop', async () => (await client.plugin('version')).in_flight === 0, 3000);
+    }, { drops: ['version1'], sections: { limits: { call_timeout: 1 } } });
+
+    observes('limits.max_result', 'is the longest answer', async (client) => {
+        await client.appears('huge');
+        assert.equal((await client.text('huge', { bytes: 60_000 })).length, 60_000);
+        const { result, error } = await client.call('huge', { bytes: 70_000 });
+        assert.match(error?.message ?? result.content[0].text, /max_result/);
+        assert.ok(error || result.isError);
+        const far = await client.call('huge', { bytes: 100_000_000 });
+        assert.match(far.error?.message ?? far.result.content[0].text, /max_result/);
+    }, { drops: ['huge'], sections: { limits: { max_result: '64K' } } });
+
+    observes('limits.max_result', 'lets the text copy of structured content give way first', async (client) => {
+        await client.appears('config_get');
+        const { structuredContent, content } = await client.result('config_get');
+        assert.equal(structuredContent.config.text.length, 40_000);
+        assert.ok(content[0].text.length < 1000, content[0].text.slice(0, 200));
+    }, { drops: ['config'], sections: { limits: { max_result: '64K' }, 'plugin:config': { text: 't'.repeat(40_000) } } });
+
+    observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
+        await client.appears('version');
+        void client.call('version', { ms: 20_000 });
+        await until('the call to run', async () => (await client.plugin('version')).in_flight === 1);
+        const { ms } = await client.signal('SIGTERM');
+        assert.ok(ms < 800, `${ms} ms`);
+    }, { drops: ['version1'], sections: { restart: { shutdown_timeout: 0 } } });
+
+    observes('restart.task_suspension', 'is how long a replacement holds new calls for old ones', async (client, home) => {
+        await client.appears('keeper_add');
+        const slow = client.call('keeper_add', { ms: 3000 });
+        await until('the call to run', async () => (await client.plugin('keeper')).in_flight === 1);
+        const begin = Date.now();
+        home.drop('keeper');
+        const { waiting } = await client.value('theseus_reload');
+        const ms = Date.now() - begin;
+        assert.equal(waiting.length, 1);
+        assert.ok(ms >= 900 && ms < 2500, `it was held for ${ms} ms`);
+        await within('the slow call', slow);
+    }, { drops: ['keeper'], sections: { restart: { task_suspension: 1 } } });
+
+    observes('restart.process_startup', 'is how long the examination of a plugin may take', async (client, home) => {
+        const begin = Date.now();
+        home.drop('ctorhang');
+        await client.refused('ctorhang.so', /did not load within 2000 ms/);
+        const ms = Date.now() - begin;
+        assert.ok(ms >= 2000 && ms < 3500, `${ms} ms`);
+    }, { sections: { restart: { process_startup: 2 } } });
+
+    /* Resident memory while sixty bulky requests are held. */
+    const held = async (client) => {
+        await client.appears('version');
+        const first = client.call('version', { ms: 20_000 });
+        const before = rss(client.pid);
+        const calls = Array.from({ length: 60 }, () => client.call('echo', bulky));
+        await client.ask('ping'); /* all of them are read */
+        const grown = rss(client.pid) - before;
+        client.notify('notifications/cancelled', { requestId: client.lastId - 61 });
+        await within('the held requests', Promise.all(calls));
+        void first;
+        return grown;
+    };
+    const one = { limits: { max_in_flight: 1 } };
+    observes('buffer.max_buffer_size', 'bounds the requests that are held in parsed form', async (client) => {
+        const grown = await held(client);
+        assert.ok(grown < 30 * 1024, `${grown} KiB for 6 MB of text`);
+    }, { drops: ['version1'], sections: { ...one, buffer: { max_buffer_size: 2 } } });
+    observes('buffer.max_buffer_size', 'keeps so many of them parsed', async (client) => {
+        const grown = await held(client);
+        assert.ok(grown > 60 * 1024, `${grown} KiB for 6 MB of text`);
+    }, { drops: ['version1'], sections: { ...one, buffer: { max_buffer_size: 100 } } });
+
+    observes('access.restart', 'set to no forbids a reload to the client', async (client, home) => {
+        const { isError, content } = await client.result('theseus_reload');
+        assert.ok(isError);
+        assert.match(content[0].text, /access\.restart is 'no'/);
+        home.configure();
+        await until('the new value', async () => !(await client.result('theseus_reload')).isError);
+    }, { sections: { access: { restart: 'no' } } });
+
+    observes('access.call_by_name', 'is what theseus_call may run', async (client, home) => {
+        const may = async (name) => !(await client.result('theseus_call', { name, arguments: {} })).isError;
+        await client.appears('count');
+        assert.deepEqual([await may('counted'), await may('count')], [true, false]);
+        home.configure({ access: { call_by_name: 'yes' } });
+        await until('everything to be allowed', () => may('count'));
+        home.configure({ access: { call_by_name: 'no' } });
+        await until('nothing to be allowed', async () => !await may('counted'));
+        assert.equal((await client.value('counted')).count, 1);
+    }, { drops: ['counter'] });
+});
+
+test('every option of config/theseus.ini is observed here', () => {
+    const path = fileURLToPath(new URL('../../config/theseus.ini', import.meta.url));
+    const options = [];
+    let section;
+    for (const line of readFileSync(path, 'utf8').split('\n')) {
+        section = /^\[([a-z]+)\]$/.exec(line)?.[1] ?? (/^;\[/.test(line) ? undefined : section);
+        const key = /^;([a-z_]+) =/.exec(line)?.[1];
+        if (section && key)
+            options.push(`${section}.${key}`);
+    }
+    assert.ok(options.length > 20, options.join(' '));
+    assert.deepEqual([...observed].sort(), options.sort());
+});

@@ -1,0 +1,280 @@
+/* The server as a process: how it starts, how it leaves, what it makes and what it leaves behind. */
+import assert from 'node:assert/strict';
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { until, within } from '../clients/lib/until.js';
+import { Client, serving } from './lib/client.js';
+import { Home } from './lib/home.js';
+import { alive, children, rss } from './lib/proc.js';
+
+const PATIENCE_MS = 1500; /* hosts wait 2 s, then kill */
+const AT_ONCE_MS = 400;
+const META = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+const sixVariables = { HOME: '/', LOGNAME: 'who', PATH: '/usr/bin:/bin', SHELL: '/bin/sh', TERM: 'dumb', USER: 'who' };
+
+const running = (client, plugin) => until('the call to run', async () => (await client.plugin(plugin)).in_flight > 0);
+
+/* Every path under `dir`. */
+const tree = (dir) => readdirSync(dir, { recursive: true }).map((name) => join(dir, name));
+
+describe('a server leaves', { concurrency: 4 }, () => {
+    const drops = { prepare: (home) => ['version1', 'serial'].forEach((name) => home.drop(name)) };
+    const quickly = ({ ms, code }, limit, expected = 0) => {
+        assert.ok(ms < limit, `after ${ms} ms`);
+        assert.equal(code, expected);
+    };
+
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+        test(`on ${signal} when the running call has ended and is answered`, () => serving(async (client) => {
+            await client.appears('version');
+            const call = client.call('version', { ms: 400 });
+            await running(client, 'version');
+            quickly(await client.signal(signal), PATIENCE_MS);
+            assert.equal((await call).result.content[0].text, 'one');
+        }, drops));
+
+        test(`on ${signal} within its time, whatever still runs`, () => serving(async (client) => {
+            await client.appears('parallel');
+            void client.call('parallel', { ms: 10_000 });
+            await running(client, 'serial');
+            quickly(await client.signal(signal), PATIENCE_MS + 200);
+        }, drops));
+
+        test(`at once on a second ${signal}`, () => serving(async (client, home) => {
+            await client.appears('parallel');
+            void client.call('parallel', { ms: 10_000 });
+            await running(client, 'serial');
+            client.process.kill(signal);
+            await until('the first one to be noticed', () => /leaving/.test(home.log));
+            const { ms } = await client.signal(signal);
+            assert.ok(ms < AT_ONCE_MS, `after ${ms} ms`);
+        }, drops));
+
+        test(`at once on ${signal} before the first request`, () => serving(async (client) => {
+            await until('the server to have begun', () => /SigCgt:.*[1-9a-f]/.test(readFileSync(`/proc/${client.pid}/status`, 'utf8')));
+            const { ms } = await client.signal(signal);
+            assert.ok(ms < AT_ONCE_MS, `after ${ms} ms`);
+        }, { shake: false }));
+    }
+
+    test('at the end of input at once when nothing runs', () => serving(async (client) => {
+        quickly(await client.close(), AT_ONCE_MS);
+    }, drops));
+
+    test('at the end of input before any request', () => serving(async (client) => {
+        quickly(await client.close(), AT_ONCE_MS);
+        assert.equal(client.bytes, 0);
+    }, { shake: false }));
+
+    test('at the end of input when what was asked is answered', () => serving(async (client) => {
+        await client.appears('version');
+        const calls = [client.call('version', { ms: 300 }), client.call('echo', { message: 'last' })];
+        quickly(await client.close(), PATIENCE_MS);
+        const texts = (await within('the answers', Promise.all(calls))).map((one) => one.result.content[0].text);
+        assert.deepEqual(texts, ['one', 'last']);
+    }, drops));
+
+    test('at the end of input within its time, whatever still runs', () => serving(async (client) => {
+        await client.appears('parallel');
+        void client.call('parallel', { ms: 10_000 });
+        await running(client, 'serial');
+        quickly(await client.close(), PATIENCE_MS);
+    }, drops));
+
+    test('at the end of input in the middle of a line', () => serving(async (client) => {
+        client.write('{"jsonrpc":"2.0","id":9,"method":"pi');
+        quickly(await client.close(), AT_ONCE_MS);
+    }));
+
+    test('when nobody reads its answers any more', () => serving(async (client) => {
+        client.process.stdout.destroy();
+        client.call('echo', { message: 'into the void' });
+        const { signal } = await within('leaving', client.exited, 3000);
+        assert.equal(signal, null, 'it is not killed by SIGPIPE');
+    }));
+
+    test('with /dev/null as its input', () => serving(async (client) => {
+        const { code } = await within('leaving', client.exited, PATIENCE_MS);
+        assert.equal(code, 0);
+    }, { shake: false, stdio: ['ignore', 'pipe', 'pipe'] }));
+
+    test('with a regular file as its input, when all of it is answered', async () => {
+        const home = new Home();
+        const requests = [1, 2, 3].map((id) => JSON.stringify({
+            jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: { message: `m${id}` }, _meta: META },
+        }));
+        writeFileSync(home.path('requests'), `${requests.join('\n')}\n`);
+        const input = openSync(home.path('requests'), 'r'), output = openSync(home.path('answers'), 'w');
+        const client = new Client(home, { stdio: [input, output, 'pipe'] });
+        try {
+            const { code } = await within('leaving', client.exited, 3000);
+            assert.equal(code, 0);
+            const answers = readFileSync(home.path('answers'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+            assert.deepEqual(answers.map((one) => [one.id, one.result.content[0].text]).sort(),
+                [[1, 'm1'], [2, 'm2'], [3, 'm3']]);
+            assert.equal(client.stderr, '');
+        } finally {
+            await client.kill();
+            closeSync(input);
+            closeSync(output);
+            home.dispose();
+        }
+    });
+
+    for (const [how, leave] of [['end of input', (client) => client.close()], ['SIGTERM', (client) => client.signal('SIGTERM')]])
+        test(`on ${how} and takes its child processes along`, () => serving(async (client) => {
+            await client.appears('sleeper');
+            void client.call('sleeper');
+            const pids = await until('the child to run', () => {
+                const found = children(client.pid);
+                return found.length > 0 && found;
+            });
+            await leave(client);
+            await until('the child to be gone', () => !pids.some(alive));
+        }, {
+            prepare: (home) => home.configure({ 'tool:sleeper': { command: '/bin/sleep 300', description: 'Sleeps.' } }),
+        }));
+});
+
+describe('a server', { concurrency: 4 }, () => {
+    test('that is only probed leaves no trace', () => serving(async (client, home) => {
+        const before = tree(home.root);
+        const { result } = await client.ask('server/discover', { _meta: META });
+        assert.deepEqual(result.supportedVersions, ['2026-07-28']);
+        const { ms } = await client.signal('SIGTERM');
+        assert.ok(ms < AT_ONCE_MS, `it left after ${ms} ms`);
+        assert.deepEqual(tree(home.root), before);
+        assert.equal(client.stderr, '');
+    }, {
+        shake: false,
+        prepare: (home) => home.configure({ server: { state_dir: home.path('s', 'deep'), runtime_dir: home.path('r') } }),
+    }));
+
+    test('is one of two at the same time in one home', () => serving(async (first, home) => {
+        const second = new Client(home);
+        try {
+            await second.initialize();
+            home.drop('database');
+            await Promise.all([first.appears('db_put'), second.appears('db_put')]);
+            for (let i = 0; i < 20; i++)
+                await Promise.all([first.text('db_put', { key: `a${i}`, value: '1' }), second.text('db_put', { key: `b${i}`, value: '2' })]);
+            assert.equal((await first.value('db_get', { key: 'b19' })).value, '2');
+            assert.equal(readdirSync(home.path('run')).length, 2);
+            await second.close();
+            assert.equal(readdirSync(home.path('run')).length, 1);
+            assert.equal(await first.text('echo', { message: 'still' }), 'still');
+        } finally {
+            await second.kill();
+        }
+    }));
+
+    test('removes what a killed one has left', () => serving(async (first, home) => {
+        await first.names();
+        const [left] = readdirSync(home.path('run'));
+        assert.ok(left);
+        await first.kill();
+        const second = new Client(home);
+        try {
+            await second.initialize();
+            await second.names();
+            await until('the directory to go', () => !existsSync(home.path('run', left)));
+            await second.close();
+            assert.deepEqual(readdirSync(home.path('run')), []);
+        } finally {
+            await second.kill();
+        }
+    }));
+
+    test('makes directories for its user alone, and files, whatever the umask', async () => {
+        const home = new Home();
+        home.configure({ server: { state_dir: home.path('made', 'state'), runtime_dir: home.path('made', 'run') } });
+        home.drop('database');
+        const { command, args, env } = home.command;
+        const client = new Client({ command: { command: '/bin/sh', args: ['-c', 'umask 0; exec "$0" "$@"', command, ...args], env } });
+        try {
+            await client.initialize();
+            await client.appears('db_put');
+            await client.text('db_put', { key: 'k', value: 'v' });
+            const made = tree(home.path('made'));
+            assert.ok(made.some((path) => path.endsWith('theseus.db')) && made.some((path) => path.endsWith('theseus.log')));
+            for (const path of [home.path('made'), ...made]) {
+                const stat = statSync(path), mode = stat.mode & 0o777;
+                const right = stat.isDirectory() || path.endsWith('.so') ? 0o700 : 0o600;
+                assert.equal(mode.toString(8), right.toString(8), path);
+            }
+        } finally {
+            await client.kill();
+            home.dispose();
+        }
+    });
+
+    test('refuses a state directory that is open to others, naming the chmod', () => serving(async (client, home) => {
+        await client.names();
+        await until('the words', () => client.stderr.includes(`chmod 700 '${home.path('state')}'`));
+        assert.deepEqual(readdirSync(home.path('state')), []);
+    }, { prepare: (home) => chmodSync(home.path('state'), 0o750) }));
+
+    test('refuses a runtime directory that is open to others, naming the chmod', () => serving(async (client, home) => {
+        assert.deepEqual(await client.names(), []);
+        await until('the words', () => client.stderr.includes(`chmod 700 '${home.path('run')}'`));
+        assert.deepEqual(readdirSync(home.path('run')), []);
+    }, { prepare: (home) => chmodSync(home.path('run'), 0o705) }));
+
+    test('starts with the six variables that hosts pass', () => serving(async (client, home) => {
+        assert.equal(await client.text('echo', { message: 'x' }), 'x');
+        assert.ok(existsSync(home.path('home', '.local', 'state', 'theseus', 'log', 'theseus.log')));
+    }, {
+        prepare: (home) => { sixVariables.HOME = home.path('home'); },
+        args: [], bare: true, env: sixVariables,
+    }));
+
+    test('starts without HOME', () => serving(async (client) => {
+        assert.equal(await client.text('echo', { message: 'x' }), 'x');
+    }, { bare: true, env: {} }));
+
+    test('says nothing on stderr in a normal session', () => serving(async (client, home) => {
+        home.drop('greet');
+        await client.appears('greet');
+        home.configure({ 'tool:word': { command: '/bin/echo one', description: 'Says one.' } });
+        await client.appears('word');
+        await client.text('word');
+        home.delete('greet.so');
+        await client.vanishes('greet');
+        await client.call('echo', {});
+        const { code } = await client.close();
+        assert.equal(code, 0);
+        assert.equal(client.stderr, '');
+    }));
+
+    test('delays nobody while a slow tool runs', () => serving(async (client) => {
+        await client.appears('slow');
+        const slow = [1, 2, 3].map(() => client.call('slow', { ms: 1500 }));
+        const times = [];
+        for (let i = 0; i < 500; i++) {
+            const begin = process.hrtime.bigint();
+            await client.call('echo', { message: 'x' });
+            times.push(Number(process.hrtime.bigint() - begin) / 1e6);
+        }
+        times.sort((a, b) => a - b);
+        assert.ok(times[450] < 20, `nine in ten echoes within ${times[450]} ms`);
+        await within('the slow calls', Promise.all(slow));
+    }, { prepare: (home) => home.drop('slow') }));
+
+    test('keeps its memory when a million empty lines and requests for nothing come', () => serving(async (client) => {
+        await client.names();
+        const before = rss(client.pid);
+        for (let i = 0; i < 10; i++) {
+            client.write('\n'.repeat(100_000));
+            await client.ask('ping');
+        }
+        const pings = Array.from({ length: 20_000 }, () => client.start('ping').answer);
+        await within('20,000 pings', Promise.all(pings));
+        const grown = rss(client.pid) - before;
+        assert.ok(grown < 16 * 1024, `it grew by ${grown} KiB`);
+    }));
+});
