@@ -93,9 +93,15 @@ $(BUILD)/gen/server/clients.h: $(CLIENT_TEXTS)
 	@mv $@.new $@
 $(BUILD)/obj/core/server/client_command.o: $(BUILD)/gen/server/clients.h
 
-$(BUILD)/libcore.a: $(CORE_OBJECTS)
+# What there is no source for any more may neither stay in the library nor be loaded as a plugin.
+$(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(CORE_SOURCES) $(PLUGINS) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else rm -f $(filter-out $(PLUGINS),$(wildcard $(BUILD)/plugins/*.so)); mv $@.new $@; fi
+
+$(BUILD)/libcore.a: $(CORE_OBJECTS) $(BUILD)/sources
 	@rm -f $@
-	$(Q)$(AR) rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $(CORE_OBJECTS)
 
 $(BUILD)/theseus: $(BUILD)/obj/core/server/main.o $(BUILD)/libcore.a
 	$(call say,LD,$@)
@@ -154,11 +160,14 @@ $(BUILD)/obj/tools/%.o: tools/%.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -fPIE -c -o $@ $<
 
+# ThreadSanitizer wants a library that tests/tsan.supp names to stay; a plugin that is unloaded would take it along.
+KEEP_JANSSON := $(if $(findstring thread,$(SANITIZE)),-Xlinker --no-as-needed -ljansson)
+
 # $(call link_program,LIBRARIES)
 define link_program
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(1) $(PACKAGE_LIBS)
+	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(1) $(PACKAGE_LIBS) $(KEEP_JANSSON)
 endef
 
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
@@ -187,7 +196,8 @@ export ASAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1
 export TSAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1:report_signal_unsafe=0:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 NODE_TEST := node --test --test-reporter=spec
-RUN := THESEUS='$(abspath $(BUILD)/theseus)' BUILD='$(abspath $(BUILD))'
+# A make that a test runs is not a part of this one.
+RUN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL THESEUS='$(abspath $(BUILD)/theseus)' BUILD='$(abspath $(BUILD))'
 
 .PHONY: unit transcripts system clients fuzz-replay bench-programs test-programs
 unit: all fixtures $(UNIT_TESTS)
@@ -226,13 +236,25 @@ bench-programs: $(BENCH_PROGRAMS)
 test-programs: all fixtures $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
-check: format-check layers
-	@$(MAKE) --no-print-directory unit transcripts docs-check
+# In parts that follow each other, each with all processors unless the caller has said how many.
+PART = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j $(JOBS))
 
-test: check lint build-check fuzz-replay
-	@$(MAKE) --no-print-directory system
-	@$(MAKE) --no-print-directory clients
-	@$(MAKE) --no-print-directory asan tsan
+check: format-check layers
+	$(PART) test-programs
+	$(PART) unit
+	$(PART) transcripts docs-check
+
+# Every part is run, whatever became of the others.
+PARTS ?= format-check layers docs-check lint test-programs unit transcripts fuzz-replay build-check system clients asan tsan
+test:
+	@failed=; summary=; \
+	for part in $(PARTS); do \
+	    printf '\n==== %s\n' $$part; begin=$$(date +%s); verdict=passed; \
+	    $(subst @,,$(PART)) $$part || { verdict=FAILED; failed="$$failed $$part"; }; \
+	    summary="$$summary$$(printf '%-14s %s, %d s' $$part $$verdict $$(($$(date +%s) - begin)))\n"; \
+	done; \
+	printf "\n==== all parts\n$$summary"; \
+	if [ -n "$$failed" ]; then echo "test: FAILED:$$failed"; exit 1; fi
 
 demo: all fixtures
 	@tools/node-modules --check tests/demo
@@ -244,17 +266,19 @@ bench: all fixtures bench-programs
 
 # ---- variants: the same tests in programs that watch themselves ------------------------------------------------------
 
-VARIANT_TESTS ?= unit transcripts system
+# VARIANT_PARTS and SYSTEM (files) choose less.
+VARIANT_PARTS ?= test-programs unit transcripts fuzz-replay system
+VARIANT = @$(MAKE) --no-print-directory test PARTS='$(VARIANT_PARTS)'
 .PHONY: asan tsan coverage
 asan:
-	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g' $(VARIANT_TESTS)
+	$(VARIANT) BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g'
 
 tsan:
-	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g' $(filter-out transcripts,$(VARIANT_TESTS))
+	$(VARIANT) BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g'
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) --no-print-directory BUILD=build/coverage COVERAGE=yes CFLAGS='-O0 -g' $(VARIANT_TESTS)
+	$(VARIANT) BUILD=build/coverage COVERAGE=yes CFLAGS='-O0 -g' || true
 	@tools/coverage build/coverage
 
 # libFuzzer where clang is there. FUZZ_SECONDS is for each target; what is found lies in build/fuzz/TARGET.
@@ -262,14 +286,15 @@ FUZZ_SECONDS ?= 60
 .PHONY: fuzz fuzzers
 fuzz:
 	@command -v $(CLANG) >/dev/null || { echo 'fuzz: $(CLANG) is not here; tools/setup --tests installs it' >&2; exit 1; }
-	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers fixtures
-	@for target in $(FUZZ_TARGETS); do \
+	$(PART) BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers fixtures
+	@failed=; for target in $(FUZZ_TARGETS); do \
 	    mkdir -p build/fuzz/$$target; seeds=tests/fuzz/corpus/$$target; \
 	    [ -d $$seeds ] || seeds=build/fuzz/tests/plugins; \
 	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
-	    build/fuzz/fuzzers/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=build/fuzz/$$target- build/fuzz/$$target $$seeds || exit 1; \
-	done
+	    build/fuzz/fuzzers/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=build/fuzz/$$target- build/fuzz/$$target $$seeds || failed="$$failed $$target"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "fuzz: FAILED:$$failed (the inputs are build/fuzz/TARGET-*)"; exit 1; fi
 
 FUZZERS := $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/%)
 fuzzers: $(FUZZERS)
@@ -307,8 +332,8 @@ lint: $(BUILD)/gen/server/clients.h
 docs-check: $(BUILD)/tools/print
 	@tools/check-docs $(BUILD)/tools/print
 
-build-check: all
-	@tools/check-build '$(BUILD)'
+build-check:
+	@tools/check-build
 
 # ---- the manual page, installing -------------------------------------------------------------------------------------
 
@@ -374,7 +399,7 @@ help:
 #: make coverage       the same under gcov, and the share of lines that ran
 #: make bench          Theseus beside other servers; BENCH=--quick for a short run
 #: make format         formats the sources           make lint           thread roles, shell scripts
-#: make build-check    looks at the binary, builds twice, installs and uninstalls
+#: make build-check    builds twice, installs, uninstalls
 #: make install        make uninstall                make clean
 #:
 #: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, LIBDIR, SYSCONFDIR and DESTDIR as usual; V=1 prints the commands, WERROR=1 makes

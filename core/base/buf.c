@@ -1,6 +1,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,6 +19,8 @@ void buf_fini_cleanup(struct buf *buf) {
 }
 
 char *buf_reserve(struct buf *buf, size_t room) {
+    if (room > PTRDIFF_MAX - buf->start - buf->len)
+        return NULL; /* no sum below can overflow */
     if (buf->start > 0 && buf->start + buf->len + room > buf->capacity) {
         memmove(buf->data, buf->data + buf->start, buf->len);
         buf->start = 0;

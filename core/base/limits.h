@@ -5,9 +5,9 @@ enum {
     LIMIT_JSON_DEPTH = 128,         /* levels of nesting in a message; 129 is refused */
     LIMIT_ID_BYTES = 4096,          /* a request's id, as text */
     LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
-    LIMIT_LISTENS = 1024,             /* open subscriptions/listen of one connection */
-    LIMIT_BATCH = 1000,               /* messages in one array */
-    LIMIT_INPUT_PIECE = 4096,         /* unfinished lines up to this are recorded as one piece */
+    LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */
+    LIMIT_BATCH = 1000,             /* messages in one array */
+    LIMIT_INPUT_PIECE = 4096,       /* unfinished lines up to this are recorded as one piece */
     LIMIT_SCHEMA_DEPTH = 64,        /* nested schemas, and references followed, in one validation */
     LIMIT_SCHEMA_BYTES = 256 << 10, /* one schema's text */
     LIMIT_TOOL_NAME = 64,           /* characters, [A-Za-z0-9_-] */

@@ -26,7 +26,7 @@ char *xstrdup(const char *text) {
 }
 
 char *xstrndup(const char *text, size_t len) {
-    return need(strndup(text, len));
+    return need(strndup(len ? text : "", len)); /* an empty span has no data */
 }
 
 char *xvasprintf(const char *format, va_list args) {

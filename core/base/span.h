@@ -15,7 +15,7 @@ static inline struct span span_of(const char *text) {
 }
 
 static inline bool span_equals(struct span span, const char *text) {
-    return span.len == strlen(text) && memcmp(span.data, text, span.len) == 0;
+    return span.len == strlen(text) && (span.len == 0 || memcmp(span.data, text, span.len) == 0);
 }
 
 static inline bool span_same(struct span a, struct span b) {

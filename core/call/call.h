@@ -65,7 +65,7 @@ struct call {
     json_t *id;                      /* owned */
     char *method;                    /* owned */
     const struct revision *revision; /* what the answer is shaped for; set before it is dispatched */
-    json_t *server_info;             /* owned reference */
+    json_t *server_info;             /* owned reference, to one that is not counted: threads share it */
     size_t max_result;               /* bytes of the answer's line */
     int64_t accepted_ns;
     uint64_t attempts; /* times a handler was entered before this image */
@@ -106,7 +106,8 @@ void call_answer_list(struct call *call, json_t *result); /* the same for result
 void call_fail(struct call *call, const struct theseus_error *error, json_t *data); /* JSON-RPC error; steals data */
 void call_cancel(struct call *call); /* the client does not want it any more: nothing is said */
 
-/* After `ms` from acceptance (the first time counts) the call is answered with an error (as `timed_out` makes it) and cancelled. */
+/* After `ms` from acceptance (the first time counts) the call is answered with an error (as `timed_out` makes it) and
+ * cancelled. */
 typedef void call_timeout_fn(struct call *call, int64_t ms);
 void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) ON_LOOP;
 /* The owner says so, on the loop, once it has seen that the call is over. */

@@ -108,16 +108,10 @@ void keep_drop_all(struct call *call, struct batch *batch) {
     batch_drop(batch, &progress_kind, &progress);
 }
 
-static bool is_for(const struct call *call, uint64_t conn, uint64_t offset, uint64_t index) {
-    return call->key.conn == conn && call->key.offset == offset && call->key.index == index;
-}
-
 static void restore_run(void *arg, const void *record) {
-    const struct run_record *run = record;
     struct call *call = arg;
 
-    if (is_for(call, run->conn, run->offset, run->index))
-        call->attempts = run->attempts;
+    call->attempts = ((const struct run_record *)record)->attempts;
 }
 
 static void restore_checkpoint(void *arg, const void *record) {
@@ -125,8 +119,6 @@ static void restore_checkpoint(void *arg, const void *record) {
     struct theseus_error err = {0};
     struct call *call = arg;
 
-    if (!is_for(call, checkpoint->conn, checkpoint->offset, checkpoint->index))
-        return;
     call->resume = jsontext_read(checkpoint->state, &err);
     if (!call->resume)
         log_error("a checkpoint cannot be read back: %s", err.message);
@@ -136,12 +128,15 @@ static void restore_progress(void *arg, const void *record) {
     const struct progress_record *progress = record;
     struct call *call = arg;
 
-    if (is_for(call, progress->conn, progress->offset, progress->index))
-        memcpy(&call->last_progress, &progress->value, sizeof(call->last_progress));
+    memcpy(&call->last_progress, &progress->value, sizeof(call->last_progress));
 }
 
 void keep_restore(struct call *call) {
-    ledger_each(call->ledger, &run_kind, restore_run, call);
-    ledger_each(call->ledger, &checkpoint_kind, restore_checkpoint, call);
-    ledger_each(call->ledger, &progress_kind, restore_progress, call);
+    struct run_record run = run_of(call, call->key.index);
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
+
+    ledger_find(call->ledger, &run_kind, &run, restore_run, call);
+    ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
+    ledger_find(call->ledger, &progress_kind, &progress, restore_progress, call);
 }

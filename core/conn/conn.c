@@ -176,11 +176,6 @@ void conn_stop_reading(struct conn *conn) {
     input_want(conn);
 }
 
-void conn_pause(struct conn *conn) {
-    conn->started = false;
-    conn_stop_reading(conn);
-}
-
 bool conn_is_idle(const struct conn *conn) {
     ledger_enter(conn->host->ledger);
     bool written = list_empty(&conn->outbox.chunks);

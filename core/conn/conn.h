@@ -59,7 +59,9 @@ void conn_start(struct conn *conn) ON_LOOP;
 struct conn *conn_free(struct conn *conn) ON_LOOP;
 
 void conn_stop_reading(struct conn *conn) ON_LOOP;
-void conn_pause(struct conn *conn) ON_LOOP;         /* and no call is begun any more: it will be freed */
+
+/* Before it is freed: no call is begun any more, and those that run are asked to stop; their answers are dropped. */
+void conn_let_go(struct conn *conn) ON_LOOP;
 void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
 bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
 

@@ -34,7 +34,7 @@ struct conn {
 
     /* output; outbox, over and parked are under the ledger's gate */
     struct stream out;
-    struct poll *out_poll; /* owned */
+    struct poll *out_poll;      /* owned */
     atomic_size_t max_buffered; /* limits.max_buffered as of the last turn: any thread asks */
     struct outbox outbox;
     struct list over;   /* call::over_link, borrowed: to be taken off on the loop */

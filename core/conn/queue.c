@@ -223,20 +223,33 @@ void queue_restore(struct conn *conn) {
     ledger_each(conn->host->ledger, &request_kind, restore_request, conn);
 }
 
+/* Whoever still runs it may answer: nobody is there. */
 static void let_go(struct span key, void *value, void *arg) {
     struct call *call = value;
 
     (void)key;
     (void)arg;
-    loop_enter();
-    atomic_store(&call->state, CALL_OVER); /* whoever still runs it may answer: nobody is there */
+    atomic_store(&call->state, CALL_OVER);
     atomic_store(&call->cancelled, true);
+}
+
+void conn_let_go(struct conn *conn) {
+    conn->started = false;
+    conn_stop_reading(conn);
+    map_each(conn->ids, let_go, NULL);
+}
+
+static void drop(struct span key, void *value, void *arg) {
+    struct call *call = value;
+
+    loop_enter();
+    let_go(key, value, arg);
     list_remove(&call->link);
     call_end_on_loop(call);
     (void)call_unref(call);
 }
 
 void queue_fini(struct conn *conn) {
-    map_each(conn->ids, let_go, NULL);
+    map_each(conn->ids, drop, NULL);
     conn->ids = map_free(conn->ids);
 }

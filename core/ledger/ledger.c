@@ -192,6 +192,17 @@ struct collection {
     size_t count, capacity;
 };
 
+/* `key` with the kind in front. Owned. */
+static struct copy *copy_new(struct span key, const struct stored *stored) {
+    key = (struct span){key.data + sizeof(uint16_t), key.len - sizeof(uint16_t)};
+    struct copy *copy = xcalloc(1, sizeof(*copy) + key.len + stored->len);
+    memcpy(copy->bytes, key.data, key.len);
+    memcpy(copy->bytes + key.len, stored->payload, stored->len);
+    copy->key = (struct span){copy->bytes, key.len};
+    copy->payload = (struct span){copy->bytes + key.len, stored->len};
+    return copy;
+}
+
 static void collect(struct span key, void *value, void *arg) {
     struct collection *all = arg;
     const struct stored *stored = value;
@@ -202,13 +213,7 @@ static void collect(struct span key, void *value, void *arg) {
         all->capacity = all->capacity ? 2 * all->capacity : 16;
         all->copies = xreallocarray(all->copies, all->capacity, sizeof(struct copy *));
     }
-    key = (struct span){key.data + sizeof(all->kind), key.len - sizeof(all->kind)};
-    struct copy *copy = xcalloc(1, sizeof(*copy) + key.len + stored->len);
-    memcpy(copy->bytes, key.data, key.len);
-    memcpy(copy->bytes + key.len, stored->payload, stored->len);
-    copy->key = (struct span){copy->bytes, key.len};
-    copy->payload = (struct span){copy->bytes + key.len, stored->len};
-    all->copies[all->count++] = copy;
+    all->copies[all->count++] = copy_new(key, stored);
 }
 
 static int by_key(const void *a, const void *b) {
@@ -242,6 +247,26 @@ void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_v
         free(all.copies[i]);
     }
     free(all.copies);
+}
+
+void ledger_find(struct ledger *ledger, const struct record_kind *kind, const void *like, ledger_visit_fn *visit,
+                 void *arg) {
+    CLEANUP(buf_fini) struct buf key = {0};
+    CLEANUP(free) struct copy *copy = NULL;
+    struct theseus_error err = {0};
+
+    if (buf_append(&key, (struct span){(const char *)&kind->number, sizeof(kind->number)}, &err) < 0 ||
+        record_key(kind, like, &key, &err) < 0) {
+        log_error("a %s cannot be looked up: %s", kind->name, err.message);
+        return;
+    }
+    ledger_enter(ledger);
+    const struct stored *stored = map_get(ledger->records, buf_span(&key));
+    if (stored)
+        copy = copy_new(buf_span(&key), stored);
+    ledger_leave(ledger);
+    if (copy)
+        visit_copy(kind, copy, visit, arg);
 }
 
 size_t ledger_count(struct ledger *ledger) {

@@ -46,6 +46,10 @@ MUST_CHECK int ledger_drop(struct ledger *ledger, const struct record_kind *kind
 typedef void ledger_visit_fn(void *arg, const void *record);
 void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_visit_fn *visit, void *arg);
 
+/* The same for the one record that has the key of `like`, if there is one. */
+void ledger_find(struct ledger *ledger, const struct record_kind *kind, const void *like, ledger_visit_fn *visit,
+                 void *arg);
+
 size_t ledger_count(struct ledger *ledger); /* records, for the health of tests */
 
 DEFINE_CLEANUP(struct ledger *, ledger_free)

@@ -158,10 +158,13 @@ void method_on_request(void *arg, struct conn *conn, struct call *call) {
 }
 
 void method_on_listening(void *arg, struct conn *conn, struct call *call) {
+    const struct method_env *env = arg;
+
     loop_enter();
     (void)conn;
     call->revision = revision_modern();
-    prepare(arg, call);
+    prepare(env, call);
+    env->wake(env->arg); /* somebody waits for what becomes of the tools */
 }
 
 void method_on_notification(void *arg, struct conn *conn, const struct message *message) ON_LOOP {

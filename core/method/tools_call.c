@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "method/method.h"
@@ -41,6 +42,10 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
 
     if (!json_is_string(name)) {
         method_refuse_params(call, "'name' is missing or no string");
+        return;
+    }
+    if (strlen(json_string_value(name)) != json_string_length(name)) {
+        method_refuse_params(call, "unknown tool: no tool's name holds a NUL character");
         return;
     }
     if (args && !json_is_object(args)) {

@@ -179,6 +179,7 @@ static void configured(struct lane_job *job, bool timed_out) {
 
 void plugins_configure(struct plugins *plugins) {
     applying_of(plugins)->config = NULL;
+    plugins->settings_round++;
     registry_hide(plugins->host->registry, (*plugins->host->config)->tools.hide);
     scan_watch(plugins);
     on_lane(plugins, configure_run, configured);

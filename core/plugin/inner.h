@@ -34,8 +34,9 @@ struct candidate {
     void (*then)(struct candidate *candidate); /* after the job, on the loop */
     int r;                                     /* of the job */
     struct theseus_error err;
-    struct timer *timer; /* owned: it waits for calls of `previous`; NULL: it does not */
-    bool retried;        /* it has waited in vain before */
+    unsigned settings_round; /* plugins::settings_round when its settings were made */
+    struct timer *timer;     /* owned: it waits for calls of `previous`; NULL: it does not */
+    bool retried;            /* it has waited in vain before */
 };
 
 struct loader {
@@ -89,6 +90,7 @@ struct plugins {
     struct list orphans;                /* generation::link, owned: never served, on their way out */
     int retiring;                       /* generations on their way out on the lane */
     unsigned generation;                /* the last number that was given */
+    unsigned settings_round;            /* how often settings were given to plugins */
 };
 
 /* scan.c */
@@ -112,7 +114,8 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 void promote(struct candidate *candidate) ON_LOOP;
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
-bool promote_forget(struct candidate *candidate) ON_LOOP;  /* if it waits for calls: its generation goes */
+bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
+bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
 
 /* retire.c */

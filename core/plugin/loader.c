@@ -16,6 +16,8 @@
 #include "plugin/contract.h"
 #include "plugin/inner.h"
 
+static void test_next(struct plugins *plugins) ON_LOOP;
+
 static int limit_ms(const struct plugins *plugins) {
     return (*plugins->host->config)->restart.process_startup * 1000;
 }
@@ -96,6 +98,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     list_remove(&candidate->link);
     if (plugins->loader.current == candidate)
         plugins->loader.current = NULL;
+    test_next(plugins);
     loader_next(plugins);
     plugins_settled(plugins);
 }
@@ -107,8 +110,6 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 }
 
 /* ---- copy and test ---- */
-
-static void test_next(struct plugins *plugins) ON_LOOP;
 
 static unsigned next_generation(struct plugins *plugins) {
     struct counter_record record = {span_of("generation"), ++plugins->generation};
@@ -127,17 +128,19 @@ static void copy_run(void *job) {
 }
 
 static void copied(struct candidate *candidate) ON_LOOP {
-    struct loader *loader = &candidate->plugins->loader;
+    struct plugins *plugins = candidate->plugins;
+    struct loader *loader = &plugins->loader;
 
     list_remove(&candidate->link);
     if (candidate->r < 0) {
         loader_refuse(candidate);
+        test_next(plugins); /* the others may have waited for this copy alone */
         return;
     }
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
-    test_next(candidate->plugins);
-    loader_next(candidate->plugins);
+    test_next(plugins);
+    loader_next(plugins);
 }
 
 void loader_add(struct plugins *plugins, struct source *source) {

@@ -163,18 +163,46 @@ void plugins_rescan(struct plugins *plugins, const char *force) {
 
 /* ---- the end ---- */
 
+/* One that is quarantined is still mapped, or a thread is still in it: it stays until the process ends. */
+static void keep(struct generation *generation) {
+    static struct list kept; /* generation::link: never looked at, but not lost */
+
+    if (!kept.next)
+        list_init(&kept);
+    list_remove(&generation->link);
+    list_append(&kept, &generation->link);
+}
+
 static void free_generations(struct list *generations) {
     list_for_each (link, generations) {
         struct generation *generation = list_entry(link, struct generation, link);
-        if (generation->state != GENERATION_QUARANTINED || !generation->stopping)
+        if (generation->state == GENERATION_QUARANTINED && generation->stopping)
+            keep(generation);
+        else
             (void)generation_free(generation);
-        /* One that is quarantined is still mapped, or its thread still runs: it stays until the process ends. */
     }
 }
 
 static void free_waiters(struct list *waiters) {
     list_for_each (link, waiters)
         free(list_entry(link, struct waiter, link));
+}
+
+static void let_go(struct generation *generation) ON_LOOP {
+    run_hold_queued(generation);
+    run_release_held(generation);
+}
+
+void plugins_let_go(struct plugins *plugins) {
+    list_for_each (link, &plugins->plugins) {
+        struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (plugin->active)
+            let_go(plugin->active);
+        list_for_each (old, &plugin->old)
+            let_go(list_entry(old, struct generation, link));
+    }
+    list_for_each (orphan, &plugins->orphans)
+        let_go(list_entry(orphan, struct generation, link));
 }
 
 /* Whatever is on the lane comes to its end, by itself or by its limit. */

@@ -14,6 +14,8 @@ struct imagedir;
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) ON_LOOP;
 /* Stops and unloads everything; no run may be there any more. Waits for the lane. */
 struct plugins *plugins_free(struct plugins *plugins) ON_LOOP;
+/* Before the workers go: calls that were over before a worker took them up are dropped. */
+void plugins_let_go(struct plugins *plugins) ON_LOOP;
 
 /* Begins the first scan, unless that was done. */
 void plugins_load(struct plugins *plugins) ON_LOOP;

@@ -44,6 +44,7 @@ static int make_generation(struct candidate *candidate) ON_LOOP {
     struct settings_extra extra = apply_extra(plugins);
     json_t *settings = NULL;
 
+    candidate->settings_round = plugins->settings_round;
     if (claim(candidate) < 0 ||
         settings_new(&settings, image_plugin(candidate->image), *plugins->host->config, &extra, &candidate->err) < 0)
         return -1;
@@ -273,6 +274,7 @@ static void retire_before(struct candidate *candidate) ON_LOOP {
 
 /* The new generation serves for good. */
 static void succeed(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
     struct plugin *plugin = candidate->plugin;
 
     log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
@@ -280,11 +282,13 @@ static void succeed(struct candidate *candidate) ON_LOOP {
     record_image(candidate);
     source_refuse(candidate->source, NULL);
     retire_before(candidate);
+    if (candidate->settings_round != plugins->settings_round)
+        apply_ini_files(plugins); /* settings went round while this one was not there to take them */
     candidate->next = NULL;
     loader_finish(candidate);
 }
 
-/* Its file went while it was being activated; it is on its way out already. */
+/* The server ended while it was being activated; it is on its way out already. */
 static void be_gone(struct candidate *candidate) ON_LOOP {
     retire_before(candidate);
     candidate->next = NULL;
@@ -375,6 +379,12 @@ static void started(struct candidate *candidate) ON_LOOP {
 
 static void start(struct candidate *candidate) {
     loader_on_lane(candidate, start_run, started);
+}
+
+bool promote_is_activating(const struct plugin *plugin) {
+    const struct candidate *current = plugin->active ? plugin->active->plugins->loader.current : NULL;
+
+    return current && current->next == plugin->active;
 }
 
 void promote_give_up(struct candidate *candidate) {

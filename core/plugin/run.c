@@ -98,8 +98,8 @@ struct run *run_unref(struct run *run) {
         leave_serial(run);
     if (run->offer)
         registry_release(run->host->registry, run->offer);
+    json_decref(run->args); /* part of the request's message: before that may go, on another thread */
     (void)call_unref(run->request);
-    json_decref(run->args);
     json_decref(run->result);
     free(run->args_text);
     free(run->key_text);

@@ -90,6 +90,10 @@ static void miss(struct plugins *plugins, struct source *source) ON_LOOP {
 }
 
 static void drop(struct plugins *plugins, struct source *source) ON_LOOP {
+    if (source->plugin && promote_is_activating(source->plugin)) {
+        miss(plugins, source); /* its code runs: asked again when that is over */
+        return;
+    }
     log_info("plugin file '%s' is gone", source->path);
     loader_forget_source(plugins, source);
     if (source->plugin)
@@ -102,6 +106,10 @@ static void drop(struct plugins *plugins, struct source *source) ON_LOOP {
 static void disable(struct plugins *plugins, struct source *source) ON_LOOP {
     CLEANUP(free) char *reason = xasprintf("plugin '%s' is disabled by plugins.disable", source->plugin->name);
 
+    if (promote_is_activating(source->plugin)) {
+        miss(plugins, source);
+        return;
+    }
     loader_forget_source(plugins, source);
     plugins_remove(plugins, source->plugin);
     source_refuse(source, reason);

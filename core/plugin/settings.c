@@ -108,6 +108,12 @@ static int refuse_unknown(const json_t *properties, const char *key, struct thes
     return fail(err, ERR_INVALID, "unknown key '%s'", key);
 }
 
+/* Is it one by the way it is written, or because the plugin says so? */
+static bool is_secret(const json_t *properties, const char *key, const char *written) {
+    return config_is_secret_ref(written) ||
+           json_is_true(json_object_get(json_object_get(properties, key), "writeOnly"));
+}
+
 static int convert(const struct config_section *section, const json_t *properties, const char *key, const char *written,
                    json_t *into, struct theseus_error *err) {
     const json_t *property = json_object_get(properties, key);
@@ -119,7 +125,7 @@ static int convert(const struct config_section *section, const json_t *propertie
         return error_prefix(err, "key '%s': ", key);
     json_t *value = convert_new(text, property);
     if (!value)
-        return wrong(key, config_is_secret_ref(written) ? "(a secret)" : written, type_of(property), err);
+        return wrong(key, is_secret(properties, key, written) ? "(a secret)" : written, type_of(property), err);
     return json_object_set_new(into, key, value) < 0 ? fail(err, ERR_MEMORY, "no memory for the settings") : 0;
 }
 
@@ -152,17 +158,43 @@ static int fill_defaults(const json_t *properties, json_t *into, struct theseus_
     return 0;
 }
 
-/* Secrets are not said in messages: where a schema refuses the whole, only the path and the rule are. */
+static bool has_secret(const struct config_section *section, const json_t *properties) {
+    const char *key;
+    json_t *written;
+
+    json_object_foreach (section->settings, key, written)
+        if (is_secret(properties, key, json_string_value(written)))
+            return true;
+    return false;
+}
+
+/* A schema's refusal may quote any part of the value at its path ("/key/…: rule"). May it be said? */
+static bool may_be_said(const struct config_section *section, const json_t *properties, const char *message) {
+    if (!section || !has_secret(section, properties))
+        return true;
+    if (*message != '/')
+        return false;
+    CLEANUP(free) char *key = xstrndup(message + 1, strcspn(message + 1, "/:"));
+    const char *written = json_string_value(json_object_get(section->settings, key));
+    return written && !is_secret(properties, key, written);
+}
+
 static int check_schema(const json_t *document, const json_t *settings, const struct config_section *section,
                         struct theseus_error *err) {
+    const json_t *properties = json_object_get(document, "properties");
     CLEANUP(schema_free) struct schema *schema = NULL;
+    struct theseus_error refused = {0};
 
     if (!document)
         return 0;
     if (schema_new(&schema, document, err) < 0)
         return error_prefix(err, "config_schema: ");
-    if (schema_check(schema, settings, err) == 0)
+    if (schema_check(schema, settings, &refused) == 0)
         return 0;
+    const char *message = may_be_said(section, properties, refused.message)
+                              ? refused.message
+                              : "the plugin's config_schema refuses it; why is not said, for a secret is part of it";
+    (void)fail(err, (enum errc)refused.code, "%s", message);
     return section ? prefix_place(section, "", err) : -1;
 }
 

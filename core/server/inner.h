@@ -50,6 +50,8 @@ struct server {
     struct plugins *plugins;
     struct plugin_host plugin_host;
     struct method_env methods;
+    json_t **infos; /* owned: the present methods.server_info last, and those before it */
+    size_t info_count;
     struct conn_ops conn_ops;
     struct conn_host conn_host;
     struct conn *conn;
@@ -60,7 +62,7 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct timer *leave_timer;
-    bool leaving, cancelled, over;
+    bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
 };
 
@@ -80,5 +82,6 @@ json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *
 /* leave.c */
 enum { LEAVE_GRACE_MS = 1100, LEAVE_CANCELLED_MS = 350 }; /* together under the 1.5 s after which hosts kill */
 void leave_begin(struct server *server, const char *why, int64_t grace_ms) ON_LOOP;
+void leave_closed(struct server *server) ON_LOOP;
 void leave_on_signal(void *arg, int signum);
 void leave_end_children(struct server *server) ON_LOOP; /* what calls have left running */

@@ -20,9 +20,10 @@ static void on_leave_timer(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    if (conn_is_idle(server->conn) && workers_busy(server->workers) == 0) {
+    bool is_due = server->closed || loop_now_ms(server->loop) >= server->leave_due_ms;
+    if ((server->closed || conn_is_idle(server->conn)) && workers_busy(server->workers) == 0) {
         go(server);
-    } else if (!server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {
+    } else if (!server->cancelled && is_due) {
         server->cancelled = true;
         log_info("calls that still run are cancelled");
         conn_cancel_all(server->conn);
@@ -41,6 +42,13 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
     server->leave_due_ms = loop_now_ms(server->loop) + grace_ms;
     server->leave_timer = timer_new(server->loop, on_leave_timer, server);
     timer_start(server->leave_timer, 0, 10);
+}
+
+/* Nobody is there to be answered any more; what still runs is a call that was cancelled, or that nobody waits for. */
+void leave_closed(struct server *server) {
+    leave_begin(server, "the client has gone", 0);
+    server->closed = true;
+    on_leave_timer(server);
 }
 
 void leave_on_signal(void *arg, int signum) {

@@ -81,8 +81,7 @@ static void on_conn_closed(void *arg, struct conn *conn) {
 
     loop_enter();
     (void)conn;
-    server->over = true;
-    loop_stop(server->loop);
+    leave_closed(server);
 }
 
 static void on_hangup(void *arg, int signum) {
@@ -154,14 +153,28 @@ static void wire(struct server *server) {
     server->loaded = (struct loop_task){.run = on_plugins_loaded, .arg = server};
 }
 
+/* Answers on any thread refer to it, and jansson reads a count without regard for other threads: so it is one that
+ * jansson does not count, as its own `true` is, and lives as long as the server. */
 void server_set_info(struct server *server) {
     const char *name = server->config->server.name;
     json_t *info = json_pack("{s:s, s:s, s:s}", "name", name, "title", "Theseus", "version", THESEUS_VERSION);
 
-    if (!info)
-        return; /* a name that is no UTF-8: the one before stays */
-    json_decref(server->methods.server_info);
+    if (!info || json_equal(info, server->methods.server_info)) {
+        json_decref(info); /* a name that is no UTF-8, or the same: the one before stays */
+        return;
+    }
+    info->refcount = (size_t)-1;
+    server->infos = xreallocarray(server->infos, server->info_count + 1, sizeof(json_t *));
+    server->infos[server->info_count++] = info;
     server->methods.server_info = info;
+}
+
+static void free_infos(struct server *server) {
+    for (size_t i = 0; i < server->info_count; i++) {
+        server->infos[i]->refcount = 1;
+        json_decref(server->infos[i]);
+    }
+    free(server->infos);
 }
 
 static int make_parts(struct server *server, const char *program, struct theseus_error *err) ON_LOOP {
@@ -249,7 +262,7 @@ struct server *server_free(struct server *server) {
         return NULL;
     control_close(server);
     if (server->conn)
-        conn_pause(server->conn);
+        conn_let_go(server->conn);
     if (server->loop)
         method_env_fini(&server->methods);
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
@@ -257,6 +270,8 @@ struct server *server_free(struct server *server) {
     server->leave_timer = timer_free(server->leave_timer);
     if (server->loop)
         reconfigure_fini(server);
+    if (server->plugins)
+        plugins_let_go(server->plugins);
     server->workers = workers_free(server->workers); /* no worker is in a plugin from here on */
     server->plugins = plugins_free(server->plugins);
     if (server->loop)
@@ -268,7 +283,7 @@ struct server *server_free(struct server *server) {
     server->registry = registry_free(server->registry);
     server->store = store_free(server->store);
     server->loop = loop_free(server->loop);
-    json_decref(server->methods.server_info);
+    free_infos(server);
     server->config = config_free(server->config);
     if (server->exe_fd >= 0)
         (void)close(server->exe_fd);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { binary, shipped } from './lib/home.js';
+import { binary, sanitized, shipped } from './lib/home.js';
 import { run } from './lib/proc.js';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,7 +26,6 @@ async function symbols(file) {
     });
 }
 
-const sanitized = (await symbols(binary)).some((symbol) => /^__(asan|tsan|ubsan)_/.test(symbol.name));
 const plain = { skip: sanitized && 'a build with a sanitizer is built otherwise' };
 
 describe('what was built', { concurrency: 4 }, () => {

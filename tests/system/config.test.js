@@ -106,6 +106,7 @@ describe('a plugin\'s own section', { concurrency: 4 }, () => {
     }, { prepare: two }));
 
     const refuses = (what, section, why) => test(`is refused, and with it the edit: ${what}`, () => serving(async (client, home) => {
+        await client.appears('config_get');
         home.configure({ tools: { hide: 'greet' }, 'plugin:config': section });
         await until('the refusal in the log', () => why.test(home.log));
         assert.match((await reload(client)).configuration, why);

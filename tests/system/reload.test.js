@@ -5,9 +5,10 @@ import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { atMost, sanitized } from './lib/home.js';
 import { descriptors, rss } from './lib/proc.js';
 
-const RELOADS = 1000;
+const RELOADS = sanitized ? 200 : 1000;
 const quick = { plugins: { settle_ms: 1 } };
 
 /* Calls `name` again and again, `depth` at a time, until it is told to stop; counts what came. */
@@ -64,18 +65,20 @@ describe('a plugin that is replaced 1,000 times', { concurrency: 1 }, () => {
         assert.deepEqual([...echo.wrong, ...version.wrong], []);
         assert.deepEqual([...version.texts.keys()].sort(), ['one', 'two'], 'both versions answered');
         assert.equal(client.open, 0, 'every request was answered');
-        assert.ok(echo.calls / seconds >= 1000, `${echo.calls / seconds} echo calls a second`);
-        assert.ok(version.calls / seconds >= 1000, `${version.calls / seconds} calls a second of the reloaded tool`);
+        assert.ok(sanitized || echo.calls / seconds >= 1000, `${echo.calls / seconds} echo calls a second`);
+        assert.ok(sanitized || version.calls / seconds >= 1000, `${version.calls / seconds} calls a second of the reloaded tool`);
         await until('old generations to go', async () =>
             !(await client.value('theseus_plugins')).plugins.some((one) => one.state === 'draining'));
         const grown = rss(client.pid) - memory;
-        assert.ok(grown <= 1024, `memory grew by ${grown} KiB`);
+        assert.ok(grown <= atMost(1024), `memory grew by ${grown} KiB`);
         const now = descriptors(client.pid);
         assert.ok(now.length <= files, `${files} descriptors became ${now.length}: ${now.join(' ')}`);
         assert.ok(copies(home).length <= 5, `copies are left: ${copies(home).join(' ')}`);
-        console.log(`# ${Math.round(echo.calls / seconds)} + ${Math.round(version.calls / seconds)} calls/s, ` +
+        const swap = (await client.plugin('version')).swaps.p99_ms;
+        assert.ok(swap < atMost(1), `p99 of the swap: ${swap} ms`);
+        console.log(` ${Math.round(echo.calls / seconds)} + ${Math.round(version.calls / seconds)} calls/s, ` +
             `${Math.round(RELOADS / seconds)} reloads/s, memory ${grown >= 0 ? '+' : ''}${grown} KiB, ` +
-            `swap p99 ${(await client.plugin('version')).swaps.p99_ms} ms`);
+            `swap p99 ${swap} ms`);
     }, { prepare: (home) => home.configure(quick) }));
 
     for (const [plugin, count, counted, how] of [
@@ -124,6 +127,7 @@ describe('a plugin that is replaced while a call runs', { concurrency: 4 }, () =
     }, { prepare: (home) => home.configure({ restart: { task_suspension: 1 } }) }));
 
     test('tells its clients of a change once, and only of a real one', () => serving(async (client, home) => {
+        await client.names();
         const first = await replace(client, home, 'version', 'version1', 0);
         await until('the first change to be told', () => client.changes() === 1);
         const same = await replace(client, home, 'version', 'version1', first);

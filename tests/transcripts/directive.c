@@ -34,6 +34,16 @@ static int run_tools(struct player *player, const char *text, struct theseus_err
     return add_to(&player->tools, text, err);
 }
 
+static int run_input(struct player *player, const char *text, struct theseus_error *err) {
+    return add_to(&player->input, text, err);
+}
+
+static int run_from(struct player *player, const char *text, struct theseus_error *err) {
+    CLEANUP(free) char *path = NULL;
+
+    return names_expand(player->names, text, &path, err) < 0 ? -1 : player_start_from(player, path, err);
+}
+
 static int run_plugin(struct player *player, const char *text, struct theseus_error *err) {
     CLEANUP(free) char *name = xstrndup(text, strcspn(text, " "));
     const char *file = script_behind(text + strlen(name) + strspn(text + strlen(name), " "), "as");
@@ -196,11 +206,11 @@ static const struct {
     {"let", run_let},       {"repeat", run_repeat}, {"within", run_within}, {"ordered", run_ordered},
     {"start", run_start},   {"close", run_close},   {"exit", run_exit},     {"stderr", run_stderr},
     {"deaf", run_deaf},     {"push", run_push},     {"hear", run_hear},     {"memory", run_memory},
-    {"modes", run_modes},   {"legacy", run_legacy},
+    {"modes", run_modes},   {"input", run_input},   {"from", run_from},     {"legacy", run_legacy},
 };
 
 bool directive_adds_to_document(const char *text) {
-    return script_behind(text, "config") || script_behind(text, "tools");
+    return script_behind(text, "config") || script_behind(text, "tools") || script_behind(text, "input");
 }
 
 int directive_run(struct player *player, const char *text, struct theseus_error *err) {

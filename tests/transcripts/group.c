@@ -8,7 +8,7 @@
 #include "wire.h"
 
 void group_init(struct group *group, json_t *names) {
-    *group = (struct group){.names = names, .nevers = json_array(), .number = 1};
+    *group = (struct group){.names = names, .nevers = json_array(), .maybes = json_array(), .number = 1};
 }
 
 void group_end(struct group *group) {
@@ -26,6 +26,7 @@ void group_end(struct group *group) {
 void group_fini(struct group *group) {
     group_end(group);
     json_decref(group->nevers);
+    json_decref(group->maybes);
 }
 
 static json_t *pattern_new(const struct group *group, const char *text, struct theseus_error *err) {
@@ -70,11 +71,17 @@ int group_never(struct group *group, const char *text, struct theseus_error *err
     return pattern && json_array_append_new(group->nevers, pattern) == 0 ? 0 : -1;
 }
 
-bool group_is_forbidden(const struct group *group, const json_t *json) {
+int group_maybe(struct group *group, const char *text, struct theseus_error *err) {
+    json_t *pattern = pattern_new(group, text, err);
+
+    return pattern && json_array_append_new(group->maybes, pattern) == 0 ? 0 : -1;
+}
+
+static bool matches_any(const struct group *group, const json_t *patterns, const json_t *json) {
     json_t *pattern;
     size_t i;
 
-    json_array_foreach (group->nevers, i, pattern)
+    json_array_foreach (patterns, i, pattern)
         if (match(pattern, json, group->names))
             return true;
     return false;
@@ -91,22 +98,29 @@ static struct expectation *find_taker(struct group *group, const json_t *json) {
     return NULL;
 }
 
+static int take(struct group *group, struct arrival *arrival, struct theseus_error *err) {
+    if (matches_any(group, group->nevers, arrival->json))
+        return fail(err, ERR_INVALID, "this was never to come: %.160s", arrival->text);
+    struct expectation *taker = find_taker(group, arrival->json);
+    if (taker || matches_any(group, group->maybes, arrival->json))
+        (void)arrival_free(arrival);
+    if (!taker)
+        return 0;
+    taker->next++;
+    return prepare(group, taker, err);
+}
+
 int group_take(struct group *group, struct wire *wire, struct theseus_error *err) {
+    bool is_last = group->count == 0; /* nothing more is expected: all that is left is looked at */
+
     list_for_each (link, &wire->inbox) {
         struct arrival *arrival = list_entry(link, struct arrival, link);
-        if (group->open == 0)
+        if (group->open == 0 && !is_last)
             return 0;
         if (arrival->group == group->number)
             continue;
         arrival->group = group->number;
-        if (group_is_forbidden(group, arrival->json))
-            return fail(err, ERR_INVALID, "this was never to come: %.160s", arrival->text);
-        struct expectation *taker = find_taker(group, arrival->json);
-        if (!taker)
-            continue;
-        (void)arrival_free(arrival);
-        taker->next++;
-        if (prepare(group, taker, err) < 0)
+        if (take(group, arrival, err) < 0)
             return -1;
     }
     return 0;

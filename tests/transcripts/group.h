@@ -25,6 +25,7 @@ struct group {
     size_t count;
     json_t *names;  /* borrowed */
     json_t *nevers; /* owned: what no line may match */
+    json_t *maybes; /* owned: what may come as often as it likes */
     bool ordered;
     int number;
     size_t open; /* expectations that still want lines */
@@ -34,10 +35,9 @@ void group_init(struct group *group, json_t *names);
 void group_fini(struct group *group);
 MUST_CHECK int group_add(struct group *group, const char *text, size_t times, int line, struct theseus_error *err);
 MUST_CHECK int group_never(struct group *group, const char *text, struct theseus_error *err);
+MUST_CHECK int group_maybe(struct group *group, const char *text, struct theseus_error *err);
 
 /* Gives the lines that have come to those that expect them. */
 MUST_CHECK int group_take(struct group *group, struct wire *wire, struct theseus_error *err);
-/* Whether `json` matches something that was never to come. */
-bool group_is_forbidden(const struct group *group, const json_t *json);
 void group_end(struct group *group); /* and a new one begins */
 void group_print_open(const struct group *group, const char *path);

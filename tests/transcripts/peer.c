@@ -9,6 +9,15 @@
 
 #include "peer_inner.h"
 
+/* A sanitizer's own memory is not the server's. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER true
+#elif defined(__has_feature)
+#define HAS_SANITIZER (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define HAS_SANITIZER false
+#endif
+
 /* Node gives a child two socket pairs, Python two pipes. `ends`: ours and the server's, for its input and its output.
  */
 static int open_ends(enum peer_kind kind, int ends[4], struct theseus_error *err) {
@@ -26,7 +35,15 @@ static int open_ends(enum peer_kind kind, int ends[4], struct theseus_error *err
     return 0;
 }
 
-int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *sandbox, struct theseus_error *err) {
+static int replace_input(struct peer *peer, const char *path, int *in, struct theseus_error *err) {
+    peer_close_in(peer);
+    (void)close(*in);
+    *in = open(path, O_RDONLY | O_CLOEXEC);
+    return *in < 0 ? fail_errno(err, "cannot open '%s'", path) : 0;
+}
+
+int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *sandbox, const char *input,
+             struct theseus_error *err) {
     CLEANUP(peer_free) struct peer *peer = xcalloc(1, sizeof(*peer));
     int ends[4] = {-1, -1, -1, -1};
 
@@ -37,6 +54,8 @@ int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *
     peer->out = ends[1];
     CLEANUP(fd_close) int in = ends[2];
     CLEANUP(fd_close) int out = ends[3];
+    if (input && replace_input(peer, input, &in, err) < 0)
+        return -1;
     int r = kind == PEER_OBJECT ? object_new(&peer->object, sandbox, fd_take(&in), fd_take(&out), err)
                                 : process_begin(peer, sandbox, in, out, err);
     if (r < 0)
@@ -100,7 +119,7 @@ int peer_over_fd(const struct peer *peer) {
 
 long peer_memory_kb(const struct peer *peer) {
     CLEANUP(free) char *path = xasprintf("/proc/%d/status", (int)peer->pid);
-    FILE *file = peer->pid ? fopen(path, "re") : NULL;
+    FILE *file = peer->pid && !HAS_SANITIZER ? fopen(path, "re") : NULL;
     char line[256];
     long kb = -1;
 

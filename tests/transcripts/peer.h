@@ -11,8 +11,8 @@ struct peer;
 
 enum peer_kind { PEER_PIPE, PEER_SOCKET, PEER_OBJECT };
 
-/* Serves with standard error in the sandbox's file `stderr`. */
-MUST_CHECK int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *sandbox,
+/* Serves with standard error in the sandbox's file `stderr`. `input`: a file that it reads from; NULL: from us. */
+MUST_CHECK int peer_new(struct peer **ret_peer, enum peer_kind kind, const struct sandbox *sandbox, const char *input,
                         struct theseus_error *err);
 struct peer *peer_free(struct peer *peer); /* ends it, whatever it does */
 

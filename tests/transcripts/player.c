@@ -20,15 +20,17 @@ static bool is_object(const struct player *player) {
     return player->mode >= PLAY_REBUILD;
 }
 
-int player_start(struct player *player, struct theseus_error *err) {
+int player_start_from(struct player *player, const char *input, struct theseus_error *err) {
     static const enum peer_kind kinds[] = {PEER_PIPE, PEER_SOCKET, PEER_OBJECT, PEER_OBJECT};
 
-    if (player->peer)
-        return 0;
-    if (peer_new(&player->peer, kinds[player->mode], player->sandbox, err) < 0)
+    if (peer_new(&player->peer, kinds[player->mode], player->sandbox, input, err) < 0)
         return -1;
     wire_init(&player->wire, player->peer);
     return 0;
+}
+
+int player_start(struct player *player, struct theseus_error *err) {
+    return player->peer ? 0 : player_start_from(player, NULL, err);
 }
 
 int player_flush(struct player *player, struct theseus_error *err) {
@@ -98,7 +100,9 @@ static int save(struct player *player, struct document *document, struct theseus
 }
 
 static int save_documents(struct player *player, struct theseus_error *err) {
-    return save(player, &player->config, err) < 0 ? -1 : save(player, &player->tools, err);
+    if (save(player, &player->config, err) < 0 || save(player, &player->tools, err) < 0)
+        return -1;
+    return save(player, &player->input, err);
 }
 
 static int queue_line(struct player *player, const struct step *step, size_t number, struct theseus_error *err) {
@@ -151,8 +155,7 @@ static int send_step(struct player *player, const struct step *step, struct thes
 }
 
 int player_step(struct player *player, const struct step *step, struct theseus_error *err) {
-    bool goes_on = step->kind == STEP_EXPECT || step->kind == STEP_NEVER ||
-                   (step->kind == STEP_DIRECTIVE && script_behind(step->text, "repeat"));
+    bool goes_on = step->kind == STEP_EXPECT || (step->kind == STEP_DIRECTIVE && script_behind(step->text, "repeat"));
 
     if (!goes_on && player_wait(player, err) < 0)
         return -1;
@@ -163,6 +166,8 @@ int player_step(struct player *player, const struct step *step, struct theseus_e
         return group_add(&player->group, step->text, times(player), step->line, err);
     if (step->kind == STEP_NEVER)
         return group_never(&player->group, step->text, err);
+    if (step->kind == STEP_MAYBE)
+        return group_maybe(&player->group, step->text, err);
     if (step->kind == STEP_DIRECTIVE)
         return directive_run(player, step->text, err);
     return send_step(player, step, err);
@@ -196,6 +201,8 @@ static int check_left(struct player *player, struct theseus_error *err) {
     if (player->wire.in.len > 0)
         return fail(err, ERR_INVALID, "the server's last line has no end: %.*s", (int)player->wire.in.len,
                     buf_span(&player->wire.in).data);
+    if (group_take(&player->group, &player->wire, err) < 0)
+        return -1;
     if (list_empty(&player->wire.inbox))
         return 0;
     print_waiting(player);
@@ -284,6 +291,7 @@ static int init(struct player *player, enum player_mode mode, const char *dir, s
         return -1;
     player->config.path = xstrdup(player->sandbox->config);
     player->tools.path = path_join(player->sandbox->plugins, "tools.ini");
+    player->input.path = path_join(player->sandbox->work, "input");
     (void)json_object_set_new(player->names, "PLUGINS", json_string(player->sandbox->plugins));
     (void)json_object_set_new(player->names, "WORK", json_string(player->sandbox->work));
     (void)json_object_set_new(player->names, "CONFIG", json_string(player->sandbox->config));
@@ -297,6 +305,8 @@ static void fini(struct player *player) {
     (void)sandbox_free(player->sandbox);
     buf_fini(&player->config.text);
     buf_fini(&player->tools.text);
+    buf_fini(&player->input.text);
+    free(player->input.path);
     free(player->config.path);
     free(player->tools.path);
     json_decref(player->names);

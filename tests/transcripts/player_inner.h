@@ -24,7 +24,7 @@ struct player {
     struct group group;
     json_t *names; /* owned */
     json_t *modes; /* owned: those that the transcript is for; empty: all */
-    struct document config, tools;
+    struct document config, tools, input;
     json_t *allowed_errors; /* owned: texts, one of which is in each line of stderr */
     size_t repeat;          /* of the next line; 0: once */
     int sent;
@@ -35,6 +35,7 @@ enum { DEFAULT_WITHIN_MS = 20000, DEFAULT_EXIT_MS = 1500 };
 
 /* player.c */
 MUST_CHECK int player_start(struct player *player, struct theseus_error *err);
+MUST_CHECK int player_start_from(struct player *player, const char *input, struct theseus_error *err);
 MUST_CHECK int player_wait(struct player *player, struct theseus_error *err);  /* for the open group */
 MUST_CHECK int player_flush(struct player *player, struct theseus_error *err); /* until all is written */
 MUST_CHECK int player_step(struct player *player, const struct step *step, struct theseus_error *err);

@@ -13,6 +13,7 @@
  *     = BYTES      is sent without one; \n \r \t \0 \\ and \xHH are bytes
  *     < JSON       is expected; match.h has the placeholders
  *     <! JSON      from here on nothing like this may come
+ *     <? JSON      from here on, lines like this may come or not
  *     @ DIRECTIVE  see below
  *
  * Consecutive `<` lines are a group: they may come in any order, each exactly once, and all of them have come before
@@ -27,6 +28,8 @@
  *     @ config LINE           one more line of the configuration; `@ config` alone begins anew. Consecutive ones are
  *                             saved together, by rename
  *     @ tools LINE            the same for tools.ini in the plugin directory
+ *     @ input LINE            the same for the file ${WORK}/input
+ *     @ from PATH             starts the server with this file for its input, which nothing more is sent to
  *     @ plugin NAME [as FILE] puts the shipped plugin or the fixture NAME into the plugin directory, by rename
  *     @ unplug FILE           removes it
  *     @ legacy REVISION       the handshake
@@ -57,7 +60,7 @@
 #include "player.h"
 #include "sandbox.h"
 
-enum { SAID_BYTES = 1 << 20 };
+enum { SAID_BYTES = 1 << 20, SHOWN_BYTES = 6000 };
 /* Statuses that nothing else ends with: a sanitizer that ends the process says 1, or what it is told to. */
 enum { EXIT_PASSED = 40, EXIT_FAILED, EXIT_SKIPPED };
 
@@ -85,7 +88,7 @@ static int explain_end(const char *path, enum player_mode mode, const char *dir,
     else
         printf("FAIL %s (%s): the process was ended by signal %d\n", path, player_mode_name(mode), WTERMSIG(status));
     if (fs_read_file(said, SAID_BYTES, &text, NULL) == 0)
-        printf("%.*s\n", (int)text.len, text.len ? buf_span(&text).data : "");
+        printf("%.*s\n", (int)(text.len < SHOWN_BYTES ? text.len : SHOWN_BYTES), text.len ? buf_span(&text).data : "");
     return EXIT_FAILED;
 }
 

@@ -11,7 +11,8 @@ static const struct {
     const char *mark;
     enum step_kind kind;
 } marks[] = {
-    {">", STEP_SEND}, {"=", STEP_RAW}, {"<!", STEP_NEVER}, {"<", STEP_EXPECT}, {"@", STEP_DIRECTIVE},
+    {">", STEP_SEND},   {"=", STEP_RAW},    {"<!", STEP_NEVER},
+    {"<?", STEP_MAYBE}, {"<", STEP_EXPECT}, {"@", STEP_DIRECTIVE},
 };
 
 const char *script_behind(const char *text, const char *word) {
@@ -31,7 +32,7 @@ static int add_step(struct script *script, int line, const char *text, struct th
         script->steps[script->count++] = (struct step){marks[i].kind, line, xstrdup(rest)};
         return 0;
     }
-    return fail(err, ERR_INVALID, "%s:%d: a line must begin with '>', '=', '<', '<!', '@' or '#' and a blank",
+    return fail(err, ERR_INVALID, "%s:%d: a line must begin with '>', '=', '<', '<!', '<?', '@' or '#' and a blank",
                 script->path, line);
 }
 

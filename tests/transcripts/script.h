@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-enum step_kind { STEP_SEND, STEP_RAW, STEP_EXPECT, STEP_NEVER, STEP_DIRECTIVE };
+enum step_kind { STEP_SEND, STEP_RAW, STEP_EXPECT, STEP_NEVER, STEP_MAYBE, STEP_DIRECTIVE };
 
 struct step {
     enum step_kind kind;

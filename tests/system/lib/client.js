@@ -14,7 +14,7 @@ export class Client {
     idless = []; /* errors without an id */
     stderr = '';
     bytes = 0; /* of stdout */
-    #open = new Map(); /* id → who waits */
+    #open = new Map(); /* id → {resolve, reject} of who waits */
     #nextId = 1;
     #rest = '';
 
@@ -26,7 +26,10 @@ export class Client {
         });
         this.exited = new Promise((resolve, reject) => {
             this.process.on('error', reject);
-            this.process.on('close', (code, signal) => resolve({ code, signal }));
+            this.process.on('close', (code, signal) => {
+                this.#disappoint(code ?? signal);
+                resolve({ code, signal });
+            });
         });
         this.process.stdin?.on('error', () => {}); /* a server that left is seen by `exited` */
         this.process.stderr?.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
@@ -64,9 +67,15 @@ export class Client {
     }
 
     #settle(message) {
-        const resolve = this.#open.get(message.id);
+        const { resolve } = this.#open.get(message.id);
         this.#open.delete(message.id);
         resolve(message);
+    }
+
+    /* Whoever still waits for an answer learns that the server has left. */
+    #disappoint(status) {
+        for (const { reject } of this.#open.values())
+            reject(new Error(`the server left (${status}) without an answer: ${this.stderr.slice(-4000)}`));
     }
 
     /* The id of the latest request. */
@@ -89,7 +98,8 @@ export class Client {
     /* {id, answer}: the promise of the whole answer. A request that is never answered leaves it open. */
     start(method, params) {
         const id = this.#nextId++;
-        const answer = new Promise((resolve) => this.#open.set(id, resolve));
+        const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
+        answer.catch(() => {}); /* not everybody waits */
         this.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, ...(params && { params }) })}\n`);
         return { id, answer };
     }
@@ -190,7 +200,10 @@ export async function serving(body, { prepare = () => {}, shake = true, ...optio
         if (shake)
             await client.initialize();
         await body(client, home);
+        if (client.process.exitCode === null && client.process.signalCode === null)
+            await client.close();
         assert.deepEqual(client.problems, [], 'stdout carries answers and nothing else');
+        assert.doesNotMatch(client.stderr, /Sanitizer|runtime error/);
     } finally {
         await client?.kill();
         home.dispose();

@@ -9,6 +9,10 @@ import { Sandbox, binary } from '../../clients/lib/sandbox.js';
 
 export { binary };
 export const fixture = (name) => join(dirname(binary), 'tests', 'plugins', `${name}.so`);
+
+/* A sanitizer keeps what was freed, and is slow: what a test says of memory and time is then not the server's. */
+export const sanitized = /__(asan|tsan)_init/.test(readFileSync(binary, 'latin1'));
+export const atMost = (limit) => (sanitized ? Infinity : limit);
 export const shipped = join(dirname(binary), 'plugins');
 
 const text = (sections) => Object.entries(sections)

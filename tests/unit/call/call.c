@@ -63,6 +63,21 @@ static void is_answered_with_an_error_that_quotes_anything(void **state) {
                 "'\xe2\x82\xac?'\"}}\n");
 }
 
+/* What cannot be written must not go out by half: it would spoil the next line too. */
+static void says_nothing_rather_than_half_a_line(void **state) {
+    CLEANUP(owner_free) struct owner *owner = owner_new();
+    CLEANUP(call_unref) struct call *call = owner_call_new(owner, OWNER_REQUEST, 1);
+    struct theseus_error err = {0};
+
+    (void)state;
+    log_set_level(LOG_ERROR + 1);
+    (void)fail(&err, ERR_PARAMS, "no");
+    call_fail(call, &err, json_string_nocheck("\xff"));
+    assert_true(call_is_over(call));
+    says(owner, "");
+    assert_int_equal(ledger_count(owner->ledger), 0);
+}
+
 static void is_answered_although_its_result_is_none(void **state) {
     CLEANUP(owner_free) struct owner *owner = owner_new();
 
@@ -88,8 +103,8 @@ static void is_answered_up_to_the_limit_and_not_beyond(void **state) {
         call->max_result = strlen(line) - less;
         call_answer(call, json_pack("{s:i}", "a", 1));
         CLEANUP(free) char *said = owner_said(owner);
-        CLEANUP(free) char *longer =
-            xasprintf("\"code\":-32603,\"message\":\"the result of %zu bytes is longer", strlen(line));
+        CLEANUP(free)
+        char *longer = xasprintf("\"code\":-32603,\"message\":\"the result of %zu bytes is longer", strlen(line));
         if (less)
             assert_non_null(strstr(said, longer));
         else
@@ -157,11 +172,12 @@ static void forgets_its_time_when_it_is_over(void **state) {
 
 static void reads_what_a_client_says_of_a_request(void **state) {
     CLEANUP(owner_free) struct owner *owner = owner_new();
-    CLEANUP(call_unref) struct call *call = owner_call_new(
-        owner,
-        "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"method\":\"x\",\"params\":{\"_meta\":{\"progressToken\":0,"
-        "\"io.modelcontextprotocol/logLevel\":\"warning\"}}}",
-        77);
+    CLEANUP(call_unref)
+    struct call *call =
+        owner_call_new(owner,
+                       "{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"method\":\"x\",\"params\":{\"_meta\":{\"progressToken\":0,"
+                       "\"io.modelcontextprotocol/logLevel\":\"warning\"}}}",
+                       77);
 
     (void)state;
     call->revision = revision_modern();
@@ -251,6 +267,7 @@ int main(void) {
         cmocka_unit_test(is_answered_in_the_modern_shape),
         cmocka_unit_test(is_answered_with_an_error),
         cmocka_unit_test(is_answered_with_an_error_that_quotes_anything),
+        cmocka_unit_test(says_nothing_rather_than_half_a_line),
         cmocka_unit_test(is_answered_although_its_result_is_none),
         cmocka_unit_test(is_answered_up_to_the_limit_and_not_beyond),
         cmocka_unit_test(says_nothing_after_a_cancellation),

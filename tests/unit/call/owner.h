@@ -87,8 +87,9 @@ static inline struct call *owner_call_new(struct owner *owner, const char *text,
 
 /* What was said since the last time, as one text. Owned. */
 static inline char *owner_said(struct owner *owner) {
+    ledger_enter(owner->ledger);
     char *text = buf_take_string(&owner->said);
-
+    ledger_leave(owner->ledger);
     assert_non_null(text);
     return text;
 }

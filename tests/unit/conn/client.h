@@ -1,9 +1,9 @@
 /*
  * A client at the other end of a connection, and somebody who answers what it asks.
  *
- * What is asked decides how it is answered: "now" at once; "late" when a "flush" comes, which answers all that wait, the
- * latest first, and then itself; "hold" when the test says so; "listen" stays open; "big" says as much as `len` asks
- * for. "ping" is urgent.
+ * What is asked decides how it is answered: "now" at once; "late" when a "flush" comes, which answers all that wait,
+ * the latest first, and then itself; "hold" when the test says so; "listen" stays open; "big" says as much as `len`
+ * asks for. "ping" is urgent.
  */
 #pragma once
 
@@ -30,9 +30,9 @@ struct client {
     struct conn_ops ops;
     struct conn_host host;
     struct conn *conn;
-    int server_in, server_out; /* what the connection was given */
-    int to, from;              /* the client's own ends; -1: closed */
-    struct buf got;            /* what came and is not looked at yet */
+    int server_in, server_out;                                /* what the connection was given */
+    int to, from;                                             /* the client's own ends; -1: closed */
+    struct buf got;                                           /* what came and is not looked at yet */
     struct call *late[CLIENT_WAITING], *hold[CLIENT_WAITING]; /* a reference each */
     size_t late_count, hold_count;
     int asked, notified, responses, closed, ended;
@@ -358,8 +358,7 @@ static inline void client_gets_error(struct client *client, const char *id, int 
 
 /* `{"jsonrpc":"2.0","id":ID,"result":{"method":METHOD}}` */
 static inline void client_gets_result(struct client *client, const char *id, const char *method) {
-    CLEANUP(free) char *text =
-        xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"method\":\"%s\"}}", id, method);
+    CLEANUP(free) char *text = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"method\":\"%s\"}}", id, method);
 
     client_gets(client, text);
 }
@@ -371,8 +370,9 @@ static inline void client_asks(struct client *client, const char *id, const char
 }
 
 static inline void client_cancels(struct client *client, const char *id) {
-    CLEANUP(free) char *text = xasprintf(
-        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%s}}\n", id);
+    CLEANUP(free)
+    char *text =
+        xasprintf("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%s}}\n", id);
 
     client_send(client, text);
 }

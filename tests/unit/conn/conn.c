@@ -67,7 +67,8 @@ static void drain(struct client *client, size_t expected) {
     (void)client_take(client, SIZE_MAX);
 }
 
-/* How many records there are once all but the two open requests is over: connection, position, rest; request, listen. */
+/* How many records there are once all but the two open requests is over: connection, position, rest; request, listen.
+ */
 static void nothing_is_left_but_what_is_open(struct client *client) {
     client_cancels(client, "7"); /* the rest of a line is before it: it is no cancellation */
     client_cancels(client, "7");
@@ -144,7 +145,6 @@ static void goes_on_after_every_byte_that_the_reader_takes(void **state) {
     nothing_is_left_but_what_is_open(client);
 }
 
-/* As if the last write before the restart had ended behind this very byte. */
 static void note_output(void *arg, const void *record) {
     const struct output_record *output = record;
     struct ledger *copy = arg;
@@ -169,6 +169,7 @@ static void drop_written(void *arg, const void *record) {
         assert_int_equal(ledger_drop(written->ledger, &output_kind, output, NULL), 0);
 }
 
+/* As if the last write before the restart had ended behind this very byte. */
 static void writes_from_exactly_where_it_had_got_to(void **state) {
     CLEANUP(ledger_free) struct ledger *recorded = ledger_new();
     static const char three[] = "{\"first\":1}\n{\"the second\":2}\n{\"third\":3}\n";
@@ -213,7 +214,8 @@ static void answers_each_request_once_whatever_is_restarted_when(void **state) {
         while (count < 200) {
             if (sent < 200 && rand_r(&dice) % 3) {
                 static const char *const methods[] = {"now", "now", "hold", "now"};
-                CLEANUP(free) char *line =
+                CLEANUP(free)
+                char *line =
                     xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"%s\"}\n", sent, methods[rand_r(&dice) % 4]);
                 client_send(client, line);
                 sent++;
@@ -268,8 +270,7 @@ static void refuses_to_restore_what_has_no_record(void **state) {
 
     (void)state;
     loop_enter();
-    assert_int_equal(
-        conn_restore(&client->conn, &client->host, 1, client->server_in, client->server_out, &err), -1);
+    assert_int_equal(conn_restore(&client->conn, &client->host, 1, client->server_in, client->server_out, &err), -1);
     assert_int_equal(err.code, ERR_MISSING);
 }
 

@@ -81,7 +81,6 @@ static void takes_an_escaped_zero_and_gives_ids_back_as_they_came(void **state) 
 
     (void)state;
     client_asks(client, "\"a\\u0000b\"", "now");
-    CLEANUP(free) char *line = NULL;
     until(client->loop, client_take(client, SIZE_MAX) + client_has_line(client) > 0 && client_has_line(client));
     assert_non_null(strstr(buf_span(&client->got).data, "\"id\":\"a\\u0000b\""));
     buf_fini(&client->got);
@@ -116,7 +115,8 @@ static void takes_128_levels_and_no_more(void **state) {
 }
 
 static void takes_a_line_of_max_line_and_not_one_byte_more(void **state) {
-    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"pad\":\"", tail[] = "\"}}";
+    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"pad\":\"",
+                      tail[] = "\"}}";
     CLEANUP(client_fini) struct client *client = client_on_socket();
     enum { MAX = 300000 };
 
@@ -160,8 +160,8 @@ static void throws_the_rest_of_a_long_line_away_also_after_a_restart(void **stat
 static void reads_a_long_line_that_comes_in_any_parts(void **state) {
     static const size_t parts[] = {1, 7, 4095, 4096, 4097, 30000, 100000};
     enum { PAD = 50000 };
-    CLEANUP(free) char *line =
-        xasprintf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"n\":\"%0*d\"}}\n", PAD, 0);
+    CLEANUP(free)
+    char *line = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"n\":\"%0*d\"}}\n", PAD, 0);
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -173,6 +173,32 @@ static void reads_a_long_line_that_comes_in_any_parts(void **state) {
             if (parts[i] > 1 || at % 997 == 0)
                 client_restart(client);
         }
+        json_auto_t *answer = client_next_new(client);
+        assert_int_equal(json_string_length(json_object_get(json_object_get(answer, "result"), "n")), PAD);
+        assert_int_equal(ledger_count(client->ledger), 2);
+    }
+}
+
+/* One read brings whole lines and the beginning of another: of that much is only so far recorded as it was read. */
+static void reads_on_behind_lines_that_came_with_the_beginning_of_another(void **state) {
+    static const size_t beginnings[] = {1, 4095, 4096, 4097, 20000, 60000};
+    enum { PAD = 70000 };
+    CLEANUP(free)
+    char *last = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"now\",\"params\":{\"n\":\"%0*d\"}}\n", PAD, 0);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++) {
+        CLEANUP(client_fini) struct client *client = opened(client_on_socket());
+        client_asks(client, "1", "now");
+        client_gets_result(client, "1", "now");
+        client_restart(client); /* with nothing left to be cut */
+        CLEANUP(free)
+        char *together = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"now\"}\n%.*s", (int)beginnings[i], last);
+        client_send(client, together);
+        client_gets_result(client, "2", "now");
+        client_restart(client);
+        client_restart(client);
+        client_send(client, last + beginnings[i]);
         json_auto_t *answer = client_next_new(client);
         assert_int_equal(json_string_length(json_object_get(json_object_get(answer, "result"), "n")), PAD);
         assert_int_equal(ledger_count(client->ledger), 2);
@@ -270,6 +296,7 @@ int main(void) {
         cmocka_unit_test(takes_a_line_of_max_line_and_not_one_byte_more),
         cmocka_unit_test(throws_the_rest_of_a_long_line_away_also_after_a_restart),
         cmocka_unit_test(reads_a_long_line_that_comes_in_any_parts),
+        cmocka_unit_test(reads_on_behind_lines_that_came_with_the_beginning_of_another),
         cmocka_unit_test(takes_a_million_tiny_lines),
         cmocka_unit_test(reads_files_that_are_always_ready),
         cmocka_unit_test(ends_at_once_where_there_is_no_input),

@@ -8,9 +8,10 @@ static void asks_to_listen(struct client *client, const char *id) {
 }
 
 static void is_told_of_changes(struct client *client, const char *id) {
-    CLEANUP(free) char *line = xasprintf("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\",\"params\":"
-                                         "{\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%s}}}",
-                                         id);
+    CLEANUP(free)
+    char *line = xasprintf("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\",\"params\":"
+                           "{\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":%s}}}",
+                           id);
 
     client_gets(client, line);
 }

@@ -29,7 +29,8 @@ static int ask_until_it_stops(struct client *client, int max) {
 
     loop_enter();
     for (int quiet = 0; asked < max && quiet < 200;) {
-        CLEANUP(free) char *line =
+        CLEANUP(free)
+        char *line =
             xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"big\",\"params\":{\"len\":10000}}\n", asked);
         ssize_t n = write(client->to, line, strlen(line));
         assert_true(n < 0 || n == (ssize_t)strlen(line));
@@ -68,8 +69,9 @@ static void serves_a_reader_that_takes_one_byte_at_a_time(void **state) {
     (void)state;
     client_open(client);
     for (int id = 0; id < COUNT; id++) {
-        CLEANUP(free) char *line = xasprintf(
-            "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"big\",\"params\":{\"len\":%d}}\n", id, 100 * id);
+        CLEANUP(free)
+        char *line =
+            xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"big\",\"params\":{\"len\":%d}}\n", id, 100 * id);
         client_send(client, line);
     }
     for (int id = 0; id < COUNT; id++) {
@@ -92,7 +94,9 @@ static void writes_answers_that_are_ready_together_in_one_go(void **state) {
     client->to = client->from = pair[1];
     client_unblock(pair[1]);
     client_open(client);
-    client_send(client, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"now\"}\n");
+    client_send(
+        client,
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"now\"}\n");
     client_settle(client);
     char packet[1024] = "";
     ssize_t n = read(client->from, packet, sizeof(packet) - 1);

@@ -13,16 +13,16 @@ static struct client *opened_for(int max_in_flight, int max_buffer_size) {
 
 static void asks_ten(struct client *client) {
     for (int i = 0; i < 10; i++) {
-        CLEANUP(free) char *line =
-            xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"hold\",\"params\":{\"n\":%d}}\n", i, i);
+        CLEANUP(free)
+        char *line = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"hold\",\"params\":{\"n\":%d}}\n", i, i);
         client_send(client, line);
     }
     client_settle(client);
 }
 
 static void gets(struct client *client, int id) {
-    CLEANUP(free) char *line =
-        xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":{\"method\":\"hold\",\"n\":%d}}", id, id);
+    CLEANUP(free)
+    char *line = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":{\"method\":\"hold\",\"n\":%d}}", id, id);
 
     client_gets(client, line);
 }
@@ -136,6 +136,22 @@ static void frees_the_id_of_a_cancelled_request_for_the_very_next_line(void **st
     client_says_nothing(client);
 }
 
+static void lets_nobody_overtake_when_a_cancellation_frees_a_place(void **state) {
+    CLEANUP(client_fini) struct client *client = opened_for(1, 2);
+
+    (void)state;
+    client_asks(client, "0", "hold");
+    client_asks(client, "1", "hold");
+    client_settle(client);
+    client_send(client, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":0}}\n"
+                        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"now\"}\n");
+    client_says_nothing(client);
+    assert_int_equal(conn_held(client->conn), 1);
+    client_let_go(client);
+    client_gets_result(client, "1", "hold");
+    client_gets_result(client, "2", "now");
+}
+
 static void goes_on_when_the_limit_is_raised(void **state) {
     CLEANUP(client_fini) struct client *client = opened_for(1, 2);
 
@@ -207,6 +223,7 @@ int main(void) {
         cmocka_unit_test(never_cancels_an_initialize),
         cmocka_unit_test(refuses_an_id_that_is_in_flight),
         cmocka_unit_test(frees_the_id_of_a_cancelled_request_for_the_very_next_line),
+        cmocka_unit_test(lets_nobody_overtake_when_a_cancellation_frees_a_place),
         cmocka_unit_test(goes_on_when_the_limit_is_raised),
         cmocka_unit_test(cancels_everything),
         cmocka_unit_test(stops_reading_when_too_many_bytes_are_held),

@@ -31,7 +31,7 @@ static struct stream opened(int fd, int direction) {
 }
 
 static ssize_t put(const struct stream *stream, const char *text) {
-    const struct iovec parts[] = {{(void *)(uintptr_t)text, strlen(text)}, {(void *)(uintptr_t)"+", 1}};
+    const struct iovec parts[] = {{(void *)(uintptr_t)text, strlen(text)}, {(void *)(uintptr_t) "+", 1}};
 
     return stream_write(stream, parts, 2);
 }

@@ -199,12 +199,9 @@ static void shows_batches_whole_to_every_thread(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_kinds_and_keys_apart),
-        cmocka_unit_test(visits_numbers_in_their_order),
-        cmocka_unit_test(keeps_the_last_of_one_key),
-        cmocka_unit_test(does_what_a_batch_says_in_its_order),
-        cmocka_unit_test(does_nothing_of_a_batch_that_failed),
-        cmocka_unit_test(shows_batches_whole_to_every_thread),
+        cmocka_unit_test(keeps_kinds_and_keys_apart),          cmocka_unit_test(visits_numbers_in_their_order),
+        cmocka_unit_test(keeps_the_last_of_one_key),           cmocka_unit_test(does_what_a_batch_says_in_its_order),
+        cmocka_unit_test(does_nothing_of_a_batch_that_failed), cmocka_unit_test(shows_batches_whole_to_every_thread),
     };
 
     return cmocka_run_group_tests_name("ledger/ledger", tests, NULL, NULL);

@@ -131,9 +131,9 @@ static struct pair through(const struct record_kind *writer, const struct record
     size_t key = bytes->len;
     assert_int_equal(record_payload(writer, &given, bytes, NULL), 0);
     struct span all = buf_span(bytes);
-    assert_int_equal(record_decode(reader, (struct span){all.data, key}, (struct span){all.data + key, all.len - key},
-                                   &got, NULL),
-                     0);
+    assert_int_equal(
+        record_decode(reader, (struct span){all.data, key}, (struct span){all.data + key, all.len - key}, &got, NULL),
+        0);
     return got;
 }
 

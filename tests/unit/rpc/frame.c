@@ -150,7 +150,7 @@ static void gives_the_memory_of_a_long_line_back(void **state) {
     assert_int_equal(line.len, LONG);
     const char *before = line.data;
     const char *room = frame_room(frame, LIMIT_READ_CHUNK);
-    assert_true(room < before || room >= before + LONG);
+    assert_true(room < before || room >= before + 2 * LONG); /* as much as the buffer may have grown to */
     cut(frame, span_of("ok\n"), 3, &said);
     assert_true(span_equals(buf_span(&said), "<ok>"));
 }
