@@ -236,21 +236,22 @@ bench-programs: $(BENCH_PROGRAMS)
 test-programs: all fixtures $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
-# In parts that follow each other, each with all processors unless the caller has said how many.
-PART = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j $(JOBS))
+# In parts that follow each other, each with all processors unless the caller has said how many. (The + tells make that
+# such a line runs make.)
+PART = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j $(JOBS))
 
 check: format-check layers
-	$(PART) test-programs
-	$(PART) unit
-	$(PART) transcripts docs-check
+	+@$(PART) test-programs
+	+@$(PART) unit
+	+@$(PART) transcripts docs-check
 
 # Every part is run, whatever became of the others.
 PARTS ?= format-check layers docs-check lint test-programs unit transcripts fuzz-replay build-check system clients asan tsan
 test:
-	@failed=; summary=; \
+	+@failed=; summary=; \
 	for part in $(PARTS); do \
 	    printf '\n==== %s\n' $$part; begin=$$(date +%s); verdict=passed; \
-	    $(subst @,,$(PART)) $$part || { verdict=FAILED; failed="$$failed $$part"; }; \
+	    $(PART) $$part || { verdict=FAILED; failed="$$failed $$part"; }; \
 	    summary="$$summary$$(printf '%-14s %s, %d s' $$part $$verdict $$(($$(date +%s) - begin)))\n"; \
 	done; \
 	printf "\n==== all parts\n$$summary"; \
@@ -268,17 +269,17 @@ bench: all fixtures bench-programs
 
 # VARIANT_PARTS and SYSTEM (files) choose less.
 VARIANT_PARTS ?= test-programs unit transcripts fuzz-replay system
-VARIANT = @$(MAKE) --no-print-directory test PARTS='$(VARIANT_PARTS)'
+VARIANT = $(MAKE) --no-print-directory test PARTS='$(VARIANT_PARTS)'
 .PHONY: asan tsan coverage
 asan:
-	$(VARIANT) BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g'
+	+@$(VARIANT) BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g'
 
 tsan:
-	$(VARIANT) BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g'
+	+@$(VARIANT) BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g'
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	$(VARIANT) BUILD=build/coverage COVERAGE=yes CFLAGS='-O0 -g' || true
+	+@$(VARIANT) BUILD=build/coverage COVERAGE=yes CFLAGS='-O0 -g' || true
 	@tools/coverage build/coverage
 
 # libFuzzer where clang is there. FUZZ_SECONDS is for each target; what is found lies in build/fuzz/TARGET.
@@ -286,7 +287,7 @@ FUZZ_SECONDS ?= 60
 .PHONY: fuzz fuzzers
 fuzz:
 	@command -v $(CLANG) >/dev/null || { echo 'fuzz: $(CLANG) is not here; tools/setup --tests installs it' >&2; exit 1; }
-	$(PART) BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers fixtures
+	+@$(PART) BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers fixtures
 	@failed=; for target in $(FUZZ_TARGETS); do \
 	    mkdir -p build/fuzz/$$target; seeds=tests/fuzz/corpus/$$target; \
 	    [ -d $$seeds ] || seeds=build/fuzz/tests/plugins; \

@@ -24,6 +24,7 @@ enum errc {
     ERR_ACCESS,     /* not permitted */
     ERR_MISSING,    /* named, and not there */
     ERR_BUSY,       /* cannot be done at this moment */
+    ERR_NEWER,      /* written by, or built for, a newer version of ours */
 };
 
 /* Fills `err` (may be NULL) unless it already holds an error (the first one wins), and returns -1. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,38 @@ char *path_join(const char *dir, const char *name) {
     return xasprintf("%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", name);
 }
 
+/* What the user database says of us, looked up once: its functions are not safe between threads. */
+static struct {
+    pthread_once_t once;
+    char *home;        /* owned for the life of the process */
+    bool group_is_own; /* our group has our name and nobody else in it */
+} account = {.once = PTHREAD_ONCE_INIT};
+
+static bool has_other_members(const struct group *group, const char *name) {
+    for (char **member = group->gr_mem; *member; member++)
+        if (strcmp(*member, name) != 0)
+            return true;
+    return false;
+}
+
+static void look_up_account(void) {
+    const struct passwd *user = getpwuid(getuid());
+
+    account.home = xstrdup(user && user->pw_dir ? user->pw_dir : "/");
+    if (!user)
+        return;
+    CLEANUP(free) char *name = xstrdup(user->pw_name);
+    const struct group *group = getgrgid(getgid());
+    account.group_is_own = group && strcmp(name, group->gr_name) == 0 && !has_other_members(group, name);
+}
+
 const char *fs_home(void) {
     const char *home = getenv("HOME");
 
     if (home && *home == '/')
         return home;
-    const struct passwd *user = getpwuid(getuid());
-    return user && user->pw_dir ? user->pw_dir : "/";
+    (void)pthread_once(&account.once, look_up_account);
+    return account.home;
 }
 
 char *path_absolute(const char *base_dir, const char *path) {
@@ -78,16 +104,8 @@ int fs_make_private_dir(const char *path, struct theseus_error *err) {
 
 /* A group that has the user's own name and no other member is as private as the user. */
 static bool group_is_private(gid_t gid) {
-    if (gid != getgid())
-        return false;
-    const struct passwd *user = getpwuid(getuid());
-    const struct group *group = getgrgid(gid);
-    if (!user || !group || strcmp(user->pw_name, group->gr_name) != 0)
-        return false;
-    for (char **member = group->gr_mem; *member; member++)
-        if (strcmp(*member, user->pw_name) != 0)
-            return false;
-    return true;
+    (void)pthread_once(&account.once, look_up_account);
+    return gid == getgid() && account.group_is_own;
 }
 
 static int check_stat(const struct stat *st, const char *path, struct theseus_error *err) {

@@ -5,6 +5,7 @@ enum {
     LIMIT_JSON_DEPTH = 128,         /* levels of nesting in a message; 129 is refused */
     LIMIT_ID_BYTES = 4096,          /* a request's id, as text */
     LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
+    LIMIT_HANGUP_MS = 1000,         /* for a client that has gone to take what waits for it */
     LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */
     LIMIT_BATCH = 1000,             /* messages in one array */
     LIMIT_INPUT_PIECE = 4096,       /* unfinished lines up to this are recorded as one piece */
@@ -14,11 +15,14 @@ enum {
     LIMIT_PLUGIN_NAME = 64,
     LIMIT_TOOLS_PER_PLUGIN = 1024,
     LIMIT_CALL_DEPTH = 8,         /* theseus_call_tool() inside theseus_call_tool() … */
-    LIMIT_STATE_KEY = 256,        /* bytes of a theseus_state key */
+    LIMIT_STATE_KEYS = 10000,     /* theseus_state keys of one plugin */
+    LIMIT_STATE_KEY = 256,        /* bytes of one */
     LIMIT_STATE_VALUE = 8 << 20,  /* bytes of its value, as JSON text */
     LIMIT_CONFIG_LINE = 64 << 10, /* bytes of a line in a configuration file */
     LIMIT_CONFIG_FILE = 4 << 20,
     LIMIT_LOG_FILE = 10 << 20,      /* then it is rotated */
     LIMIT_LOG_FILES = 3,            /* rotated ones that are kept */
+    LIMIT_LOG_PER_SECOND = 100,     /* notifications/message of one call; more are dropped */
+    LIMIT_PROGRESS_ENDS = 8,        /* last steps (done == total) of one call that pass whatever the rate */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

@@ -6,6 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CHECKS_LEAKS
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define CHECKS_LEAKS
+#endif
+
+#ifdef CHECKS_LEAKS
+#include <sanitizer/lsan_interface.h>
+#endif
+
 static void *need(void *memory) {
     if (memory)
         return memory;
@@ -69,4 +81,12 @@ int fd_take(int *fd) {
 
     *fd = -1;
     return taken;
+}
+
+void mem_abandon(const void *memory) {
+#ifdef CHECKS_LEAKS
+    __lsan_ignore_object(memory);
+#else
+    (void)memory;
+#endif
 }

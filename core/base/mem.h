@@ -42,6 +42,12 @@ char *xvasprintf(const char *format, va_list args) PRINTF_LIKE(1, 0);
 MUST_CHECK void *try_malloc(size_t size);
 MUST_CHECK void *try_realloc(void *memory, size_t size);
 
+/*
+ * Memory that stays until the process ends because somebody who never comes back may still use it. Nothing leads to it
+ * any more; the leak checker, where there is one, is told that this is known.
+ */
+void mem_abandon(const void *memory);
+
 void free_cleanup(void *pointer);     /* CLEANUP(free) char *text = …; */
 void fd_close_cleanup(const int *fd); /* CLEANUP(fd_close) int fd = -1; errno is kept */
 int fd_take(int *fd);                 /* the descriptor, whose variable becomes -1 */

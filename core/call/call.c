@@ -170,7 +170,7 @@ static void on_deadline(void *arg) {
 void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) {
     if (call->deadline)
         return; /* it was submitted before, and taken back: its time goes on */
-    int64_t left = ms - (clock_now_ns() - call->accepted_ns) / 1000000;
+    int64_t left = ms - (clock_now_ns() - call->accepted_ns) / 1000000 + 1; /* never too soon */
     struct deadline *deadline = xcalloc(1, sizeof(*deadline));
 
     *deadline = (struct deadline){call, ms, timed_out};

@@ -41,7 +41,7 @@ struct call_ops {
     void (*notify)(struct call *call, struct buf *line);
     /*
      * Mandatory. Any thread. Has the client so much unread output that no more work should be done for it now? Then
-     * `resume` is posted to the loop when there is room again, and true is returned.
+     * `resume` is posted to the loop when there is room again, and true is returned. `resume` NULL: only asks.
      */
     bool (*park)(struct call *call, struct loop_task *resume);
 };
@@ -76,7 +76,8 @@ struct call {
     void *deadline_arg;     /* owned, likewise */
     json_t *progress_token; /* owned; NULL: none */
     double last_progress;   /* under the progress lock of call.c */
-    int64_t last_progress_ns;
+    int64_t last_progress_ns, said_until_ns;
+    int ends;                          /* last steps that passed the limit on progress */
     int log_level;                     /* least level that the client wants; -1: none */
     json_t *resume;                    /* owned: the last checkpoint */
     struct theseus_client_info client; /* its texts: owned by client_text */

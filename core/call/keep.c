@@ -45,7 +45,7 @@ uint64_t keep_inner_entered(struct call *call) {
     struct run_record record = run_of(call, call->key.index | number << INNER_INDEX_SHIFT);
     struct theseus_error err = {0};
 
-    if (ledger_put(call->ledger, &run_kind, &record, &err) < 0)
+    if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("an inner call", &err);
     return record.index;
 }

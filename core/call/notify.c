@@ -12,13 +12,17 @@
  * client hears in the order of their numbers. */
 static pthread_mutex_t progress_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Progress grows strictly, and not more often than a client can use. The last step (done == total) always passes. */
+/*
+ * Progress grows strictly, and not more often than a client can use. The last step (done == total) passes all the same;
+ * not without end, for a handler that counts its total along.
+ */
 static bool advances_locked(struct call *call, double done, double total) {
     int64_t now = clock_now_ns();
-    bool soon = now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND && done != total;
+    bool soon = now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND;
 
-    if (done <= call->last_progress || soon)
+    if (done <= call->last_progress || (soon && (done != total || call->ends >= LIMIT_PROGRESS_ENDS)))
         return false;
+    call->ends += done == total;
     call->last_progress = done;
     call->last_progress_ns = now;
     return true;
@@ -49,8 +53,22 @@ void call_progress(struct call *call, double done, double total, const char *mes
     (void)pthread_mutex_unlock(&progress_lock);
 }
 
+/* A bucket that fills by one message each 1/LIMIT_LOG_PER_SECOND and holds as many as a second brings. */
+static bool may_say(struct call *call) {
+    int64_t now = clock_now_ns(), each = 1000000000 / LIMIT_LOG_PER_SECOND;
+
+    (void)pthread_mutex_lock(&progress_lock);
+    if (call->said_until_ns < now - 1000000000)
+        call->said_until_ns = now - 1000000000;
+    bool passes = call->said_until_ns + each <= now;
+    if (passes)
+        call->said_until_ns += each;
+    (void)pthread_mutex_unlock(&progress_lock);
+    return passes;
+}
+
 void call_log(struct call *call, int level, const char *logger, const char *text) {
-    if (call->log_level < 0 || level < call->log_level || call_is_over(call))
+    if (call->log_level < 0 || level < call->log_level || call_is_over(call) || !may_say(call))
         return;
     notify(call, "notifications/message",
            json_pack("{s:s, s:s, s:s}", "level", revision_log_level_name(level), "logger", logger, "data", text));

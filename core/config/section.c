@@ -69,7 +69,8 @@ void sections_put(struct config_section **sections, size_t *count, const struct 
         section->file = xstrdup(file);
         section->line = from->line;
     }
-    for (const struct document_entry *entry = from->entries; entry < from->entries + from->count; entry++) {
+    for (size_t i = 0; i < from->count; i++) {
+        const struct document_entry *entry = &from->entries[i];
         bool is_host = entry->key[0] == '.';
         put(is_host ? section->host : section->settings, entry->key + is_host, json_string(entry->value));
         put(section->lines, entry->key, json_integer(entry->line));

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "conn/inner.h"
+#include "loop/timer.h"
 
 /* After anything that may have changed what can be done: once, at the end of the turn. */
 static void settle(void *arg) {
@@ -13,6 +14,8 @@ static void settle(void *arg) {
     queue_serve(conn);
     output_write(conn);
     output_unpark(conn);
+    if (conn->tools_changed)
+        conn_tools_changed(conn);
     input_want(conn);
     if (conn->told || !(conn->broken || (conn->ended && conn_is_idle(conn))))
         return;
@@ -54,6 +57,7 @@ struct conn *conn_free(struct conn *conn) {
         return NULL;
     loop_forget(conn->host->loop, &conn->wake);
     loop_forget(conn->host->loop, &conn->flush);
+    conn->hangup = timer_free(conn->hangup);
     conn->in_poll = poll_free(conn->in_poll);
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
@@ -163,6 +167,32 @@ int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t 
     listen_restore(conn);
     *ret_conn = TAKE_PTR(conn);
     return 0;
+}
+
+static void drop_outputs_locked(struct conn *conn, struct batch *batch) {
+    list_for_each (link, &conn->outbox.chunks) {
+        struct output_record record = {.conn = conn->number, .offset = list_entry(link, struct chunk, link)->offset};
+        batch_drop(batch, &output_kind, &record);
+    }
+}
+
+void conn_forget(struct conn *conn) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct conn_record record = {.conn = conn->number};
+    struct position_record position = {.conn = conn->number};
+    struct theseus_error err = {0};
+
+    queue_forget(conn, &batch);
+    listen_drop_all(conn, &batch);
+    input_drop_pieces(conn, &batch);
+    batch_drop(&batch, &conn_kind, &record);
+    batch_drop(&batch, &position_kind, &position);
+    ledger_enter(conn->host->ledger);
+    drop_outputs_locked(conn, &batch);
+    int r = ledger_commit_locked(conn->host->ledger, &batch, &err);
+    ledger_leave(conn->host->ledger);
+    if (r < 0)
+        log_error("a connection's records stay behind: %s", err.message);
 }
 
 void conn_start(struct conn *conn) {

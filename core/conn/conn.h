@@ -55,6 +55,8 @@ MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host
                             struct theseus_error *err) ON_LOOP;
 /* Begins to read, and to work on what was held. */
 void conn_start(struct conn *conn) ON_LOOP;
+/* The client has gone for good: no record of the connection stays. */
+void conn_forget(struct conn *conn) ON_LOOP;
 /* Leaves the records: it can be restored. Calls that still run keep what they need of it until they end. */
 struct conn *conn_free(struct conn *conn) ON_LOOP;
 

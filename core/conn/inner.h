@@ -31,6 +31,8 @@ struct conn {
     size_t piece_count, piece_capacity;
     uint64_t read; /* stream offset behind the last byte that was read */
     bool started, stopped, ended, broken, told;
+    struct timer *hangup; /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
+    uint64_t hangup_written; /* what it had read of us when that was looked at last */
 
     /* output; outbox, over and parked are under the ledger's gate */
     struct stream out;
@@ -46,6 +48,7 @@ struct conn {
     struct list working; /* call::link */
     struct list held;    /* call::link, in the order of arrival */
     struct list listens; /* struct listen::link, owned */
+    bool tools_changed;  /* to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
 };
@@ -60,7 +63,11 @@ struct listen {
 void input_on_readable(void *arg, int events);
 void input_want(struct conn *conn) ON_LOOP; /* reads on or not, as the limits say */
 void input_cut(struct conn *conn) ON_LOOP;
+void input_drop_pieces(struct conn *conn, struct batch *batch) ON_LOOP;
 MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LOOP;
+
+/* hangup.c */
+void hangup_noticed(struct conn *conn) ON_LOOP;
 
 /* output.c */
 extern const struct call_ops output_call_ops;
@@ -77,9 +84,11 @@ void queue_take_off(struct conn *conn) ON_LOOP; /* those that are over */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
+void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */
 void queue_fini(struct conn *conn) ON_LOOP;
 
 /* listen.c */
+void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
 void listen_restore(struct conn *conn) ON_LOOP;
 

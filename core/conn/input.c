@@ -11,7 +11,9 @@ void input_want(struct conn *conn) {
     bool reads = conn->started && !conn->stopped && !conn->ended && !conn->broken && conn->held_bytes < max &&
                  !output_is_full(conn);
 
-    poll_want(conn->in_poll, reads ? POLL_READ : 0);
+    bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
+
+    poll_want(conn->in_poll, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }
 
 /* ---- pieces: the record of what was read and is not yet cut ---- */
@@ -82,6 +84,12 @@ static void settle_pieces(struct conn *conn, struct batch *batch) {
     struct input_record record = {conn->number, cut, rest};
     batch_put(batch, &input_kind, &record);
     add_piece(conn, cut, rest.len);
+}
+
+void input_drop_pieces(struct conn *conn, struct batch *batch) {
+    for (size_t i = 0; i < conn->piece_count; i++)
+        drop_piece(conn, &conn->pieces[i], batch);
+    conn->piece_count = 0;
 }
 
 /* ---- lines ---- */
@@ -248,7 +256,10 @@ void input_on_readable(void *arg, int events) {
     struct theseus_error err = {0};
 
     loop_enter();
-    (void)events;
+    if (!(events & POLL_READ)) {
+        hangup_noticed(conn);
+        return;
+    }
     char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     if (!room) {
         log_error("connection %d: no memory to read; trying again", (int)conn->number);

@@ -60,6 +60,13 @@ void listen_forget(struct conn *conn, struct call *call) {
     free(listen);
 }
 
+void listen_drop_all(struct conn *conn, struct batch *batch) {
+    list_for_each (link, &conn->listens) {
+        struct listen_record gone = record_of(list_entry(link, struct listen, link), (struct span){0});
+        batch_drop(batch, &listen_kind, &gone);
+    }
+}
+
 static void say(struct conn *conn, const char *method, json_t *params) {
     json_auto_t *owned = params;
     CLEANUP(buf_fini) struct buf line = {0};
@@ -75,7 +82,11 @@ static json_t *tag_new(const struct listen *listen) {
     return json_pack("{s:{s:O}}", "_meta", META_SUBSCRIPTION, listen->call->id);
 }
 
+/* A client that does not read is told once, when it reads again. */
 void conn_tools_changed(struct conn *conn) {
+    conn->tools_changed = output_is_full(conn);
+    if (conn->tools_changed)
+        return;
     if (conn->session.initialized)
         say(conn, "notifications/tools/list_changed", NULL);
     list_for_each (link, &conn->listens) {

@@ -88,7 +88,7 @@ static bool park(struct call *call, struct loop_task *resume) {
 
     ledger_enter(call->ledger);
     bool full = outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
-    if (full)
+    if (full && resume)
         list_append(&conn->parked, &resume->link);
     ledger_leave(call->ledger);
     return full;

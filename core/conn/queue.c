@@ -224,6 +224,15 @@ void queue_restore(struct conn *conn) {
 }
 
 /* Whoever still runs it may answer: nobody is there. */
+static void drop_records(struct span key, void *value, void *arg) {
+    (void)key;
+    keep_drop_all(value, arg);
+}
+
+void queue_forget(struct conn *conn, struct batch *batch) {
+    map_each(conn->ids, drop_records, batch);
+}
+
 static void let_go(struct span key, void *value, void *arg) {
     struct call *call = value;
 

@@ -33,8 +33,10 @@ struct child {
     struct timer *limit;
     struct buf output;
     size_t max_output;
+    int time_limit_ms;
     bool timed_out, output_cut;
     child_fn *fn;
+    child_output_fn *on_output;
     void *arg;
 };
 
@@ -66,30 +68,34 @@ static void child_keep(struct child *child, struct span bytes) {
         child->output_cut = true;
 }
 
-/* False: there is nothing more, at this moment or for ever. */
-static bool child_read(struct child *child, int chunks, bool *ret_ended) {
+/* True: there is nothing more, for ever. */
+static bool child_read_chunks(struct child *child, int chunks) {
     char chunk[CHILD_CHUNK];
 
-    *ret_ended = false;
     while (chunks-- > 0) {
         ssize_t n = read(child->output_fd, chunk, sizeof(chunk));
-        if (n <= 0) {
-            *ret_ended = n == 0 || (errno != EAGAIN && errno != EINTR);
-            return false;
-        }
+        if (n <= 0)
+            return n == 0 || (errno != EAGAIN && errno != EINTR);
         child_keep(child, (struct span){chunk, (size_t)n});
     }
-    return true;
+    return false;
+}
+
+static bool child_read(struct child *child, int chunks) {
+    size_t before = child->output.len;
+    bool ended = child_read_chunks(child, chunks);
+
+    if (child->on_output && child->output.len > before)
+        child->on_output(child->arg, buf_span(&child->output));
+    return ended;
 }
 
 static void child_on_output(void *arg, int events) {
     struct child *child = arg;
-    bool ended;
 
     (void)events;
     loop_enter();
-    (void)child_read(child, CHILD_CHUNKS_PER_TURN, &ended);
-    if (ended)
+    if (child_read(child, CHILD_CHUNKS_PER_TURN))
         poll_want(child->output_poll, 0);
 }
 
@@ -107,14 +113,13 @@ static void child_release(struct child *child) {
 static void child_on_exit(void *arg, int events) {
     struct child *child = arg;
     struct child_result result = {0};
-    bool ended;
 
     (void)events;
     loop_enter();
     child_kill(child);
     result.wait_status = child_reap(child);
     if (child->output_fd >= 0)
-        (void)child_read(child, CHILD_LAST_CHUNKS, &ended);
+        (void)child_read_chunks(child, CHILD_LAST_CHUNKS);
     child_release(child);
     CLEANUP(buf_fini) struct buf output = child->output; /* outlives the child, which the callback may free */
     child->output = (struct buf){0};
@@ -124,11 +129,22 @@ static void child_on_exit(void *arg, int events) {
     child->fn(child->arg, &result);
 }
 
+/* What it has said already may be a reason to let it go on. */
 static void child_on_limit(void *arg) {
     struct child *child = arg;
 
+    loop_enter();
     child->timed_out = true;
-    child_kill(child);
+    if (child->output_fd >= 0)
+        (void)child_read(child, CHILD_CHUNKS_PER_TURN);
+    if (child->timed_out)
+        child_kill(child);
+}
+
+void child_restart_limit(struct child *child) {
+    child->timed_out = false;
+    if (child->limit && child->time_limit_ms > 0)
+        timer_start(child->limit, child->time_limit_ms, 0);
 }
 
 static int open_output(struct child *child, int *ret_write_fd, struct theseus_error *err) {
@@ -141,9 +157,9 @@ static int open_output(struct child *child, int *ret_write_fd, struct theseus_er
     return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? fail_errno(err, "cannot set up a pipe for a child process") : 0;
 }
 
-static int child_watch(struct child *child, struct loop *loop, int time_limit_ms, struct theseus_error *err) ON_LOOP;
+static int child_watch(struct child *child, struct loop *loop, struct theseus_error *err) ON_LOOP;
 
-static int child_watch(struct child *child, struct loop *loop, int time_limit_ms, struct theseus_error *err) {
+static int child_watch(struct child *child, struct loop *loop, struct theseus_error *err) {
     if (pidfd_new(child->pid, &child->exit_fd, err) < 0 ||
         poll_new(&child->exit, loop, child->exit_fd, child_on_exit, child, err) < 0)
         return -1;
@@ -154,8 +170,7 @@ static int child_watch(struct child *child, struct loop *loop, int time_limit_ms
         poll_want(child->output_poll, POLL_READ);
     }
     child->limit = timer_new(loop, child_on_limit, child);
-    if (time_limit_ms > 0)
-        timer_start(child->limit, time_limit_ms, 0);
+    child_restart_limit(child);
     return 0;
 }
 
@@ -164,12 +179,18 @@ int child_start(struct child **ret_child, struct loop *loop, const struct child_
     CLEANUP(child_free) struct child *child = xcalloc(1, sizeof(*child));
     CLEANUP(fd_close) int write_fd = -1;
 
-    *child = (struct child){.exit_fd = -1, .output_fd = -1, .max_output = spec->max_output, .fn = fn, .arg = arg};
+    *child = (struct child){.exit_fd = -1,
+                            .output_fd = -1,
+                            .max_output = spec->max_output,
+                            .time_limit_ms = spec->time_limit_ms,
+                            .fn = fn,
+                            .on_output = spec->on_output,
+                            .arg = arg};
     if (spec->stdout_fd < 0 && spec->max_output > 0 && open_output(child, &write_fd, err) < 0)
         return -1;
     if (spawn_process(spec, write_fd >= 0 ? write_fd : spec->stdout_fd, &child->pid, err) < 0)
         return -1;
-    if (child_watch(child, loop, spec->time_limit_ms, err) < 0)
+    if (child_watch(child, loop, err) < 0)
         return -1;
     *ret_child = TAKE_PTR(child);
     return 0;

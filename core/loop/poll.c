@@ -35,7 +35,8 @@ static void poll_tell(struct poll *poll, int events) {
 
 static void poll_on_ready(uv_poll_t *uv, int status, int events) {
     struct poll *poll = container_of(uv, struct poll, uv.poll);
-    int ready = (events & UV_READABLE ? POLL_READ : 0) | (events & UV_WRITABLE ? POLL_WRITE : 0);
+    int ready = (events & UV_READABLE ? POLL_READ : 0) | (events & UV_WRITABLE ? POLL_WRITE : 0) |
+                (events & UV_DISCONNECT ? POLL_HANGUP : 0);
 
     loop_enter();
     loop_noticed(uv->loop);
@@ -53,7 +54,8 @@ static void poll_on_idle(uv_idle_t *uv) {
 }
 
 static void poll_begin(struct poll *poll) {
-    int events = (poll->wanted & POLL_READ ? UV_READABLE : 0) | (poll->wanted & POLL_WRITE ? UV_WRITABLE : 0);
+    int events = (poll->wanted & POLL_READ ? UV_READABLE : 0) | (poll->wanted & POLL_WRITE ? UV_WRITABLE : 0) |
+                 (poll->wanted & POLL_HANGUP && !poll->always ? UV_DISCONNECT : 0);
     int r;
 
     if (poll->always)

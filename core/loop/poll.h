@@ -6,7 +6,8 @@
 
 struct poll;
 
-enum { POLL_READ = 1, POLL_WRITE = 2 };
+/* POLL_HANGUP: the other side writes no more; bytes of it may still be there to be read. */
+enum { POLL_READ = 1, POLL_WRITE = 2, POLL_HANGUP = 4 };
 
 typedef void poll_fn(void *arg, int events); /* those of the wanted ones that hold; never none */
 

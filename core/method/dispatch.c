@@ -93,8 +93,19 @@ static void prepare(const struct method_env *env, struct call *call) {
     call->max_result = (*env->config)->limits.max_result;
 }
 
+/* A token of another type could not be sent back. */
+static bool has_bad_token(const struct call *call) {
+    const json_t *token = json_object_get(json_object_get(call->message.params, "_meta"), "progressToken");
+
+    return token && !json_is_string(token) && !json_is_integer(token);
+}
+
 static void run(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) ON_LOOP {
     prepare(env, call);
+    if (has_bad_token(call)) {
+        method_refuse_params(call, "_meta member 'progressToken' is neither a string nor an integer");
+        return;
+    }
     call_read_meta(call);
     if (row->flags & NEEDS_PLUGINS)
         env->wake(env->arg);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "plugin/claims.h"
 #include "plugin/inner.h"
 
 static struct applying *applying_of(struct plugins *plugins) {
@@ -57,14 +58,29 @@ static struct source *blamed_file(struct plugins *plugins, const char *message) 
 
 static void ask(struct plugins *plugins) ON_LOOP;
 
-static void forget_changes(struct plugins *plugins) {
-    list_for_each (link, &applying_of(plugins)->changes) {
+static struct question *question_new(struct plugins *plugins) {
+    struct question *question = xcalloc(1, sizeof(*question));
+
+    question->plugins = plugins;
+    list_init(&question->changes);
+    return question;
+}
+
+static struct question *question_free(struct question *question) {
+    if (!question)
+        return NULL;
+    list_for_each (link, &question->changes) {
         struct change *change = list_entry(link, struct change, link);
-        list_remove(&change->link);
-        registry_unpin(plugins->host->registry, change->generation);
+        registry_unpin(question->plugins->host->registry, change->generation);
         json_decref(change->settings);
         free(change);
     }
+    free(question);
+    return NULL;
+}
+
+static void forget_changes(struct plugins *plugins) {
+    applying_of(plugins)->question = question_free(applying_of(plugins)->question);
 }
 
 static const struct config *asked_config(const struct plugins *plugins) {
@@ -72,7 +88,7 @@ static const struct config *asked_config(const struct plugins *plugins) {
 }
 
 /* What this plugin would be given, if that differs from what it has. */
-static int collect_one(struct plugins *plugins, struct generation *generation, struct theseus_error *err) {
+static int collect_one(struct plugins *plugins, struct generation *generation, struct theseus_error *err) ON_LOOP {
     struct settings_extra extra = apply_extra(plugins);
     json_t *settings = NULL;
 
@@ -80,6 +96,10 @@ static int collect_one(struct plugins *plugins, struct generation *generation, s
         return 0;
     if (settings_new(&settings, &generation->slots, asked_config(plugins), &extra, err) < 0)
         return -1;
+    if (claims_settle(plugins, &generation->slots, asked_config(plugins), settings, err) < 0) {
+        json_decref(settings);
+        return -1;
+    }
     if (json_equal(settings, generation->config)) {
         json_decref(settings);
         return 0;
@@ -87,11 +107,11 @@ static int collect_one(struct plugins *plugins, struct generation *generation, s
     struct change *change = xcalloc(1, sizeof(*change));
     *change = (struct change){.generation = generation, .settings = settings};
     registry_pin(plugins->host->registry, generation);
-    list_append(&applying_of(plugins)->changes, &change->link);
+    list_append(&applying_of(plugins)->question->changes, &change->link);
     return 0;
 }
 
-static int collect(struct plugins *plugins, struct theseus_error *err) {
+static int collect(struct plugins *plugins, struct theseus_error *err) ON_LOOP {
     list_for_each (link, &plugins->plugins) {
         struct generation *generation = list_entry(link, struct plugin, link)->active;
         if (generation && collect_one(plugins, generation, err) < 0)
@@ -101,44 +121,52 @@ static int collect(struct plugins *plugins, struct theseus_error *err) {
 }
 
 static void check_run(void *job) {
-    struct applying *applying = container_of((struct lane_job *)job, struct applying, job);
+    struct question *question = container_of((struct lane_job *)job, struct question, job);
 
-    list_for_each (link, &applying->changes) {
+    list_for_each (link, &question->changes) {
         struct change *change = list_entry(link, struct change, link);
-        if (applying->r == 0)
-            applying->r = generation_check(change->generation, change->settings, &applying->err);
+        if (question->r == 0)
+            question->r = generation_check(change->generation, change->settings, &question->err);
     }
 }
 
 static void configure_run(void *job) {
-    struct applying *applying = container_of((struct lane_job *)job, struct applying, job);
+    struct question *question = container_of((struct lane_job *)job, struct question, job);
 
-    list_for_each (link, &applying->changes) {
+    list_for_each (link, &question->changes) {
         struct change *change = list_entry(link, struct change, link);
-        struct theseus_error err = {0};
         if (!change->generation->slots.configure)
             continue;
         registry_begin_change(change->generation->host->registry, change->generation);
-        if (generation_configure(change->generation, json_incref(change->settings), &err) < 0)
-            log_error("plugin '%s' did not take settings that it had agreed to: %s", change->generation->name,
-                      err.message);
-        registry_end_change(change->generation->host->registry, change->generation);
+        change->r = generation_configure(change->generation, json_incref(change->settings), &change->err);
+        registry_end_change(change->generation->host->registry, change->generation, change->r == 0);
     }
 }
 
-static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) ON_LOOP {
-    struct applying *applying = applying_of(plugins);
-
-    applying->job = (struct lane_job){
-        .run = run,
-        .done = done,
-        .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
-    };
-    lane_submit(plugins->host->lane, &applying->job);
+/* The thread has come back from the plugin's code after all; nobody waits for what it brings. */
+static void on_late(struct lane_job *job) {
+    (void)question_free(container_of(job, struct question, job));
 }
 
-static struct plugins *plugins_of(struct lane_job *job) {
-    return container_of(container_of(job, struct applying, job), struct plugins, applying);
+static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) ON_LOOP {
+    struct question *question = applying_of(plugins)->question;
+
+    question->job = (struct lane_job){
+        .run = run,
+        .done = done,
+        .late = on_late,
+        .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
+    };
+    lane_submit(plugins->host->lane, &question->job);
+}
+
+/* The question that has come back, or has not: then a stuck thread keeps it, and its changes stay pinned. */
+static struct plugins *take_back(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = container_of(job, struct question, job)->plugins;
+
+    if (timed_out)
+        applying_of(plugins)->question = NULL;
+    return plugins;
 }
 
 /* ---- taking ---- */
@@ -158,17 +186,34 @@ static void next_round(struct plugins *plugins) ON_LOOP {
     plugins_settled(plugins);
 }
 
+/* Shown at the plugin until it takes settings. What a stuck thread has is not looked at. */
+static void note_trouble(const struct change *change, bool timed_out) ON_LOOP {
+    struct generation *generation = change->generation;
+
+    if (!generation->slots.configure)
+        return;
+    free(TAKE_PTR(generation->trouble));
+    if (timed_out)
+        generation->trouble = xstrdup("'configure' did not come back; the settings are uncertain");
+    else if (change->r < 0)
+        generation->trouble = xasprintf("the settings are those of before: %s", change->err.message);
+    if (generation->trouble)
+        log_error("plugin '%s': %s", generation->name, generation->trouble);
+}
+
 static void configured(struct lane_job *job, bool timed_out) {
-    struct plugins *plugins = plugins_of(job);
+    const struct question *question = container_of(job, struct question, job);
+    struct plugins *plugins = take_back(job, timed_out);
 
     loop_enter();
-    if (plugins->stopping)
+    if (plugins->stopping) {
+        forget_changes(plugins); /* their generations are to be stopped */
         return;
-    if (timed_out)
-        log_error("a plugin's 'configure' did not come back; its settings are uncertain");
-    list_for_each (link, &applying_of(plugins)->changes) {
+    }
+    list_for_each (link, &question->changes) {
         const struct change *change = list_entry(link, struct change, link);
         struct plugin *plugin = change->generation->plugin;
+        note_trouble(change, timed_out);
         if (!change->generation->slots.configure && plugin && plugin->source)
             loader_add(plugins, plugin->source);
     }
@@ -182,9 +227,11 @@ void plugins_configure(struct plugins *plugins) {
     plugins->settings_round++;
     registry_hide(plugins->host->registry, (*plugins->host->config)->tools.hide);
     scan_watch(plugins);
+    /* What is switched off goes first: others may take its names. A new configuration, unlike a file with tools, may be
+     * what a refused plugin had lacked. */
+    if (plugins->began)
+        scan_all(plugins, applying_of(plugins)->done != NULL);
     on_lane(plugins, configure_run, configured);
-    if (plugins->began) /* a new configuration, unlike a file with tools, may be what a refused plugin had lacked */
-        scan_all(plugins, applying_of(plugins)->done ? "" : NULL);
 }
 
 /* ---- answers to the question ---- */
@@ -226,23 +273,25 @@ static void disagreed(struct plugins *plugins, const struct theseus_error *err) 
 }
 
 static void checked(struct lane_job *job, bool timed_out) {
-    struct plugins *plugins = plugins_of(job);
-    struct applying *applying = applying_of(plugins);
+    const struct question *question = container_of(job, struct question, job);
+    struct plugins *plugins = take_back(job, timed_out);
     struct settings_extra extra = apply_extra(plugins);
+    struct theseus_error err = {0};
 
     loop_enter();
-    if (plugins->stopping)
+    if (plugins->stopping) {
+        forget_changes(plugins); /* their generations are to be stopped */
         return;
-    if (timed_out) {
-        applying->err = (struct theseus_error){0};
-        applying->r = fail(&applying->err, ERR_TIMEOUT, "a plugin's 'check' did not come back");
     }
-    if (applying->r == 0) {
+    if (!timed_out && question->r == 0) {
         agreed(plugins);
         return;
     }
-    (void)settings_blame(asked_config(plugins), &extra, &applying->err);
-    struct theseus_error err = applying->err;
+    if (timed_out)
+        (void)fail(&err, ERR_TIMEOUT, "a plugin's 'check' did not come back");
+    else
+        err = question->err;
+    (void)settings_blame(asked_config(plugins), &extra, &err);
     disagreed(plugins, &err);
 }
 
@@ -250,8 +299,7 @@ static void ask(struct plugins *plugins) {
     struct applying *applying = applying_of(plugins);
     struct theseus_error err = {0};
 
-    applying->r = 0;
-    applying->err = (struct theseus_error){0};
+    applying->question = question_new(plugins);
     if (collect(plugins, &err) < 0)
         disagreed(plugins, &err);
     else
@@ -294,10 +342,6 @@ void apply_ini_files(struct plugins *plugins) {
             source_refuse(source, NULL);
     }
     begin(plugins, NULL, NULL, NULL);
-}
-
-void apply_init(struct plugins *plugins) {
-    list_init(&applying_of(plugins)->changes);
 }
 
 void apply_fini(struct plugins *plugins) {

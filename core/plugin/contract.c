@@ -131,6 +131,9 @@ static int make_tools(struct tool **tools, size_t count, const struct theseus_to
     for (size_t i = 0; i < count; i++) {
         if (tool_new(&tools[i], &declared[i], err) < 0)
             return -1;
+        if (declared[i].release)
+            return fail(err, ERR_INVALID, "tool '%s': sets .release, which is for tools that are added at run time",
+                        tools[i]->name);
         if (map_put(names, span_of(tools[i]->name), tools[i]))
             return fail(err, ERR_INVALID, "has two tools with the name '%s'", tools[i]->name);
     }

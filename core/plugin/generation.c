@@ -2,12 +2,11 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "loop/thread.h"
 #include "plugin/host.h"
 #include "plugin/image.h"
+#include "plugin/migration.h"
 #include "plugin/registry.h"
-#include "store/migrate.h"
 #include "store/store.h"
 
 /* A thread that the plugin made. */
@@ -34,6 +33,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->slots = *image_plugin(image);
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
+    generation->component = xasprintf("%s#%u", generation->name, number);
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
@@ -59,6 +59,8 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     (void)pthread_mutex_destroy(&generation->threads_lock);
     free(generation->name);
     free(generation->version);
+    free(generation->component);
+    free(generation->backup);
     free(generation);
     return NULL;
 }
@@ -80,17 +82,11 @@ static int slot_failed(const char *slot, struct theseus_error *err) {
     return error_prefix(err, "%s: ", slot);
 }
 
-static int migrate(struct generation *generation, struct theseus_error *err) {
-    if (!generation->slots.migrations)
-        return 0;
-    return store_migrate(generation->host->store, generation->name, generation->slots.migrations, err);
-}
-
 int generation_start(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    if (migrate(generation, err) < 0)
-        return error_prefix(err, "migrations: ");
+    if (migration_run(generation, err) < 0)
+        return -1;
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
@@ -174,6 +170,7 @@ void generation_thread_join(struct generation *generation, int number) {
         join(thread);
 }
 
+/* No call of it runs, and its threads have ended: nobody can be using its statements any more. */
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
 
@@ -182,6 +179,6 @@ void generation_stop(struct generation *generation) {
     generation->started = false;
     while ((thread = take_thread(generation, 0)))
         join(thread);
-    if (generation->slots.migrations || generation->uses_store)
-        store_forget(generation->host->store, generation->name);
+    if (atomic_load(&generation->uses_store))
+        store_forget(generation->host->store, generation->component);
 }

@@ -35,24 +35,30 @@ struct generation {
     struct image *image; /* owned */
     struct theseus_plugin slots;
     char *name, *version; /* owned copies: they outlive the image */
+    char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
     atomic_bool uses_store;   /* has asked for the database */
     _Atomic(json_t *) config; /* owned; replaced by configure, on the lane */
     json_t *past_configs;     /* array, owned: somebody may still be looking at one */
     json_t *saved;            /* owned; during start only */
+    atomic_bool migrated;     /* its start has changed the database's schema */
+    char *backup;             /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
     struct plugins *plugins; /* borrowed: who loaded it */
     bool over, stopping;     /* retired; its stop is on the lane */
+    bool stuck;              /* quarantined, because a thread did not come back from its code */
     int unloaded;            /* outcome of image_unload() */
     const char *quarantined; /* why; NULL: it is not */
+    char *trouble;           /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;
     struct list link; /* in plugin's `old` */
 
     /* under the registry's lock */
     struct list offers;   /* offer::link */
     atomic_bool offering; /* they are in the registry */
-    bool changing;        /* its tools are being exchanged: see registry_begin_change() */
+    bool changing;        /* its tools are being exchanged: see registry_begin_change() … */
+    pthread_t changer;    /* … by this thread */
     struct list queued;   /* run::queue_link: wait for a worker, or for their turn */
     int pins;             /* runs that use it */
     bool notify;          /* post `idle` to idle_loop when the last pin goes */

@@ -126,6 +126,10 @@ static const char *host_tool_name(const struct theseus_call *call) {
     return run_of(call)->name;
 }
 
+static void *host_tool_data(const struct theseus_call *call) {
+    return run_of(call)->offer->tool->data;
+}
+
 static const char *host_args_text(struct theseus_call *call) {
     struct run *run = run_of(call);
     CLEANUP(buf_fini) struct buf text = {0};
@@ -227,7 +231,7 @@ static struct sqlite3_stmt *host_statement(struct theseus_ctx *ctx, const char *
     struct theseus_error err = {0};
 
     atomic_store(&generation->uses_store, true);
-    if (store_statement(generation->host->store, generation->name, sql, &statement, &err) < 0)
+    if (store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
         (void)failed(&err);
     return statement;
 }
@@ -243,8 +247,9 @@ static void host_thread_join(struct theseus_ctx *ctx, int thread) {
     generation_thread_join(generation_of(ctx), thread);
 }
 
+/* Clients hear of a change of settings once, at its end, and not of each tool in it. */
 static void touched(struct generation *generation) {
-    if (generation->offering)
+    if (generation->offering && !registry_is_changing(generation->host->registry, generation))
         loop_post(generation->host->loop, generation->host->tools_touched, generation->host->arg);
 }
 
@@ -253,8 +258,13 @@ static int host_tool_add(struct theseus_ctx *ctx, const struct theseus_tool *dec
     CLEANUP(tool_free) struct tool *tool = NULL;
     struct theseus_error err = {0};
 
-    if (tool_new(&tool, declared, &err) < 0 || registry_add(generation->host->registry, generation, tool, &err) < 0)
+    if (tool_new(&tool, declared, &err) < 0)
         return failed(&err);
+    tool->release = declared->release;
+    if (registry_add(generation->host->registry, generation, tool, &err) < 0) {
+        tool->release = NULL; /* the data stays the plugin's */
+        return failed(&err);
+    }
     tool = NULL; /* the registry's now */
     touched(generation);
     return 0;
@@ -310,4 +320,5 @@ const struct theseus_host host_table = {
     .tool_remove = host_tool_remove,
     .ctx_log = host_ctx_log,
     .last_error = host_last_error,
+    .tool_data = host_tool_data,
 };

@@ -154,12 +154,12 @@ static int check_abi(const struct theseus_plugin *plugin, size_t object_size, st
     if (object_size < 2 * sizeof(uint32_t))
         return fail(err, ERR_INVALID, "exports a symbol 'theseus_plugin' that is no struct theseus_plugin");
     if (plugin->abi != THESEUS_ABI)
-        return fail(err, ERR_VERSION,
+        return fail(err, ERR_INVALID,
                     "was built for ABI %u of the plugin contract, this server has ABI %u; build it against this "
                     "server's <theseus/plugin.h>",
                     plugin->abi, (unsigned)THESEUS_ABI);
     if (plugin->size > sizeof(*plugin))
-        return fail(err, ERR_VERSION,
+        return fail(err, ERR_NEWER,
                     "was built for a newer server: its struct theseus_plugin has %u bytes, this server knows %zu",
                     plugin->size, sizeof(*plugin));
     if (plugin->size < least || plugin->size > object_size || plugin->size % sizeof(void *) != 0)

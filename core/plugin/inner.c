@@ -23,6 +23,13 @@ static bool chain_runs(const struct run *run, const struct offer *offer) {
     return false;
 }
 
+static bool chain_has_turn(const struct run *run) {
+    for (; run; run = run->outer)
+        if (run->serial)
+            return true;
+    return false;
+}
+
 static int check_still_wanted(const struct run *run, struct theseus_error *err) {
     if (atomic_load(&run->request->cancelled))
         return fail(err, ERR_TIMEOUT, "the call was cancelled, or its time is up");
@@ -65,6 +72,8 @@ static int wait_for_turn(struct run *run, struct theseus_error *err) {
     if (chain_runs(run->outer, run->offer))
         return fail(err, ERR_BUSY, "tool '%s' never runs beside itself, and waits for this call", run->name);
     while (!registry_serial_enter(run->host->registry, run->offer, NULL)) {
+        if (chain_has_turn(run->outer)) /* whoever has that turn may wait for ours */
+            return fail(err, ERR_BUSY, "tool '%s' is busy, and never runs beside itself", run->name);
         if (check_still_wanted(run, err) < 0)
             return -1;
         registry_wait(run->host->registry);
@@ -75,9 +84,13 @@ static int wait_for_turn(struct run *run, struct theseus_error *err) {
 
 /* One that answers later is waited for as long as somebody wants the whole call. */
 static int wait_for_result(struct run *run, json_t **ret_result, struct theseus_error *err) {
+    bool on_loop = pthread_equal(pthread_self(), run->host->loop_thread);
     int r = 0;
 
     (void)pthread_mutex_lock(&run->lock);
+    if (!run->result && on_loop)
+        r = fail(err, ERR_BUSY, "tool '%s' answers later, and is called from one that runs on the loop thread",
+                 run->name);
     while (!run->result && r == 0) {
         struct timespec until;
         (void)clock_gettime(CLOCK_REALTIME, &until);
@@ -116,10 +129,12 @@ int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_re
 
     if (outer->depth + 1 > LIMIT_CALL_DEPTH)
         return fail(err, ERR_LIMIT, "calls inside calls go %d deep at most", LIMIT_CALL_DEPTH);
+    if (call_is_over(outer->request) || atomic_load(&outer->request->cancelled))
+        return fail(err, ERR_TIMEOUT, "the call that this would be part of is over");
     if (args && !json_is_object(args))
         return fail(err, ERR_PARAMS, "the arguments must be an object");
     struct run *run = run_new(outer->host, outer->request, name, owned);
-    run->outer = outer;
+    run->outer = run_ref(outer); /* it may end before us, when we answer later */
     run->depth = outer->depth + 1;
     int r = work(run, ret_result, err);
     (void)run_unref(run);

@@ -55,14 +55,22 @@ struct change {
     struct list link;
     struct generation *generation; /* pinned */
     json_t *settings;              /* owned */
+    int r;                         /* of `configure` */
+    struct theseus_error err;
 };
 
-struct applying {
+/* What plugins are asked, or told. It belongs to the lane's thread for as long as that is in a plugin's code. */
+struct question {
     struct lane_job job;
-    bool busy;
+    struct plugins *plugins;
     struct list changes; /* change::link, owned */
     int r;
     struct theseus_error err;
+};
+
+struct applying {
+    bool busy;
+    struct question *question;   /* owned; NULL: none, or a stuck thread has it */
     const struct config *config; /* that was asked about; NULL: the present one, with new INI files */
     plugins_checked_fn *done;
     void *arg;
@@ -78,10 +86,12 @@ struct plugins {
     struct plugin_host *host;
     struct imagedir *dir;
     int exe_fd;
-    struct list plugins; /* plugin::link, owned */
-    struct list sources; /* source::link, owned, in the order of precedence */
-    struct watch *watch; /* owned; NULL: not watching */
-    char **watched;      /* owned, NULL-terminated: the directories */
+    struct list plugins;        /* plugin::link, owned */
+    struct list sources;        /* source::link, owned, in the order of precedence */
+    struct watch *watch;        /* owned; NULL: not watching */
+    char **watched;             /* owned, NULL-terminated: the directories */
+    json_t *disabled;           /* owned: files that are not looked at, for plugins.disable names them */
+    struct loop_task name_free; /* a name for which something was refused is free */
     struct loader loader;
     struct applying applying;
     struct timer *patience; /* owned: the first scan may take this long */
@@ -94,8 +104,10 @@ struct plugins {
 };
 
 /* scan.c */
-void scan_all(struct plugins *plugins, const char *force) ON_LOOP;
-void scan_watch(struct plugins *plugins) ON_LOOP; /* watches what the configuration names */
+void scan_all(struct plugins *plugins, bool refused_too) ON_LOOP; /* what changed, or also what was refused */
+struct source *scan_find(struct plugins *plugins, const char *name) ON_LOOP; /* that plugin's file; NULL: none */
+void scan_again(struct plugins *plugins, struct source *source) ON_LOOP;     /* only this file, changed or not */
+void scan_watch(struct plugins *plugins) ON_LOOP;                            /* watches what the configuration names */
 
 /* loader.c */
 void loader_init(struct plugins *plugins);
@@ -124,7 +136,6 @@ void retire_when_idle(struct generation *generation) ON_LOOP;
 void retire_stuck(struct plugins *plugins, struct generation *generation) ON_LOOP; /* a thread is in it: it stays */
 
 /* apply.c */
-void apply_init(struct plugins *plugins);
 void apply_fini(struct plugins *plugins) ON_LOOP;
 void apply_ini_files(struct plugins *plugins) ON_LOOP; /* the INI files in the directories have changed */
 /* A message that begins with the name of an INI file in a plugin directory: that file is refused. False: it does not.

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "plugin/contract.h"
 #include "plugin/inner.h"
+#include "plugin/migration.h"
 
 static void test_next(struct plugins *plugins) ON_LOOP;
 
@@ -91,6 +92,8 @@ static void on_done(struct lane_job *job, bool timed_out) {
     /* The thread is stuck in the plugin's code. The candidate stays in memory for it; nothing else waits. */
     struct plugins *plugins = candidate->plugins;
     (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
+    if (candidate->next)
+        migration_note(candidate->next, &candidate->err);
     log_warning("plugin file '%s' is refused: %s", candidate->source->path, candidate->err.message);
     source_refuse(candidate->source, candidate->err.message);
     promote_give_up(candidate);

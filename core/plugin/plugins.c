@@ -36,6 +36,8 @@ static void restore_good(void *arg, const void *recorded) {
     (void)map_put(plugins->loader.good, record->good_hash, plugins);
 }
 
+static void on_name_free(void *arg);
+
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
     struct plugins *plugins = xcalloc(1, sizeof(*plugins));
 
@@ -49,10 +51,12 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->when_loaded);
     list_init(&plugins->when_idle);
     loader_init(plugins);
-    apply_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
     registry_hide(host->registry, (*host->config)->tools.hide);
+    plugins->disabled = json_array();
+    plugins->name_free = (struct loop_task){.run = on_name_free, .arg = plugins};
+    registry_on_free(host->registry, host->loop, &plugins->name_free);
     return plugins;
 }
 
@@ -75,9 +79,22 @@ struct plugin *plugins_find(struct plugins *plugins, const char *name, bool make
 static void retry_conflicts(struct plugins *plugins) ON_LOOP {
     list_for_each (link, &plugins->sources) {
         struct source *source = list_entry(link, struct source, link);
-        if (source->conflict && source->present)
+        if (source->conflict && source->present && source->candidates == 0)
             loader_add(plugins, source);
     }
+}
+
+/* Once for all names that became free in a turn; only those count for which something was refused. */
+static void on_name_free(void *arg) {
+    struct plugins *plugins = arg;
+
+    loop_enter();
+    registry_take_freed(plugins->host->registry);
+    if (plugins->stopping)
+        return;
+    retry_conflicts(plugins);
+    apply_ini_files(plugins);
+    plugins_settled(plugins);
 }
 
 void plugins_remove(struct plugins *plugins, struct plugin *plugin) {
@@ -96,7 +113,7 @@ void plugins_remove(struct plugins *plugins, struct plugin *plugin) {
     retire(plugins, generation);
     promote_on_removed(plugins, generation);
     plugins->host->tools_touched(plugins->host->arg);
-    retry_conflicts(plugins);
+    retry_conflicts(plugins); /* the plugin's own name is free, too */
 }
 
 /* ---- waiting ---- */
@@ -118,7 +135,8 @@ static void tell(struct plugins *plugins, struct list *waiters) {
 }
 
 void plugins_settled(struct plugins *plugins) {
-    bool idle = plugins->began && loader_is_idle(plugins) && !plugins->applying.busy;
+    bool idle = plugins->began && loader_is_idle(plugins) && !plugins->applying.busy &&
+                !registry_has_freed(plugins->host->registry);
 
     if (plugins->stopping)
         return; /* whoever waited may be gone already */
@@ -138,7 +156,7 @@ void plugins_load(struct plugins *plugins) {
     plugins->began = true;
     timer_start(plugins->patience, PATIENCE_MS, 0);
     scan_watch(plugins);
-    scan_all(plugins, NULL);
+    scan_all(plugins, false);
 }
 
 bool plugins_are_loaded(const struct plugins *plugins) {
@@ -156,28 +174,52 @@ void plugins_when_idle(struct plugins *plugins, struct loop_task *task) {
     plugins_settled(plugins);
 }
 
-void plugins_rescan(struct plugins *plugins, const char *force) {
+void plugins_rescan(struct plugins *plugins) {
     plugins_load(plugins);
-    scan_all(plugins, force ? force : "");
+    scan_all(plugins, true);
+}
+
+static void add_name(struct buf *names, const char *name) {
+    if (buf_printf(names, NULL, "%s%s", names->len ? ", " : "", name) < 0)
+        abort(); /* no memory for a few names */
+}
+
+char *plugins_unknown(struct plugins *plugins, const char *name) {
+    CLEANUP(buf_fini) struct buf names = {0};
+
+    plugins_load(plugins);
+    if (scan_find(plugins, name))
+        return NULL;
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (plugin->source)
+            add_name(&names, plugin->name);
+    }
+    CLEANUP(free) char *list = buf_take_string(&names);
+    return xasprintf("there is no plugin '%s'; there are: %s", name, list && *list ? list : "none");
+}
+
+void plugins_reload(struct plugins *plugins, const char *name) {
+    struct source *source = scan_find(plugins, name);
+
+    if (source)
+        scan_again(plugins, source);
 }
 
 /* ---- the end ---- */
 
-/* One that is quarantined is still mapped, or a thread is still in it: it stays until the process ends. */
-static void keep(struct generation *generation) {
-    static struct list kept; /* generation::link: never looked at, but not lost */
-
-    if (!kept.next)
-        list_init(&kept);
+/* A thread is in its code and will use it, or a call that nobody can end: nobody owns it any more. */
+static void abandon(struct generation *generation) {
     list_remove(&generation->link);
-    list_append(&kept, &generation->link);
+    generation->plugin = NULL;
+    mem_abandon(generation);
 }
 
 static void free_generations(struct list *generations) {
     list_for_each (link, generations) {
         struct generation *generation = list_entry(link, struct generation, link);
-        if (generation->state == GENERATION_QUARANTINED && generation->stopping)
-            keep(generation);
+        if (generation->stuck || registry_pins(generation->host->registry, generation) > 0)
+            abandon(generation);
         else
             (void)generation_free(generation);
     }
@@ -205,6 +247,22 @@ void plugins_let_go(struct plugins *plugins) {
         let_go(list_entry(orphan, struct generation, link));
 }
 
+static bool runs(const struct plugins *plugins, const struct generation *generation) {
+    return generation && registry_pins(plugins->host->registry, generation) > 0;
+}
+
+bool plugins_have_runs(const struct plugins *plugins) {
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (runs(plugins, plugin->active))
+            return true;
+        list_for_each (old, &plugin->old)
+            if (runs(plugins, list_entry(old, struct generation, link)))
+                return true;
+    }
+    return false;
+}
+
 /* Whatever is on the lane comes to its end, by itself or by its limit. */
 static void drain(struct plugins *plugins) ON_LOOP {
     while (plugins->retiring > 0 || lane_pending(plugins->host->lane) > 0)
@@ -215,6 +273,8 @@ struct plugins *plugins_free(struct plugins *plugins) {
     if (!plugins)
         return NULL;
     plugins->stopping = true;
+    registry_on_free(plugins->host->registry, NULL, NULL);
+    loop_forget(plugins->host->loop, &plugins->name_free);
     scan_watch(plugins);
     loader_stop(plugins);
     drain(plugins);
@@ -239,6 +299,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
     free_waiters(&plugins->when_idle);
     plugins->patience = timer_free(plugins->patience);
     free(plugins->watched);
+    json_decref(plugins->disabled);
     free(plugins);
     return NULL;
 }

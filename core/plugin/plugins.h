@@ -23,8 +23,13 @@ void plugins_load(struct plugins *plugins) ON_LOOP;
 void plugins_when_loaded(struct plugins *plugins, struct loop_task *task) ON_LOOP;
 bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;
 
-/* Looks at all directories again; `force` NULL: what changed, or was refused; else that plugin too ("*": all). */
-void plugins_rescan(struct plugins *plugins, const char *force) ON_LOOP;
+/* Looks at all directories again: what changed, or was refused. */
+void plugins_rescan(struct plugins *plugins) ON_LOOP;
+
+/* NULL: there is a plugin, or a file, of that name. Else a text that says so and lists the plugins that there are. */
+char *plugins_unknown(struct plugins *plugins, const char *name) ON_LOOP;
+/* Loads that plugin's file again, changed or not; looks at no other. */
+void plugins_reload(struct plugins *plugins, const char *name) ON_LOOP;
 
 /* Runs the task when nothing is being loaded any more. */
 void plugins_when_idle(struct plugins *plugins, struct loop_task *task) ON_LOOP;
@@ -38,10 +43,13 @@ void plugins_check(struct plugins *plugins, const struct config *config, plugins
 /* Gives what was agreed on to the plugins concerned; the host's config is the new one by now. */
 void plugins_configure(struct plugins *plugins) ON_LOOP;
 
+/* Is a handler at work, or one that said it will answer later? Their code must stay where it is. */
+bool plugins_have_runs(const struct plugins *plugins) ON_LOOP;
+
 /* host->idle leads here. */
 void plugins_on_idle(struct generation *generation) ON_LOOP;
 
-/* {"plugins": […], "refused": […]}: everything that theseus_plugins shows. New reference. */
+/* {"plugins": […], "refused": […], "disabled": […]}: everything that theseus_plugins shows. New reference. */
 json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 /* Plugin name → generation number; and the files that wait, with the calls they wait for. New references. */
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;

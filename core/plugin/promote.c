@@ -6,8 +6,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plugin/claims.h"
 #include "plugin/contract.h"
 #include "plugin/inner.h"
+#include "plugin/migration.h"
 
 enum { RETRY_WAIT_MS = 200, RETRY_AFTER_MS = 30000 };
 
@@ -41,12 +43,11 @@ static int claim(struct candidate *candidate) ON_LOOP {
 
 static int make_generation(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
-    struct settings_extra extra = apply_extra(plugins);
     json_t *settings = NULL;
 
     candidate->settings_round = plugins->settings_round;
     if (claim(candidate) < 0 ||
-        settings_new(&settings, image_plugin(candidate->image), *plugins->host->config, &extra, &candidate->err) < 0)
+        claims_settings_new(&settings, plugins, image_plugin(candidate->image), &candidate->err) < 0)
         return -1;
     candidate->next = generation_new(plugins->host, TAKE_PTR(candidate->image), candidate->number);
     candidate->next->config = settings;
@@ -67,8 +68,10 @@ static void discard(struct candidate *candidate) ON_LOOP {
         (void)registry_set_waiting(plugins->host->registry, candidate->previous, candidate->previous->over, false);
         run_release_held(candidate->previous);
     }
-    if (candidate->next)
+    if (candidate->next) {
+        migration_note(candidate->next, &candidate->err);
         retire(plugins, TAKE_PTR(candidate->next));
+    }
     loader_refuse(candidate);
 }
 
@@ -107,8 +110,7 @@ static void asked(struct candidate *candidate) ON_LOOP {
         return;
     }
     candidate->err = (struct theseus_error){0};
-    extra = apply_extra(plugins);
-    if (settings_new(&settings, &candidate->next->slots, *plugins->host->config, &extra, &candidate->err) < 0) {
+    if (claims_settings_new(&settings, plugins, &candidate->next->slots, &candidate->err) < 0) {
         discard(candidate);
         return;
     }
@@ -337,14 +339,25 @@ static void take_back(struct candidate *candidate) {
 }
 
 static void activated(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+    struct generation *next = candidate->next;
+
+    (void)registry_set_waiting(plugins->host->registry, next, next->over, false);
     if (candidate->plugin->active != candidate->next) {
         be_gone(candidate);
     } else if (candidate->r < 0) { /* what must happen outside the process did not */
         take_back(candidate);
         discard(candidate);
     } else {
+        run_release_held(next);
         succeed(candidate);
     }
+}
+
+/* State that was handed over may not change until it is certain that it will not be handed back. */
+static bool holds_until_active(const struct candidate *candidate) {
+    return candidate->next->slots.activate && !candidate->plugins->host->rehearsal && candidate->previous &&
+           generation_keeps_state(candidate->previous);
 }
 
 static void swap(struct candidate *candidate) ON_LOOP {
@@ -353,6 +366,9 @@ static void swap(struct candidate *candidate) ON_LOOP {
     int64_t began = clock_now_ns();
 
     candidate->displaced = before != candidate->plugin ? before : NULL;
+    candidate->next->plugin = candidate->plugin; /* before its tools are offered: runs count for it */
+    if (holds_until_active(candidate))
+        (void)registry_set_waiting(plugins->host->registry, candidate->next, false, true);
     if (registry_swap(plugins->host->registry, giver(candidate), candidate->next, &candidate->err) < 0) {
         discard(candidate);
         return;

@@ -10,22 +10,12 @@
 
 #include "base/list.h"
 #include "base/thread.h"
-#include "plugin/tool.h"
+#include "plugin/offer.h"
 
 struct generation;
+struct loop;
+struct loop_task;
 struct registry;
-
-/* One tool as offered by one generation. */
-struct offer {
-    struct tool *tool;             /* owned */
-    struct generation *generation; /* borrowed; pinned by whoever looked the offer up */
-    json_t *entry;                 /* owned: its full entry of tools/list. Loop only */
-    int refs;                      /* under the registry's lock: the registry, and each run */
-    bool listed, leaving;          /* is in the registry; goes at the end of the change */
-    struct list link;              /* in the generation's list, while it is offered */
-    struct list serial_waiting;    /* run::wait_link: THESEUS_SERIAL runs of clients, in order; under the lock */
-    bool serial_busy;              /* under the lock */
-};
 
 struct registry *registry_new(void);
 struct registry *registry_free(struct registry *registry); /* everything must have been taken out */
@@ -77,11 +67,23 @@ MUST_CHECK int registry_remove(struct registry *registry, struct generation *gen
                                struct theseus_error *err);
 
 /*
- * Between these two, a removal is only noted: a tool that is removed and added again is replaced at once, and never
- * missing. On the thread that makes the change.
+ * Between these two, what that thread adds and removes is only noted, and new names are kept free. At the end all of it
+ * happens at once, or (make is false) nothing. On the thread that makes the change.
  */
 void registry_begin_change(struct registry *registry, struct generation *generation);
-void registry_end_change(struct registry *registry, struct generation *generation);
+void registry_end_change(struct registry *registry, struct generation *generation, bool make);
+bool registry_is_changing(struct registry *registry, const struct generation *generation); /* on this thread */
+
+/* Whose tool is that? Owned: the plugin's name; NULL: nobody's, or the named plugin's own. Any thread. */
+char *registry_other_owner(struct registry *registry, const char *name, const char *plugin);
+
+/*
+ * Posts the task when a name leaves for which somebody was refused, or told of another owner. From then on until
+ * registry_take_freed() there is something to try again. NULL: no more. ON_LOOP.
+ */
+void registry_on_free(struct registry *registry, struct loop *loop, struct loop_task *task) ON_LOOP;
+bool registry_has_freed(struct registry *registry);
+void registry_take_freed(struct registry *registry);
 
 /* Takes out all that it offers. */
 void registry_clear(struct registry *registry, struct generation *generation);
@@ -93,8 +95,8 @@ void registry_hide(struct registry *registry, char *const *patterns);
 json_t *registry_list_new(struct registry *registry) ON_LOOP;
 /* Hash of that list in canonical form: differs when, and only when, the list really changed. */
 void registry_digest(struct registry *registry, char text[static 33]) ON_LOOP;
-/* Of which plugin was this tool, when it was still there? Borrowed; NULL: not lately. ON_LOOP. */
-const char *registry_late_owner(struct registry *registry, const char *name) ON_LOOP;
+/* Of which plugin was this tool, when it was still there? Owned; NULL: not lately. */
+char *registry_late_owner(struct registry *registry, const char *name);
 json_t *registry_names_new(struct registry *registry, const struct generation *generation); /* of one generation */
 json_t *registry_busy_names_new(struct registry *registry,
                                 const struct generation *generation); /* of its running calls */

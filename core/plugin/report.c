@@ -1,6 +1,7 @@
 /* What there is to be seen of the plugins. */
 #include <stdlib.h>
 
+#include "plugin/claims.h"
 #include "plugin/inner.h"
 
 static const char *const state_names[] = {"new", "active", "draining", "quarantined"};
@@ -22,6 +23,8 @@ static json_t *generation_new_report(struct plugins *plugins, const struct plugi
                                      const struct generation *generation) {
     const char *reason = generation->quarantined;
 
+    if (!reason)
+        reason = generation->trouble;
     if (!reason && generation == plugin->active && is_waiting(plugins, plugin))
         reason = "a new version waits until no call of this one runs";
     return json_pack(
@@ -42,6 +45,7 @@ json_t *plugins_refused_new(struct plugins *plugins) {
             (void)json_array_append_new(refused,
                                         json_pack("{s:s, s:s}", "file", source->path, "reason", source->refused));
     }
+    claims_report(plugins, refused);
     return refused;
 }
 
@@ -56,7 +60,8 @@ json_t *plugins_report_new(struct plugins *plugins) {
             (void)json_array_append_new(
                 list, generation_new_report(plugins, plugin, list_entry(old, struct generation, link)));
     }
-    return json_pack("{s:o, s:o}", "plugins", list, "refused", plugins_refused_new(plugins));
+    return json_pack("{s:o, s:o, s:O}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
+                     plugins->disabled);
 }
 
 json_t *plugins_generations_new(struct plugins *plugins) {

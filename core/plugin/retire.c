@@ -26,6 +26,7 @@ static void stopped(struct lane_job *job, bool timed_out) {
     loop_enter();
     plugins->retiring--;
     if (timed_out) {
+        generation->stuck = true;
         quarantine(generation, "its 'stop' did not come back");
     } else if (generation->unloaded == IMAGE_PINNED) {
         image_keep_file(generation->image);
@@ -69,6 +70,7 @@ void retire(struct plugins *plugins, struct generation *generation) {
 
 void retire_stuck(struct plugins *plugins, struct generation *generation) {
     generation->stopping = true; /* as far as it will ever get */
+    generation->stuck = true;
     offer_nothing(plugins, generation);
     quarantine(generation, "its code did not come back");
 }

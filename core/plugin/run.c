@@ -91,9 +91,15 @@ static void leave_serial(struct run *run) {
         workers_submit(run->host->workers, &list_entry(next, struct run, wait_link)->work);
 }
 
+struct run *run_ref(struct run *run) {
+    (void)atomic_fetch_add(&run->refs, 1);
+    return run;
+}
+
 struct run *run_unref(struct run *run) {
     if (!run || atomic_fetch_sub(&run->refs, 1) > 1)
         return NULL;
+    struct run *outer = run->outer;
     if (run->serial)
         leave_serial(run);
     if (run->offer)
@@ -107,7 +113,7 @@ struct run *run_unref(struct run *run) {
     (void)pthread_cond_destroy(&run->answered);
     (void)pthread_mutex_destroy(&run->lock);
     free(run);
-    return NULL;
+    return run_unref(outer); /* at most LIMIT_CALL_DEPTH deep */
 }
 
 /* ---- answers ---- */
@@ -149,6 +155,26 @@ int run_reply(struct run *run, json_t *result) {
 
 /* ---- the handler ---- */
 
+static void on_timeout(struct call *call, int64_t ms) {
+    struct theseus_error err = {0};
+
+    (void)fail(&err, ERR_TIMEOUT,
+               "the call did not end within %g s and is given up; what it does may still take effect",
+               (double)ms / 1000);
+    call_answer(call, error_result_new(&err));
+}
+
+/* The time of a call counts from its acceptance, whatever it waits for. */
+static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
+    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
+
+    call_set_deadline(run->request, seconds * 1000, on_timeout);
+}
+
+static bool is_inline(const struct tool *tool) {
+    return (tool->flags & (THESEUS_INLINE | THESEUS_SERIAL)) == THESEUS_INLINE;
+}
+
 static void after_handler(struct run *run, int outcome) {
     struct theseus_error err = {0};
 
@@ -178,14 +204,28 @@ static void on_worker(void *job) {
     registry_dequeue(run->host->registry, &run->queue_link);
     if (call_is_over(run->request))
         (void)run_unref(run); /* cancelled, or out of time, before it began */
-    else if (!run->request->ops->park(run->request, &run->resume))
+    else if (run->request->ops->park(run->request, NULL))
+        loop_post_task(run->host->loop, &run->resume);
+    else
         run_enter(run);
 }
 
+static void begin(struct run *run) ON_LOOP;
+
+/* The client has too much unread output: the run waits, and meanwhile stands in nobody's way. Then it begins anew. */
 static void on_resume(void *arg) {
     struct run *run = arg;
 
-    workers_submit(run->host->workers, &run->work);
+    loop_enter();
+    if (run->offer && run->serial)
+        leave_serial(run);
+    run->serial = false;
+    if (run->offer)
+        registry_release(run->host->registry, TAKE_PTR(run->offer));
+    if (call_is_over(run->request))
+        (void)run_unref(run);
+    else if (!run->request->ops->park(run->request, &run->resume))
+        begin(run);
 }
 
 /* ---- beginning ---- */
@@ -197,7 +237,7 @@ static void refuse(struct run *run, const struct theseus_error *err) {
 }
 
 static void refuse_unknown(struct run *run) ON_LOOP {
-    const char *owner = registry_late_owner(run->host->registry, run->name);
+    CLEANUP(free) char *owner = registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
 
     if (owner) {
@@ -210,15 +250,6 @@ static void refuse_unknown(struct run *run) ON_LOOP {
     (void)fail(&err, ERR_PARAMS, "unknown tool '%.100s'", run->name);
     call_fail(run->request, &err, NULL);
     (void)run_unref(run);
-}
-
-static void on_timeout(struct call *call, int64_t ms) {
-    struct theseus_error err = {0};
-
-    (void)fail(&err, ERR_TIMEOUT,
-               "the call did not end within %g s and is given up; what it does may still take effect",
-               (double)ms / 1000);
-    call_answer(call, error_result_new(&err));
 }
 
 int run_check_args(const struct run *run, struct theseus_error *err) {
@@ -240,17 +271,25 @@ static int check_attempts(const struct run *run, struct theseus_error *err) {
 }
 
 static void submit(struct run *run) ON_LOOP {
-    const struct tool *tool = run->offer->tool;
-    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
-
-    call_set_deadline(run->request, seconds * 1000, on_timeout);
-    run->serial = tool->flags & THESEUS_SERIAL;
+    limit_time(run, run->offer->tool);
+    run->serial = run->offer->tool->flags & THESEUS_SERIAL;
     registry_enqueue(run->host->registry, run->offer->generation, &run->queue_link);
     if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))
         workers_submit(run->host->workers, &run->work);
 }
 
-static void begin(struct run *run) ON_LOOP {
+/* On the loop thread; a handler that answers later gets its time limited, others have no time to take. */
+static void enter_inline(struct run *run) ON_LOOP {
+    CLEANUP(call_unref) struct call *request = call_ref(run->request);
+
+    run_ref(run);
+    run_enter(run);
+    if (!call_is_over(request) && !atomic_load(&run->replied))
+        limit_time(run, run->offer->tool);
+    (void)run_unref(run);
+}
+
+static void begin(struct run *run) {
     struct theseus_error err = {0};
 
     run->offer = registry_find(run->host->registry, run->name);
@@ -260,12 +299,13 @@ static void begin(struct run *run) ON_LOOP {
     }
     struct generation *generation = run->offer->generation;
     if (generation->holding) {
+        limit_time(run, run->offer->tool);
         registry_release(run->host->registry, TAKE_PTR(run->offer));
         list_append(&generation->held, &run->wait_link);
     } else if (check_attempts(run, &err) < 0 || run_check_args(run, &err) < 0) {
         refuse(run, &err);
-    } else if ((run->offer->tool->flags & (THESEUS_INLINE | THESEUS_SERIAL)) == THESEUS_INLINE) {
-        run_enter(run);
+    } else if (is_inline(run->offer->tool)) {
+        enter_inline(run);
     } else {
         submit(run);
     }
@@ -297,7 +337,7 @@ void run_hold_queued(struct generation *generation) {
         if (run->serial)
             leave_serial(run); /* whoever waited behind it was taken back too */
         run->serial = false;
-        registry_release(run->host->registry, TAKE_PTR(run->offer));
+        registry_release(generation->host->registry, TAKE_PTR(run->offer));
         list_append(&generation->held, &run->wait_link);
     }
 }

@@ -21,7 +21,7 @@ struct run {
     struct theseus_call call; /* what the handler sees */
     const struct plugin_host *host;
     struct call *request; /* a reference: the client's request that this is part of */
-    struct run *outer;    /* of an inner run; borrowed: it waits for us */
+    struct run *outer;    /* of an inner run; a reference */
     char *name;           /* owned: the tool's */
     struct offer *offer;  /* a reference, its generation pinned; NULL until it has been found */
     json_t *args;         /* owned */
@@ -66,6 +66,7 @@ int run_reply(struct run *run, json_t *result);
 
 /* For run.c and inner.c. */
 struct run *run_new(const struct plugin_host *host, struct call *request, const char *name, json_t *args);
+struct run *run_ref(struct run *run);
 struct run *run_unref(struct run *run);
 void run_enter(struct run *run); /* on the thread where the handler runs */
 /* Do the arguments fit? Else the text says which path broke which rule. */

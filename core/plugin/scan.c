@@ -39,9 +39,13 @@ static struct source *find(struct plugins *plugins, const char *path) {
 static void note(struct plugins *plugins, const char *dir, int order, const char *name) ON_LOOP {
     bool is_ini = ends_with(name, ".ini");
 
-    if (name[0] == '.' || (!is_ini && !ends_with(name, ".so")) || (!is_ini && is_disabled(plugins, name)))
+    if (name[0] == '.' || (!is_ini && !ends_with(name, ".so")))
         return;
     CLEANUP(free) char *path = path_join(dir, name);
+    if (!is_ini && is_disabled(plugins, name)) {
+        (void)json_array_append_new(plugins->disabled, json_string(path));
+        return;
+    }
     struct source *source = find(plugins, path);
     if (!source) {
         source = source_new(path, order, is_ini);
@@ -70,12 +74,6 @@ static void list_dir(struct plugins *plugins, const char *dir, int order) ON_LOO
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
-}
-
-static bool is_wanted(const struct source *source, const char *force) {
-    if (!force)
-        return false;
-    return strcmp(force, "*") == 0 || (source->plugin && strcmp(source->plugin->name, force) == 0);
 }
 
 static void on_gone(void *arg);
@@ -121,7 +119,7 @@ static bool is_over(const struct source *source) {
     return access(source->path, F_OK) == 0;
 }
 
-static void look(struct plugins *plugins, struct source *source, const char *force, bool *ini_changed) ON_LOOP {
+static void look(struct plugins *plugins, struct source *source, bool again, bool *ini_changed) ON_LOOP {
     if (!source->present && is_over(source)) {
         drop(plugins, source);
         return;
@@ -134,8 +132,8 @@ static void look(struct plugins *plugins, struct source *source, const char *for
         disable(plugins, source);
         return;
     }
-    bool again = is_wanted(source, force) || (force && source->refused) || source_is_mended(source);
-    if (!source_look(source) && !again)
+    bool differs = source_look(source) || source_is_mended(source);
+    if (!differs && !again)
         return;
     if (source->is_ini) {
         source_read_ini(source);
@@ -145,18 +143,56 @@ static void look(struct plugins *plugins, struct source *source, const char *for
     }
 }
 
-void scan_all(struct plugins *plugins, const char *force) {
-    bool ini_changed = false;
+/* Which files there are; what is in them is not looked at. */
+static void list_all(struct plugins *plugins) ON_LOOP {
     int order = 0;
 
+    (void)json_array_clear(plugins->disabled);
     list_for_each (link, &plugins->sources)
         list_entry(link, struct source, link)->present = false;
     for (char **dir = config_of(plugins)->plugins.path; *dir; dir++)
         list_dir(plugins, *dir, order++);
-    list_for_each (link, &plugins->sources)
-        look(plugins, list_entry(link, struct source, link), force, &ini_changed);
+}
+
+void scan_all(struct plugins *plugins, bool refused_too) {
+    bool ini_changed = false;
+
+    list_all(plugins);
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        look(plugins, source, refused_too && source->refused, &ini_changed);
+    }
     if (ini_changed)
         apply_ini_files(plugins);
+    plugins_settled(plugins);
+}
+
+/* A plugin that does not serve, because its file is new or was refused, is known by the name of that. */
+static bool is_called(const struct source *source, const char *name) {
+    CLEANUP(free) char *file = xasprintf("%s.so", name);
+
+    return source->present && !source->plugin && strcmp(path_base(source->path), file) == 0;
+}
+
+struct source *scan_find(struct plugins *plugins, const char *name) {
+    const struct plugin *plugin = plugins_find(plugins, name, false);
+
+    if (plugin && plugin->source)
+        return plugin->source;
+    list_all(plugins);
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (is_called(source, name))
+            return source;
+    }
+    return NULL;
+}
+
+void scan_again(struct plugins *plugins, struct source *source) {
+    bool ini_changed = false;
+
+    list_all(plugins);
+    look(plugins, source, true, &ini_changed);
     plugins_settled(plugins);
 }
 
@@ -178,13 +214,13 @@ static void on_gone(void *arg) {
     }
     if (ini_changed)
         apply_ini_files(plugins);
-    scan_all(plugins, NULL);
+    scan_all(plugins, false);
 }
 
 static void on_change(void *arg, const char *dir, const char *name) ON_LOOP {
     (void)dir;
     (void)name;
-    scan_all(arg, NULL);
+    scan_all(arg, false);
 }
 
 static void free_watched(struct plugins *plugins) ON_LOOP {

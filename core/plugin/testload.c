@@ -23,6 +23,7 @@ struct testload {
     size_t count, next;   /* files; the first that was not reported */
     enum progress progress;
     struct child *child; /* NULL: none runs */
+    size_t watched;      /* bytes of its output: the lines in which a new file could begin */
     testload_fn *fn;
     testload_done_fn *done;
     void *arg;
@@ -95,17 +96,38 @@ static bool read_line(struct testload *testload, struct span text) {
     return true;
 }
 
-static bool read_output(struct testload *testload, struct span output) {
-    const char *end;
+/* Cuts a line, without its end, off the front. */
+static bool next_line(struct span *output, struct span *ret_line) {
+    const char *end = output->len ? memchr(output->data, '\n', output->len) : NULL;
 
-    while ((end = output.len ? memchr(output.data, '\n', output.len) : NULL)) {
-        struct span line = {output.data, (size_t)(end - output.data)};
-        output.data += line.len + 1;
-        output.len -= line.len + 1;
+    if (!end)
+        return false;
+    *ret_line = (struct span){output->data, (size_t)(end - output->data)};
+    *output = (struct span){end + 1, output->len - ret_line->len - 1};
+    return true;
+}
+
+static bool read_output(struct testload *testload, struct span output) {
+    struct span line;
+
+    while (next_line(&output, &line))
         if (!read_line(testload, line))
             return false;
-    }
     return true;
+}
+
+/* While the child runs only its time is looked at; the answers are read at its end. */
+static void on_output(void *arg, struct span output) {
+    struct testload *testload = arg;
+    struct span rest = {output.data + testload->watched, output.len - testload->watched}, text;
+
+    loop_enter();
+    while (next_line(&rest, &text)) {
+        json_auto_t *line = json_loadb(text.data, text.len, 0, NULL);
+        if (json_object_get(line, "begin"))
+            child_restart_limit(testload->child);
+    }
+    testload->watched = output.len - rest.len;
 }
 
 /* Why a child did not come to its end, as a sentence about the file it had begun. */
@@ -183,7 +205,9 @@ static int start_child(struct testload *testload, struct theseus_error *err) {
         .stderr_fd = STDERR_FILENO,
         .time_limit_ms = testload->limit_ms,
         .max_output = testload->count * OUTPUT_PER_FILE,
+        .on_output = on_output,
     };
+    testload->watched = 0;
     return child_start(&testload->child, testload->loop, &spec, on_child_ended, testload, err);
 }
 

@@ -21,9 +21,8 @@ typedef void testload_fn(void *arg, const char *file, const char *name, const st
 typedef void testload_done_fn(void *arg);
 
 /*
- * `exe_fd` is our own binary and stays the caller's; `files` are copied. Each child has `limit_ms` for all that it
- * does. `done` comes last; testload_free() may be called in either callback, and before: then no callback comes any
- * more.
+ * `exe_fd` is our own binary and stays the caller's; `files` are copied. Each file has `limit_ms` to itself. `done`
+ * comes last; testload_free() may be called in either callback, and before: then no callback comes any more.
  */
 MUST_CHECK int testload_start(struct testload **ret_testload, struct loop *loop, int exe_fd, char *const *files,
                               size_t count, int limit_ms, testload_fn *fn, void *done_arg, testload_done_fn *done,

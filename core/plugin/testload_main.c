@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -31,6 +32,14 @@ static void crash_plainly(void) {
     (void)setrlimit(RLIMIT_CORE, &none);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         (void)signal(signals[i], SIG_DFL);
+}
+
+/*
+ * A constructor may hang, and the server that would end it for that may die before. (Has it died already? Then the
+ * first line that is said finds nobody.)
+ */
+static void die_with_parent(void) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* Written at once: the next thing that happens may be a crash. Steals `line`. */
@@ -78,7 +87,7 @@ static void test_file(int out, const char *file) {
     say(out, json_pack("{s:o, s:b}", "file", path_new(file), "begin", 1));
     if (check_file(out, &image, file, &err) < 0) {
         say(out, json_pack("{s:o, s:b, s:i, s:o}", "file", path_new(file), "ok", 0, "code", err.code, "error",
-                           text_new(err.message, "cannot be read (the name of the file is not UTF-8)")));
+                           json_string(err.message)));
         return;
     }
     const struct theseus_plugin *plugin = image_plugin(image);
@@ -90,6 +99,7 @@ int testload_main(int count, char *const *files) {
     int out = claim_stdout();
 
     crash_plainly();
+    die_with_parent();
     for (int i = 0; i < count && out >= 0; i++)
         test_file(out, files[i]);
     _exit(out < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* destructors of plugins do not run */

@@ -17,6 +17,8 @@ static const char no_arguments[] = "{\"type\":\"object\",\"additionalProperties\
 struct tool *tool_free(struct tool *tool) {
     if (!tool)
         return NULL;
+    if (tool->release)
+        tool->release(tool->data);
     tool->input = schema_free(tool->input);
     tool->output = schema_free(tool->output);
     json_decref(tool->input_schema);
@@ -109,6 +111,7 @@ int tool_new(struct tool **ret_tool, const struct theseus_tool *declared, struct
     tool->flags = declared->flags;
     tool->timeout = declared->timeout;
     tool->call = declared->call;
+    tool->data = declared->data;
     *ret_tool = TAKE_PTR(tool);
     return 0;
 }

@@ -17,6 +17,8 @@ struct tool {
     unsigned flags;
     unsigned timeout; /* seconds; 0: the configured one */
     int (*call)(struct theseus_call *call, void *self, const json_t *args);
+    void *data;                  /* the plugin's */
+    void (*release)(void *data); /* by tool_free(); NULL: nothing */
 };
 
 /*

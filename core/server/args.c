@@ -60,6 +60,8 @@ static int read_command(struct args *args, const char *word, size_t *ret_row, st
 static int read_options(struct args *args, int argc, char **argv, struct theseus_error *err) {
     for (int i = 1; i < argc; i++) {
         bool is_config = strcmp(argv[i], "-c") == 0, is_set = strcmp(argv[i], "--set") == 0;
+        if (strcmp(argv[i], "--listen") == 0)
+            return fail(err, ERR_INVALID, "--listen: this version serves one client, on standard input");
         if (!is_config && !is_set) {
             args->rest[args->rest_count++] = argv[i];
             continue;

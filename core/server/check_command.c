@@ -13,6 +13,7 @@
 #include "plugin/testload.h"
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/trial.h"
 
 struct check {
     struct loop *loop;
@@ -111,32 +112,65 @@ static void rehearse(struct check *check, struct server *server) {
     check->good += server_plugin_count(server);
 }
 
+/* The copy of the database for the rehearsal. NULL: there can be none, and no rehearsal. */
+static struct trial *make_trial(struct check *check, const struct config *config) {
+    struct trial *trial = NULL;
+    struct theseus_error err = {0};
+
+    if (trial_new(&trial, &err) < 0 || trial_copy(trial, config->server.state_dir, &err) < 0)
+        problem(check, "theseus", 0, err.message);
+    return trial;
+}
+
+static void print_pending(struct check *check, const struct trial *trial) {
+    struct theseus_error err = {0};
+
+    if (trial_print_pending(trial, stdout, &err) < 0)
+        problem(check, "theseus", 0, err.message);
+    (void)fflush(stdout);
+}
+
 /* Takes the configuration. */
 static void rehearse_start(struct check *check, struct config *config, const struct config_source *source,
                            const char *program) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(trial_free) struct trial *trial = make_trial(check, config);
     struct theseus_error err = {0};
     struct server *server = NULL;
     int pair[2];
 
     loop_enter();
+    if (!trial) {
+        (void)config_free(config);
+        return;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         (void)fail_errno(&err, "cannot make a socket pair");
         problem(check, "theseus", 0, err.message);
         (void)config_free(config);
         return;
     }
-    struct server_args args = {
-        .source = *source, .in = pair[1], .out = pair[1], .transport = "stdio", .program = program, .rehearsal = true};
+    struct server_args args = {.source = *source,
+                               .in = pair[1],
+                               .out = pair[1],
+                               .transport = "stdio",
+                               .program = program,
+                               .database = trial_database(trial),
+                               .rehearsal = true};
     if (server_new(&server, &args, config, ledger, &err) < 0) {
         problem(check, "theseus", 0, err.message);
         (void)config_free(config);
     } else {
         rehearse(check, server);
     }
-    if (server && server_is_stuck(server))
+    bool stuck = server && server_is_stuck(server);
+    if (!stuck)
+        server = server_free(server);
+    print_pending(check, trial);
+    if (stuck) {
+        trial = trial_free(trial); /* nobody comes back from there */
         server_abandon(server, 1);
-    (void)server_free(server);
+    }
     (void)close(pair[0]);
     (void)close(pair[1]);
 }

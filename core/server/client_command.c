@@ -7,19 +7,35 @@
 
 static const struct { const char *name, *text; } clients[] = {CLIENT_TEXTS};
 
-/* Prints `text` with @THESEUS@ and @CONFIG@ replaced. */
-static void print_filled(const char *text, const char *program, const char *config) {
-    const char *at;
+/* One byte of a path as it must be written inside of these quotation marks: of JSON ("), of a shell ('). */
+static void print_byte(char byte, char quote) {
+    if (quote == '\'' && byte == '\'')
+        (void)fputs("'\\''", stdout);
+    else if (quote == '"' && (byte == '"' || byte == '\\'))
+        (void)printf("\\%c", byte);
+    else if (quote == '"' && (unsigned char)byte < ' ')
+        (void)printf("\\u%04x", (unsigned)byte);
+    else
+        (void)putchar(byte);
+}
 
-    while ((at = strchr(text, '@'))) {
-        const char *value = strncmp(at, "@THESEUS@", 9) == 0  ? program
-                            : strncmp(at, "@CONFIG@", 8) == 0 ? config
-                                                              : NULL;
-        (void)fwrite(text, 1, (size_t)(at - text), stdout);
-        (void)fputs(value ? value : "@", stdout);
-        text = at + (value == program ? 9 : value ? 8 : 1);
+/* Prints `text` with @THESEUS@ and @CONFIG@ replaced; the character before each says how it is quoted. */
+static void print_filled(const char *text, const char *program, const char *config) {
+    char quote = '\0';
+
+    while (*text) {
+        const char *value = strncmp(text, "@THESEUS@", 9) == 0  ? program
+                            : strncmp(text, "@CONFIG@", 8) == 0 ? config
+                                                                : NULL;
+        if (value) {
+            for (const char *byte = value; *byte; byte++)
+                print_byte(*byte, quote);
+            text = strchr(text + 1, '@') + 1;
+        } else {
+            quote = *text++;
+            (void)putchar(quote);
+        }
     }
-    (void)fputs(text, stdout);
 }
 
 int command_client(const struct args *args, const struct config_source *source, const char *program) {

@@ -9,12 +9,18 @@
 #include "plugin/run.h"
 #include "server/inner.h"
 
+/*
+ * Belongs to two: the thread that asks, until it has its answer, and the loop, until it is through with it. At the end
+ * of the server the thread is sent away at once, while the loop may still hold the question.
+ */
 struct question {
-    struct list link; /* in control.waiting, until it is answered */
+    struct list link;    /* in control.waiting, until it is answered */
+    struct list on_loop; /* in control.open, until the loop is through with it */
+    int owners;          /* under control.lock */
     struct server *server;
     struct loop_task task;
-    const char *verb;
-    const json_t *args;
+    char *verb;     /* owned */
+    json_t *args;   /* owned */
     json_t *answer; /* under control.lock */
     pthread_cond_t answered;
     /* of a reload */
@@ -29,16 +35,40 @@ static json_t *error_new(const char *text) {
 void control_init(struct server *server) {
     (void)pthread_mutex_init(&server->control.lock, NULL);
     list_init(&server->control.waiting);
+    list_init(&server->control.open);
 }
 
-/* Gives the answer (stolen) to the thread that waits; `question` may be gone when this returns. */
+static void disown_locked(struct question *question) {
+    if (--question->owners > 0)
+        return;
+    (void)pthread_cond_destroy(&question->answered);
+    json_decref(question->answer);
+    json_decref(question->args);
+    json_decref(question->tools_before);
+    json_decref(question->generations_before);
+    free(question->configuration);
+    free(question->verb);
+    free(question);
+}
+
+static void answer_locked(struct question *question, json_t *value) {
+    if (question->answer) {
+        json_decref(value); /* it was sent away already */
+        return;
+    }
+    question->answer = value ? value : error_new("no memory for the answer");
+    list_remove(&question->link);
+    (void)pthread_cond_signal(&question->answered);
+}
+
+/* Gives the answer (stolen) to the thread that waits. The loop is through with the question. */
 static void answer(struct question *question, json_t *value) {
     struct control *control = &question->server->control;
 
     (void)pthread_mutex_lock(&control->lock);
-    question->answer = value ? value : error_new("no memory for the answer");
-    list_remove(&question->link);
-    (void)pthread_cond_signal(&question->answered);
+    answer_locked(question, value);
+    list_remove(&question->on_loop);
+    disown_locked(question);
     (void)pthread_mutex_unlock(&control->lock);
 }
 
@@ -93,27 +123,49 @@ static void on_idle(void *arg) {
     answer(question, result);
 }
 
+static void wait_until_idle(struct question *question, const char *configuration) ON_LOOP {
+    question->configuration = xstrdup(configuration);
+    question->task = (struct loop_task){.run = on_idle, .arg = question};
+    plugins_when_idle(question->server->plugins, &question->task);
+}
+
 static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct question *question = arg;
-    const char *plugin = json_string_value(json_object_get(question->args, "plugin"));
 
-    question->configuration = xstrdup(outcome);
-    question->task = (struct loop_task){.run = on_idle, .arg = question};
-    plugins_rescan(question->server->plugins, plugin);
-    plugins_when_idle(question->server->plugins, &question->task);
+    if (question->server->control.closed) {
+        answer(question, error_new(outcome));
+        return;
+    }
+    plugins_rescan(question->server->plugins);
+    wait_until_idle(question, outcome);
+}
+
+/* Only this one's file: neither the configuration nor another plugin is looked at. */
+static void reload_one(struct question *question, const char *plugin) ON_LOOP {
+    plugins_reload(question->server->plugins, plugin);
+    wait_until_idle(question, "not looked at");
 }
 
 static void reload(struct question *question) ON_LOOP {
     struct server *server = question->server;
+    const char *plugin = json_string_value(json_object_get(question->args, "plugin"));
 
     if (!server->config->access.restart) {
         log_warning("a reload was refused: access.restart is no");
         answer(question, error_new("reload is not allowed: access.restart is 'no' in the configuration"));
         return;
     }
+    CLEANUP(free) char *unknown = plugin ? plugins_unknown(server->plugins, plugin) : NULL;
+    if (unknown) {
+        answer(question, error_new(unknown));
+        return;
+    }
     question->tools_before = tools_new(server);
     question->generations_before = plugins_generations_new(server->plugins);
-    reconfigure(server, on_reconfigured, question);
+    if (plugin)
+        reload_one(question, plugin);
+    else
+        reconfigure(server, on_reconfigured, question);
 }
 
 /* ---- may_call ---- */
@@ -148,7 +200,9 @@ static void on_asked(void *arg) {
     struct server *server = question->server;
 
     loop_enter();
-    if (strcmp(question->verb, "plugins") == 0)
+    if (server->control.closed)
+        answer(question, error_new("the server is ending"));
+    else if (strcmp(question->verb, "plugins") == 0)
         answer(question, plugins_report_new(server->plugins));
     else if (strcmp(question->verb, "may_call") == 0)
         answer(question, may_call_new(server, question->args));
@@ -158,36 +212,44 @@ static void on_asked(void *arg) {
         answer(question, error_new("this server has no such service"));
 }
 
+static struct question *question_new(struct server *server, const char *verb, const json_t *args) {
+    struct question *question = xcalloc(1, sizeof(*question));
+
+    question->server = server;
+    question->owners = 2;
+    question->verb = xstrdup(verb);
+    question->args = json_deep_copy(args);
+    question->task = (struct loop_task){.run = on_asked, .arg = question};
+    list_init(&question->link);
+    list_init(&question->on_loop);
+    (void)pthread_cond_init(&question->answered, NULL);
+    return question;
+}
+
 static json_t *wait_for_answer(struct server *server, struct question *question) {
     struct control *control = &server->control;
 
     (void)pthread_mutex_lock(&control->lock);
     if (control->closed) {
-        question->answer = error_new("the server is ending");
+        answer_locked(question, error_new("the server is ending"));
+        question->owners--; /* the loop never hears of it */
     } else {
         list_append(&control->waiting, &question->link);
+        list_append(&control->open, &question->on_loop);
         loop_post_task(server->loop, &question->task);
     }
     while (!question->answer)
         (void)pthread_cond_wait(&question->answered, &control->lock);
+    json_t *result = json_incref(question->answer);
+    disown_locked(question);
     (void)pthread_mutex_unlock(&control->lock);
-    return question->answer;
+    return result;
 }
 
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args) {
-    struct question question = {.server = arg, .verb = verb, .args = args};
-
     if (pthread_equal(pthread_self(), run->host->loop_thread))
         return error_new("a tool that runs on the loop thread (THESEUS_INLINE) cannot wait for the loop");
-    list_init(&question.link);
-    (void)pthread_cond_init(&question.answered, NULL);
-    question.task = (struct loop_task){.run = on_asked, .arg = &question};
-    json_t *result = wait_for_answer(arg, &question);
-    (void)pthread_cond_destroy(&question.answered);
-    json_decref(question.tools_before);
-    json_decref(question.generations_before);
-    free(question.configuration);
-    return result;
+    return wait_for_answer(arg, question_new(arg, verb, args));
 }
 
 void control_close(struct server *server) {
@@ -195,12 +257,19 @@ void control_close(struct server *server) {
 
     (void)pthread_mutex_lock(&control->lock);
     control->closed = true;
-    list_for_each (link, &control->waiting) {
-        struct question *question = list_entry(link, struct question, link);
-        list_remove(link);
-        loop_forget(server->loop, &question->task);
-        question->answer = error_new("the server is ending");
-        (void)pthread_cond_signal(&question->answered);
-    }
+    list_for_each (link, &control->waiting)
+        answer_locked(list_entry(link, struct question, link), error_new("the server is ending"));
     (void)pthread_mutex_unlock(&control->lock);
+}
+
+void control_fini(struct server *server) {
+    struct control *control = &server->control;
+
+    list_for_each (link, &control->open) {
+        struct question *question = list_entry(link, struct question, on_loop);
+        loop_forget(server->loop, &question->task);
+        list_remove(link);
+        disown_locked(question);
+    }
+    (void)pthread_mutex_destroy(&control->lock);
 }

@@ -30,7 +30,8 @@ struct reconfigure {
 
 struct control {
     pthread_mutex_t lock;
-    struct list waiting; /* threads that wait for the loop; under the lock */
+    struct list waiting; /* question::link: threads that wait for the loop; under the lock */
+    struct list open;    /* question::on_loop: what the loop has still to do with; under the lock */
     bool closed;
 };
 
@@ -77,10 +78,13 @@ void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOO
 /* control.c: theseus_control() */
 void control_init(struct server *server);
 void control_close(struct server *server) ON_LOOP; /* every thread that waits is sent away */
+void control_fini(struct server *server) ON_LOOP;  /* no thread can ask any more */
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args);
 
 /* leave.c */
-enum { LEAVE_GRACE_MS = 1100, LEAVE_CANCELLED_MS = 350 }; /* together under the 1.5 s after which hosts kill */
+/* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may
+ * take to leave. */
+enum { LEAVE_GRACE_MS = 850, LEAVE_CANCELLED_MS = 300 };
 void leave_begin(struct server *server, const char *why, int64_t grace_ms) ON_LOOP;
 void leave_closed(struct server *server) ON_LOOP;
 void leave_on_signal(void *arg, int signum);

@@ -21,7 +21,8 @@ static void on_leave_timer(void *arg) {
 
     loop_enter();
     bool is_due = server->closed || loop_now_ms(server->loop) >= server->leave_due_ms;
-    if ((server->closed || conn_is_idle(server->conn)) && workers_busy(server->workers) == 0) {
+    bool runs = workers_busy(server->workers) > 0 || workers_queued(server->workers) > 0;
+    if ((server->closed || conn_is_idle(server->conn)) && !runs) {
         go(server);
     } else if (!server->cancelled && is_due) {
         server->cancelled = true;

@@ -56,7 +56,7 @@ static void on_alarm(int signum) {
 
 /* Tidying up may hang in a plugin's code; the client does not wait for that, and what is left is found next time. */
 static void limit_tidying(void) {
-    struct itimerval limit = {.it_value = {.tv_sec = 0, .tv_usec = 400000}};
+    struct itimerval limit = {.it_value = {.tv_sec = 0, .tv_usec = SERVER_TIDYING_MS * 1000}};
 
     (void)signal(SIGALRM, on_alarm);
     (void)setitimer(ITIMER_REAL, &limit, NULL);

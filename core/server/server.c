@@ -80,7 +80,7 @@ static void on_conn_closed(void *arg, struct conn *conn) {
     struct server *server = env->arg;
 
     loop_enter();
-    (void)conn;
+    conn_forget(conn);
     leave_closed(server);
 }
 
@@ -90,7 +90,15 @@ static void on_hangup(void *arg, int signum) {
     log_info("SIGHUP: the configuration and the plugins are looked at again");
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
-        plugins_rescan(((struct server *)arg)->plugins, NULL);
+        plugins_rescan(((struct server *)arg)->plugins);
+}
+
+/* Unhandled it would end the process, and with it the tools of the client. */
+static void on_restart_signal(void *arg, int signum) {
+    loop_enter();
+    (void)arg;
+    (void)signum;
+    log_warning("SIGUSR2: this version cannot restart; nothing is done");
 }
 
 /* ---- making ---- */
@@ -177,19 +185,19 @@ static void free_infos(struct server *server) {
     free(server->infos);
 }
 
-static int make_parts(struct server *server, const char *program, struct theseus_error *err) ON_LOOP {
+static int make_parts(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
 
-    server->exe_fd = open(program, O_RDONLY | O_CLOEXEC);
+    server->exe_fd = open(args->program, O_RDONLY | O_CLOEXEC);
     if (server->exe_fd < 0)
-        return fail_errno(err, "cannot open '%s'", program);
+        return fail_errno(err, "cannot open '%s'", args->program);
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
-    server->store = store_new(database);
+    server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
     server->state = state_new(server->ledger);
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->boot_id);
@@ -217,6 +225,7 @@ static void watch_signals(struct server *server) ON_LOOP {
     server->signals[0] = signal_watch_new(server->loop, SIGTERM, leave_on_signal, server);
     server->signals[1] = signal_watch_new(server->loop, SIGINT, leave_on_signal, server);
     server->signals[2] = signal_watch_new(server->loop, SIGHUP, on_hangup, server);
+    server->signals[3] = signal_watch_new(server->loop, SIGUSR2, on_restart_signal, server);
 }
 
 static void has_session(struct server *server) ON_LOOP {
@@ -241,7 +250,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     make_ids(server, args->boot_id);
     control_init(server);
     log_set_level(config->server.log_level);
-    int r = make_parts(server, args->program, err);
+    int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
     if (r == 0)
         r = connect_client(server, args, err);
@@ -276,6 +285,8 @@ struct server *server_free(struct server *server) {
     server->plugins = plugins_free(server->plugins);
     if (server->loop)
         loop_forget(server->loop, &server->loaded);
+    if (server->loop)
+        control_fini(server);
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
     server->imagedir = imagedir_remove(server->imagedir);
@@ -297,6 +308,7 @@ struct server *server_free(struct server *server) {
 int server_run(struct server *server) {
     loop_run(server->loop);
     conn_flush(server->conn);
+    leave_end_children(server);
     return 0;
 }
 
@@ -327,7 +339,7 @@ bool server_is_over(const struct server *server) {
 }
 
 bool server_is_stuck(const struct server *server) {
-    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0;
+    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {

@@ -11,12 +11,15 @@
 
 struct server;
 
+enum { SERVER_TIDYING_MS = 250 }; /* what server_free() may take when a client waits for the end of the process */
+
 struct server_args {
     struct config_source source;
     int in, out;           /* the client's descriptors; borrowed */
     const char *transport; /* of that connection */
     const char *program;   /* absolute path of theseus itself: test-loads run it */
     const char *boot_id;   /* names the directory of private copies; NULL: a new one */
+    const char *database;  /* NULL: theseus.db in the state directory */
     bool rehearsal;        /* only to see whether the plugins can be started: nothing happens outside of the process */
 };
 

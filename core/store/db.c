@@ -138,6 +138,16 @@ static int use_wal(sqlite3 *db, struct theseus_error *err) {
     return 0;
 }
 
+int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
+    CLEANUP(free) char *dir = path_dir(path);
+    CLEANUP(fd_close) int lock = -1;
+
+    if (lock_dir(dir, &lock, err) < 0 || check_file(path, err) < 0)
+        return -1;
+    *ret_lock_fd = fd_take(&lock);
+    return 0;
+}
+
 int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
     CLEANUP(free) char *dir = path_dir(path);

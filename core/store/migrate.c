@@ -65,7 +65,7 @@ static int find_pending(sqlite3 *db, const char *component, int known, int *ret_
     if (read_version(db, component, ret_version, err) < 0)
         return -1;
     if (*ret_version > known)
-        return fail(err, ERR_VERSION,
+        return fail(err, ERR_NEWER,
                     "the database is newer (component '%s': %d steps, known %d); run the version that wrote it, or a "
                     "later one",
                     component, *ret_version, known);
@@ -163,13 +163,17 @@ int store_migrate(struct store *store, const char *component, const char *const 
     return set_references(db, true, err) < 0 ? -1 : r;
 }
 
+static bool is_missing(const struct store *store) {
+    return access(store_path(store), F_OK) < 0 && errno == ENOENT;
+}
+
 int store_pending(struct store *store, const char *component, const char *const *steps, int *ret_pending,
                   struct theseus_error *err) {
     const int known = count_steps(steps);
     sqlite3 *db;
     int version = 0;
 
-    if (access(store_path(store), F_OK) < 0 && errno == ENOENT) {
+    if (is_missing(store)) {
         *ret_pending = known;
         return 0;
     }
@@ -177,4 +181,27 @@ int store_pending(struct store *store, const char *component, const char *const 
         return -1;
     *ret_pending = known - version;
     return 0;
+}
+
+static int each_row(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err) {
+    CLEANUP(sqlite3_finalize) sqlite3_stmt *select = NULL;
+    int r;
+
+    if (db_prepare(db, "SELECT component, version FROM schema_versions WHERE component IS NOT NULL ORDER BY component",
+                   &select, err) < 0)
+        return -1;
+    while ((r = sqlite3_step(select)) == SQLITE_ROW)
+        visit(arg, (const char *)sqlite3_column_text(select, 0), sqlite3_column_int(select, 1));
+    return r == SQLITE_DONE ? 0 : db_fail(db, err, "cannot read table schema_versions");
+}
+
+int store_each_version(struct store *store, store_version_fn *visit, void *arg, struct theseus_error *err) {
+    sqlite3 *db;
+    bool has = false;
+
+    if (is_missing(store))
+        return 0;
+    if (store_db(store, &db, err) < 0 || has_versions(db, &has, err) < 0)
+        return -1;
+    return has ? each_row(db, visit, arg, err) : 0;
 }

@@ -10,12 +10,14 @@
 
 struct store;
 
+typedef void store_version_fn(void *arg, const char *component, int version);
+
 /*
  * Applies what is pending of `steps` (NULL-terminated; NULL: none), all of it in one transaction or nothing. Foreign
  * keys are not enforced between the steps, so that a table can be rebuilt without its dependants' rows being deleted;
  * instead every reference in the database is checked before the commit. When several processes come at once, one
  * migrates, and the others wait for it and find nothing to do. A database that has more steps than are known is
- * ERR_VERSION.
+ * ERR_NEWER.
  */
 MUST_CHECK int store_migrate(struct store *store, const char *component, const char *const *steps,
                              struct theseus_error *err);
@@ -23,3 +25,6 @@ MUST_CHECK int store_migrate(struct store *store, const char *component, const c
 /* How many of `steps` are not applied yet. Makes no file. */
 MUST_CHECK int store_pending(struct store *store, const char *component, const char *const *steps, int *ret_pending,
                              struct theseus_error *err);
+
+/* How many steps of each component have been applied, sorted by its name. Makes no file. */
+MUST_CHECK int store_each_version(struct store *store, store_version_fn *visit, void *arg, struct theseus_error *err);

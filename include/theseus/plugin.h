@@ -88,8 +88,19 @@ struct theseus_tool {
      * unless THESEUS_SERIAL, or on the loop thread if THESEUS_INLINE. `self` is what `start` returned.
      */
     int (*call)(struct theseus_call *call, void *self, const json_t *args);
-    unsigned timeout;  /* seconds; 0: the configured limits.call_timeout */
-    void *reserved[3]; /* zero */
+    unsigned timeout; /* seconds; 0: the configured limits.call_timeout */
+    /*
+     * Optional: theseus_tool_data() of its calls, for handlers that serve several tools. A call has the data of the
+     * very tool whose schema its arguments have passed, also while that is being replaced.
+     */
+    void *data;
+    /*
+     * Optional, for tools that are added at run time: called once with `data` when the tool is gone and no call of it
+     * is left, on any thread, perhaps from inside theseus_tool_remove(). It may not wait. If theseus_tool_add() fails
+     * it is not called.
+     */
+    void (*release)(void *data);
+    void *reserved[1]; /* zero */
 };
 
 /* ---- the plugin ----------------------------------------------------------------------------------------------------
@@ -140,8 +151,9 @@ struct theseus_plugin {
      * message with the section and key: "[tool:build] timeout: must be a number".
      */
     int (*check)(void *self, const json_t *config, struct theseus_error *err);
-    /* Takes them in place. Calls may be running: lock. Only after every plugin concerned agreed to `check`. NULL: a
-     * changed section makes a new generation. */
+    /* Takes them in place. Calls may be running: lock. Only after every plugin concerned agreed to `check`. Tools that
+     * are added and removed meanwhile come and go together at its end; if it fails, not at all. NULL: a changed section
+     * makes a new generation. */
     int (*configure)(void *self, const json_t *config, struct theseus_error *err);
     /*
      * New reference: what the next generation finds as theseus_saved(), once. With this slot (and without
@@ -150,8 +162,12 @@ struct theseus_plugin {
     json_t *(*save)(void *self);
     /* Frees what `start` made and joins its threads. No call is running any more. Not called before a restart. */
     void (*stop)(void *self);
-    const char *const
-        *migrations; /* SQL, one step each, NULL-terminated; append only: a published step never changes */
+    /*
+     * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
+     * applied before `start`, and stay applied when this generation is refused afterwards: the one before then goes on
+     * with the new schema, so write steps that it can live with. A backup of the database is made before.
+     */
+    const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
     unsigned flags;
 };
@@ -231,6 +247,8 @@ struct theseus_host {
     int (*tool_remove)(struct theseus_ctx *ctx, const char *name);
     void (*ctx_log)(struct theseus_ctx *ctx, int level, const char *text);
     const char *(*last_error)(void);
+    /* of a call; any thread */
+    void *(*tool_data)(const struct theseus_call *call);
 };
 
 /* The part of a call and of a context that plugins see; the host's own part lies behind it. */
@@ -356,6 +374,11 @@ static inline const char *theseus_tool_name(const struct theseus_call *call) {
     return call->host->tool_name(call);
 }
 
+/* The member `data` of the tool that was called. */
+static inline void *theseus_tool_data(const struct theseus_call *call) {
+    return call->host->tool_data(call);
+}
+
 /* The arguments as JSON text, for authors without jansson. Borrowed for the life of the call. */
 static inline const char *theseus_args_text(struct theseus_call *call) {
     return call->host->args_text(call);
@@ -422,7 +445,7 @@ static inline const json_t *theseus_saved(const struct theseus_ctx *ctx) {
 }
 
 /* State that the core keeps under this plugin's *name*: it survives reload, restart and crash. `put` steals, the last
- * one wins, a JSON null removes the key; 0, or -1: too large (theseus_last_error). */
+ * one wins, a JSON null removes the key; 0, or -1: too large, or too many keys (theseus_last_error). */
 static inline int theseus_state_put(struct theseus_ctx *ctx, const char *key, json_t *value) {
     return ctx->host->state_put(ctx, key, value);
 }
@@ -432,7 +455,8 @@ static inline json_t *theseus_state_get(struct theseus_ctx *ctx, const char *key
     return ctx->host->state_get(ctx, key);
 }
 
-/* Changes it: one at a time, across threads and generations. `update` may not call state functions. */
+/* Changes it: one at a time, across threads and generations; who puts or updates the same key waits for `update`, who
+ * reads it does not. `update` may not call state functions. */
 static inline int theseus_state_update(struct theseus_ctx *ctx, const char *key, theseus_state_fn *update, void *arg) {
     return ctx->host->state_update(ctx, key, update, arg);
 }
@@ -461,8 +485,9 @@ static inline void theseus_thread_join(struct theseus_ctx *ctx, int thread) {
     ctx->host->thread_join(ctx, thread);
 }
 
-/* Tools that come and go at run time. The tool's texts are copied. In `start`, `activate` or `configure` they belong to
- * the change that is being made; otherwise they appear at once. 0, or -1 (theseus_last_error). */
+/* Tools that come and go at run time; with those of its table a plugin has 1,024 at most. The texts are copied. In
+ * `start`, `activate` or `configure` they belong to the change that is being made; otherwise they appear at once. 0, or
+ * -1 (theseus_last_error). */
 static inline int theseus_tool_add(struct theseus_ctx *ctx, const struct theseus_tool *tool) {
     return ctx->host->tool_add(ctx, tool);
 }

@@ -33,8 +33,9 @@ static const struct theseus_tool tools[] = {
         .title = "Plugins of this server",
         .description =
             "Use this when a tool is missing, fails or seems outdated: lists every plugin of this server with "
-            "version, hash, generation, state (active, draining, quarantined, refused) and the reason, its "
-            "tools, and how many calls it served, how many failed and how long they took.",
+            "version, hash, generation, state (active, draining, quarantined) and the reason, its tools, and how "
+            "many calls it served, how many failed and how long they took; files that were refused and why; and "
+            "files that plugins.disable switches off.",
         .output_schema = admin_plugins_output,
         .flags = THESEUS_READ_ONLY,
         .call = admin_plugins,
@@ -45,9 +46,11 @@ static const struct theseus_tool tools[] = {
         .description = "Use this after you built a plugin or edited the configuration and want it in force now: loads "
                        "what changed without dropping a call, and returns the difference: tools added, removed and "
                        "changed, and plugins refused and why. What is broken stays as it was.",
-        .input_schema = "{\"type\": \"object\", \"properties\": {\"plugin\": {\"type\": \"string\", \"minLength\": 1, "
-                        "\"description\": \"only this plugin; left out: everything that changed\"}}, "
-                        "\"additionalProperties\": false}",
+        .input_schema =
+            "{\"type\": \"object\", \"properties\": {\"plugin\": {\"type\": \"string\", \"minLength\": 1, "
+            "\"description\": \"load only this plugin's file again, changed or not; left out: everything that "
+            "changed\"}}, "
+            "\"additionalProperties\": false}",
         .output_schema = admin_reload_output,
         .flags = THESEUS_IDEMPOTENT,
         .call = admin_reload,

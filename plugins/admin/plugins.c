@@ -9,15 +9,17 @@ const char admin_plugins_output[] =
     "\"plugins\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
     "\"name\": {\"type\": \"string\"}, \"version\": {\"type\": \"string\"}, \"file\": {\"type\": \"string\"}, "
     "\"hash\": {\"type\": \"string\"}, \"generation\": {\"type\": \"integer\"}, "
-    "\"state\": {\"type\": \"string\", \"description\": \"active, draining, quarantined or refused\"}, "
+    "\"state\": {\"type\": \"string\", \"description\": \"active, draining or quarantined\"}, "
     "\"reason\": {\"type\": \"string\"}, "
     "\"tools\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, "
     "\"calls\": {\"type\": \"object\", \"properties\": {\"served\": {\"type\": \"integer\"}, "
     "\"failed\": {\"type\": \"integer\"}, \"mean_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}, "
     "\"in_flight\": {\"type\": \"integer\"}}, \"required\": [\"name\", \"version\", \"state\"]}}, "
     "\"refused\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
-    "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}}, "
-    "\"required\": [\"plugins\", \"refused\"]}";
+    "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}, "
+    "\"disabled\": {\"type\": \"array\", \"description\": \"files that are not looked at, for plugins.disable names "
+    "them\", \"items\": {\"type\": \"string\"}}}, "
+    "\"required\": [\"plugins\", \"refused\", \"disabled\"]}";
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -48,7 +50,8 @@ static void print_plugin(FILE *out, const json_t *plugin) {
 
 /* Owned; NULL: no memory. */
 static char *describe(const json_t *answer) {
-    const json_t *plugins = json_object_get(answer, "plugins"), *refused = json_object_get(answer, "refused"), *item;
+    const json_t *plugins = json_object_get(answer, "plugins"), *refused = json_object_get(answer, "refused");
+    const json_t *disabled = json_object_get(answer, "disabled"), *item;
     char *text = NULL;
     size_t size, i;
     FILE *out = open_memstream(&text, &size);
@@ -59,6 +62,8 @@ static char *describe(const json_t *answer) {
         print_plugin(out, item);
     json_array_foreach (refused, i, item)
         (void)fprintf(out, "refused: %s: %s\n", text_of(item, "file"), text_of(item, "reason"));
+    json_array_foreach (disabled, i, item)
+        (void)fprintf(out, "disabled: %s\n", json_string_value(item));
     if (fclose(out) == 0)
         return text;
     free(text);

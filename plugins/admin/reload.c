@@ -15,7 +15,7 @@ const char admin_reload_output[] =
     "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}, "
     "\"waiting\": {\"type\": \"array\", \"description\": \"replaced as soon as these calls have ended\", \"items\": "
     "{\"type\": \"object\", \"properties\": {\"plugin\": {\"type\": \"string\"}, \"calls\": " NAMES "}}}, "
-    "\"configuration\": {\"type\": \"string\", \"description\": \"unchanged, reloaded, or refused: and why\"}}, "
+    "\"configuration\": {\"type\": \"string\", \"description\": \"unchanged, reloaded, refused: and why; or, for one plugin, not looked at\"}}, "
     "\"required\": [\"tools\", \"plugins\", \"refused\", \"waiting\", \"configuration\"]}";
 
 /* "tools added: a, b"; nothing for an empty list. */

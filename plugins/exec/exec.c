@@ -1,3 +1,4 @@
+/* clang-format off */
 /*
  * Tools without C: each section [tool:NAME] of the configuration is a tool that runs a program.
  *
@@ -15,12 +16,15 @@
  *                  outside it makes any character literal. $ * ? ~ ( ) and the like are ordinary characters. Words that
  *                  only a shell could obey, such as | or >, are refused: quote them, or run sh -c '…' yourself.
  *                  {NAME}, outside '…', is a placeholder; {{ is a brace; } needs nothing. The first word, and the
- * script of sh -c, may not hold one. input.NAME   TYPE { , MODIFIER } [ = DEFAULT ] [ : DESCRIPTION ] TYPE      string
- * | number | integer | boolean | enum(a|b|…) | array (of strings) MODIFIER  optional: may be left out; dash: may begin
- * with '-' DEFAULT   "text", or text up to a colon that a blank or the end follows; makes it optional NAME is a letter
- * or _, then letters, digits, _ and -. An input that no placeholder names is refused. stdin        what the program
- * reads: text with placeholders. None, or empty: /dev/null env.NAME     a variable; the others are PATH, HOME and LANG
- * of the server. No placeholders: it may be a secret cwd          an absolute directory, or ~/…; else the caller's
+ *                  script of sh -c, may not hold one.
+ *     input.NAME   TYPE { , MODIFIER } [ = DEFAULT ] [ : DESCRIPTION ]
+ *                  TYPE      string | number | integer | boolean | enum(a|b|…) | array (of strings)
+ *                  MODIFIER  optional: may be left out; dash: may begin with '-'
+ *                  DEFAULT   "text", or text up to a colon that a blank or the end follows; makes it optional
+ *                  NAME is a letter or _, then letters, digits, _ and -. An input that no placeholder names is refused.
+ *     stdin        what the program reads: text with placeholders. None, or empty: /dev/null
+ *     env.NAME     a variable; the others are PATH, HOME and LANG of the server. No placeholders: it may be a secret
+ *     cwd          an absolute directory, or ~/…; else the caller's
  *     timeout      seconds; else the server's limit
  *     max_output   bytes of stdout that are kept, half of them from its beginning, half from its end: 64K
  *     read_only    yes: it changes nothing, and may be run twice
@@ -37,9 +41,10 @@
  * cancellation, or when a descendant holds its pipes for 200 ms longer than it lived; a descendant that let go of them
  * lives on.
  *
- * Invariant: a call holds a reference to the section it began with; a new configuration does not reach into it.
+ * Invariant: each offered tool holds a reference to its section, and a call works with the section of the tool that was
+ * called: the one whose schema its arguments have passed. A new configuration does not reach into it.
  */
-#include <pthread.h>
+/* clang-format on */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +57,9 @@ struct sections {
     size_t count;
 };
 
+/* `sections` is read and exchanged by `start`, `configure` and `stop` alone, which come one at a time. */
 struct exec {
     struct theseus_ctx *ctx;
-    pthread_mutex_t lock; /* for `sections` */
     struct sections sections;
 };
 
@@ -92,23 +97,15 @@ static int sections_read(struct sections *sections, const json_t *config, const 
 }
 
 static int exec_call(struct theseus_call *call, void *self, const json_t *args) {
-    struct exec *exec = self;
-    const char *name = theseus_tool_name(call);
-    struct section *section;
-
-    (void)pthread_mutex_lock(&exec->lock);
-    section = sections_find(&exec->sections, name);
-    if (section)
-        section = section_ref(section);
-    (void)pthread_mutex_unlock(&exec->lock);
-    if (!section)
-        return theseus_reply_error(call, "[tool:%s] is no longer in the configuration", name);
-    int r = run_tool(call, section, args);
-    section_unref(section);
-    return r;
+    (void)self;
+    return run_tool(call, theseus_tool_data(call), args);
 }
 
-static int add_tool(struct exec *exec, const struct section *section, struct theseus_error *err) {
+static void release_section(void *data) {
+    section_unref(data);
+}
+
+static int add_tool(struct exec *exec, struct section *section, struct theseus_error *err) {
     struct theseus_tool tool = {
         .name = section->name,
         .title = section->title,
@@ -118,10 +115,13 @@ static int add_tool(struct exec *exec, const struct section *section, struct the
         .call = exec_call,
         /* A second more than the program has: then it is we who answer, with what it printed. */
         .timeout = section->timeout ? section->timeout + 1 : 0,
+        .data = section_ref(section),
+        .release = release_section,
     };
 
     if (theseus_tool_add(exec->ctx, &tool) == 0)
         return 0;
+    section_unref(section);
     return theseus_fail(err, "[tool:%s] %.150s", section->name, theseus_last_error(exec->ctx->host));
 }
 
@@ -129,48 +129,29 @@ static bool is_in(const struct sections *sections, const struct section *section
     return sections_find(sections, section->name) == section;
 }
 
-/* Of a change that failed: what was added goes, what was removed comes back. */
-static void take_back(struct exec *exec, const struct sections *old, const struct sections *new, size_t added) {
-    for (size_t i = 0; i < added; i++)
-        if (!is_in(old, new->items[i]))
-            (void)theseus_tool_remove(exec->ctx, new->items[i]->name);
-    for (size_t i = 0; i < old->count; i++)
-        if (!is_in(new, old->items[i]))
-            (void)add_tool(exec, old->items[i], NULL); /* refused where it was not removed yet: as wanted */
-}
-
-/* Tells the host the difference. */
+/* Tells the host the difference, which it takes as a whole: should something be refused, then nothing has changed. */
 static int offer(struct exec *exec, const struct sections *old, const struct sections *new, struct theseus_error *err) {
-    size_t added = 0;
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < old->count; i++) {
+    for (size_t i = 0; i < old->count; i++) {
         const struct section *section = old->items[i];
         if (!is_in(new, section) && theseus_tool_remove(exec->ctx, section->name) < 0)
-            r = theseus_fail(err, "[tool:%s] %.150s", section->name, theseus_last_error(exec->ctx->host));
+            return theseus_fail(err, "[tool:%s] %.150s", section->name, theseus_last_error(exec->ctx->host));
     }
-    for (; r == 0 && added < new->count; added += r == 0)
-        if (!is_in(old, new->items[added]))
-            r = add_tool(exec, new->items[added], err);
-    if (r < 0)
-        take_back(exec, old, new, added);
-    return r;
+    for (size_t i = 0; i < new->count; i++)
+        if (!is_in(old, new->items[i]) && add_tool(exec, new->items[i], err) < 0)
+            return -1;
+    return 0;
 }
 
-/* One configuration at a time, so only readers elsewhere need the lock. */
 static int exec_configure(void *self, const json_t *config, struct theseus_error *err) {
     struct exec *exec = self;
-    struct sections next = {0}, *old = &exec->sections;
+    struct sections next = {0};
 
-    if (sections_read(&next, config, old, err) < 0 || offer(exec, old, &next, err) < 0) {
+    if (sections_read(&next, config, &exec->sections, err) < 0 || offer(exec, &exec->sections, &next, err) < 0) {
         sections_fini(&next);
         return -1;
     }
-    (void)pthread_mutex_lock(&exec->lock);
-    struct sections last = exec->sections;
+    sections_fini(&exec->sections);
     exec->sections = next;
-    (void)pthread_mutex_unlock(&exec->lock);
-    sections_fini(&last);
     return 0;
 }
 
@@ -187,7 +168,6 @@ static void exec_stop(void *self) {
     struct exec *exec = self;
 
     sections_fini(&exec->sections);
-    (void)pthread_mutex_destroy(&exec->lock);
     free(exec);
 }
 
@@ -197,7 +177,6 @@ static int exec_start(struct theseus_ctx *ctx, void **ret_self, struct theseus_e
     if (!exec)
         return theseus_fail(err, "no memory");
     exec->ctx = ctx;
-    (void)pthread_mutex_init(&exec->lock, NULL);
     if (exec_configure(exec, theseus_config(ctx), err) < 0) {
         exec_stop(exec);
         return -1;

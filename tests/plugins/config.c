@@ -34,7 +34,10 @@ static int check(void *self, const json_t *config, struct theseus_error *err) {
 }
 
 static int configure(void *self, const json_t *config, struct theseus_error *err) {
-    (void)err;
+    const char *text = json_string_value(json_object_get(config, "text"));
+
+    if (text && strcmp(text, "too late") == 0) /* as when something changed after `check` */
+        return theseus_fail(err, "the fixture does not take it after all");
     take(self, config);
     return 0;
 }

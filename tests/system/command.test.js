@@ -1,6 +1,6 @@
 /* The command line: what it prints, where, and with which status it ends. */
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -13,7 +13,8 @@ const HOSTS = ['claude-code', 'claude-desktop', 'cursor', 'vscode', 'windsurf'];
 const command = (what, body) => test(what, async () => {
     const home = new Home();
     const { command: binary, env, args: withConfig } = home.command;
-    const theseus = (...args) => run(binary, args, { env: { PATH: process.env.PATH, ...env }, cwd: home.root });
+    const theseus = (...args) => run(binary, args,
+        { env: { PATH: process.env.PATH, TMPDIR: home.path('home'), ...env }, cwd: home.root });
     theseus.configured = (...args) => theseus(...args, ...withConfig);
     try {
         await body(theseus, home);
@@ -29,6 +30,67 @@ describe('theseus check', { concurrency: 4 }, () => {
         assert.equal(err, '');
         assert.equal(code, 0);
         assert.match(out, /4 plugins are good, 0 problems/);
+    });
+
+    /* Everything in the state directory, by name and content. */
+    const state = (home) => Object.fromEntries(readdirSync(home.path('state')).map((name) => [name,
+        name === 'log' ? '' : readFileSync(home.path('state', name)).toString('base64')]));
+
+    const migrated = async (theseus, home, fixture) => {
+        home.drop(fixture, 'database');
+        await theseus.configured('call', 'theseus_plugins', '{}');
+        rmSync(home.path('state', 'log'), { recursive: true, force: true });
+    };
+
+    command('tells which steps the database lacks, and changes nothing', async (theseus, home) => {
+        home.drop('database');
+        const first = await theseus.configured('check');
+        assert.equal(first.err, '');
+        assert.match(first.out, /^component database: 1 of 1 steps pending$/m);
+        assert.deepEqual(readdirSync(home.path('state')), [], 'no database is made');
+        await migrated(theseus, home, 'database');
+        const before = state(home);
+        assert.ok(before['theseus.db']);
+        assert.doesNotMatch((await theseus.configured('check')).out, /pending/);
+        home.drop('database3', 'database');
+        for (let i = 0; i < 2; i++) {
+            const { code, out, err } = await theseus.configured('check');
+            assert.equal(err, '');
+            assert.equal(code, 0);
+            assert.match(out, /^component database: 2 of 3 steps pending$/m);
+        }
+        assert.deepEqual(state(home), before);
+        assert.deepEqual(readdirSync(home.path('home')), [], 'nor is the copy left');
+    });
+
+    command('finds a database that a newer version has written', async (theseus, home) => {
+        await migrated(theseus, home, 'database3');
+        home.drop('database');
+        const { code, err } = await theseus.configured('check');
+        assert.equal(code, 1);
+        assert.match(err, /database\.so: migrations: the database is newer \(component 'database': 3 steps, known 1\)/);
+    });
+
+    command('finds a database that is damaged, closed to it or open to others', async (theseus, home) => {
+        const database = home.path('state', 'theseus.db');
+        await migrated(theseus, home, 'database');
+        const sound = readFileSync(database);
+        const refused = async (why) => {
+            const { code, out, err } = await theseus.configured('check');
+            assert.equal(code, 1);
+            assert.ok(err.includes(database), err);
+            assert.match(err, why);
+            assert.doesNotMatch(out, /pending/);
+        };
+        writeFileSync(database, Buffer.concat([sound.subarray(0, 4096), Buffer.alloc(sound.length - 4096, 0x5a)]));
+        await refused(/is damaged: |is malformed/);
+        writeFileSync(database, 'this is no database at all, but a text\n'.repeat(100));
+        await refused(/file is not a database/);
+        writeFileSync(database, sound);
+        chmodSync(database, 0o644);
+        await refused(/chmod 600/);
+        chmodSync(database, 0o600);
+        assert.equal((await theseus.configured('check')).code, 0);
     });
 
     command('leaves no copies of plugins behind', async (theseus, home) => {
@@ -130,6 +192,23 @@ describe('theseus', { concurrency: 4 }, () => {
             if (json)
                 assert.ok(JSON.stringify(JSON.parse(json[0])).includes(JSON.stringify(home.command.command)));
         });
+
+    command('client writes any path so that JSON, or a shell, reads it as it is', async (theseus, home) => {
+        const odd = home.path('a b"c\\d\'e'), program = join(odd, 'theseus'), config = join(odd, 'theseus.ini');
+        mkdirSync(odd);
+        copyFileSync(home.command.command, program);
+        writeFileSync(config, '', { mode: 0o600 });
+        for (const host of HOSTS) {
+            const { code, out } = await run(program, ['client', host, '-c', config], { env: { PATH: process.env.PATH, ...home.command.env } });
+            assert.equal(code, 0);
+            const { theseus: entry } = Object.values(JSON.parse(/^\{$[^]*?^\}$/m.exec(out)[0]))[0];
+            assert.equal(entry.command, program);
+            assert.deepEqual(entry.args, ['-c', config]);
+            const line = /^claude mcp add .*$/m.exec(out)?.[0];
+            if (line)
+                assert.ok((await run('sh', ['-c', `claude() { printf '%s\\n' "$@"; }; ${line}`])).out.endsWith(`\n--\n${program}\n-c\n${config}\n`));
+        }
+    });
 
     command('client with a name that it does not know lists those that it does', async (theseus) => {
         const { code, out, err } = await theseus('client', 'emacs');

@@ -119,6 +119,17 @@ describe('a plugin\'s own section', { concurrency: 4 }, () => {
     refuses('for an unknown key', { nummer: 5 }, /theseus\.ini:\d+: .*nummer.*number/);
     refuses('for a secret that is not there', { secret: 'env:THESEUS_TEST_NOWHERE' }, /theseus\.ini:\d+: .*THESEUS_TEST_NOWHERE/);
 
+    test('that its plugin does not take after all is told at the plugin, until it does', () => serving(async (client, home) => {
+        await client.appears('config_get');
+        home.configure({ 'plugin:config': { text: 'too late' } });
+        const why = 'the settings are those of before: configure: the fixture does not take it after all';
+        await until('the reason', async () => (await client.plugin('config')).reason === why);
+        assert.equal((await client.value('config_get')).config.text, undefined);
+        home.configure({ 'plugin:config': { text: 'in time' } });
+        await until('no reason', async () => (await client.plugin('config')).reason === undefined);
+        assert.equal((await client.value('config_get')).config.text, 'in time');
+    }, { prepare: two }));
+
     for (const [how, value] of [['env', () => 'env:THESEUS_TEST_SECRET'], ['file', (home) => `file:${home.path('secret')}`]])
         test(`keeps a secret from ${how}: out of the log and of every answer`, () => serving(async (client, home) => {
             const shown = [];

@@ -141,6 +141,18 @@ describe('a server leaves', { concurrency: 4 }, () => {
         }));
 });
 
+test('a server that is killed takes a plugin along that hangs while it is tried', () => serving(async (client, home) => {
+    home.drop('ctorhang');
+    const pids = await until('the trial to hang', () => {
+        const found = children(client.pid).filter((pid) =>
+            readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--test-load') &&
+            readFileSync(`/proc/${pid}/maps`, 'utf8').includes('ctorhang'));
+        return found.length > 0 && found;
+    });
+    await client.kill();
+    await until('it to be gone', () => !pids.some(alive));
+}));
+
 describe('a server', { concurrency: 4 }, () => {
     test('that is only probed leaves no trace', () => serving(async (client, home) => {
         const before = tree(home.root);

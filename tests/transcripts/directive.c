@@ -20,9 +20,11 @@ static int set_number(const char *text, int *ret_number, struct theseus_error *e
 }
 
 static int add_to(struct document *document, const char *text, struct theseus_error *err) {
-    if (*text == '\0')
-        buf_fini(&document->text); /* begins anew */
     document->changed = true;
+    if (*text == '\0') {
+        buf_fini(&document->text); /* begins anew */
+        return 0;
+    }
     return buf_printf(&document->text, err, "%s\n", text);
 }
 

@@ -284,6 +284,86 @@ static void leaves_other_children_alone(void **state) {
     assert_int_equal(WEXITSTATUS(status), 9);
 }
 
+/* Restarts the limit for each line but the last. */
+struct lines {
+    struct watched watched; /* first: on_end() gets the same argument */
+    size_t seen;
+    int restarts, last;
+};
+
+static void on_lines(void *arg, struct span output) {
+    struct lines *lines = arg;
+
+    loop_enter();
+    for (; lines->seen < output.len; lines->seen++)
+        if (output.data[lines->seen] == '\n' && ++lines->restarts < lines->last)
+            child_restart_limit(lines->watched.child);
+}
+
+/* Says `count` lines with a pause of 0.4 s behind each. */
+static void run_lines(struct loop *loop, struct lines *lines, const char *count, int time_limit_ms) {
+    CLEANUP(free) char *script = xasprintf("for i in $(seq %s); do echo $i; sleep 0.4; done", count);
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
+    struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/bin/sh",     .argv = argv,
+                              .max_output = 65536, .on_output = on_lines, .time_limit_ms = time_limit_ms};
+
+    loop_enter();
+    start(loop, &lines->watched, &spec);
+    until(loop, lines->watched.over);
+    lines->watched.child = child_free(lines->watched.child);
+}
+
+static void begins_its_time_anew_when_it_is_told_to(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct lines lines = {.last = 100};
+
+    (void)state;
+    run_lines(loop, &lines, "4", 1400);
+    assert_false(lines.watched.timed_out);
+    assert_int_equal(lines.restarts, 4);
+    assert_string_equal(lines.watched.output, "1\n2\n3\n4\n");
+}
+
+static void ends_a_child_whose_time_is_not_begun_anew(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct lines lines = {.last = 2};
+
+    (void)state;
+    run_lines(loop, &lines, "1000", 1400);
+    assert_true(lines.watched.timed_out);
+}
+
+/* The loop comes too late for the lines, and finds the limit first. */
+static void looks_at_the_output_before_it_ends_a_child(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct lines lines = {.last = 100};
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"echo 1; echo ready >&2; read line; echo 2"}, NULL};
+    int ready[2], more[2];
+    char text[8];
+
+    (void)state;
+    loop_enter();
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(more, O_CLOEXEC), 0);
+    struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/bin/sh",     .argv = argv,
+                              .max_output = 65536, .on_output = on_lines, .time_limit_ms = 1000};
+    spec.stdin_fd = more[0];
+    spec.stderr_fd = ready[1];
+    start(loop, &lines.watched, &spec);
+    assert_true(read(ready[0], text, sizeof(text)) > 0);
+    assert_int_equal(usleep(1200000), 0); /* the limit passes while the loop does not turn */
+    (void)loop_turn(loop, 0);
+    assert_int_equal(write(more[1], "\n", 1), 1);
+    until(loop, lines.watched.over);
+    assert_false(lines.watched.timed_out);
+    assert_string_equal(lines.watched.output, "1\n2\n");
+    lines.watched.child = child_free(lines.watched.child);
+    for (int i = 0; i < 2; i++) {
+        (void)close(ready[i]);
+        (void)close(more[i]);
+    }
+}
+
 static void refuses_what_cannot_be_executed(void **state) {
     char *argv[] = {(char[]){"nothing"}, NULL};
     struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/nowhere/nothing", .argv = argv, .max_output = 10};
@@ -335,6 +415,9 @@ int main(void) {
         cmocka_unit_test(kills_and_reaps_a_running_child_when_freed),
         cmocka_unit_test(may_be_freed_by_its_own_callback),
         cmocka_unit_test(leaves_other_children_alone),
+        cmocka_unit_test(begins_its_time_anew_when_it_is_told_to),
+        cmocka_unit_test(ends_a_child_whose_time_is_not_begun_anew),
+        cmocka_unit_test(looks_at_the_output_before_it_ends_a_child),
         cmocka_unit_test(refuses_what_cannot_be_executed),
         cmocka_unit_test(leaves_no_descriptors_behind),
     };

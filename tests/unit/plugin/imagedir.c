@@ -180,8 +180,11 @@ static void uses_the_state_directory_where_runtime_is_noexec(void **state) {
         _exit(open_on_noexec(place));
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == OUT_OF_REACH)
+    if (WEXITSTATUS(status) == OUT_OF_REACH) {
+        place_fini_cleanup(&place);
+        place = NULL; /* skip() jumps over the clean-up */
         skip();
+    }
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 

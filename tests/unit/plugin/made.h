@@ -66,6 +66,7 @@ static inline struct generation *generation_made(struct made_host *made, const c
     generation->ctx.host = &host_table;
     generation->host = &made->host;
     generation->name = xstrdup(name);
+    generation->component = xasprintf("%s#1", name);
     generation->idle_loop = made->host.loop;
     generation->idle = (struct loop_task){.run = made_on_generation_idle, .arg = generation};
     generation->plugin = xcalloc(1, sizeof(struct plugin));
@@ -101,6 +102,7 @@ static inline void generation_made_cleanup(struct generation **held) {
     registry_clear(generation->host->registry, generation);
     free(generation->plugin);
     free(generation->name);
+    free(generation->component);
     free(generation);
 }
 

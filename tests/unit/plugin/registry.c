@@ -47,7 +47,8 @@ static void exchanges_all_tools_at_once(void **state) {
     lists(made, "b c ");
     assert_ptr_equal(owner_of(made, "b"), second);
     assert_null(owner_of(made, "a"));
-    assert_string_equal(registry_late_owner(made->host.registry, "a"), "p");
+    CLEANUP(free) char *late = registry_late_owner(made->host.registry, "a");
+    assert_string_equal(late, "p");
     assert_null(registry_late_owner(made->host.registry, "z"));
     assert_int_equal(registry_swap(made->host.registry, second, NULL, NULL), 0);
     lists(made, "");
@@ -156,7 +157,7 @@ static void adds_and_removes_while_it_serves(void **state) {
     lists(made, "a b ");
 }
 
-static void exchanges_a_tool_without_a_gap(void **state) {
+static void makes_a_change_as_a_whole(void **state) {
     CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
     CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
     struct registry *registry = made->host.registry;
@@ -165,63 +166,226 @@ static void exchanges_a_tool_without_a_gap(void **state) {
     registry_begin_change(registry, first);
     assert_int_equal(registry_remove(registry, first, "a", NULL), 0);
     assert_int_equal(registry_remove(registry, first, "b", NULL), 0);
-    lists(made, "a b ");
     assert_int_equal(registry_remove(registry, first, "b", NULL), -1);
+    struct offer *before = registry_find(registry, "a");
     assert_int_equal(registry_add(registry, first, tool_made("a"), NULL), 0);
+    assert_int_equal(registry_add(registry, first, tool_made("n"), NULL), 0);
+    assert_int_equal(registry_add(registry, first, tool_made("o"), NULL), 0);
+    assert_int_equal(registry_remove(registry, first, "o", NULL), 0);
     lists(made, "a b ");
-    registry_end_change(registry, first);
-    lists(made, "a ");
+    struct offer *still = registry_find(registry, "a");
+    assert_ptr_equal(still, before);
+    assert_null(registry_find(registry, "n"));
+    json_auto_t *names = registry_names_new(registry, first);
+    assert_int_equal(json_array_size(names), 2);
+    registry_end_change(registry, first, true);
+    lists(made, "a n ");
+    struct offer *after = registry_find(registry, "a");
+    assert_ptr_not_equal(after, before);
+    registry_release(registry, before);
+    registry_release(registry, still);
+    registry_release(registry, after);
 }
 
-static void says_what_a_flag_means(void **state) {
-    static const struct {
-        unsigned flags;
-        const char *annotations;
-    } rows[] = {
-        {0, "[false,true,false,false]"},
-        {THESEUS_READ_ONLY, "[true,false,true,false]"},
-        {THESEUS_IDEMPOTENT, "[false,false,true,false]"},
-        {THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT, "[false,true,true,false]"},
-        {THESEUS_OPEN_WORLD, "[false,true,false,true]"},
-        {THESEUS_READ_ONLY | THESEUS_OPEN_WORLD, "[true,false,true,true]"},
-    };
+static void drops_a_change_as_a_whole(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    CLEANUP(generation_made) struct generation *second = generation_served(made, "q", (struct theseus_tool[]){{0}});
+    struct registry *registry = made->host.registry;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
-        const struct theseus_tool tools[] = {{.name = "t", .flags = rows[i].flags, .call = nothing}, {0}};
-        CLEANUP(generation_made) struct generation *generation = generation_served(made, "p", tools);
-        (void)generation;
-        json_auto_t *list = registry_list_new(made->host.registry);
-        json_t *said = json_object_get(json_array_get(list, 0), "annotations");
-        json_auto_t *flat =
-            json_pack("[O,O,O,O]", json_object_get(said, "readOnlyHint"), json_object_get(said, "destructiveHint"),
-                      json_object_get(said, "idempotentHint"), json_object_get(said, "openWorldHint"));
-        CLEANUP(free) char *text = json_dumps(flat, JSON_COMPACT);
-        assert_string_equal(text, rows[i].annotations);
-    }
+    registry_begin_change(registry, first);
+    assert_int_equal(registry_remove(registry, first, "a", NULL), 0);
+    assert_int_equal(registry_add(registry, first, tool_made("a"), NULL), 0);
+    assert_int_equal(registry_remove(registry, first, "b", NULL), 0);
+    assert_int_equal(registry_add(registry, first, tool_made("n"), NULL), 0);
+    registry_end_change(registry, first, false);
+    lists(made, "a b ");
+    assert_int_equal(registry_add(registry, second, tool_made("n"), NULL), 0); /* the name was not kept */
+    lists(made, "a b n ");
 }
 
-static void gives_turns_in_order(void **state) {
+static void keeps_the_names_of_a_change_free(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    CLEANUP(generation_made) struct generation *second = generation_served(made, "q", (struct theseus_tool[]){{0}});
+    struct registry *registry = made->host.registry;
+
+    (void)state;
+    registry_begin_change(registry, first);
+    assert_int_equal(registry_add(registry, first, tool_made("n"), NULL), 0);
+    struct tool *late = tool_made("n");
+    assert_int_equal(registry_add(registry, second, late, NULL), -1);
+    (void)tool_free(late);
+    assert_true(registry_is_changing(registry, first));
+    assert_false(registry_is_changing(registry, second));
+    registry_end_change(registry, first, true);
+    lists(made, "a b n ");
+}
+
+static void takes_no_more_tools_than_a_plugin_may_have(void **state) {
     CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
     CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
     struct registry *registry = made->host.registry;
-    struct list second = {0}, third = {0};
+    struct theseus_error err = {0};
 
     (void)state;
-    (void)first;
-    struct offer *offer = registry_find(registry, "a");
-    assert_true(registry_serial_enter(registry, offer, NULL));
-    assert_false(registry_serial_enter(registry, offer, &second));
-    assert_false(registry_serial_enter(registry, offer, &third));
-    assert_false(registry_serial_enter(registry, offer, NULL));
-    assert_ptr_equal(registry_serial_leave(registry, offer), &second);
-    assert_ptr_equal(registry_serial_leave(registry, offer), &third);
-    assert_false(registry_serial_enter(registry, offer, NULL));
-    assert_null(registry_serial_leave(registry, offer));
-    assert_true(registry_serial_enter(registry, offer, NULL));
-    assert_null(registry_serial_leave(registry, offer));
+    for (int i = 2; i < LIMIT_TOOLS_PER_PLUGIN; i++) {
+        CLEANUP(free) char *name = xasprintf("t%d", i);
+        assert_int_equal(registry_add(registry, first, tool_made(name), NULL), 0);
+    }
+    struct tool *more = tool_made("more");
+    assert_int_equal(registry_add(registry, first, more, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_string_equal(err.message, "tool 'more' is one too many: plugin 'p' has 1024, and that is the most");
+    assert_int_equal(registry_remove(registry, first, "a", NULL), 0);
+    assert_int_equal(registry_add(registry, first, more, NULL), 0);
+}
+
+static void count(void *arg) {
+    ++*(int *)arg;
+}
+
+static void tells_once_of_names_that_somebody_was_refused(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    CLEANUP(generation_made) struct generation *second = generation_made(made, "q", b_and_c);
+    struct registry *registry = made->host.registry;
+    int freed = 0;
+    struct loop_task task = {.run = count, .arg = &freed};
+
+    (void)state;
+    registry_on_free(registry, made->host.loop, &task);
+    assert_int_equal(registry_swap(registry, NULL, second, NULL), -1); /* wants b */
+    CLEANUP(free) char *owner = registry_other_owner(registry, "a", "q");
+    assert_string_equal(owner, "p");
+    assert_null(registry_other_owner(registry, "a", "p"));
+    assert_null(registry_other_owner(registry, "z", "p"));
+    assert_false(registry_has_freed(registry));
+    assert_int_equal(registry_swap(registry, first, NULL, NULL), 0);
+    assert_true(registry_has_freed(registry));
+    until(made->host.loop, freed == 1);
+    registry_take_freed(registry);
+    assert_int_equal(registry_swap(registry, NULL, first, NULL), 0); /* nobody wants anything */
+    assert_int_equal(registry_swap(registry, first, NULL, NULL), 0);
+    (void)loop_turn(made->host.loop, 0);
+    assert_false(registry_has_freed(registry));
+    assert_int_equal(freed, 1);
+    registry_on_free(registry, NULL, NULL);
+}
+
+static void released(void *data) {
+    ++*(int *)data;
+}
+
+static void gives_data_back_when_the_last_call_is_over(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    struct registry *registry = made->host.registry;
+    struct tool *tool = tool_made("n");
+    int times = 0;
+
+    (void)state;
+    tool->data = &times;
+    tool->release = released;
+    assert_int_equal(registry_add(registry, first, tool, NULL), 0);
+    struct offer *offer = registry_find(registry, "n");
+    assert_int_equal(registry_remove(registry, first, "n", NULL), 0);
+    assert_int_equal(times, 0);
     registry_release(registry, offer);
+    assert_int_equal(times, 1);
+    assert_int_equal(registry_pins(registry, first), 0);
+}
+
+/* One tool "t", whose data is the one word that its schema takes. */
+struct version {
+    const char *word, *schema;
+    atomic_int refs;
+};
+
+static struct version versions[] = {
+    {.word = "one", .schema = "{\"type\":\"object\",\"properties\":{\"w\":{\"enum\":[\"one\",\"both\"]}}}"},
+    {.word = "two", .schema = "{\"type\":\"object\",\"properties\":{\"w\":{\"enum\":[\"two\",\"both\"]}}}"},
+};
+
+static void release_version(void *data) {
+    (void)atomic_fetch_sub(&((struct version *)data)->refs, 1);
+}
+
+static int says_mismatch(struct theseus_call *call, void *self, const json_t *args) {
+    const struct version *version = theseus_tool_data(call);
+    const char *word = json_string_value(json_object_get(args, "w"));
+
+    (void)self;
+    if (version->refs <= 0 || (strcmp(word, "both") != 0 && strcmp(word, version->word) != 0))
+        return theseus_reply_text(call, "mismatch");
+    return theseus_reply_text(call, "ran");
+}
+
+static void add_version(struct generation *generation, struct version *version) {
+    const struct theseus_tool declared = {.name = "t",
+                                          .input_schema = version->schema,
+                                          .call = says_mismatch,
+                                          .data = version,
+                                          .release = release_version};
+
+    (void)atomic_fetch_add(&version->refs, 1);
+    assert_int_equal(theseus_tool_add(&generation->ctx, &declared), 0);
+}
+
+struct changing {
+    struct generation *generation;
+    atomic_bool stop;
+    int changes;
+};
+
+/* As a plugin's `configure` does it, on a thread that is not the loop's. Each third change is dropped. */
+static void *keep_changing(void *arg) {
+    struct changing *changing = arg;
+    struct generation *generation = changing->generation;
+    int present = 0;
+
+    while (!atomic_load(&changing->stop)) {
+        bool make = ++changing->changes % 3 > 0;
+        registry_begin_change(generation->host->registry, generation);
+        (void)theseus_tool_remove(&generation->ctx, "t");
+        add_version(generation, &versions[!present]);
+        registry_end_change(generation->host->registry, generation, make);
+        present = make ? !present : present;
+    }
+    return NULL;
+}
+
+static void never_runs_a_call_with_what_its_arguments_were_not_checked_for(void **state) {
+    static const char *const words[] = {"{\"w\":\"one\"}", "{\"w\":\"two\"}", "{\"w\":\"both\"}"};
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(4);
+    CLEANUP(generation_made) struct generation *plugin = generation_served(made, "p", (struct theseus_tool[]){{0}});
+    struct changing changing = {.generation = plugin};
+    int ran = 0, refused = 0;
+    pthread_t thread;
+
+    (void)state;
+    made->host.tools_touched = count;
+    made->host.arg = &(int){0};
+    plugin->ctx.host = &host_table;
+    add_version(plugin, &versions[0]);
+    assert_int_equal(pthread_create(&thread, NULL, keep_changing, &changing), 0);
+    for (int i = 0; i < 10000; i++) {
+        const char *args = words[i % ARRAY_SIZE(words)];
+        made_end(made, made_call_args(made, "t", args));
+        CLEANUP(free) char *said = owner_said(made->owner);
+        bool did_run = strstr(said, "\"ran\"") != NULL;
+        ran += did_run;
+        refused += !did_run;
+        assert_null(strstr(said, "mismatch"));
+        assert_true(did_run || strstr(said, "invalid arguments"));
+        assert_true(did_run || i % 3 != 2); /* what both take never fails */
+    }
+    atomic_store(&changing.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(changing.changes > 100 && ran > 5000 && refused > 100);
+    assert_int_equal(theseus_tool_remove(&plugin->ctx, "t"), 0);
+    assert_int_equal(versions[0].refs + versions[1].refs, 0);
 }
 
 int main(void) {
@@ -232,9 +396,13 @@ int main(void) {
         cmocka_unit_test(hides_what_patterns_name),
         cmocka_unit_test(tells_a_real_change_from_none),
         cmocka_unit_test(adds_and_removes_while_it_serves),
-        cmocka_unit_test(exchanges_a_tool_without_a_gap),
-        cmocka_unit_test(says_what_a_flag_means),
-        cmocka_unit_test(gives_turns_in_order),
+        cmocka_unit_test(makes_a_change_as_a_whole),
+        cmocka_unit_test(drops_a_change_as_a_whole),
+        cmocka_unit_test(keeps_the_names_of_a_change_free),
+        cmocka_unit_test(takes_no_more_tools_than_a_plugin_may_have),
+        cmocka_unit_test(tells_once_of_names_that_somebody_was_refused),
+        cmocka_unit_test(gives_data_back_when_the_last_call_is_over),
+        cmocka_unit_test(never_runs_a_call_with_what_its_arguments_were_not_checked_for),
     };
 
     return cmocka_run_group_tests_name("plugin/registry", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -157,6 +158,124 @@ static void loses_no_update(void **unused) {
     holds(next, "a", "count", "10000");
 }
 
+/* A thread that is begun inside an update. */
+struct aside {
+    struct state *state;
+    const char *plugin, *key;
+    pthread_t thread;
+    bool ended; /* before the update did */
+};
+
+/* Has it ended, or does it within that time? */
+static bool ends_within(pthread_t thread, int64_t ms) {
+    struct timespec end;
+    void *nothing;
+
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &end), 0);
+    end.tv_sec += ms / 1000;
+    end.tv_nsec += ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    return pthread_timedjoin_np(thread, &nothing, &end) == 0;
+}
+
+static void *reads(void *arg) {
+    struct aside *aside = arg;
+
+    json_decref(state_get(aside->state, aside->plugin, aside->key));
+    return NULL;
+}
+
+static void *puts_two(void *arg) {
+    struct aside *aside = arg;
+
+    return state_put(aside->state, aside->plugin, aside->key, json_integer(2), NULL) < 0 ? arg : NULL;
+}
+
+static json_t *update_beside(struct aside *aside, void *(*run)(void *), int64_t ms) {
+    assert_int_equal(pthread_create(&aside->thread, NULL, run, aside), 0);
+    aside->ended = ends_within(aside->thread, ms);
+    return json_integer(1);
+}
+
+static json_t *while_it_is_read(const json_t *current, void *arg) {
+    (void)current;
+    return update_beside(arg, reads, 10000);
+}
+
+static json_t *while_another_is_put(const json_t *current, void *arg) {
+    (void)current;
+    return update_beside(arg, puts_two, 10000);
+}
+
+static json_t *while_it_is_put(const json_t *current, void *arg) {
+    (void)current;
+    return update_beside(arg, puts_two, 50);
+}
+
+static void lets_others_in_while_a_value_is_updated(void **unused) {
+    static const char *const places[][2] = {{"b", "k"}, {"a", "l"}, {"a", "k"}};
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(state_free) struct state *state = state_new(ledger);
+
+    (void)unused;
+    for (size_t i = 0; i < 3; i++) {
+        struct aside aside = {.state = state, .plugin = places[i][0], .key = places[i][1]};
+        assert_int_equal(state_update(state, "a", "k", while_it_is_read, &aside, NULL), 0);
+        assert_true(aside.ended);
+        if (i == 2)
+            break; /* the same key: read only */
+        assert_int_equal(state_update(state, "a", "k", while_another_is_put, &aside, NULL), 0);
+        assert_true(aside.ended);
+        holds(state, aside.plugin, aside.key, "2");
+    }
+    holds(state, "a", "k", "1");
+}
+
+static void keeps_a_put_of_the_same_key_waiting(void **unused) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(state_free) struct state *state = state_new(ledger);
+    struct aside aside = {.state = state, .plugin = "a", .key = "k"};
+
+    (void)unused;
+    assert_int_equal(state_update(state, "a", "k", while_it_is_put, &aside, NULL), 0);
+    assert_false(aside.ended);
+    assert_true(ends_within(aside.thread, 10000));
+    holds(state, "a", "k", "2"); /* it came after the update, and is not lost */
+}
+
+static int put_numbered(struct state *state, const char *plugin, int number, json_t *value, struct theseus_error *err) {
+    char key[16];
+
+    (void)snprintf(key, sizeof(key), "%d", number);
+    return state_put(state, plugin, key, value, err);
+}
+
+static void takes_so_many_keys_of_a_plugin_and_no_more(void **unused) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(state_free) struct state *state = state_new(ledger);
+    struct theseus_error err = {0};
+
+    (void)unused;
+    for (int i = 0; i < LIMIT_STATE_KEYS; i++)
+        assert_int_equal(put_numbered(state, "a", i, json_true(), NULL), 0);
+    assert_int_equal(state_put(state, "a", "more", json_true(), &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_non_null(strstr(err.message, "plugin 'a' has 10000 keys already"));
+    holds(state, "a", "more", NULL);
+    assert_int_equal(ledger_count(ledger), LIMIT_STATE_KEYS);
+    assert_int_equal(put_numbered(state, "a", 5, json_false(), NULL), 0); /* one that is there changes */
+    assert_int_equal(state_put(state, "b", "more", json_true(), NULL), 0);
+    assert_int_equal(state_put(state, "a", "never there", json_null(), NULL), 0);
+    assert_int_equal(state_put(state, "a", "more", json_true(), NULL), -1);
+    assert_int_equal(put_numbered(state, "a", 7, json_null(), NULL), 0);
+    assert_int_equal(state_put(state, "a", "more", json_true(), NULL), 0);
+    CLEANUP(state_free) struct state *next = state_new(ledger); /* counts what it finds */
+    assert_int_equal(put_numbered(next, "a", 7, json_true(), NULL), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_values_by_plugin_and_key),
@@ -165,6 +284,9 @@ int main(void) {
         cmocka_unit_test(is_there_again_for_the_next_image),
         cmocka_unit_test(updates_as_it_is_told),
         cmocka_unit_test(loses_no_update),
+        cmocka_unit_test(lets_others_in_while_a_value_is_updated),
+        cmocka_unit_test(keeps_a_put_of_the_same_key_waiting),
+        cmocka_unit_test(takes_so_many_keys_of_a_plugin_and_no_more),
     };
 
     return cmocka_run_group_tests_name("plugin/state", tests, NULL, NULL);

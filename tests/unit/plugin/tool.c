@@ -131,7 +131,7 @@ static void refuses_what_cannot_be_offered(void **state) {
     declared.flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE;
     assert_refused(&declared, "both THESEUS_READ_ONLY and THESEUS_DESTRUCTIVE");
     declared = good_tool();
-    declared.reserved[2] = &declared;
+    declared.reserved[0] = &declared;
     assert_refused(&declared, "reserved member");
 }
 

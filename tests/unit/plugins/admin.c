@@ -78,7 +78,8 @@ static void shows_the_plugins(void **state) {
                           "\"active\", \"tools\": [\"echo\", \"ohce\"], \"calls\": {\"served\": 7, \"failed\": 1, "
                           "\"mean_ms\": 0.25, \"p99_ms\": 3}, \"in_flight\": 1}, {\"name\": \"old\", \"version\": "
                           "\"9\", \"generation\": 1, \"state\": \"quarantined\", \"reason\": \"still mapped\", "
-                          "\"tools\": []}], \"refused\": [{\"file\": \"/p/bad.so\", \"reason\": \"no symbol\"}]}");
+                          "\"tools\": []}], \"refused\": [{\"file\": \"/p/bad.so\", \"reason\": \"no symbol\"}], "
+                          "\"disabled\": [\"/p/off.so\"]}");
 
     (void)state;
     json_object_set_new(fake.control, "plugins", answer);
@@ -91,7 +92,8 @@ static void shows_the_plugins(void **state) {
                                           "old 9, generation 1, quarantined: still mapped\n"
                                           "  calls: 0 served, 0 failed, 0 running; mean 0 ms, p99 0 ms\n"
                                           "  tools: none\n"
-                                          "refused: /p/bad.so: no symbol\n");
+                                          "refused: /p/bad.so: no symbol\n"
+                                          "disabled: /p/off.so\n");
     fake_fini(&fake);
 }
 

@@ -60,6 +60,7 @@ static inline const char *bench_call(struct bench *bench, const char *args_text)
     assert_int_equal(bench->fake.handler(&bench->fake.call, bench->self, args), THESEUS_DONE);
     assert_int_equal(bench->fake.answers, 1);
     assert_int_equal(bench->fake.started, bench->fake.ended);
+    fake_release_gone(&bench->fake);
     json_decref(args);
     return fake_text(&bench->fake);
 }

@@ -153,8 +153,12 @@ static void makes_a_schema_of_the_inputs(void **state) {
              "\"r\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"description\": \"files\"}},"
              "\"required\": [\"n\", \"e\", \"r\"], \"additionalProperties\": false}}");
 
+    json_t *offered = json_copy(json_object_get(bench->fake.tools, "t"));
+
     (void)state;
-    assert_true(json_equal(json_object_get(bench->fake.tools, "t"), wanted));
+    json_object_del(offered, "data"); /* the section itself */
+    assert_true(json_equal(offered, wanted));
+    json_decref(offered);
     json_decref(wanted);
     bench_free(bench);
 }

@@ -28,7 +28,9 @@ struct fake {
     unsigned started, ended;
     bool refuse_child;
     /* tools added at run time */
-    json_t *tools; /* owned: name → {title, description, schema, flags, timeout} */
+    json_t *tools; /* owned: name → {title, description, schema, flags, timeout, data} */
+    json_t *gone;  /* owned: array of those that were removed, their data not released yet */
+    void (*release)(void *data);
     json_t *edits; /* owned: array of "+name" and "-name" */
     int (*handler)(struct theseus_call *call, void *self, const json_t *args);
     /* control and inner calls */
@@ -92,6 +94,12 @@ static const char *fake_tool_name(const struct theseus_call *call) {
     return fake_of(call)->tool;
 }
 
+static void *fake_tool_data(const struct theseus_call *call) {
+    const struct fake *fake = fake_of(call);
+
+    return (void *)(uintptr_t)json_integer_value(json_object_get(json_object_get(fake->tools, fake->tool), "data"));
+}
+
 static const char *fake_args_text(struct theseus_call *call) {
     return fake_of(call)->tool; /* the tests put the text there */
 }
@@ -127,16 +135,47 @@ static int fake_tool_add(struct theseus_ctx *ctx, const struct theseus_tool *too
     }
     json_array_append_new(fake->edits, json_sprintf("+%s", tool->name));
     fake->handler = tool->call;
+    fake->release = tool->release;
     return json_object_set_new(fake->tools, tool->name,
-                               json_pack("{s:s*, s:s*, s:o, s:i, s:i}", "title", tool->title, "description",
+                               json_pack("{s:s*, s:s*, s:o, s:i, s:i, s:I}", "title", tool->title, "description",
                                          tool->description, "schema", json_loads(tool->input_schema, 0, NULL), "flags",
-                                         (int)tool->flags, "timeout", (int)tool->timeout));
+                                         (int)tool->flags, "timeout", (int)tool->timeout, "data",
+                                         (json_int_t)(uintptr_t)tool->data));
+}
+
+static inline void fake_release(const struct fake *fake, const json_t *tool) {
+    if (json_object_get(tool, "data"))
+        fake->release((void *)(uintptr_t)json_integer_value(json_object_get(tool, "data")));
+}
+
+/* What the host does when no call of a removed tool is left. */
+static inline void fake_release_gone(struct fake *fake) {
+    json_t *tool;
+    size_t i;
+
+    json_array_foreach (fake->gone, i, tool)
+        fake_release(fake, tool);
+    json_array_clear(fake->gone);
+}
+
+/* What the host does after a change that failed: `before` is what there was, `gone` was empty. */
+static inline void fake_take_back(struct fake *fake, json_t *before) {
+    const char *name;
+    json_t *tool;
+
+    json_object_foreach (fake->tools, name, tool)
+        if (json_object_get(before, name) != tool)
+            fake_release(fake, tool);
+    json_array_clear(fake->gone);
+    json_object_clear(fake->tools);
+    json_object_update(fake->tools, before);
 }
 
 static int fake_tool_remove(struct theseus_ctx *ctx, const char *name) {
     struct fake *fake = fake_of_ctx(ctx);
 
     json_array_append_new(fake->edits, json_sprintf("-%s", name));
+    json_array_append(fake->gone, json_object_get(fake->tools, name));
     return json_object_del(fake->tools, name);
 }
 
@@ -186,6 +225,7 @@ static const struct theseus_host fake_host = {
     .tool_add = fake_tool_add,
     .tool_remove = fake_tool_remove,
     .last_error = fake_last_error,
+    .tool_data = fake_tool_data,
 };
 
 static inline struct fake fake_made(void) {
@@ -195,6 +235,7 @@ static inline struct fake fake_made(void) {
         .client = {.name = "test", .version = "1", .transport = "stdio", .session = "", .directory = "", .uid = -1},
         .messages = json_array(),
         .tools = json_object(),
+        .gone = json_array(),
         .edits = json_array(),
         .control = json_object(),
         .asked = json_array(),
@@ -203,6 +244,13 @@ static inline struct fake fake_made(void) {
 }
 
 static inline void fake_fini(struct fake *fake) {
+    const char *name;
+    json_t *tool;
+
+    json_object_foreach (fake->tools, name, tool)
+        fake_release(fake, tool);
+    fake_release_gone(fake);
+    json_decref(fake->gone);
     json_decref(fake->config);
     json_decref(fake->result);
     json_decref(fake->messages);

@@ -19,6 +19,7 @@ static void calls_everything_else_internal(void **state) {
     assert_int_equal(code_of(ERR_MEMORY), -32603);
     assert_int_equal(code_of(ERR_SYSTEM), -32603);
     assert_int_equal(code_of(ERR_UNSET), -32603);
+    assert_int_equal(code_of(ERR_NEWER), -32603); /* a database's version is not the protocol's */
     assert_int_equal(code_of((enum errc)9999), -32603);
 }
 

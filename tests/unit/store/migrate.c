@@ -113,6 +113,28 @@ static void asks_for_pending_steps_without_making_a_file(void **state) {
     assert_int_equal(access(scratch->path, F_OK), -1);
 }
 
+static void add_version(void *arg, const char *component, int version) {
+    char *text = arg;
+
+    (void)sprintf(text + strlen(text), "%s %d, ", component, version);
+}
+
+static void tells_how_far_each_component_is(void **state) {
+    struct scratch *scratch = *state;
+    const char *const other[] = {"CREATE TABLE other (x INTEGER)", NULL};
+    char text[64] = "";
+
+    assert_int_equal(store_each_version(scratch->store, add_version, text, NULL), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(access(scratch->path, F_OK), -1);
+    assert_int_equal(store_migrate(scratch->store, "other", other, NULL), 0);
+    assert_int_equal(store_migrate(scratch->store, "kv", kv_steps, NULL), 0);
+    assert_int_equal(store_each_version(scratch->store, add_version, text, NULL), 0);
+    assert_string_equal(text, "kv 3, other 1, ");
+    assert_int_equal(run(scratch->store, "DROP TABLE schema_versions"), SQLITE_OK);
+    assert_int_equal(store_each_version(scratch->store, add_version, text, NULL), 0);
+}
+
 static void counts_each_component_by_itself(void **state) {
     const char *const other[] = {"CREATE TABLE other (x INTEGER)", NULL};
 
@@ -142,7 +164,7 @@ static void refuses_a_newer_database(void **state) {
 
     assert_int_equal(store_migrate(store_of(state), "kv", kv_steps, NULL), 0);
     assert_int_equal(store_migrate(store_of(state), "kv", older, &err), -1);
-    assert_int_equal(err.code, ERR_VERSION);
+    assert_int_equal(err.code, ERR_NEWER);
     assert_non_null(strstr(err.message, "the database is newer (component 'kv': 3 steps, known 1)"));
     assert_int_equal(store_pending(store_of(state), "kv", older, &count, NULL), -1);
     assert_int_equal(count, -1);
@@ -249,6 +271,7 @@ int main(int argc, char **argv) {
         scratch_test(applies_all_steps_in_order),
         scratch_test(applies_only_what_is_pending),
         scratch_test(asks_for_pending_steps_without_making_a_file),
+        scratch_test(tells_how_far_each_component_is),
         scratch_test(counts_each_component_by_itself),
         scratch_test(takes_everything_back_when_a_step_fails),
         scratch_test(refuses_a_newer_database),

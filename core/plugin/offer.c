@@ -1,0 +1,46 @@
+#include "plugin/offer.h"
+
+#include <stdlib.h>
+
+#include <theseus/plugin.h>
+
+#include "base/mem.h"
+
+enum { SAYS_WHAT_IT_DOES = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD };
+
+/* As <theseus/plugin.h> says: a tool of which nothing is said counts as destructive. */
+static json_t *annotations_new(unsigned flags) {
+    bool destructive = (flags & THESEUS_DESTRUCTIVE) || !(flags & SAYS_WHAT_IT_DOES);
+
+    return json_pack("{s:b, s:b, s:b, s:b}", "readOnlyHint", (flags & THESEUS_READ_ONLY) != 0, "destructiveHint",
+                     destructive, "idempotentHint", (flags & (THESEUS_IDEMPOTENT | THESEUS_READ_ONLY)) != 0,
+                     "openWorldHint", (flags & THESEUS_OPEN_WORLD) != 0);
+}
+
+static json_t *entry_new(const struct tool *tool) {
+    return json_pack("{s:s, s:s*, s:s*, s:O, s:O*, s:o}", "name", tool->name, "title", tool->title, "description",
+                     tool->description, "inputSchema", tool->input_schema, "outputSchema", tool->output_schema,
+                     "annotations", annotations_new(tool->flags));
+}
+
+struct offer *offer_new(struct generation *generation, struct tool *tool) {
+    struct offer *offer = xcalloc(1, sizeof(*offer));
+
+    offer->tool = tool;
+    offer->generation = generation;
+    offer->entry = entry_new(tool);
+    offer->refs = 1;
+    list_init(&offer->link);
+    turn_init(&offer->turn);
+    return offer;
+}
+
+struct offer *offer_free(struct offer *offer) {
+    if (!offer)
+        return NULL;
+    list_remove(&offer->link);
+    offer->tool = tool_free(offer->tool);
+    json_decref(offer->entry);
+    free(offer);
+    return NULL;
+}

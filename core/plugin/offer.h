@@ -1,0 +1,27 @@
+/* One tool as offered by one generation. Who guards what is said at each member; the registry is what has them all. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/list.h"
+#include "plugin/tool.h"
+#include "plugin/turn.h"
+
+struct generation;
+
+struct offer {
+    struct tool *tool;             /* owned */
+    struct generation *generation; /* borrowed; pinned by whoever looked the offer up */
+    json_t *entry;                 /* owned: its full entry of tools/list. Loop only */
+
+    /* under the registry's lock */
+    int refs;         /* the registry, and each run */
+    bool listed;      /* can be found */
+    bool noted;       /* comes at the end of the change that is being made; until then it only keeps its name free */
+    bool leaving;     /* goes at the end of that change */
+    struct list link; /* in the generation's list, while it is offered */
+    struct turn turn; /* THESEUS_SERIAL; run::wait_link: of clients */
+};
+
+struct offer *offer_new(struct generation *generation, struct tool *tool); /* takes the tool; one reference */
+struct offer *offer_free(struct offer *offer);

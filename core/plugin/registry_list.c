@@ -1,0 +1,121 @@
+/* What can be seen of the registry: its list of tools, what is hidden of it, and what was there lately. */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "plugin/generation.h"
+#include "plugin/registry_inner.h"
+#include "rpc/jsontext.h"
+
+/* ---- what is hidden ---- */
+
+static void free_patterns(char **patterns) {
+    for (char **pattern = patterns; pattern && *pattern; pattern++)
+        free(*pattern);
+    free(patterns);
+}
+
+bool registry_hides_locked(const struct registry *registry, const char *name) {
+    for (char **pattern = registry->hidden; pattern && *pattern; pattern++)
+        if (fnmatch(*pattern, name, 0) == 0)
+            return true;
+    return false;
+}
+
+void registry_hide(struct registry *registry, char *const *patterns) {
+    size_t count = 0;
+
+    while (patterns && patterns[count])
+        count++;
+    char **copy = xcalloc(count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        copy[i] = xstrdup(patterns[i]);
+    registry_lock(registry);
+    char **before = registry->hidden;
+    registry->hidden = count ? copy : NULL;
+    registry_unlock(registry);
+    if (!count)
+        free(copy);
+    free_patterns(before);
+}
+
+/* ---- what there is ---- */
+
+struct listing {
+    struct registry *registry;
+    struct offer **offers;
+    size_t count;
+};
+
+static void collect(struct span key, void *value, void *arg) {
+    struct listing *listing = arg;
+    struct offer *offer = value;
+
+    (void)key;
+    if (offer->listed && !registry_hides_locked(listing->registry, offer->tool->name))
+        listing->offers[listing->count++] = offer;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(struct offer *const *)a)->tool->name, (*(struct offer *const *)b)->tool->name);
+}
+
+json_t *registry_list_new(struct registry *registry) {
+    json_t *list = json_array();
+
+    registry_lock(registry);
+    struct listing listing = {registry, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
+    map_each(registry->offers, collect, &listing);
+    qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
+    for (size_t i = 0; list && i < listing.count; i++)
+        if (json_array_append(list, listing.offers[i]->entry) < 0)
+            list = (json_decref(list), NULL);
+    registry_unlock(registry);
+    free(listing.offers);
+    return list;
+}
+
+void registry_digest(struct registry *registry, char text[static 33]) {
+    CLEANUP(buf_fini) struct buf canonical = {0};
+    json_auto_t *list = registry_list_new(registry);
+
+    if (!list || jsontext_write_sorted(list, &canonical, NULL) < 0)
+        abort(); /* no memory for the tool list itself */
+    hash_text(buf_span(&canonical), text);
+}
+
+char *registry_late_owner(struct registry *registry, const char *name) {
+    registry_lock(registry);
+    const char *owner = late_owner(&registry->late, name);
+    char *copy = owner ? xstrdup(owner) : NULL;
+    registry_unlock(registry);
+    return copy;
+}
+
+json_t *registry_names_new(struct registry *registry, const struct generation *generation) {
+    json_t *names = json_array();
+
+    registry_lock(registry);
+    list_for_each (link, &generation->offers) {
+        const struct offer *offer = list_entry(link, struct offer, link);
+        if (!offer->noted)
+            (void)json_array_append_new(names, json_string(offer->tool->name));
+    }
+    registry_unlock(registry);
+    return names;
+}
+
+json_t *registry_busy_names_new(struct registry *registry, const struct generation *generation) {
+    json_t *names = json_array();
+
+    registry_lock(registry);
+    list_for_each (link, &generation->offers) {
+        const struct offer *offer = list_entry(link, struct offer, link);
+        for (int runs = offer->refs - 1; runs > 0; runs--)
+            (void)json_array_append_new(names, json_string(offer->tool->name));
+    }
+    registry_unlock(registry);
+    return names;
+}

@@ -1,0 +1,108 @@
+#include "server/trial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/map.h"
+#include "store/backup.h"
+#include "store/migrate.h"
+#include "store/store.h"
+
+struct trial {
+    char *dir;          /* owned */
+    char *database;     /* owned */
+    bool refused;       /* what it should be a copy of cannot be used: nobody knows what is pending */
+    struct map *before; /* component → struct version, owned: of the copy as it was taken */
+};
+
+struct version {
+    int steps;
+};
+
+struct report {
+    const struct trial *trial;
+    FILE *out;
+};
+
+int trial_new(struct trial **ret_trial, struct theseus_error *err) {
+    const char *place = getenv("TMPDIR");
+    CLEANUP(free) char *dir = path_join(place && *place == '/' ? place : "/tmp", "theseus-check-XXXXXX");
+
+    if (!mkdtemp(dir))
+        return fail_errno(err, "cannot make a temporary directory '%s'", dir);
+    struct trial *trial = xcalloc(1, sizeof(*trial));
+    trial->dir = TAKE_PTR(dir);
+    trial->database = path_join(trial->dir, "theseus.db");
+    trial->before = map_new();
+    *ret_trial = trial;
+    return 0;
+}
+
+static void free_version(struct span key, void *value, void *arg) {
+    (void)key;
+    (void)arg;
+    free(value);
+}
+
+struct trial *trial_free(struct trial *trial) {
+    if (!trial)
+        return NULL;
+    fs_remove_dir(trial->dir);
+    map_each(trial->before, free_version, NULL);
+    trial->before = map_free(trial->before);
+    free(trial->dir);
+    free(trial->database);
+    free(trial);
+    return NULL;
+}
+
+static void note_version(void *arg, const char *component, int steps) {
+    struct trial *trial = arg;
+    struct version *version = xcalloc(1, sizeof(*version));
+
+    version->steps = steps;
+    free(map_put(trial->before, span_of(component), version));
+}
+
+static int copy_database(struct trial *trial, const char *database, struct theseus_error *err) {
+    CLEANUP(store_free) struct store *store = store_new(trial->database);
+
+    if (backup_try(database, trial->database, err) < 0)
+        return -1;
+    return store_each_version(store, note_version, trial, err);
+}
+
+int trial_copy(struct trial *trial, const char *state_dir, struct theseus_error *err) {
+    CLEANUP(free) char *database = path_join(state_dir, "theseus.db");
+
+    if (access(database, F_OK) < 0 && errno == ENOENT)
+        return access(state_dir, F_OK) == 0 ? fs_make_private_dir(state_dir, err) : 0; /* is what is there private? */
+    if (copy_database(trial, database, err) == 0)
+        return 0;
+    trial->refused = true;
+    free(trial->database);
+    trial->database = path_join(trial->dir, "empty.db");
+    return -1;
+}
+
+const char *trial_database(const struct trial *trial) {
+    return trial->database;
+}
+
+static void print_pending(void *arg, const char *component, int steps) {
+    const struct report *report = arg;
+    const struct version *before = map_get(report->trial->before, span_of(component));
+    int pending = steps - (before ? before->steps : 0);
+
+    if (pending > 0)
+        (void)fprintf(report->out, "component %s: %d of %d steps pending\n", component, pending, steps);
+}
+
+int trial_print_pending(const struct trial *trial, FILE *out, struct theseus_error *err) {
+    CLEANUP(store_free) struct store *store = store_new(trial->database);
+    struct report report = {trial, out};
+
+    return trial->refused ? 0 : store_each_version(store, print_pending, &report, err);
+}
