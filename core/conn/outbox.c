@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { CHUNK_OVERHEAD = sizeof(struct chunk) + 400 };
+
 struct chunk *chunk_new(struct buf *line) {
     struct chunk *chunk = try_malloc(sizeof(*chunk));
 
@@ -28,6 +30,7 @@ struct chunk *chunk_free(struct chunk *chunk) {
 void outbox_init(struct outbox *outbox, uint64_t written) {
     list_init(&outbox->chunks);
     outbox->written = outbox->end = written;
+    outbox->count = 0;
 }
 
 void outbox_fini(struct outbox *outbox) {
@@ -35,9 +38,14 @@ void outbox_fini(struct outbox *outbox) {
         (void)chunk_free(list_entry(link, struct chunk, link));
 }
 
+size_t outbox_cost(const struct outbox *outbox) {
+    return outbox_bytes(outbox) + outbox->count * CHUNK_OVERHEAD;
+}
+
 void outbox_add(struct outbox *outbox, struct chunk *chunk) {
     chunk->offset = outbox->end;
     outbox->end += chunk->len;
+    outbox->count++;
     list_append(&outbox->chunks, &chunk->link);
 }
 
@@ -64,5 +72,6 @@ struct chunk *outbox_take_done(struct outbox *outbox) {
     if (!first || first->offset + first->len > outbox->written)
         return NULL;
     list_remove(&first->link);
+    outbox->count--;
     return first;
 }

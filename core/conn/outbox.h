@@ -20,6 +20,7 @@ struct chunk {
 
 struct outbox {
     struct list chunks;    /* chunk::link, owned */
+    size_t count;          /* of the chunks */
     uint64_t written, end; /* stream offsets: what has left, what was added */
 };
 
@@ -34,6 +35,9 @@ int outbox_parts(const struct outbox *outbox, struct iovec *parts,
                  int max); /* what to write next; returns their number */
 void outbox_wrote(struct outbox *outbox, size_t count);
 struct chunk *outbox_take_done(struct outbox *outbox); /* the first chunk if it has left as a whole, else NULL */
+
+/* What it costs to keep: short lines cost more than their bytes (a chunk, its allocation, its record). */
+size_t outbox_cost(const struct outbox *outbox);
 
 static inline size_t outbox_bytes(const struct outbox *outbox) {
     return (size_t)(outbox->end - outbox->written);

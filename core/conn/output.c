@@ -21,7 +21,7 @@ void output_wake(struct conn *conn) {
 
 bool output_is_full(struct conn *conn) {
     ledger_enter(conn->host->ledger);
-    bool full = outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    bool full = outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
     ledger_leave(conn->host->ledger);
     return full;
 }
@@ -71,7 +71,7 @@ static void notify(struct call *call, struct buf *line) {
         return; /* a notification may be lost, an answer may not */
     ledger_enter(call->ledger);
     bool dropped =
-        atomic_load(&call->state) == CALL_OVER || outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+        atomic_load(&call->state) == CALL_OVER || outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
     if (!dropped)
         r = add_locked(conn, chunk, &batch, &err);
     ledger_leave(call->ledger);
@@ -87,7 +87,7 @@ static bool park(struct call *call, struct loop_task *resume) {
     struct conn *conn = call->owner;
 
     ledger_enter(call->ledger);
-    bool full = outbox_bytes(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    bool full = outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
     if (full && resume)
         list_append(&conn->parked, &resume->link);
     ledger_leave(call->ledger);
@@ -117,7 +117,7 @@ void output_unpark(struct conn *conn) {
     for (;;) {
         struct loop_task *task = NULL;
         ledger_enter(conn->host->ledger);
-        if (outbox_bytes(&conn->outbox) < atomic_load(&conn->max_buffered))
+        if (outbox_cost(&conn->outbox) < atomic_load(&conn->max_buffered))
             task = list_first(&conn->parked, struct loop_task, link);
         if (task)
             list_remove(&task->link);

@@ -19,9 +19,10 @@ struct question {
     int owners;          /* under control.lock */
     struct server *server;
     struct loop_task task;
-    char *verb;     /* owned */
-    json_t *args;   /* owned */
-    json_t *answer; /* under control.lock */
+    char *verb;       /* owned */
+    json_t *args;     /* owned */
+    json_t *answer;   /* under control.lock */
+    bool is_answered; /* likewise; the answer itself is taken by who asked */
     pthread_cond_t answered;
     /* of a reload */
     json_t *tools_before, *generations_before; /* owned */
@@ -52,10 +53,11 @@ static void disown_locked(struct question *question) {
 }
 
 static void answer_locked(struct question *question, json_t *value) {
-    if (question->answer) {
+    if (question->is_answered) {
         json_decref(value); /* it was sent away already */
         return;
     }
+    question->is_answered = true;
     question->answer = value ? value : error_new("no memory for the answer");
     list_remove(&question->link);
     (void)pthread_cond_signal(&question->answered);
@@ -238,9 +240,9 @@ static json_t *wait_for_answer(struct server *server, struct question *question)
         list_append(&control->open, &question->on_loop);
         loop_post_task(server->loop, &question->task);
     }
-    while (!question->answer)
+    while (!question->is_answered)
         (void)pthread_cond_wait(&question->answered, &control->lock);
-    json_t *result = json_incref(question->answer);
+    json_t *result = TAKE_PTR(question->answer);
     disown_locked(question);
     (void)pthread_mutex_unlock(&control->lock);
     return result;

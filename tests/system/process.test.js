@@ -149,8 +149,13 @@ test('a server that is killed takes a plugin along that hangs while it is tried'
             readFileSync(`/proc/${pid}/maps`, 'utf8').includes('ctorhang'));
         return found.length > 0 && found;
     });
-    await client.kill();
-    await until('it to be gone', () => !pids.some(alive));
+    client.process.kill('SIGKILL');
+    try {
+        await until('both to be gone', () => ![client.pid, ...pids].some(alive));
+    } finally {
+        pids.filter(alive).forEach((pid) => process.kill(pid, 'SIGKILL'));
+    }
+    await client.exited;
 }));
 
 describe('a server', { concurrency: 4 }, () => {
