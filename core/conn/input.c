@@ -246,7 +246,7 @@ void input_cut(struct conn *conn) {
 static void on_end(struct conn *conn) {
     conn->ended = true;
     if (frame_rest(conn->frame).len > 0)
-        log_warning("connection %d: the input ends in the middle of a line", (int)conn->number);
+        log_info("connection %d: the input ends in the middle of a line", (int)conn->number);
     conn->host->ops->ended(conn->host->arg, conn);
     output_wake(conn);
 }
