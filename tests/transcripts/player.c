@@ -209,6 +209,16 @@ static int check_left(struct player *player, struct theseus_error *err) {
     return fail(err, ERR_INVALID, "lines came that nothing expects");
 }
 
+/* The thread sanitizer's own tables keep an image mapped that it has seen a thread in: no fault of the server's. */
+static bool is_of_the_sanitizer(const char *line) {
+#ifdef __SANITIZE_THREAD__
+    return strstr(line, "keeps its image mapped") != NULL;
+#else
+    (void)line;
+    return false;
+#endif
+}
+
 static bool is_allowed(const struct player *player, const char *line) {
     json_t *text;
     size_t i;
@@ -233,7 +243,7 @@ static int check_stderr(struct player *player, struct theseus_error *err) {
         if (!strstr(text, json_string_value(wanted)))
             return fail(err, ERR_MISSING, "stderr lacks '%s'", json_string_value(wanted));
     for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        if (!is_allowed(player, line))
+        if (!is_allowed(player, line) && !is_of_the_sanitizer(line))
             return fail(err, ERR_INVALID, "on stderr: %s", line);
     return 0;
 }
