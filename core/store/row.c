@@ -2,14 +2,25 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <sqlite3.h>
+
+static int text_bytes(const char *text) {
+    size_t len = text ? strnlen(text, ROW_TEXT_BYTES + 1) : 0;
+
+    if (len > ROW_TEXT_BYTES)
+        for (len = ROW_TEXT_BYTES; len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80; len--)
+            ;
+    return (int)len;
+}
 
 /* What cannot be bound (no memory) is NULL, or makes the step fail where the column may not be. */
 static void bind_one(sqlite3_stmt *statement, int index, enum row_type type, const void *at) {
     switch (type) {
     case ROW_TEXT:
-        (void)sqlite3_bind_text(statement, index, *(const char *const *)at, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, index, *(const char *const *)at, text_bytes(*(const char *const *)at),
+                                SQLITE_STATIC);
         break;
     case ROW_INTEGER:
         if (*(const int64_t *)at >= 0)

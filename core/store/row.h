@@ -1,6 +1,7 @@
 /*
  * A struct and the columns of a table, in one list: bound and read by the same description, in the order of the SQL
- * text. A negative number and a NULL text are NULL in the table. Inside store/ only.
+ * text. A negative number and a NULL text are NULL in the table. Some texts come from clients: what is longer than
+ * ROW_TEXT_BYTES is cut, at the border of a character. Inside store/ only.
  */
 #pragma once
 
@@ -9,6 +10,8 @@
 struct sqlite3_stmt;
 
 enum row_type { ROW_TEXT, ROW_INTEGER, ROW_REAL, ROW_FLAG }; /* const char *, int64_t, double, bool */
+
+enum { ROW_TEXT_BYTES = 1024 };
 
 struct row_column {
     enum row_type type;

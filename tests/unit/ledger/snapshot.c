@@ -598,36 +598,65 @@ static void gives_each_orphan_to_exactly_one_of_many_at_once(void **state) {
     check_race(scratch, 3);
 }
 
+enum { NO_TRACING = 77 };
+
 /*
- * Runs `run` in a child that is killed before its system call number `limit`. Returns whether it came to its end
- * instead; -1 where processes may not be traced.
+ * Runs `run` in a child up to its system call number `limit`, and leaves it stopped there. Returns its wait status: it
+ * may have come to its end before. A caller skips where `*ret_pid` is 0: processes may not be traced.
  */
-static int run_until(void (*run)(struct scratch *scratch), struct scratch *scratch, int limit) {
+static int run_to(void (*run)(struct scratch *scratch), struct scratch *scratch, int limit, pid_t *ret_pid) {
     int status;
     pid_t pid = fork();
 
     if (pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-            _exit(77);
+            _exit(NO_TRACING);
         (void)raise(SIGSTOP);
         run(scratch);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        return -1;
+    *ret_pid = WIFEXITED(status) && WEXITSTATUS(status) == NO_TRACING ? 0 : pid;
     for (int stops = 0; WIFSTOPPED(status) && stops < 2 * limit; stops++) {
         assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
     }
+    return status;
+}
+
+/* Kills it there. Returns whether it came to its end instead; -1: no tracing. */
+static int run_until(void (*run)(struct scratch *scratch), struct scratch *scratch, int limit) {
+    pid_t pid;
+    int status = run_to(run, scratch, limit, &pid);
+
+    if (pid == 0)
+        return -1;
     if (WIFSTOPPED(status)) {
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         return 0;
     }
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(status, 0);
     return 1;
+}
+
+/* Does `meanwhile` while it stands there, and lets it run to its end. The same results. */
+static int run_around(void (*run)(struct scratch *scratch), void (*meanwhile)(struct scratch *scratch),
+                      struct scratch *scratch, int limit) {
+    pid_t pid;
+    int status = run_to(run, scratch, limit, &pid);
+
+    if (pid == 0)
+        return -1;
+    int ended = !WIFSTOPPED(status);
+    meanwhile(scratch);
+    while (WIFSTOPPED(status)) {
+        assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    assert_int_equal(status, 0);
+    return ended;
 }
 
 static void start_over(const struct scratch *scratch, const char *texts) {
@@ -721,6 +750,72 @@ static void leaves_nothing_half_written_when_a_writer_is_killed_at_any_step(void
         assert_int_equal(found.refused, 0);
         assert_int_equal(snapshot_sweep(next, 1000000, &removed, NULL), 0);
         assert_int_equal(count(scratch, ""), r == 0 ? 2 : 0);
+    }
+}
+
+static void writes_and_looks_at_its_lock(struct scratch *scratch) {
+    struct snapshot *snapshot = server(scratch, "b");
+
+    EXPECT(snapshot_write(snapshot, span_of("1"), 1, NULL) == 0);
+    EXPECT(snapdir_is_lock(scratch->dir, "b", snapshot_lock_fd(snapshot)));
+    _exit(0);
+}
+
+static void sweeps(struct scratch *scratch) {
+    CLEANUP(snapshot_free) struct snapshot *sweeper = server(scratch, "z");
+    int removed = -1;
+
+    assert_int_equal(snapshot_sweep(sweeper, 1000000, &removed, NULL), 0);
+    assert_int_equal(removed, 0);
+}
+
+static void holds_its_lock_when_somebody_sweeps_at_any_step(void **state) {
+    struct scratch *scratch = *state;
+    int ended = 0, steps = 0;
+
+    while (!ended) {
+        start_over(scratch, NULL);
+        ended = run_around(writes_and_looks_at_its_lock, sweeps, scratch, ++steps);
+        if (ended < 0)
+            skip();
+        assert_int_equal(count(scratch, ".snap"), 1);
+    }
+}
+
+/* Leaves what it was given behind in a file. */
+static void claims_and_tells(struct scratch *scratch, const char *boot_id) {
+    CLEANUP(snapshot_free) struct snapshot *snapshot = server(scratch, boot_id);
+    CLEANUP(free) char *got = claim(snapshot);
+    CLEANUP(free) char *path = path_join(scratch->root, "told");
+    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    EXPECT(!got || write(fd, got, 1) == 1);
+    EXPECT(!got || snapshot_discard(snapshot, NULL) == 0); /* or it would be claimed from us, rightly */
+}
+
+static void claims_as_one(struct scratch *scratch) {
+    claims_and_tells(scratch, "b");
+}
+
+static void claims_as_another(struct scratch *scratch) {
+    claims_and_tells(scratch, "c");
+}
+
+static void gives_an_orphan_to_one_when_another_claims_at_any_step(void **state) {
+    struct scratch *scratch = *state;
+    CLEANUP(free) char *path = path_join(scratch->root, "told");
+    int ended = 0, steps = 0;
+
+    while (!ended) {
+        CLEANUP(buf_fini) struct buf told = {0};
+        start_over(scratch, "1 2 3");
+        ended = run_around(claims_as_one, claims_as_another, scratch, ++steps);
+        if (ended < 0)
+            skip();
+        assert_int_equal(fs_read_file(path, 100, &told, NULL), 0);
+        assert_true(span_equals(buf_span(&told), "3"));
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(count(scratch, ""), 0);
     }
 }
 
@@ -841,6 +936,8 @@ int main(void) {
         WITH_SCRATCH(loses_and_doubles_nothing_when_a_claimer_is_killed_at_any_step),
         WITH_SCRATCH(carries_one_state_on_when_a_successor_is_killed_at_any_step),
         WITH_SCRATCH(leaves_nothing_half_written_when_a_writer_is_killed_at_any_step),
+        WITH_SCRATCH(holds_its_lock_when_somebody_sweeps_at_any_step),
+        WITH_SCRATCH(gives_an_orphan_to_one_when_another_claims_at_any_step),
         WITH_SCRATCH(keeps_its_own_across_an_exec),
         WITH_SCRATCH(adopts_no_other_descriptor),
         WITH_SCRATCH(sweeps_what_is_too_old_and_dead),

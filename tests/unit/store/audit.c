@@ -3,6 +3,7 @@
 #include "store/audit.h"
 
 #include "scratch.h"
+#include "store/row.h"
 
 static void add(struct store *store, int64_t at_ms, const char *action) {
     const struct audit_line line = {.at_ms = at_ms, .by.uid = -1, .action = action, .result = "done"};
@@ -55,6 +56,29 @@ static void lists_the_youngest_first_within_the_limit(void **state) {
     assert_int_equal(json_array_size(since), 1);
 }
 
+/* What is kept of a client's name that has `len` bytes, the last two of them one character. */
+static size_t kept(struct store *store, size_t len) {
+    CLEANUP(free) char *name = xcalloc(1, len + 1);
+    const struct audit_line line = {.at_ms = 1, .by.name = name, .action = "restart", .result = "done"};
+    json_auto_t *all = NULL;
+    int removed;
+
+    memset(name, 'x', len);
+    memcpy(name + len - 2, "\xc3\xa4", 2);
+    assert_int_equal(audit_add(store, &line, NULL), 0);
+    assert_int_equal(audit_list(store, 0, 0, &all, NULL), 0);
+    assert_int_equal(audit_sweep(store, 2, &removed, NULL), 0);
+    const json_t *by = json_object_get(json_array_get(all, 0), "requested_by");
+    return json_string_length(json_object_get(by, "name"));
+}
+
+static void cuts_a_text_that_is_too_long_at_a_character(void **state) {
+    assert_int_equal(kept(store_of(state), ROW_TEXT_BYTES), ROW_TEXT_BYTES);
+    assert_int_equal(kept(store_of(state), ROW_TEXT_BYTES + 1), ROW_TEXT_BYTES - 1);
+    assert_int_equal(kept(store_of(state), ROW_TEXT_BYTES + 2), ROW_TEXT_BYTES);
+    assert_int_equal(kept(store_of(state), 100000), ROW_TEXT_BYTES);
+}
+
 static void refuses_a_line_that_says_nothing(void **state) {
     const struct audit_line line = {.at_ms = 1, .action = NULL, .result = "done"};
     struct theseus_error err = {0};
@@ -92,6 +116,7 @@ int main(void) {
         WITH_SCRATCH(gives_back_every_field),
         WITH_SCRATCH(shows_what_is_unknown_as_null),
         WITH_SCRATCH(lists_the_youngest_first_within_the_limit),
+        WITH_SCRATCH(cuts_a_text_that_is_too_long_at_a_character),
         WITH_SCRATCH(refuses_a_line_that_says_nothing),
         WITH_SCRATCH(reads_nothing_and_makes_nothing_without_a_database),
         WITH_SCRATCH(forgets_what_is_older),
