@@ -21,7 +21,7 @@ enum {
     LIMIT_LOG_FILE = 10 << 20,      /* then it is rotated */
     LIMIT_LOG_FILES = 3,            /* rotated ones that are kept */
     LIMIT_LEDGER = 1 << 30,         /* bytes of the ledger's log */
-    LIMIT_LEDGER_RESERVE = 4 << 20, /* of them for answers, when there is no room for anything else */
+    LIMIT_LEDGER_RESERVE = 4 << 20, /* of them not for new work: half for answers, half for making room */
     LIMIT_LEDGER_BATCH = 256 << 20, /* bytes that are recorded at once */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

@@ -9,7 +9,7 @@ void batch_clear(struct batch *batch) {
     batch->ops.start = batch->ops.len = 0;
     batch->body = 0;
     batch->count = 0;
-    batch->failed = batch->reserve = false;
+    batch->puts = batch->failed = batch->reserve = false;
 }
 
 void batch_fini(struct batch *batch) {
@@ -67,6 +67,7 @@ static int append(struct batch *batch, uint16_t flags, const struct record_kind 
 }
 
 void batch_put(struct batch *batch, const struct record_kind *kind, const void *record) {
+    batch->puts = true;
     batch->failed |= append(batch, 0, kind, record) < 0;
 }
 
@@ -77,6 +78,7 @@ void batch_drop(struct batch *batch, const struct record_kind *kind, const void 
 void batch_carry(struct batch *batch, const struct format_record *record) {
     struct span bytes = {(const char *)record, format_record_bytes(record)};
 
+    batch->puts = true;
     if (buf_append(&batch->ops, bytes, NULL) < 0)
         batch->failed = true;
     else

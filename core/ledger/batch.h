@@ -11,8 +11,9 @@ struct batch {
     struct buf ops;
     uint64_t body;  /* the records' checksums in one */
     uint32_t count; /* records */
+    bool puts;      /* not only drops */
     bool failed;    /* no memory for one of them: committing fails as a whole */
-    bool reserve;   /* an answer, or what else must not fail: may use the room that is kept for that */
+    bool reserve;   /* an answer, or what else ends something: may use the room that is kept for that */
 };
 
 void batch_put(struct batch *batch, const struct record_kind *kind, const void *record);

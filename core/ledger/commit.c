@@ -25,6 +25,10 @@ void ledger_tend(struct ledger *ledger) {
     (void)pthread_mutex_unlock(&ledger->lock);
 }
 
+static enum room_for what_for(const struct batch *batch) {
+    return !batch->puts ? ROOM_NOTHING : batch->reserve ? ROOM_ANSWER : ROOM_WORK;
+}
+
 static int append(struct ledger *ledger, const struct batch *batch, struct room room, struct theseus_error *err) {
     char *to = journal_room_locked(&ledger->journal, batch->ops.len, room, err);
 
@@ -36,7 +40,7 @@ static int append(struct ledger *ledger, const struct batch *batch, struct room 
 }
 
 int ledger_commit_locked(struct ledger *ledger, struct batch *batch, struct theseus_error *err) {
-    const struct room room = {.reserve = batch->reserve, .grow = true};
+    const struct room room = {.what_for = what_for(batch), .grow = true};
     int r = 0;
 
     if (batch->failed)
@@ -51,7 +55,7 @@ static int commit_large(struct ledger *ledger, const struct batch *batch, struct
     struct journal *journal = &ledger->journal;
     struct detached detached = {0};
 
-    char *to = journal_detach(journal, batch->ops.len, batch->reserve, &detached, err);
+    char *to = journal_detach(journal, batch->ops.len, what_for(batch), &detached, err);
     if (!to)
         return -1;
     memcpy(to, batch->ops.data + batch->ops.start, batch->ops.len);
@@ -63,7 +67,7 @@ static int commit_large(struct ledger *ledger, const struct batch *batch, struct
 
 /* One that needs no system call, mostly; else the memory is asked for outside of the gate. */
 static int commit_small(struct ledger *ledger, const struct batch *batch, struct theseus_error *err) {
-    const struct room ready = {.reserve = batch->reserve, .grow = false};
+    const struct room ready = {.what_for = what_for(batch), .grow = false};
 
     gate_enter(&ledger->journal.gate);
     int r = append(ledger, batch, ready, NULL);
@@ -111,7 +115,7 @@ int ledger_put(struct ledger *ledger, const struct record_kind *kind, const void
 }
 
 int ledger_drop(struct ledger *ledger, const struct record_kind *kind, const void *record, struct theseus_error *err) {
-    CLEANUP(batch_fini) struct batch batch = {.reserve = true};
+    CLEANUP(batch_fini) struct batch batch = {0};
 
     batch_drop(&batch, kind, record);
     return ledger_commit(ledger, &batch, err);

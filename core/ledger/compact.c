@@ -7,6 +7,7 @@ enum {
     DETACHED_BYTES = 256 << 10,  /* a record of this size is copied before the gate is taken */
     NEWER_BYTES = 32 << 10,      /* looked through inside the gate; more is folded first */
     TRIES = 8,
+    WAITING_BYTES = 8 * SEGMENT_BYTES,
     SLACK_BYTES = 2 * SEGMENT_BYTES, /* dead bytes that are always allowed */
 };
 
@@ -21,10 +22,10 @@ struct moves {
     size_t count, bytes;
 };
 
-/* The next records of the first extent that are live. */
+/* The next records of the front extent that are live. */
 static void choose(struct fold *fold, struct moves *moves) {
     const struct journal *journal = fold->journal;
-    uint64_t order = journal->first, place, start;
+    uint64_t order = fold->front, place, start;
     const struct format_record *record;
 
     if (place_order(fold->compacted.place) != order)
@@ -90,7 +91,7 @@ static void copy(const struct moves *moves, char *to, uint32_t *ret_count, uint6
 }
 
 static int move_inside(struct journal *journal, const struct moves *moves) {
-    const struct room room = {.reserve = true, .grow = false};
+    const struct room room = {.what_for = ROOM_MORE, .grow = false};
     uint64_t body;
     uint32_t count;
 
@@ -119,7 +120,7 @@ static int move_large(struct fold *fold, struct moves *moves) {
     uint64_t body;
     uint32_t count;
 
-    char *to = journal_detach(fold->journal, bytes, true, &detached, NULL);
+    char *to = journal_detach(fold->journal, bytes, ROOM_MORE, &detached, NULL);
     if (!to)
         return -1;
     copy(moves, to, &count, &body);
@@ -133,18 +134,52 @@ static int move_large(struct fold *fold, struct moves *moves) {
     return known ? 0 : -1;
 }
 
-static bool drop_first(struct fold *fold) {
+static void drop_before(struct fold *fold, uint64_t order) {
     struct journal *journal = fold->journal;
-    bool dropped = false;
 
     gate_enter(&journal->gate);
-    if (journal->first < place_order(fold->cursor.place)) {
+    while (journal->first < order) {
         journal_drop_first_locked(journal);
-        dropped = true;
+        fold->compactions++;
     }
     gate_leave(&journal->gate);
-    fold->compactions += dropped;
-    return dropped;
+}
+
+/* Drops what is before the front, or sees to it that the last reader does. */
+static void reclaim(struct fold *fold) {
+    if (fold->grace && fold->pins[!fold->parity] == 0) {
+        drop_before(fold, fold->grace_order);
+        fold->grace = false;
+    }
+    if (fold->grace || fold->front == fold->journal->first)
+        return;
+    if (fold->pins[fold->parity] == 0) {
+        drop_before(fold, fold->front);
+        return;
+    }
+    fold->grace = true;
+    fold->grace_order = fold->front;
+    fold->parity = !fold->parity;
+}
+
+int compact_pin(struct fold *fold) {
+    fold->pins[fold->parity]++;
+    return fold->parity;
+}
+
+void compact_unpin(struct fold *fold, int pin) {
+    if (--fold->pins[pin] == 0)
+        reclaim(fold);
+}
+
+/* Behind what is dead. */
+static bool advance(struct fold *fold) {
+    uint64_t before = fold->front;
+
+    while (fold->front < place_order(fold->cursor.place) && fold->live[fold->front % EXTENTS_MAX] == 0)
+        fold->front++;
+    reclaim(fold);
+    return fold->front > before;
 }
 
 static int try_step(struct fold *fold) {
@@ -169,15 +204,29 @@ static bool step(struct fold *fold) {
     return false;
 }
 
-static bool first_is_dead(const struct fold *fold) {
-    return fold->live[fold->journal->first % SEGMENTS_MAX] == 0;
+size_t compact_waiting(const struct fold *fold, size_t *ret_bytes) {
+    size_t segments = 0;
+
+    *ret_bytes = 0;
+    for (uint64_t order = fold->journal->first; order < fold->front; order++) {
+        segments += journal_extent(fold->journal, order)->count;
+        *ret_bytes += journal_extent(fold->journal, order)->end;
+    }
+    return segments;
+}
+
+/* No faster than readers leave: what waits for them is room as well. */
+static bool must_wait(const struct fold *fold) {
+    size_t bytes;
+
+    return compact_waiting(fold, &bytes) * SEGMENT_BYTES > fold->live_bytes + WAITING_BYTES;
 }
 
 bool compact_step_before(struct fold *fold, uint64_t order) {
     fold_follow(fold, SIZE_MAX);
-    if (fold->pins > 0 || fold->journal->first >= order)
-        return false;
-    return first_is_dead(fold) ? drop_first(fold) : step(fold);
+    if (advance(fold))
+        return true;
+    return fold->front < order && !must_wait(fold) && step(fold);
 }
 
 /* Nearly full: then less dead bytes are worth the work. */
@@ -189,20 +238,27 @@ static bool is_tight(const struct journal *journal) {
     return left < journal->segments / 8 + 2 * (LIMIT_LEDGER_RESERVE / SEGMENT_BYTES);
 }
 
+size_t compact_dead_bytes(const struct fold *fold) {
+    size_t waiting;
+
+    (void)compact_waiting(fold, &waiting);
+    gate_enter(&fold->journal->gate);
+    size_t bytes = fold->journal->bytes - waiting;
+    gate_leave(&fold->journal->gate);
+    return bytes > fold->live_bytes ? bytes - fold->live_bytes : 0;
+}
+
 bool compact_step(struct fold *fold) {
     struct journal *journal = fold->journal;
 
+    if (advance(fold))
+        return true;
+    size_t dead = compact_dead_bytes(fold);
     gate_enter(&journal->gate);
-    size_t used = journal->segments * SEGMENT_BYTES;
     uint64_t last = journal->last;
     bool tight = is_tight(journal);
     gate_leave(&journal->gate);
-    if (fold->pins > 0 || journal->first >= place_order(fold->cursor.place))
-        return false;
-    if (first_is_dead(fold))
-        return drop_first(fold);
-    if (used <= 2 * fold->live_bytes + SLACK_BYTES &&
-        !(tight && used > fold->live_bytes + fold->live_bytes / 8 + SLACK_BYTES))
+    if (dead <= SLACK_BYTES + (tight ? fold->live_bytes / 8 : fold->live_bytes))
         return false;
     return compact_step_before(fold, last);
 }

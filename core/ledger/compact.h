@@ -16,3 +16,13 @@
  * no room to do it. Follows the journal first. Under the fold lock, outside of the gate. */
 bool compact_step(struct fold *fold);
 bool compact_step_before(struct fold *fold, uint64_t order);
+
+/* Bytes of the journal that are neither live nor dropped already. */
+size_t compact_dead_bytes(const struct fold *fold);
+
+/* What is dead as a whole and only waits for its readers to leave: segments, and the bytes in them. */
+size_t compact_waiting(const struct fold *fold, size_t *ret_bytes);
+
+/* Readers that look at records without the lock: what they can have found is not dropped. */
+int compact_pin(struct fold *fold);
+void compact_unpin(struct fold *fold, int pin);

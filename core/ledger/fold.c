@@ -3,6 +3,7 @@
 void fold_init(struct fold *fold, struct journal *journal) {
     *fold = (struct fold){.journal = journal, .index = index_new(journal)};
     fold->cursor.place = place_make(journal->first, 0);
+    fold->front = journal->first;
     fold_follow(fold, SIZE_MAX);
     atomic_store(&fold->followed, atomic_load(&journal->appended)); /* what was there before is not counted */
 }
@@ -13,7 +14,7 @@ void fold_fini(struct fold *fold) {
 
 static void count_live(struct fold *fold, uint64_t place, bool comes) {
     size_t bytes = format_record_bytes(journal_record(fold->journal, place));
-    size_t *live = &fold->live[place_order(place) % SEGMENTS_MAX];
+    size_t *live = &fold->live[place_order(place) % EXTENTS_MAX];
 
     *live = comes ? *live + bytes : *live - bytes;
     fold->live_bytes = comes ? fold->live_bytes + bytes : fold->live_bytes - bytes;

@@ -12,11 +12,15 @@ struct fold {
     struct cursor cursor;      /* everything before it is folded */
     _Atomic uint64_t followed; /* of journal->appended: bytes folded */
     size_t live_bytes;         /* of the records in the index */
-    size_t live[SEGMENTS_MAX]; /* the same for each extent, by order modulo their number */
+    size_t live[EXTENTS_MAX];  /* the same for each extent, by order modulo their number */
     _Atomic bool dirty;        /* compaction has more to do; any thread may look */
-    uint64_t compactions;      /* extents that compaction emptied and dropped */
-    struct cursor compacted;   /* in the first extent: everything before it is dead or copied */
-    unsigned pins;             /* readers that look at records without the lock: no extent may be dropped */
+    uint64_t compactions;      /* extents that were dropped */
+    struct cursor compacted;   /* in the front extent: everything before it is dead or copied */
+    uint64_t front;            /* order of the oldest extent with a live record; what is before it can be dropped … */
+    unsigned pins[2]; /* … unless somebody still reads there: readers that came before and after the change */
+    int parity;       /* which of them newcomers are counted in */
+    bool grace;       /* extents before this order are dropped when the earlier readers have left */
+    uint64_t grace_order;
 };
 
 void fold_init(struct fold *fold, struct journal *journal);

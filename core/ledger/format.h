@@ -22,6 +22,7 @@ enum {
     FORMAT_NUMBER = 1,
     SEGMENT_BYTES = 1 << 20,
     SEGMENTS_MAX = LIMIT_LEDGER / SEGMENT_BYTES,
+    EXTENTS_MAX = 2 * SEGMENTS_MAX, /* in a chain of which parts were lost; else there is a segment for each */
     FORMAT_ALIGN = 8,
     BATCH_MAGIC = 0x42544c31,
     END_MAGIC = 0x454e4431,

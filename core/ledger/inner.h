@@ -12,9 +12,9 @@ struct ledger {
     struct fold fold;
 };
 
-/* Records that lie still: no extent is dropped until ledger_unpin(). The fold is at the end of the journal. */
-size_t ledger_pin(struct ledger *ledger, uint16_t kind, struct item **ret_items);
-void ledger_unpin(struct ledger *ledger);
+/* Records that lie still: they are not dropped until ledger_unpin(). The fold is at the end of the journal. */
+size_t ledger_pin(struct ledger *ledger, uint16_t kind, struct item **ret_items, int *ret_pin);
+void ledger_unpin(struct ledger *ledger, int pin);
 
 /* What is to be done outside of the gate from time to time: a little of it, if there is any. */
 void ledger_tend(struct ledger *ledger);

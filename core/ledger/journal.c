@@ -57,10 +57,10 @@ static int next_extent(struct journal *journal, size_t len, struct room room, st
 
     if (segments_for(len, &count, err) < 0)
         return -1;
-    int first = space_take_locked(&journal->space, count, room.reserve);
+    int first = space_take_locked(&journal->space, count, room.what_for);
     if (first < 0 && !room.grow)
         return fail(err, ERR_LIMIT, "the ledger has no room ready");
-    if (first < 0 && space_add(&journal->space, true, count, room.reserve, &first, err) < 0)
+    if (first < 0 && space_add(&journal->space, true, count, room.what_for, &first, err) < 0)
         return -1;
     chain(journal, (uint32_t)first, count);
     return 0;
@@ -80,6 +80,7 @@ void journal_publish_locked(struct journal *journal, size_t len, uint32_t count,
 
     write_head(journal, &head, journal->last, journal->offset);
     journal->offset += (uint32_t)(sizeof(head) + len);
+    journal->bytes += sizeof(head) + len;
     journal->batches++;
     atomic_store_explicit(&journal->appended, atomic_load_explicit(&journal->appended, memory_order_relaxed) + len,
                           memory_order_relaxed);
@@ -93,16 +94,16 @@ int journal_roll_locked(struct journal *journal, struct room room, struct theseu
     return 0;
 }
 
-char *journal_detach(struct journal *journal, size_t len, bool reserve, struct detached *ret_detached,
+char *journal_detach(struct journal *journal, size_t len, enum room_for what_for, struct detached *ret_detached,
                      struct theseus_error *err) {
     uint32_t count = 0;
 
     if (segments_for(len, &count, err) < 0)
         return NULL;
     gate_enter(&journal->gate);
-    int first = space_take_locked(&journal->space, count, reserve);
+    int first = space_take_locked(&journal->space, count, what_for);
     gate_leave(&journal->gate);
-    if (first < 0 && space_add(&journal->space, false, count, reserve, &first, err) < 0)
+    if (first < 0 && space_add(&journal->space, false, count, what_for, &first, err) < 0)
         return NULL;
     *ret_detached = (struct detached){(uint32_t)first, count};
     return space_segment(&journal->space, (size_t)first) + sizeof(struct format_batch);
@@ -129,6 +130,7 @@ void journal_drop_first_locked(struct journal *journal) {
     if (extent->count > 0)
         space_give_locked(&journal->space, extent->first, extent->count);
     journal->segments -= extent->count;
+    journal->bytes -= extent->end;
     journal->first++;
 }
 

@@ -16,26 +16,28 @@ struct extent {
     uint32_t end;          /* bytes, once it is not the last one */
 };
 
+/* Places that are skipped. */
+struct gap {
+    uint64_t from, to;
+};
+
 struct journal {
     struct gate gate;
     struct space space;
     struct format_head *head;
     uint64_t nonce;
-    struct extent extents[SEGMENTS_MAX]; /* by order modulo their number */
-    uint64_t first, last;                /* orders; they and what follows change inside the gate only */
-    uint32_t offset;                     /* of the end, in the last one */
-    size_t segments;                     /* in use by the chain */
-    uint64_t batches;                    /* appended by this process */
-    _Atomic uint64_t end;                /* a place */
-    _Atomic uint64_t appended;           /* bytes, by this process */
-    struct gap *gaps;                    /* owned; what was found unreadable when it was opened, in order */
+    struct extent extents[EXTENTS_MAX]; /* by order modulo their number */
+    uint64_t first, last;               /* orders; they and what follows change inside the gate only */
+    uint32_t offset;                    /* of the end, in the last one */
+    size_t segments;                    /* in use by the chain */
+    size_t bytes;              /* that the batches in the chain take; less, for segments are not always filled */
+    uint64_t batches;          /* appended by this process */
+    _Atomic uint64_t end;      /* a place */
+    _Atomic uint64_t appended; /* bytes, by this process */
+    struct gap *gaps;          /* owned; what was found unreadable when it was opened, in order */
     size_t gap_count, gap_capacity;
-    size_t damaged; /* batches, at least: lost extents count as one */
-};
-
-/* Places that are skipped. */
-struct gap {
-    uint64_t from, to;
+    uint64_t opened; /* order of the last extent at that time */
+    size_t damaged;  /* batches, at least: lost extents count as one */
 };
 
 enum { PLACE_BITS = 30 }; /* of the offset */
@@ -59,7 +61,7 @@ MUST_CHECK int journal_open(struct journal *journal, int fd, struct theseus_erro
 void journal_close(struct journal *journal);
 
 static inline struct extent *journal_extent(const struct journal *journal, uint64_t order) {
-    return (struct extent *)&journal->extents[order % SEGMENTS_MAX];
+    return (struct extent *)&journal->extents[order % EXTENTS_MAX];
 }
 
 static inline const char *journal_at(const struct journal *journal, uint64_t place) {
@@ -72,6 +74,11 @@ static inline const struct format_record *journal_record(const struct journal *j
 
 static inline uint64_t journal_end(const struct journal *journal) {
     return atomic_load_explicit(&journal->end, memory_order_acquire);
+}
+
+/* May something unreadable still be in the chain? */
+static inline bool journal_is_damaged(const struct journal *journal) {
+    return journal->damaged > 0 && journal->first <= journal->opened;
 }
 
 /* ---- reading ---- */
@@ -91,7 +98,8 @@ const struct format_record *journal_next(const struct journal *journal, struct c
 /* Inside the gate: room for a batch of so many bytes, which the caller fills at once, all of it. NULL: see `err`.
  * `grow` allows to ask the system for memory. */
 struct room {
-    bool reserve, grow;
+    enum room_for what_for;
+    bool grow;
 };
 MUST_CHECK char *journal_room_locked(struct journal *journal, size_t len, struct room room, struct theseus_error *err);
 void journal_publish_locked(struct journal *journal, size_t len, uint32_t count, uint64_t body);
@@ -104,8 +112,8 @@ MUST_CHECK int journal_roll_locked(struct journal *journal, struct room room, st
 struct detached {
     uint32_t first, count; /* segments; 0: none */
 };
-MUST_CHECK char *journal_detach(struct journal *journal, size_t len, bool reserve, struct detached *ret_detached,
-                                struct theseus_error *err);
+MUST_CHECK char *journal_detach(struct journal *journal, size_t len, enum room_for what_for,
+                                struct detached *ret_detached, struct theseus_error *err);
 void journal_link_locked(struct journal *journal, const struct detached *detached, size_t len, uint32_t count,
                          uint64_t body);
 void journal_give_back(struct journal *journal, const struct detached *detached);

@@ -13,7 +13,7 @@
 
 #include "ledger/journal.h"
 
-static const struct room opening = {.reserve = true, .grow = true};
+static const struct room opening = {.what_for = ROOM_MORE, .grow = true};
 
 static int start(struct journal *journal, int fd, struct theseus_error *err) {
     if (space_open(&journal->space, &journal->gate, fd, err) < 0)
@@ -233,6 +233,7 @@ static void check_extent(struct journal *journal, uint64_t order) {
         journal->damaged++;
     }
     extent->end = (uint32_t)end;
+    journal->bytes += end;
     if (is_last)
         journal->offset = (uint32_t)end;
 }
@@ -264,6 +265,7 @@ int journal_open(struct journal *journal, int fd, struct theseus_error *err) {
     find_last(journal);
     find_first(journal);
     take_extents(journal, journal->first, journal->last);
+    journal->opened = journal->last;
     for (uint64_t order = journal->first; order <= journal->last; order++)
         check_extent(journal, order);
     if (journal->last == 0 || journal_extent(journal, journal->last)->count == 0) {

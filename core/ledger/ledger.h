@@ -50,12 +50,13 @@ void ledger_gate_give_back(struct ledger *ledger, int taken); /* that exec faile
 
 /*
  * All of the batch or nothing; the batch is empty afterwards. The second form is for a caller that holds the gate; it
- * allocates nothing. ERR_LIMIT, ERR_MEMORY: there is no room; batches with `reserve` fail later than others.
+ * allocates nothing. ERR_LIMIT, ERR_MEMORY: there is no room; batches with `reserve` fail
+ * later than others, and those that only drop last.
  */
 MUST_CHECK int ledger_commit(struct ledger *ledger, struct batch *batch, struct theseus_error *err);
 MUST_CHECK int ledger_commit_locked(struct ledger *ledger, struct batch *batch, struct theseus_error *err);
 
-/* One put or one drop, by itself. A drop may use the reserve. */
+/* One put or one drop, by itself. */
 MUST_CHECK int ledger_put(struct ledger *ledger, const struct record_kind *kind, const void *record,
                           struct theseus_error *err);
 MUST_CHECK int ledger_drop(struct ledger *ledger, const struct record_kind *kind, const void *record,
@@ -81,7 +82,8 @@ void ledger_digest(struct ledger *ledger, uint64_t *ret_digest);
 /* A ledger with the same records and nothing else, in a file of its own: the caller's. */
 MUST_CHECK int ledger_copy(struct ledger *ledger, int *ret_fd, struct theseus_error *err);
 
-/* Leaves no dead bytes but those that come meanwhile. May take some milliseconds for each 10 MiB; others may commit. */
+/* Leaves few dead bytes, those that come meanwhile, and what others are reading. May take some milliseconds for each 10
+ * MiB; others may commit. */
 MUST_CHECK int ledger_compact(struct ledger *ledger, struct theseus_error *err);
 
 struct ledger_stats {

@@ -131,12 +131,15 @@ static int find_run(const struct space *space, size_t count, enum segment_state 
     return -1;
 }
 
-static bool leaves_reserve(size_t available, size_t count, bool reserve) {
-    return available >= count + (reserve ? 0 : RESERVE_SEGMENTS);
+static bool leaves_enough(size_t available, size_t count, enum room_for what_for) {
+    static const size_t left[] = {
+        [ROOM_WORK] = RESERVE_SEGMENTS, [ROOM_ANSWER] = RESERVE_SEGMENTS / 2, [ROOM_NOTHING] = 1, [ROOM_MORE] = 0};
+
+    return available >= count + left[what_for];
 }
 
-int space_take_locked(struct space *space, size_t count, bool reserve) {
-    if (!leaves_reserve(atomic_load_explicit(&space->free_count, memory_order_relaxed), count, reserve))
+int space_take_locked(struct space *space, size_t count, enum room_for what_for) {
+    if (!leaves_enough(atomic_load_explicit(&space->free_count, memory_order_relaxed), count, what_for))
         return -1;
     int first = find_run(space, count, SEGMENT_FREE);
     if (first >= 0)
@@ -153,10 +156,10 @@ void space_mark_used_locked(struct space *space, size_t first, size_t count) {
     set_states(space, first, count, SEGMENT_USED);
 }
 
-static int claim_absent(struct space *space, size_t count, bool reserve) {
+static int claim_absent(struct space *space, size_t count, enum room_for what_for) {
     size_t available = atomic_load(&space->free_count) + atomic_load(&space->absent_count);
 
-    if (!leaves_reserve(available, count, reserve))
+    if (!leaves_enough(available, count, what_for))
         return -1;
     int first = find_run(space, count, SEGMENT_ABSENT);
     if (first >= 0)
@@ -186,9 +189,10 @@ static void leave(struct space *space, bool inside) {
         gate_leave(space->gate);
 }
 
-int space_add(struct space *space, bool inside, size_t count, bool reserve, int *ret_first, struct theseus_error *err) {
+int space_add(struct space *space, bool inside, size_t count, enum room_for what_for, int *ret_first,
+              struct theseus_error *err) {
     enter(space, inside);
-    int first = claim_absent(space, count, reserve);
+    int first = claim_absent(space, count, what_for);
     leave(space, inside);
     if (first < 0)
         return fail(err, ERR_LIMIT, "the ledger is full: it has no room for %zu MiB more below its bound of %zu MiB",
@@ -212,7 +216,7 @@ int space_add(struct space *space, bool inside, size_t count, bool reserve, int 
 static void add_free(struct space *space) {
     int first = -1;
 
-    if (space_add(space, false, 1, true, &first, NULL) < 0) {
+    if (space_add(space, false, 1, ROOM_MORE, &first, NULL) < 0) {
         atomic_store(&space->exhausted, true);
         return;
     }

@@ -10,6 +10,14 @@
 #include "ledger/format.h"
 #include "ledger/gate.h"
 
+/* What room is wanted for; each may take what the one before it must leave. */
+enum room_for {
+    ROOM_WORK,    /* something new */
+    ROOM_ANSWER,  /* what ends something that was accepted */
+    ROOM_NOTHING, /* drops, which free more than they take */
+    ROOM_MORE,    /* compaction */
+};
+
 enum segment_state { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_USED };
 
 struct space {
@@ -29,14 +37,14 @@ void space_close(struct space *space);
 
 void space_set_bound(struct space *space, size_t bound);
 
-/* `count` segments that lie together, for use; returns the first, or -1. Without `reserve` some are left over. */
-MUST_CHECK int space_take_locked(struct space *space, size_t count, bool reserve);
+/* `count` segments that lie together, for use; returns the first, or -1. */
+MUST_CHECK int space_take_locked(struct space *space, size_t count, enum room_for what_for);
 void space_give_locked(struct space *space, size_t first, size_t count);
 void space_mark_used_locked(struct space *space, size_t first, size_t count);
 
 /* The same with segments that get their memory now. It is the one that may be called inside the gate as well, as the
  * last resort of a caller that cannot leave it. */
-MUST_CHECK int space_add(struct space *space, bool inside, size_t count, bool reserve, int *ret_first,
+MUST_CHECK int space_add(struct space *space, bool inside, size_t count, enum room_for what_for, int *ret_first,
                          struct theseus_error *err);
 
 /* Keeps a few free segments ready, not more, not less. Cheap when there is nothing to do. */

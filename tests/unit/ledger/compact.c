@@ -159,6 +159,53 @@ static void moves_a_large_record(void **state) {
     assert_true(digest_of(again) == digest);
 }
 
+static void fill_and_drop(struct ledger *ledger) {
+    for (uint64_t i = 0; i < 5000; i++) {
+        put_request(ledger, i, 1000);
+        drop_request(ledger, i);
+    }
+}
+
+static void leaves_what_is_being_read(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(free) struct item *items = NULL;
+    int pin;
+
+    (void)state;
+    put_request(ledger, 7, 1000);
+    size_t count = ledger_pin(ledger, request_kind.number, &items, &pin);
+    assert_int_equal(count, 1);
+    uint64_t check = journal_record(&ledger->journal, items[0].place)->check;
+    drop_request(ledger, 7);
+    fill_and_drop(ledger);
+    DONE(ledger_compact(ledger, &err_));
+    assert_int_equal(ledger_count(ledger), 0);
+    assert_true(ledger->journal.first <= place_order(items[0].place));
+    assert_true(format_record_check(journal_record(&ledger->journal, items[0].place)) == check);
+    ledger_unpin(ledger, pin);
+    assert_true(ledger->journal.first > place_order(items[0].place));
+}
+
+/* There is a reader at every moment, and none that stays. */
+static void drops_what_the_readers_of_the_moment_cannot_have_found(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct item *items;
+    int pin, next;
+
+    (void)state;
+    (void)ledger_pin(ledger, 0, &items, &pin);
+    free(items);
+    for (int i = 0; i < 50; i++) {
+        fill_and_drop(ledger);
+        (void)ledger_pin(ledger, 0, &items, &next);
+        free(items);
+        ledger_unpin(ledger, pin);
+        pin = next;
+        assert_true(ledger_stats(ledger).used_bytes <= 24 << 20);
+    }
+    ledger_unpin(ledger, pin);
+}
+
 static int open_at_start(struct ledger **ret_again, int fd) {
     struct theseus_error err = {0};
 
@@ -199,6 +246,8 @@ int main(void) {
         cmocka_unit_test(lets_nothing_rise_from_the_dead),
         cmocka_unit_test(never_writes_to_a_sealed_segment),
         cmocka_unit_test(moves_a_large_record),
+        cmocka_unit_test(leaves_what_is_being_read),
+        cmocka_unit_test(drops_what_the_readers_of_the_moment_cannot_have_found),
         cmocka_unit_test(can_be_interrupted_at_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "ledger/gate.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -70,6 +71,34 @@ static void says_when_the_holder_does_not_leave(void **state) {
     gate_leave(&shared.gate);
 }
 
+static void *come_in(void *arg) {
+    struct shared *shared = arg;
+
+    gate_enter(&shared->gate);
+    atomic_store(&shared->inside, 2);
+    gate_leave(&shared->gate);
+    return NULL;
+}
+
+/* The thread that was too late to leave does leave, before the exec: that opens it for nobody. */
+static void stays_shut_when_a_late_holder_leaves(void **state) {
+    struct shared shared = {.count = 0};
+    pthread_t holder = start_inside(&shared), other;
+
+    (void)state;
+    assert_int_equal(gate_take_for_exec(&shared.gate, 1), GATE_LATE);
+    assert_int_equal(pthread_create(&other, NULL, come_in, &shared), 0);
+    atomic_store(&shared.go_on, 1);
+    (void)pthread_join(holder, NULL);
+    for (int i = 0; i < 2000; i++) {
+        (void)sched_yield();
+        assert_int_equal(atomic_load(&shared.inside), 1);
+    }
+    gate_give_back(&shared.gate, GATE_LATE);
+    (void)pthread_join(other, NULL);
+    assert_int_equal(atomic_load(&shared.inside), 2);
+}
+
 static void waits_for_the_holder_to_leave(void **state) {
     struct shared shared = {.go_on = 1};
 
@@ -133,9 +162,13 @@ static void keeps_everybody_out_until_it_is_given_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_one_thread_in_at_a_time),  cmocka_unit_test(says_when_the_holder_does_not_leave),
-        cmocka_unit_test(waits_for_the_holder_to_leave), cmocka_unit_test(knows_that_the_caller_is_inside),
-        cmocka_unit_test(is_shut_by_one_thread_only),    cmocka_unit_test(keeps_everybody_out_until_it_is_given_back),
+        cmocka_unit_test(lets_one_thread_in_at_a_time),
+        cmocka_unit_test(says_when_the_holder_does_not_leave),
+        cmocka_unit_test(stays_shut_when_a_late_holder_leaves),
+        cmocka_unit_test(waits_for_the_holder_to_leave),
+        cmocka_unit_test(knows_that_the_caller_is_inside),
+        cmocka_unit_test(is_shut_by_one_thread_only),
+        cmocka_unit_test(keeps_everybody_out_until_it_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,8 +149,22 @@ static void crash_while_all_commit(struct ledger *ledger) {
         (void)pause();
 }
 
+/* ThreadSanitizer's atomics hold a lock, and a signal that comes from outside may come inside it: a fault cannot. */
+static bool may_be_interrupted_anywhere(void) {
+#if defined(__SANITIZE_THREAD__)
+    return false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return false;
+#endif
+#endif
+    return true;
+}
+
 static void survives_crashes_while_every_thread_commits(void **state) {
     (void)state;
+    if (!may_be_interrupted_anywhere())
+        skip();
     for (int i = 0; i < 50; i++)
         assert_survives(crash_while_all_commit);
 }

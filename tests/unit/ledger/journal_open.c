@@ -323,25 +323,76 @@ static void loses_one_extent_when_both_of_its_entries_are_damaged(void **state) 
     assert_int_equal(ledger_count(third), count - 3 + 1);
 }
 
-/* What a client sends is recorded; it may look like a piece of a ledger. */
+/* Where the text of the first request begins in the log. */
+static size_t text_at(struct ledger *ledger, struct span text) {
+    struct request_record record = {1, 1, 0, text};
+
+    DONE(ledger_put(ledger, &request_kind, &record, &err_));
+    const char *log = space_segment(&ledger->journal.space, 0);
+    const char *at = memmem(log, log_bytes(ledger), text.data, text.len);
+    assert_non_null(at);
+    return (size_t)(at - log);
+}
+
+/* What a client sends is recorded; it may look like a batch, and stand at the place for which that batch was made. */
 static void takes_nothing_that_was_recorded_for_a_part_of_the_log(void **state) {
+    CLEANUP(ledger_free) struct ledger *measured = ledger_new();
     CLEANUP(ledger_free) struct ledger *other = ledger_new();
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    char text[2000];
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    size_t at = text_at(measured, (struct span){text, sizeof(text)});
+    size_t filled = at / FORMAT_ALIGN * FORMAT_ALIGN + 400;
+    (void)text_at(other, (struct span){text, filled - at - 7});
+    assert_int_equal(log_bytes(other), filled);
+    put_counter(other, "forged", 666);
+    const char *forged = space_segment(&other->journal.space, 0) + filled;
+    memcpy(text + filled - at, forged, log_bytes(other) - filled);
+
+    assert_int_equal(text_at(ledger, (struct span){text, sizeof(text)}), at);
+    char *log = space_segment(&ledger->journal.space, 0);
+    assert_memory_equal(log + filled, forged, log_bytes(other) - filled);
+    log[sizeof(struct format_batch)] ^= 1; /* its head is no head any more: the next one is looked for */
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_int_equal(ledger_count(again), 0);
+    assert_int_equal(ledger_damaged(again), 1);
+}
+
+/* Behind the end of the log lies what the segment held before; where the end is has to be found out. */
+static void takes_nothing_from_the_earlier_life_of_a_segment(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
 
     (void)state;
-    put_counter(other, "forged", 666);
-    const char *log = space_segment(&other->journal.space, 0);
-    for (size_t shift = 0; shift < 8; shift++) {
-        char text[512] = {0};
-        memcpy(text + shift, log, log_bytes(other));
-        struct request_record record = {1, shift, 0, {text, sizeof(text)}};
-        DONE(ledger_put(ledger, &request_kind, &record, &err_));
-    }
-    for (size_t at = 0; at < log_bytes(ledger); at += 16) /* no head and no record is whole */
-        space_segment(&ledger->journal.space, 0)[at] ^= 1;
+    for (uint64_t i = 0; i < 60000; i++)
+        put_counter(ledger, i % 2 ? "odd" : "even", i);
+    drop_counter(ledger, "odd");
+    drop_counter(ledger, "even");
+    struct journal *journal = &ledger->journal;
+    assert_true(journal->first > 1);
+    assert_int_equal(ledger_count(ledger), 0);
+    atomic_fetch_xor(&journal->head->tail, 1 << 20);
     CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
     assert_int_equal(ledger_count(again), 0);
-    assert_true(ledger_damaged(again) > 0);
+    assert_int_equal(again->journal.offset, journal->offset);
+}
+
+/* Another image may have been about to begin an extent, which never came to be. */
+static void forgets_extents_that_are_not_part_of_the_log(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct journal *journal = &ledger->journal;
+    struct format_head *head = journal->head;
+
+    (void)state;
+    for (uint64_t i = 1; i < 10; i++)
+        put_counter(ledger, "value", i);
+    memset(space_segment(&journal->space, 2), 1, 100);
+    head->extents[0][2] = head->extents[1][2] = format_seal((journal->last + 1) << 10, journal->nonce);
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_int_equal(counter_of(again, "value"), 9);
+    assert_int_equal(head->extents[0][2], 0);
+    assert_int_equal(head->extents[1][2], 0);
 }
 
 int main(void) {
@@ -353,6 +404,8 @@ int main(void) {
         cmocka_unit_test(loses_nothing_when_a_byte_of_the_head_is_damaged),
         cmocka_unit_test(loses_one_extent_when_both_of_its_entries_are_damaged),
         cmocka_unit_test(takes_nothing_that_was_recorded_for_a_part_of_the_log),
+        cmocka_unit_test(takes_nothing_from_the_earlier_life_of_a_segment),
+        cmocka_unit_test(forgets_extents_that_are_not_part_of_the_log),
     };
     return cmocka_run_group_tests(tests, make_run, free_run);
 }
