@@ -24,5 +24,8 @@ enum {
     LIMIT_LOG_FILES = 3,            /* rotated ones that are kept */
     LIMIT_LOG_PER_SECOND = 100,     /* notifications/message of one call; more are dropped */
     LIMIT_PROGRESS_ENDS = 8,        /* last steps (done == total) of one call that pass whatever the rate */
+    LIMIT_LEDGER = 1 << 30,         /* bytes of the ledger's log */
+    LIMIT_LEDGER_RESERVE = 4 << 20, /* of them not for new work: half for answers, half for making room */
+    LIMIT_LEDGER_BATCH = 256 << 20, /* bytes that are recorded at once */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

@@ -29,6 +29,7 @@ bool output_is_full(struct conn *conn) {
 /* Under the gate: the bytes are the client's from here on, and the record says so. */
 static int add_locked(struct conn *conn, struct chunk *chunk, struct batch *batch, struct theseus_error *err) {
     if (chunk) {
+        batch->reserve = true; /* an answer is recorded also where there is no room for new work */
         outbox_add(&conn->outbox, chunk);
         struct output_record record = {conn->number, chunk->offset, {chunk->data, chunk->len}};
         batch_put(batch, &output_kind, &record);

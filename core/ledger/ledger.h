@@ -1,37 +1,58 @@
 /*
- * The ledger: the facts that outlive the process image, as records under keys.
+ * The ledger: the facts that outlive the process image, as records under keys, in memory behind a descriptor.
  *
  * Facts that change together are put into one batch and committed at once. One lock, the gate, covers exactly: a read
  * from a client and the record of it; a write to a client and the record of it; any other commit. It is held for
  * microseconds, never across plugin code, a blocking call or another lock.
  *
- * Here the records live in a table in memory. Any thread may commit.
+ * A commit appends to a log (journal.h). A reader follows it (fold.h), and dead records give way (compact.h): a little
+ * of both is done by whoever leaves the gate when there is enough to do, outside of it. Whatever happens to this
+ * process image, the next one opens the descriptor and has everything that was committed. Any thread may commit.
  */
 #pragma once
 
 #include "base/mem.h"
+#include "ledger/batch.h"
+#include "ledger/gate.h"
 #include "ledger/records.h"
 
 struct ledger;
 
-struct ledger *ledger_new(void);
+/* ---- from image to image ---- */
+
+/* A new ledger in the file behind `fd`, which lies in memory (on a tmpfs) and loses what it has; -1: in a file without
+ * a name. The ledger owns the descriptor if it succeeds. */
+MUST_CHECK int ledger_create(struct ledger **ret_ledger, int fd, struct theseus_error *err);
+
+/* What an earlier image has written. Damage is left out, counted and logged; only a file that is no ledger at all, or
+ * one of a format that is not known, is an error. */
+MUST_CHECK int ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err);
+
+struct ledger *ledger_new(void); /* ledger_create() without a file; ends the process when there is no memory */
 struct ledger *ledger_free(struct ledger *ledger);
 
-/* Changes that will become visible together. Zeroed memory is an empty batch; built without the gate. */
-struct batch {
-    struct buf ops;
-    bool failed; /* no memory for one of them: committing fails as a whole */
-};
+int ledger_fd(const struct ledger *ledger); /* borrowed; close-on-exec */
 
-void batch_put(struct batch *batch, const struct record_kind *kind, const void *record);
-void batch_drop(struct batch *batch, const struct record_kind *kind, const void *record); /* looks at the key only */
-void batch_fini(struct batch *batch);
-void batch_fini_cleanup(struct batch *batch);
+/* Memory inside the ledger that a crash handler may write to: the next image finds it there. */
+void *ledger_scratch(const struct ledger *ledger, size_t *ret_size);
+
+/* No more than so many bytes; rounded down to whole MiB. */
+void ledger_set_bound(struct ledger *ledger, size_t bytes);
+
+/* ---- committing ---- */
 
 void ledger_enter(struct ledger *ledger); /* takes the gate */
 void ledger_leave(struct ledger *ledger);
 
-/* All of the batch or nothing; the batch is empty afterwards. The second form is for a caller that holds the gate. */
+/* The gate for the thread that executes the next image: outcomes of gate_take_for_exec(), async-signal-safe. */
+MUST_CHECK int ledger_gate_take_for_exec(struct ledger *ledger, int timeout_ms);
+void ledger_gate_give_back(struct ledger *ledger, int taken); /* that exec failed */
+
+/*
+ * All of the batch or nothing; the batch is empty afterwards. The second form is for a caller that holds the gate; it
+ * allocates nothing. ERR_LIMIT, ERR_MEMORY: there is no room; batches with `reserve` fail
+ * later than others, and those that only drop last.
+ */
 MUST_CHECK int ledger_commit(struct ledger *ledger, struct batch *batch, struct theseus_error *err);
 MUST_CHECK int ledger_commit_locked(struct ledger *ledger, struct batch *batch, struct theseus_error *err);
 
@@ -41,15 +62,36 @@ MUST_CHECK int ledger_put(struct ledger *ledger, const struct record_kind *kind,
 MUST_CHECK int ledger_drop(struct ledger *ledger, const struct record_kind *kind, const void *record,
                            struct theseus_error *err);
 
+/* ---- reading ---- */
+
 /* Visits the records of a kind in the order of their keys. What `record` points to is good until `visit` returns; the
- * ledger may be changed inside it. A damaged record is left out and logged. */
+ * ledger may be changed inside it. A record that cannot be decoded is left out and logged. */
 typedef void ledger_visit_fn(void *arg, const void *record);
 void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_visit_fn *visit, void *arg);
 
-/* The same for the one record that has the key of `like`, if there is one. */
-void ledger_find(struct ledger *ledger, const struct record_kind *kind, const void *like, ledger_visit_fn *visit,
+/* Visits the one record that has the key of `record`. False: there is none. */
+bool ledger_find(struct ledger *ledger, const struct record_kind *kind, const void *record, ledger_visit_fn *visit,
                  void *arg);
 
-size_t ledger_count(struct ledger *ledger); /* records, for the health of tests */
+size_t ledger_count(struct ledger *ledger);         /* records */
+size_t ledger_damaged(const struct ledger *ledger); /* batches, at least, that were left out when it was opened */
+
+/* Of all records in the order of their keys, the same for the same records however they came to be. */
+void ledger_digest(struct ledger *ledger, uint64_t *ret_digest);
+
+/* A ledger with the same records and nothing else, in a file of its own: the caller's. */
+MUST_CHECK int ledger_copy(struct ledger *ledger, int *ret_fd, struct theseus_error *err);
+
+/* Leaves few dead bytes, those that come meanwhile, and what others are reading. May take some milliseconds for each 10
+ * MiB; others may commit. */
+MUST_CHECK int ledger_compact(struct ledger *ledger, struct theseus_error *err);
+
+struct ledger_stats {
+    size_t records, live_bytes; /* what there is */
+    size_t used_bytes;          /* what it takes */
+    uint64_t commits;           /* of this process, and copies made by compaction */
+    uint64_t compactions;       /* pieces of the log that were given back */
+};
+struct ledger_stats ledger_stats(struct ledger *ledger);
 
 DEFINE_CLEANUP(struct ledger *, ledger_free)

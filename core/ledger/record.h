@@ -30,6 +30,7 @@ struct record_kind {
     size_t size; /* of the struct */
     const struct record_field *fields;
     size_t count;
+    uint16_t version; /* of the fields' meaning; a new field alone needs no new version */
 };
 
 /* Appends the key, or all other fields, of `record` to `out`. */

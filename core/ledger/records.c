@@ -7,7 +7,7 @@
 #define BYTES(record, field, number, flags) \
     { number, RECORD_BYTES, offsetof(struct record, field), flags }
 #define KIND(number, record, table) \
-    { number, #record, sizeof(struct record), table, ARRAY_SIZE(table) }
+    { number, #record, sizeof(struct record), table, ARRAY_SIZE(table), 1 }
 
 static const struct record_field conn_fields[] = {
     U64(conn_record, conn, 1, RECORD_KEY), BYTES(conn_record, transport, 2, 0),  U64(conn_record, fd_in, 3, 0),

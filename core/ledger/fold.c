@@ -1,0 +1,53 @@
+#include "ledger/fold.h"
+
+void fold_init(struct fold *fold, struct journal *journal) {
+    *fold = (struct fold){.journal = journal, .index = index_new(journal)};
+    fold->cursor.place = place_make(journal->first, 0);
+    fold->front = journal->first;
+    fold_follow(fold, SIZE_MAX);
+    atomic_store(&fold->followed, atomic_load(&journal->appended)); /* what was there before is not counted */
+}
+
+void fold_fini(struct fold *fold) {
+    fold->index = index_free(fold->index);
+}
+
+static void count_live(struct fold *fold, uint64_t place, bool comes) {
+    size_t bytes = format_record_bytes(journal_record(fold->journal, place));
+    size_t *live = &fold->live[place_order(place) % EXTENTS_MAX];
+
+    *live = comes ? *live + bytes : *live - bytes;
+    fold->live_bytes = comes ? fold->live_bytes + bytes : fold->live_bytes - bytes;
+}
+
+static void apply(struct fold *fold, const struct format_record *record, uint64_t place) {
+    struct span key = format_key(record);
+    uint64_t tag = index_tag(key);
+    bool drop = (record->flags & RECORD_DROP) != 0;
+    uint64_t before = drop ? index_take(fold->index, tag, key) : index_put(fold->index, tag, key, place);
+
+    if (before != 0)
+        count_live(fold, before, false);
+    if (!drop)
+        count_live(fold, place, true);
+}
+
+void fold_follow(struct fold *fold, size_t bytes) {
+    uint64_t end = journal_end(fold->journal), place;
+    const struct format_record *record;
+    size_t done = 0;
+
+    while (done < bytes && (record = journal_next(fold->journal, &fold->cursor, end, &place))) {
+        apply(fold, record, place);
+        done += format_record_bytes(record);
+    }
+    atomic_store_explicit(&fold->followed, atomic_load_explicit(&fold->followed, memory_order_relaxed) + done,
+                          memory_order_relaxed);
+}
+
+size_t fold_backlog(const struct fold *fold) {
+    uint64_t appended = atomic_load_explicit(&fold->journal->appended, memory_order_relaxed);
+    uint64_t followed = atomic_load_explicit(&fold->followed, memory_order_relaxed);
+
+    return appended > followed ? appended - followed : 0;
+}

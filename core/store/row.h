@@ -1,0 +1,26 @@
+/*
+ * A struct and the columns of a table, in one list: bound and read by the same description, in the order of the SQL
+ * text. A negative number and a NULL text are NULL in the table. Some texts come from clients: what is longer than
+ * ROW_TEXT_BYTES is cut, at the border of a character. Inside store/ only.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct sqlite3_stmt;
+
+enum row_type { ROW_TEXT, ROW_INTEGER, ROW_REAL, ROW_FLAG }; /* const char *, int64_t, double, bool */
+
+enum { ROW_TEXT_BYTES = 1024 };
+
+struct row_column {
+    enum row_type type;
+    size_t offset;
+};
+
+/* Binds columns[i] to parameter `first` + i; texts must live until the statement was stepped. */
+void row_bind(struct sqlite3_stmt *statement, int first, const struct row_column *columns, size_t count,
+              const void *row);
+
+/* Reads columns[i] from result column `first` + i; texts are good until the statement moves on. */
+void row_read(struct sqlite3_stmt *statement, int first, const struct row_column *columns, size_t count, void *row);

@@ -1,0 +1,58 @@
+#include "store/schema.h"
+
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "store/migrate.h"
+
+const char *const schema_core_steps[] = {
+    "CREATE TABLE history ("
+    "  id INTEGER PRIMARY KEY,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('restart', 'reload', 'crash')),"
+    "  reason TEXT, mechanism TEXT, phase TEXT, subject TEXT,"
+    "  success INTEGER NOT NULL, graceful INTEGER NOT NULL, preserve_state INTEGER NOT NULL,"
+    "  client_name TEXT, client_version TEXT, transport TEXT, uid INTEGER,"
+    "  boot_before TEXT, boot_after TEXT, version_before TEXT, version_after TEXT,"
+    "  started_ms INTEGER NOT NULL,"
+    "  duration_ms REAL, blackout_ms REAL, held_ms REAL, suspend_ms REAL,"
+    "  requests_held INTEGER, calls_resumed INTEGER, calls_interrupted INTEGER, bytes_carried INTEGER,"
+    "  records_differing INTEGER, requests_unanswered INTEGER, calls_lost INTEGER,"
+    "  connections_lost INTEGER, connections_resumed INTEGER,"
+    "  errors TEXT"
+    ") STRICT;"
+    "CREATE INDEX history_started ON history (started_ms)",
+
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at_ms INTEGER NOT NULL,"
+    "  client_name TEXT, client_version TEXT, transport TEXT, uid INTEGER, session TEXT,"
+    "  action TEXT NOT NULL, target TEXT, result TEXT NOT NULL, detail TEXT"
+    ") STRICT;"
+    "CREATE INDEX audit_at ON audit (at_ms)",
+    NULL,
+};
+
+enum { STEPS = ARRAY_SIZE(schema_core_steps) - 1 };
+
+static int check_pending(int pending, struct theseus_error *err) {
+    return fail(err, ERR_BUSY,
+                "the database is of an older version (%d of %d steps are pending): restart with reason "
+                "schema_migration",
+                pending, (int)STEPS);
+}
+
+int schema_for_reading(struct store *store, struct theseus_error *err) {
+    int pending = 0;
+
+    if (store_pending(store, SCHEMA_CORE, schema_core_steps, &pending, err) < 0)
+        return -1;
+    if (pending == STEPS)
+        return SCHEMA_EMPTY;
+    return pending == 0 ? 0 : check_pending(pending, err);
+}
+
+int schema_for_writing(struct store *store, struct theseus_error *err) {
+    int r = schema_for_reading(store, err);
+
+    return r == SCHEMA_EMPTY ? store_migrate(store, SCHEMA_CORE, schema_core_steps, err) : r;
+}
