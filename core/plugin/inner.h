@@ -104,6 +104,7 @@ struct plugins {
 };
 
 /* scan.c */
+void scan_drop_missing(struct plugins *plugins) ON_LOOP;
 void scan_all(struct plugins *plugins, bool refused_too) ON_LOOP; /* what changed, or also what was refused */
 struct source *scan_find(struct plugins *plugins, const char *name) ON_LOOP; /* that plugin's file; NULL: none */
 void scan_again(struct plugins *plugins, struct source *source) ON_LOOP;     /* only this file, changed or not */

@@ -176,6 +176,7 @@ void plugins_when_idle(struct plugins *plugins, struct loop_task *task) {
 
 void plugins_rescan(struct plugins *plugins) {
     plugins_load(plugins);
+    scan_drop_missing(plugins);
     scan_all(plugins, true);
 }
 

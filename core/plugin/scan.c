@@ -154,6 +154,22 @@ static void list_all(struct plugins *plugins) ON_LOOP {
         list_dir(plugins, *dir, order++);
 }
 
+/* Somebody asked what there is now: a file that is missing is not waited for. */
+void scan_drop_missing(struct plugins *plugins) {
+    bool ini_changed = false;
+
+    list_all(plugins);
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (source->present)
+            continue;
+        ini_changed |= source->is_ini;
+        drop(plugins, source);
+    }
+    if (ini_changed)
+        apply_ini_files(plugins);
+}
+
 void scan_all(struct plugins *plugins, bool refused_too) {
     bool ini_changed = false;
 
