@@ -13,6 +13,8 @@ static void settle(void *arg) {
     queue_take_off(conn);
     queue_serve(conn);
     output_write(conn);
+    if (queue_can_serve(conn)) /* what has just left made room for calls that were held */
+        output_wake(conn);
     output_unpark(conn);
     if (conn->tools_changed)
         conn_tools_changed(conn);

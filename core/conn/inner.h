@@ -79,6 +79,7 @@ void output_unpark(struct conn *conn) ON_LOOP;
 
 /* queue.c */
 void queue_accept(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
+bool queue_can_serve(struct conn *conn) ON_LOOP;                 /* is one held that could be worked on now? */
 void queue_serve(struct conn *conn) ON_LOOP;
 void queue_take_off(struct conn *conn) ON_LOOP; /* those that are over */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;

@@ -131,6 +131,10 @@ static int read_again(struct call *call, struct theseus_error *err) {
     return 0;
 }
 
+bool queue_can_serve(struct conn *conn) {
+    return conn->started && conn->held_count > 0 && may_work(conn);
+}
+
 void queue_serve(struct conn *conn) {
     struct call *call;
 

@@ -74,18 +74,27 @@ static void test_load(struct check *check, char *const *files, size_t count, int
     (void)testload_free(testload);
 }
 
-static void check_files(struct check *check, char **files, size_t count, int limit_ms) {
+/* A name without a slash means a file here; the dynamic linker would look for it among the system's libraries. */
+static char *here(const char *file) {
+    return strchr(file, '/') ? xstrdup(file) : path_join(".", file);
+}
+
+static void check_files(struct check *check, char **names, size_t count, int limit_ms) {
+    CLEANUP(free) char **files = xcalloc(count + 1, sizeof(char *));
     CLEANUP(free) char **sound = xcalloc(count + 1, sizeof(char *));
     size_t sound_count = 0;
 
     for (size_t i = 0; i < count; i++) {
         struct theseus_error err = {0};
+        files[i] = here(names[i]);
         if (look(files[i], &err) < 0)
             problem(check, files[i], 0, err.message);
         else
             sound[sound_count++] = files[i];
     }
     test_load(check, sound, sound_count, limit_ms);
+    for (size_t i = 0; i < count; i++)
+        free(files[i]);
 }
 
 /* A file that was refused, or a setting: the reason begins with its place where it has one. */

@@ -114,13 +114,13 @@ static const struct record_field old_fields[] = {
     {1, RECORD_U64, offsetof(struct pair, id), RECORD_KEY},
     {3, RECORD_BYTES, offsetof(struct pair, text), 0},
 };
-static const struct record_kind old_kind = {99, "old", sizeof(struct pair), old_fields, ARRAY_SIZE(old_fields)};
+static const struct record_kind old_kind = {99, "old", sizeof(struct pair), old_fields, ARRAY_SIZE(old_fields), 1};
 static const struct record_field new_fields[] = {
     {1, RECORD_U64, offsetof(struct pair, id), RECORD_KEY},
     {2, RECORD_U64, offsetof(struct pair, number), 0},
     {3, RECORD_BYTES, offsetof(struct pair, text), 0},
 };
-static const struct record_kind new_kind = {99, "new", sizeof(struct pair), new_fields, ARRAY_SIZE(new_fields)};
+static const struct record_kind new_kind = {99, "new", sizeof(struct pair), new_fields, ARRAY_SIZE(new_fields), 1};
 
 static struct pair through(const struct record_kind *writer, const struct record_kind *reader, struct buf *bytes) {
     const struct pair given = {5, 6, span_of("seven")};
