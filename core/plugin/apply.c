@@ -219,6 +219,8 @@ static void configured(struct lane_job *job, bool timed_out) {
     }
     forget_changes(plugins);
     plugins->host->tools_touched(plugins->host->arg);
+    if (applying_of(plugins)->promotions != plugins->promotions)
+        applying_of(plugins)->again = true; /* one that serves since then was not asked, and not told */
     next_round(plugins);
 }
 
@@ -299,6 +301,7 @@ static void ask(struct plugins *plugins) {
     struct applying *applying = applying_of(plugins);
     struct theseus_error err = {0};
 
+    applying->promotions = plugins->promotions;
     applying->question = question_new(plugins);
     if (collect(plugins, &err) < 0)
         disagreed(plugins, &err);

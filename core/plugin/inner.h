@@ -69,6 +69,7 @@ struct question {
 };
 
 struct applying {
+    unsigned promotions; /* plugins::promotions when the plugins were asked */
     bool busy;
     struct question *question;   /* owned; NULL: none, or a stuck thread has it */
     const struct config *config; /* that was asked about; NULL: the present one, with new INI files */
@@ -101,6 +102,7 @@ struct plugins {
     int retiring;                       /* generations on their way out on the lane */
     unsigned generation;                /* the last number that was given */
     unsigned settings_round;            /* how often settings were given to plugins */
+    unsigned promotions;                /* how often a generation began to serve */
 };
 
 /* scan.c */

@@ -282,6 +282,7 @@ static void succeed(struct candidate *candidate) ON_LOOP {
     log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
              plugin->active->number, (double)plugin->swap_ns / 1e6);
     record_image(candidate);
+    plugins->promotions++;
     source_refuse(candidate->source, NULL);
     retire_before(candidate);
     if (candidate->settings_round != plugins->settings_round)
