@@ -48,6 +48,13 @@ struct call_ops {
 
 enum call_state { CALL_OPEN, CALL_OVER };
 
+/* How far an open tool call has got; what a restart does with it depends on that. */
+enum call_stage {
+    CALL_HELD,      /* no handler was entered by this image: it has had no effect */
+    CALL_RUNNING,   /* a handler is at work, or will answer later */
+    CALL_SUSPENDED, /* its handler made a checkpoint, and returned without an answer because it was asked to */
+};
+
 struct call {
     atomic_int refs;
     const struct call_ops *ops;
@@ -68,8 +75,12 @@ struct call {
     json_t *server_info;             /* owned reference, to one that is not counted: threads share it */
     size_t max_result;               /* bytes of the answer's line */
     int64_t accepted_ns;
-    uint64_t attempts; /* times a handler was entered before this image */
-    atomic_int state;  /* enum call_state; changed under the gate */
+    uint64_t attempts;          /* times a handler was entered before this image */
+    atomic_int state;           /* enum call_state; changed under the gate */
+    atomic_int stage;           /* enum call_stage; said by the plugin floor */
+    atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
+    atomic_bool has_checkpoint; /* one was recorded, by this image or an earlier one */
+    bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
     struct timer *deadline; /* owned, loop */

@@ -96,7 +96,7 @@ void keep_progress(struct call *call, double value) {
 }
 
 void keep_drop_all(struct call *call, struct batch *batch) {
-    struct request_record request = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct request_record request = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
     struct run_record run = run_of(call, call->key.index);
     struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};

@@ -21,8 +21,8 @@
 struct conn;
 
 struct conn_ops {
-    /* Is this method answered at once, past held requests? */
-    bool (*is_urgent)(void *arg, const char *method);
+    /* Is this request answered at once, past held ones? */
+    bool (*is_urgent)(void *arg, const struct message *message);
     /* A call to be answered, sooner or later. Borrowed: it is kept by whoever answers it. */
     void (*request)(void *arg, struct conn *conn, struct call *call);
     /* A subscription that was open before a restart goes on: the call is given what its end will need. */
@@ -71,6 +71,12 @@ struct session *conn_session(struct conn *conn) ON_LOOP;
 void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
 const char *conn_transport(const struct conn *conn) ON_LOOP;
 struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
+/* Visits every call that is not over, held, worked on or a subscription, in the order of acceptance. `visit` may end
+ * calls. */
+typedef void conn_visit_fn(void *arg, struct call *call);
+void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) ON_LOOP;
+int64_t conn_last_line_ns(const struct conn *conn) ON_LOOP;  /* monotonic: the last line that was handled; 0: none */
+int64_t conn_first_line_ns(const struct conn *conn) ON_LOOP; /* the first one since it was made or restored */
 int conn_in_flight(const struct conn *conn) ON_LOOP;
 int conn_held(const struct conn *conn) ON_LOOP;
 void conn_serve(struct conn *conn) ON_LOOP; /* goes on with held requests, for example after new limits */

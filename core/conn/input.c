@@ -125,7 +125,7 @@ static void give_on(struct cut *cut) ON_LOOP {
 static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) {
     struct conn *conn = cut->conn;
     struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
-    struct request_record record = {conn->number, frame_offset(conn->frame), index, text};
+    struct request_record record = {conn->number, frame_offset(conn->frame), index, text, (uint64_t)call->accepted_ns};
 
     call_set_message(call, message);
     call_set_key(call, (struct call_key){record.conn, record.offset, index}, conn->host->boot_id);

@@ -102,8 +102,8 @@ void queue_accept(struct conn *conn, struct call *call) {
         refuse_duplicate(conn, call, &err);
         return;
     }
-    bool urgent = conn->host->ops->is_urgent(conn->host->arg, call->method);
-    if (conn->started && (urgent || (conn->held_count == 0 && may_work(conn))))
+    call->urgent = conn->host->ops->is_urgent(conn->host->arg, &call->message);
+    if (conn->started && (call->urgent || (conn->held_count == 0 && may_work(conn))))
         work_on(conn, call);
     else
         hold(conn, call);
@@ -218,6 +218,7 @@ static void restore_request(void *arg, const void *record) ON_LOOP {
     struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
     call_set_message(call, &message);
     call_set_key(call, (struct call_key){request->conn, request->offset, request->index}, conn->host->boot_id);
+    call->accepted_ns = (int64_t)request->accepted_ns;
     keep_restore(call);
     call->text = request->text;
     queue_accept(conn, call);

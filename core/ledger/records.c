@@ -33,10 +33,9 @@ static const struct record_field input_fields[] = {
 const struct record_kind input_kind = KIND(3, input_record, input_fields);
 
 static const struct record_field request_fields[] = {
-    U64(request_record, conn, 1, RECORD_KEY),
-    U64(request_record, offset, 2, RECORD_KEY),
-    U64(request_record, index, 3, RECORD_KEY),
-    BYTES(request_record, text, 4, 0),
+    U64(request_record, conn, 1, RECORD_KEY),  U64(request_record, offset, 2, RECORD_KEY),
+    U64(request_record, index, 3, RECORD_KEY), BYTES(request_record, text, 4, 0),
+    U64(request_record, accepted_ns, 5, 0),
 };
 const struct record_kind request_kind = KIND(4, request_record, request_fields);
 
@@ -100,9 +99,28 @@ static const struct record_field child_fields[] = {
 const struct record_kind child_kind = KIND(12, child_record, child_fields);
 
 static const struct record_field restart_fields[] = {
-    U64(restart_record, number, 1, RECORD_KEY), U64(restart_record, conn, 2, 0),     U64(restart_record, offset, 3, 0),
-    U64(restart_record, index, 4, 0),           BYTES(restart_record, reason, 5, 0), BYTES(restart_record, phase, 6, 0),
-    U64(restart_record, started_ms, 7, 0),      U64(restart_record, attempt, 8, 0),
+    U64(restart_record, number, 1, RECORD_KEY),
+    U64(restart_record, conn, 2, 0),
+    U64(restart_record, offset, 3, 0),
+    U64(restart_record, index, 4, 0),
+    BYTES(restart_record, reason, 5, 0),
+    BYTES(restart_record, phase, 6, 0),
+    U64(restart_record, started_ms, 7, 0),
+    U64(restart_record, attempt, 8, 0),
+    U64(restart_record, flags, 9, 0),
+    U64(restart_record, timeout_ms, 10, 0),
+    U64(restart_record, started_ns, 11, 0),
+    BYTES(restart_record, asker, 12, 0),
+    BYTES(restart_record, boot_before, 13, 0),
+    BYTES(restart_record, version_before, 14, 0),
+    U64(restart_record, stopped_ns, 15, 0),
+    U64(restart_record, held_ns, 16, 0),
+    U64(restart_record, suspend_ns, 17, 0),
+    U64(restart_record, requests_held, 18, 0),
+    U64(restart_record, calls_interrupted, 19, 0),
+    U64(restart_record, bytes_carried, 20, 0),
+    BYTES(restart_record, failed_phase, 21, 0),
+    BYTES(restart_record, error, 22, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 
@@ -111,3 +129,22 @@ static const struct record_field counter_fields[] = {
     U64(counter_record, value, 2, 0),
 };
 const struct record_kind counter_kind = KIND(14, counter_record, counter_fields);
+
+static const struct record_field saved_fields[] = {
+    BYTES(saved_record, plugin, 1, RECORD_KEY),
+    BYTES(saved_record, value, 2, 0),
+};
+const struct record_kind saved_kind = KIND(15, saved_record, saved_fields);
+
+static const struct record_field kept_fields[] = {
+    BYTES(kept_record, name, 1, RECORD_KEY),
+    U64(kept_record, fd, 2, 0),
+};
+const struct record_kind kept_kind = KIND(16, kept_record, kept_fields);
+
+static const struct record_field boot_fields[] = {
+    U64(boot_record, number, 1, RECORD_KEY), BYTES(boot_record, origin, 2, 0),     BYTES(boot_record, boot, 3, 0),
+    BYTES(boot_record, program, 4, 0),       BYTES(boot_record, image_path, 5, 0), U64(boot_record, started_ms, 6, 0),
+    U64(boot_record, images, 7, 0),
+};
+const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);

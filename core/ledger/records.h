@@ -41,6 +41,7 @@ extern const struct record_kind input_kind;
 struct request_record {
     uint64_t conn, offset, index; /* key; offset behind its line; index inside a batch */
     struct span text;
+    uint64_t accepted_ns; /* monotonic clock */
 };
 extern const struct record_kind request_kind;
 
@@ -106,14 +107,57 @@ struct child_record {
 };
 extern const struct record_kind child_kind;
 
-/* The restart under way; there is at most one. Owner: server. */
+/* What a plugin's `save` gave for the restart under way: its next `start` finds it. Owner: plugin. */
+struct saved_record {
+    struct span plugin; /* key: its name */
+    struct span value;  /* JSON */
+};
+extern const struct record_kind saved_kind;
+
+enum restart_flags {
+    RESTART_GRACEFUL = 1,
+    RESTART_PRESERVE = 2,
+    RESTART_ANSWERED = 4, /* the caller was told already that it goes on */
+};
+
+/* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
 struct restart_record {
     uint64_t number;              /* key */
-    uint64_t conn, offset, index; /* the request that asked; 0: a signal */
+    uint64_t conn, offset, index; /* the request that asked; 0: no client did */
     struct span reason, phase;
-    uint64_t started_ms, attempt;
+    uint64_t started_ms; /* wall clock */
+    uint64_t attempt;    /* images that were executed for it; the second is the way back */
+    uint64_t flags;      /* enum restart_flags */
+    uint64_t timeout_ms;
+    uint64_t started_ns;
+    struct span asker; /* JSON: name, version, transport, uid, session */
+    struct span boot_before, version_before;
+    uint64_t stopped_ns; /* when the old image handled its last line */
+    uint64_t held_ns;    /* since when tool calls wait */
+    uint64_t suspend_ns; /* how long running calls were waited for */
+    uint64_t requests_held, calls_interrupted, bytes_carried;
+    struct span failed_phase, error; /* why the new image gave up; empty: it has not */
 };
 extern const struct record_kind restart_kind;
+
+/* A descriptor that goes from image to image. Owner: server. */
+struct kept_record {
+    struct span name; /* key */
+    uint64_t fd;
+};
+extern const struct record_kind kept_kind;
+
+/* What all images of this process have in common. Owner: server. */
+struct boot_record {
+    uint64_t number;        /* key: 1 */
+    struct span origin;     /* boot id of the first image: names files, and is part of every call's key */
+    struct span boot;       /* of the present one */
+    struct span program;    /* the path by which the server was first started, absolute */
+    struct span image_path; /* directory of private plugin copies; empty: none was made */
+    uint64_t started_ms;    /* the process; wall clock */
+    uint64_t images;        /* how many have served, the present one included */
+};
+extern const struct record_kind boot_kind;
 
 /* Numbers that must never be given out twice. Owner: server. */
 struct counter_record {

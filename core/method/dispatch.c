@@ -55,8 +55,8 @@ static const struct row *find_row(const char *method) {
     return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
 }
 
-bool method_is_urgent(void *arg, const char *method) {
-    const struct row *row = find_row(method);
+bool method_is_urgent(void *arg, const struct message *message) {
+    const struct row *row = find_row(message->method);
 
     (void)arg;
     return row && (row->flags & URGENT);

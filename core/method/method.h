@@ -31,7 +31,7 @@ void method_env_init(struct method_env *env);
 void method_env_fini(struct method_env *env) ON_LOOP;
 
 /* The operations of conn_ops; `arg` is the struct method_env. */
-bool method_is_urgent(void *arg, const char *method);
+bool method_is_urgent(void *arg, const struct message *message);
 void method_on_request(void *arg, struct conn *conn, struct call *call);
 void method_on_listening(void *arg, struct conn *conn, struct call *call);
 void method_on_notification(void *arg, struct conn *conn, const struct message *message);

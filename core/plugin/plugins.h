@@ -43,6 +43,30 @@ void plugins_check(struct plugins *plugins, const struct config *config, plugins
 /* Gives what was agreed on to the plugins concerned; the host's config is the new one by now. */
 void plugins_configure(struct plugins *plugins) ON_LOOP;
 
+/* ---- a restart ---- */
+
+/*
+ * In place of plugins_load(), in a process image that follows another: loads the very images that the ledger names, in
+ * the order of their generations, without another test-load; each finds what was saved for it. Runs the task when every
+ * one of them serves or was refused. Then the directories are looked at as by plugins_load().
+ */
+void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
+
+/* `save` of every serving plugin that has one, recorded as saved_record. No handler may be at work in such a plugin.
+ * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */
+typedef void plugins_saved_fn(void *arg, const struct theseus_error *err);
+void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) ON_LOOP;
+/* The restart is through, or was given up. */
+void plugins_drop_saved(struct plugins *plugins) ON_LOOP;
+
+/*
+ * From here on no handler is entered for a client's call: calls that were submitted are taken back, those that come
+ * wait, urgent ones excepted. Nothing new is loaded. What runs goes on, its inner calls included. A handler that is
+ * suspended is not entered again before plugins_resume().
+ */
+void plugins_pause(struct plugins *plugins) ON_LOOP;
+void plugins_resume(struct plugins *plugins) ON_LOOP; /* all of that goes on, suspended calls from their checkpoint */
+
 /* Is a handler at work, or one that said it will answer later? Their code must stay where it is. */
 bool plugins_have_runs(const struct plugins *plugins) ON_LOOP;
 

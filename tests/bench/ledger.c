@@ -45,7 +45,7 @@ static int64_t cpu_ns(void) {
 }
 
 static void pair(struct run *run, struct batch *batch, uint64_t offset) {
-    struct request_record record = {run->number, offset, 0, {payload, run->bytes}};
+    struct request_record record = {run->number, offset, 0, {payload, run->bytes}, 0};
     struct theseus_error err = {0};
 
     batch_put(batch, &request_kind, &record);
@@ -121,7 +121,7 @@ static void come_back(size_t records, size_t bytes) {
     size_t seen = 0;
 
     for (uint64_t i = 0; i < records; i++) {
-        struct request_record record = {1 + i % 3, i, 0, {payload, bytes}};
+        struct request_record record = {1 + i % 3, i, 0, {payload, bytes}, 0};
         batch_put(&batch, &request_kind, &record);
         need(ledger_commit(ledger, &batch, &err), &err);
     }

@@ -20,7 +20,7 @@ static void need(bool held) {
 }
 
 static void put(struct ledger *ledger, uint64_t offset, struct span text) {
-    struct request_record record = {1, offset % 16, 0, text};
+    struct request_record record = {1, offset % 16, 0, text, 0};
 
     need(ledger_put(ledger, &request_kind, &record, NULL) == 0);
 }

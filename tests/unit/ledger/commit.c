@@ -43,7 +43,7 @@ static void change(struct worker *worker, struct batch *batch, uint64_t key, uin
 /* Now and then one that is copied outside of the gate. */
 static void put_large(struct worker *worker, struct batch *batch, uint64_t i) {
     static const char text[LARGE];
-    struct request_record record = {worker->number, i / 1000 % 3, 0, {text, LARGE - i % 7}};
+    struct request_record record = {worker->number, i / 1000 % 3, 0, {text, LARGE - i % 7}, 0};
 
     if (i % 1000 == 1)
         batch_put(batch, &request_kind, &record);

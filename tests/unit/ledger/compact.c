@@ -10,7 +10,7 @@
 static char text[1 << 20];
 
 static void put_request(struct ledger *ledger, uint64_t offset, size_t len) {
-    struct request_record record = {1, offset, 0, {text, len}};
+    struct request_record record = {1, offset, 0, {text, len}, 0};
 
     DONE(ledger_put(ledger, &request_kind, &record, &err_));
 }

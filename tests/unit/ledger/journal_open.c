@@ -53,7 +53,7 @@ static void record_accept(struct run *run, size_t i) {
     CLEANUP(batch_fini) struct batch batch = {0};
     struct input_record input = {.conn = 1, .offset = line_start(i)};
     struct request_record request = {1, line_start(i + 1), 0,
-                                     span_of("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"p\"}")};
+                                     span_of("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"p\"}"), 0};
     struct position_record position = {1, line_start(i + 1), 0, 0};
 
     batch_put(&batch, &request_kind, &request);
@@ -302,7 +302,7 @@ static void loses_one_extent_when_both_of_its_entries_are_damaged(void **state) 
 
     (void)state;
     for (uint64_t i = 0; i < count; i++) {
-        struct request_record record = {1, i, 0, {text, 300000}};
+        struct request_record record = {1, i, 0, {text, 300000}, 0};
         CLEANUP(batch_fini) struct batch batch = {0};
         batch_put(&batch, &request_kind, &record);
         ledger_enter(ledger);
@@ -325,7 +325,7 @@ static void loses_one_extent_when_both_of_its_entries_are_damaged(void **state) 
 
 /* Where the text of the first request begins in the log. */
 static size_t text_at(struct ledger *ledger, struct span text) {
-    struct request_record record = {1, 1, 0, text};
+    struct request_record record = {1, 1, 0, text, 0};
 
     DONE(ledger_put(ledger, &request_kind, &record, &err_));
     const char *log = space_segment(&ledger->journal.space, 0);

@@ -58,7 +58,7 @@ static void visits_in_the_order_of_the_keys(void **state) {
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
-        struct request_record record = {1, offsets[i], 0, span_of("x")};
+        struct request_record record = {1, offsets[i], 0, span_of("x"), 0};
         DONE(ledger_put(ledger, &request_kind, &record, &err_));
     }
     put_counter(ledger, "other", 1); /* another kind is not visited */
@@ -77,7 +77,7 @@ static void may_be_changed_by_a_visitor(void **state) {
 
     (void)state;
     for (uint64_t i = 0; i < 1000; i++) {
-        struct request_record record = {1, i, 0, {text, 10000}};
+        struct request_record record = {1, i, 0, {text, 10000}, 0};
         DONE(ledger_put(ledger, &request_kind, &record, &err_));
     }
     ledger_each(ledger, &request_kind, drop_visited, ledger);
@@ -235,7 +235,7 @@ static void copies_what_there_is_and_not_what_comes_later(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     CLEANUP(ledger_free) struct ledger *copy = NULL;
     CLEANUP(free) char *text = xcalloc(1, 3 << 20);
-    struct request_record large = {1, 1, 0, {text, 3 << 20}};
+    struct request_record large = {1, 1, 0, {text, 3 << 20}, 0};
     int fd = -1;
 
     (void)state;
@@ -262,7 +262,7 @@ static void never_moves(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     const void *head = ledger->journal.head;
     CLEANUP(free) char *text = xcalloc(1, 1 << 20);
-    struct request_record record = {1, 1, 0, {text, 1 << 20}};
+    struct request_record record = {1, 1, 0, {text, 1 << 20}, 0};
 
     (void)state;
     for (int i = 0; i < 30; i++, record.offset++)

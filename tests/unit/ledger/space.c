@@ -15,7 +15,7 @@ static char text[8 << 20];
 
 static int put_piece(struct ledger *ledger, uint64_t offset, size_t len, bool reserve, struct theseus_error *err) {
     CLEANUP(batch_fini) struct batch batch = {.reserve = reserve};
-    struct request_record record = {1, offset, 0, {text, len}};
+    struct request_record record = {1, offset, 0, {text, len}, 0};
 
     batch_put(&batch, &request_kind, &record);
     return ledger_commit(ledger, &batch, err);
@@ -23,7 +23,7 @@ static int put_piece(struct ledger *ledger, uint64_t offset, size_t len, bool re
 
 static int put_piece_locked(struct ledger *ledger, uint64_t offset, bool reserve, struct theseus_error *err) {
     CLEANUP(batch_fini) struct batch batch = {.reserve = reserve};
-    struct request_record record = {1, offset, 0, {text, PIECE}};
+    struct request_record record = {1, offset, 0, {text, PIECE}, 0};
 
     batch_put(&batch, &request_kind, &record);
     ledger_enter(ledger);
@@ -120,7 +120,7 @@ static void refuses_a_batch_beyond_the_limit(void **state) {
 
     (void)state;
     for (uint64_t i = 0; batch.ops.len <= LIMIT_LEDGER_BATCH; i++) {
-        struct request_record record = {1, i, 0, {text, sizeof(text)}};
+        struct request_record record = {1, i, 0, {text, sizeof(text)}, 0};
         batch_put(&batch, &request_kind, &record);
     }
     assert_int_equal(ledger_commit(ledger, &batch, &err), -1);

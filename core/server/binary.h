@@ -1,0 +1,26 @@
+/*
+ * A program that this process may become, held by descriptor: what was examined is what is executed, whatever happens to
+ * the file's name meanwhile.
+ */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "base/mem.h"
+
+struct binary {
+    int fd;           /* owned; -1: none */
+    char *path;       /* owned: for messages */
+    struct stat seen; /* when it was examined */
+};
+
+/* Opens and examines: a regular file that may be executed, an ELF program for this machine, neither script nor setuid. */
+MUST_CHECK int binary_open(struct binary *ret_binary, const char *path, struct theseus_error *err);
+/* The image that runs now. */
+MUST_CHECK int binary_open_own(struct binary *ret_binary, struct theseus_error *err);
+/* One that an earlier image of this process had opened; takes the descriptor. */
+MUST_CHECK int binary_adopt(struct binary *ret_binary, int fd, const char *path, struct theseus_error *err);
+/* Has the file behind the descriptor been written since it was examined? */
+MUST_CHECK int binary_check_unchanged(const struct binary *binary, struct theseus_error *err);
+void binary_close(struct binary *binary);
+void binary_close_cleanup(struct binary *binary);
