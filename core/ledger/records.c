@@ -13,7 +13,7 @@ static const struct record_field conn_fields[] = {
     U64(conn_record, conn, 1, RECORD_KEY), BYTES(conn_record, transport, 2, 0),  U64(conn_record, fd_in, 3, 0),
     U64(conn_record, fd_out, 4, 0),        BYTES(conn_record, session, 5, 0),    BYTES(conn_record, revision, 6, 0),
     U64(conn_record, initialized, 7, 0),   BYTES(conn_record, client, 8, 0),     BYTES(conn_record, capabilities, 9, 0),
-    U64(conn_record, log_level, 10, 0),    BYTES(conn_record, directory, 11, 0),
+    U64(conn_record, log_level, 10, 0),    BYTES(conn_record, directory, 11, 0), U64(conn_record, blocks, 12, 0),
 };
 const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
 

@@ -18,6 +18,7 @@ struct conn_record {
     struct span capabilities; /* JSON */
     uint64_t log_level;       /* 0: none was set; else 1 + enum theseus_level */
     struct span directory;    /* where the client works, once it said so */
+    uint64_t blocks;          /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
 };
 extern const struct record_kind conn_kind;
 
