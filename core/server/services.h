@@ -1,0 +1,9 @@
+/* The services behind theseus_control(); control.c has them in a table. */
+#pragma once
+
+#include "server/control.h"
+
+json_t *service_plugins(struct server *server, struct run *run, const json_t *args, const json_t *facts);
+json_t *service_may_call(struct server *server, struct run *run, const json_t *args, const json_t *facts);
+json_t *service_tool(struct server *server, struct run *run, const json_t *args, const json_t *facts);
+void service_reload(struct asked *asked);
