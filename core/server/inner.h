@@ -27,7 +27,8 @@ struct reconfigure {
     char **dirs;         /* owned, NULL-terminated */
     struct config *next; /* owned: read, and being asked about */
     char *refused;       /* owned: why the file as it is now is not taken; NULL: it is */
-    bool busy, again;
+    json_t *needs_image; /* owned: the keys that have changed and that only a new image takes */
+    bool busy, again, changed;
     struct list waiting; /* who wants to know; owned */
     struct loop_task start;
 };
@@ -120,6 +121,9 @@ void server_set_info(struct server *server) ON_LOOP; /* what clients are told of
 void reconfigure_init(struct server *server) ON_LOOP;
 void reconfigure_fini(struct server *server) ON_LOOP;
 void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOOP; /* done may be NULL */
+bool reconfigure_needs_image(const struct server *server) ON_LOOP;
+/* {"file", "line", "text"}: the file as it is now is not taken. New reference; NULL: it is. */
+json_t *reconfigure_refused_new(const struct server *server) ON_LOOP;
 
 /* control.c: theseus_control() */
 void control_init(struct server *server);

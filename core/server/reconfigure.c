@@ -2,6 +2,7 @@
  * A new configuration while the server runs: read into a structure of its own, shown to every plugin concerned, and
  * taken only when all of it is good. Until then, and if not, the present one goes on.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -49,11 +50,15 @@ static void refuse(struct server *server, const struct theseus_error *err) {
 }
 
 static void note_change(void *arg, const char *name, bool in_place) {
-    *(bool *)arg = true;
+    struct reconfigure *state = arg;
+
+    state->changed = true;
+    if (!in_place)
+        (void)json_object_set_new(state->needs_image, name, json_true());
     if (in_place)
         log_info("configuration: %s has changed", name);
     else
-        log_warning("configuration: %s has changed; that takes effect when the server is started again", name);
+        log_warning("configuration: %s has changed; that takes effect when the server is restarted", name);
 }
 
 static void watch_files(struct server *server);
@@ -84,17 +89,17 @@ static void on_start(void *arg) {
     struct server *server = arg;
     struct reconfigure *state = &server->reconfigure;
     struct theseus_error err = {0};
-    bool changed = false;
 
     loop_enter();
     state->busy = true;
+    state->changed = false;
     if (config_load(&state->next, &server->source, NULL, NULL, &err) < 0) {
         refuse(server, &err);
         return;
     }
     free(TAKE_PTR(state->refused));
-    config_diff(server->config, state->next, note_change, &changed);
-    if (changed) {
+    config_diff(server->config, state->next, note_change, state);
+    if (state->changed) {
         plugins_check(server->plugins, state->next, on_agreed, server);
         return;
     }
@@ -167,6 +172,7 @@ void reconfigure_init(struct server *server) {
     struct reconfigure *state = &server->reconfigure;
 
     list_init(&state->waiting);
+    state->needs_image = json_object();
     state->start = (struct loop_task){.run = on_start, .arg = server};
     watch_files(server);
 }
@@ -182,4 +188,22 @@ void reconfigure_fini(struct server *server) {
     state->watch = watch_free(state->watch);
     state->next = config_free(state->next);
     free(TAKE_PTR(state->refused));
+    json_decref(TAKE_PTR(state->needs_image));
+}
+
+bool reconfigure_needs_image(const struct server *server) {
+    return json_object_size(server->reconfigure.needs_image) > 0;
+}
+
+json_t *reconfigure_refused_new(const struct server *server) {
+    const char *refused = server->reconfigure.refused;
+    const char *file = server->config->file;
+    size_t len = strlen(file);
+    int line = 0, start = 0;
+
+    if (!refused)
+        return NULL;
+    if (strncmp(refused, file, len) == 0 && sscanf(refused + len, ":%d: %n", &line, &start) == 1 && start > 0)
+        return json_pack("{s:s, s:i, s:s}", "file", file, "line", line, "text", refused + len + start);
+    return json_pack("{s:s, s:n, s:s}", "file", file, "line", "text", refused);
 }

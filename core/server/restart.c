@@ -279,8 +279,7 @@ static void on_interrupted_tick(void *arg) {
     loop_enter();
     if (!goes_on(server))
         return;
-    if (!plugins_have_runs_that_save(server->plugins) ||
-        clock_now_ns() - restart->interrupted_ns > INTERRUPTED_MS * 1000000LL)
+    if (plugins_can_save(server->plugins) || clock_now_ns() - restart->interrupted_ns > INTERRUPTED_MS * 1000000LL)
         suspended(server);
 }
 

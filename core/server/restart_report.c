@@ -78,6 +78,20 @@ static const char *complete_message(const struct server *server) {
                                             : "the server was restarted";
 }
 
+/* Which version of which plugin serves now. */
+static json_t *plugins_new_brief(struct server *server) {
+    json_auto_t *report = plugins_report_new(server->plugins);
+    json_t *list = json_array(), *plugin;
+    size_t i;
+
+    json_array_foreach (json_object_get(report, "plugins"), i, plugin) {
+        json_t *version = json_object_get(plugin, "version");
+        (void)json_array_append_new(list, json_pack("{s:O, s:O?, s:O?}", "name", json_object_get(plugin, "name"),
+                                                    "version", version, "state", json_object_get(plugin, "state")));
+    }
+    return list;
+}
+
 json_t *report_complete_new(struct server *server) {
     json_t *report = common_new(server, true, PHASE_COMPLETE);
 
@@ -85,7 +99,7 @@ json_t *report_complete_new(struct server *server) {
     set(report, "completed_at", time_new(clock_wall_ms()));
     add_identity(report, server);
     add_measured(report, server);
-    set(report, "plugins", plugins_brief_new(server->plugins));
+    set(report, "plugins", plugins_new_brief(server));
     return report;
 }
 
