@@ -12,6 +12,7 @@
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
+#include "server/preflight.h"
 #include "server/server.h"
 
 /* A parent may have left signals blocked or ignored, and descriptors closed. */
@@ -113,6 +114,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_client(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_PREFLIGHT:
+        preflight_main(&source, args.rest[0]);
     case COMMAND_VERSION:
         return printf("theseus %s\n", THESEUS_VERSION) < 0;
     case COMMAND_HELP:
