@@ -15,6 +15,7 @@ static const struct control_row rows[] = {
     {.verb = "may_call", .answer = service_may_call},
     {.verb = "plugins", .answer = service_plugins},
     {.verb = "reload", .begin = service_reload},
+    {.verb = "restart", .answer = service_restart, .may_be_silent = true},
     {.verb = "tool", .answer = service_tool},
 };
 

@@ -13,18 +13,26 @@
 #include "server/args.h"
 #include "server/commands.h"
 #include "server/handover.h"
+#include "server/preflight.h"
 #include "server/program.h"
 #include "server/restart.h"
 #include "server/server.h"
 #include "server/wayback.h"
 
-/* A parent may have left signals blocked or ignored, and descriptors closed. */
-static void settle_process(void) {
+static void unblock_signals(void) {
     sigset_t none;
-    int fd;
 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A parent may have left signals blocked or ignored, and descriptors closed. What an image before has blocked stays so
+ * until there are handlers: one of those signals may be waiting. */
+static void settle_process(void) {
+    int fd;
+
+    if (!getenv(HANDOVER_VARIABLE))
+        unblock_signals();
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
@@ -121,6 +129,7 @@ static int serve(const struct config_source *source, const char *program, char *
         greet_person(program);
     if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0)
         return give_up(ledger, err);
+    unblock_signals();
     int status = server_run(server);
     limit_tidying();
     if (server_is_stuck(server))
@@ -146,6 +155,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_client(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_PREFLIGHT:
+        preflight_main(&source, args.rest[0]);
     case COMMAND_VERSION:
         return printf("theseus %s\n", THESEUS_VERSION) < 0;
     case COMMAND_HELP:

@@ -15,6 +15,7 @@
 #include "plugin/run.h"
 #include "server/handover.h"
 #include "server/restart_inner.h"
+#include "server/services.h"
 
 enum {
     TICK_MS = 2,
@@ -54,7 +55,7 @@ void restart_set_phase(struct server *server, enum phase phase) {
     if (facts_record(&restart->facts, server->ledger, &err) < 0)
         log_error("the restart cannot be recorded: %s", err.message);
     if (call && phase != PHASE_FAILED)
-        call_progress(call, phase_progress(phase), 100, phase_name(phase));
+        call_progress_step(call, phase_progress(phase), 100, phase_name(phase));
 }
 
 void restart_add_error(struct server *server, json_t *error) {
@@ -505,7 +506,7 @@ static json_t *refusal_new(const struct server *server, const struct theseus_err
     return json_pack("{s:s}", "error", err->message);
 }
 
-json_t *restart_control(struct server *server, struct run *run, const json_t *args) {
+json_t *service_restart(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
     const char *reason = json_string_value(json_object_get(args, "reason"));
     const json_t *timeout = json_object_get(args, "timeout");
     const struct theseus_client_info *client = &run->request->client;
@@ -522,6 +523,7 @@ json_t *restart_control(struct server *server, struct run *run, const json_t *ar
         .by = &by,
     };
 
+    (void)facts;
     if (!server->config->access.restart)
         return json_pack("{s:s}", "error", "restart is not allowed: access.restart is 'no' in the configuration");
     if (run->outer)

@@ -37,9 +37,6 @@ struct restart_request {
 MUST_CHECK int restart_ask(struct server *server, const struct restart_request *request,
                            struct theseus_error *err) ON_LOOP;
 
-/* The loop's half of theseus_control("restart"). NULL: accepted, the call is answered later; else the answer. */
-json_t *restart_control(struct server *server, struct run *run, const json_t *args) ON_LOOP;
-
 bool restart_is_under_way(const struct server *server) ON_LOOP;
 enum phase restart_phase(const struct server *server) ON_LOOP; /* PHASE_IDLE, COMPLETE or FAILED: none is under way */
 

@@ -58,6 +58,16 @@ static void handle_all(void) {
         (void)sigaction(signals[i], &action, &way.before[i]);
 }
 
+/* What the image before has blocked, so that it would not come before the handlers. */
+static void unblock(void) {
+    sigset_t handled;
+
+    (void)sigemptyset(&handled);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaddset(&handled, signals[i]);
+    (void)pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+}
+
 /* A stack that overflows still has one for its handler. */
 static void give_stack(void) {
     enum { STACK_BYTES = 64 << 10 };
@@ -80,6 +90,7 @@ int wayback_open(const struct handover *handover, char *const *argv, struct thes
     handle_all();
     if (!registered)
         registered = atexit(on_exit_called) == 0;
+    unblock();
     return 0;
 }
 
