@@ -54,6 +54,7 @@ struct config {
     } limits;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
+        bool watch_binary;
     } restart;
     struct {
         int max_buffer_size; /* requests */

@@ -62,6 +62,8 @@ const struct option_def option_table[] = {
      .help = "how long calls may take to reach a checkpoint, or to end before their plugin is replaced"},
     {"restart", "process_startup", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.process_startup), .text = "10", .min = 1,
      .max = 600, .help = "how long the examination of a new plugin or of a new server may take"},
+    {"restart", "watch_binary", OPT_BOOL, OPT_IN_PLACE, FIELD(restart.watch_binary), .text = "no",
+     .help = "restart by itself when the program's file has changed"},
 
     {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
      .help = "requests of one connection held in parsed form while they cannot be served"},

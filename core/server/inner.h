@@ -79,6 +79,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
     struct ledger *ledger; /* borrowed */
@@ -130,6 +131,11 @@ void control_init(struct server *server);
 void control_close(struct server *server) ON_LOOP; /* every thread that waits is sent away */
 void control_fini(struct server *server) ON_LOOP;  /* no thread can ask any more */
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args);
+
+/* triggers.c */
+void triggers_on_signal(void *arg, int signum);
+void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+void triggers_fini(struct server *server) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -80,6 +80,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     workers_resize(server->workers, server->config->server.workers);
     plugins_configure(server->plugins);
     watch_files(server);
+    triggers_apply(server);
     (void)config_free(before);
     conn_serve(server->conn);
     end(server, "reloaded");

@@ -64,6 +64,7 @@ static bool wake(struct server *server) ON_LOOP {
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
+    triggers_apply(server);
     return true;
 }
 
@@ -99,22 +100,6 @@ static void on_hangup(void *arg, int signum) {
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
         plugins_rescan(((struct server *)arg)->plugins);
-}
-
-static void on_restart_signal(void *arg, int signum) {
-    struct server *server = arg;
-    struct asker by = {.transport = "signal", .uid = -1};
-    struct restart_request request = {.reason = "manual_request",
-                                      .graceful = true,
-                                      .preserve_state = true,
-                                      .timeout_s = server->config->restart.total_restart,
-                                      .by = &by};
-    struct theseus_error err = {0};
-
-    loop_enter();
-    (void)signum;
-    if (restart_ask(server, &request, &err) < 0)
-        log_warning("SIGUSR2: %s", err.message);
 }
 
 /* ---- making ---- */
@@ -304,7 +289,7 @@ static void watch_signals(struct server *server) ON_LOOP {
     server->signals[0] = signal_watch_new(server->loop, SIGTERM, leave_on_signal, server);
     server->signals[1] = signal_watch_new(server->loop, SIGINT, leave_on_signal, server);
     server->signals[2] = signal_watch_new(server->loop, SIGHUP, on_hangup, server);
-    server->signals[3] = signal_watch_new(server->loop, SIGUSR2, on_restart_signal, server);
+    server->signals[3] = signal_watch_new(server->loop, SIGUSR2, triggers_on_signal, server);
 }
 
 static void has_session(struct server *server) ON_LOOP {
@@ -359,6 +344,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
 struct server *server_free(struct server *server) {
     if (!server)
         return NULL;
+    triggers_fini(server);
     restart_fini(server);
     control_close(server);
     if (server->conn)
