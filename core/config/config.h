@@ -56,7 +56,8 @@ struct config {
         int shutdown_timeout, task_suspension, process_startup; /* seconds */
     } restart;
     struct {
-        int max_buffer_size; /* requests */
+        int max_buffer_size;   /* requests */
+        int buffer_expiration; /* seconds; 0: never */
     } buffer;
     struct {
         bool restart;
