@@ -57,7 +57,8 @@ struct config {
         bool watch_binary;
     } restart;
     struct {
-        int max_buffer_size; /* requests */
+        int max_buffer_size;   /* requests */
+        int buffer_expiration; /* seconds; 0: never */
     } buffer;
     struct {
         bool restart;

@@ -67,6 +67,8 @@ const struct option_def option_table[] = {
 
     {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
      .help = "requests of one connection held in parsed form while they cannot be served"},
+    {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
+     .max = DAY, .help = "a request that is held for longer, and was not begun, gets an error; 0: never"},
 
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},

@@ -31,6 +31,7 @@ void conn_flush(struct conn *conn) {
 }
 
 void conn_serve(struct conn *conn) {
+    expiry_again(conn);
     output_wake(conn);
 }
 
@@ -61,6 +62,7 @@ struct conn *conn_free(struct conn *conn) {
     loop_forget(conn->host->loop, &conn->wake);
     loop_forget(conn->host->loop, &conn->flush);
     conn->hangup = timer_free(conn->hangup);
+    conn->expiry = timer_free(conn->expiry);
     conn->in_poll = poll_free(conn->in_poll);
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
@@ -168,6 +170,8 @@ void conn_forget(struct conn *conn) {
 
 void conn_start(struct conn *conn) {
     conn->started = true;
+    queue_serve_urgent(conn);
+    expiry_again(conn);
     input_cut(conn);
     output_wake(conn);
 }

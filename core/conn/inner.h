@@ -53,6 +53,8 @@ struct conn {
     bool tools_changed;  /* to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
+    struct timer *expiry; /* owned: looks at what is held */
+    bool expires;         /* it runs */
 };
 
 struct listen {
@@ -75,6 +77,10 @@ void input_cut(struct conn *conn) ON_LOOP;
 void input_drop_pieces(struct conn *conn, struct batch *batch) ON_LOOP;
 MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LOOP;
 
+/* expiry.c */
+void expiry_watch(struct conn *conn) ON_LOOP; /* a request has come, or its turn */
+void expiry_again(struct conn *conn) ON_LOOP; /* others have come back, or the limit is another one */
+
 /* hangup.c */
 void hangup_noticed(struct conn *conn) ON_LOOP;
 
@@ -90,7 +96,8 @@ void output_unpark(struct conn *conn) ON_LOOP;
 void queue_accept(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
 bool queue_can_serve(struct conn *conn) ON_LOOP;                 /* is one held that could be worked on now? */
 void queue_serve(struct conn *conn) ON_LOOP;
-void queue_take_off(struct conn *conn) ON_LOOP; /* those that are over */
+void queue_serve_urgent(struct conn *conn) ON_LOOP; /* what has come back held, whatever else is worked on */
+void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;

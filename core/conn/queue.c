@@ -59,6 +59,7 @@ static void id_drop(struct conn *conn, const struct call *call) {
 }
 
 static void work_on(struct conn *conn, struct call *call) {
+    expiry_watch(conn);
     conn->in_flight++;
     list_append(&conn->working, &call->link);
     call->text = (struct span){0};
@@ -66,6 +67,7 @@ static void work_on(struct conn *conn, struct call *call) {
 }
 
 static void hold(struct conn *conn, struct call *call) {
+    expiry_watch(conn);
     list_append(&conn->held, &call->link);
     conn->held_count++;
     call->held = held_cost(call);
@@ -135,19 +137,31 @@ bool queue_can_serve(struct conn *conn) {
     return conn->started && conn->held_count > 0 && may_work(conn);
 }
 
+static void serve(struct conn *conn, struct call *call) ON_LOOP {
+    struct theseus_error err = {0};
+
+    queue_leave_held(conn, call);
+    if (read_again(call, &err) < 0) {
+        conn->in_flight++;
+        list_append(&conn->working, &call->link);
+        call_fail(call, &err, NULL);
+    } else {
+        work_on(conn, call);
+    }
+}
+
 void queue_serve(struct conn *conn) {
     struct call *call;
 
-    while (conn->started && may_work(conn) && (call = list_first(&conn->held, struct call, link))) {
-        struct theseus_error err = {0};
-        queue_leave_held(conn, call);
-        if (read_again(call, &err) < 0) {
-            conn->in_flight++;
-            list_append(&conn->working, &call->link);
-            call_fail(call, &err, NULL);
-        } else {
-            work_on(conn, call);
-        }
+    while (conn->started && may_work(conn) && (call = list_first(&conn->held, struct call, link)))
+        serve(conn, call);
+}
+
+void queue_serve_urgent(struct conn *conn) {
+    list_for_each (link, &conn->held) {
+        struct call *call = list_entry(link, struct call, link);
+        if (call->urgent && !call_is_over(call))
+            serve(conn, call);
     }
 }
 

@@ -55,11 +55,18 @@ static const struct row *find_row(const char *method) {
     return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
 }
 
+/* How a restart goes is told also while every other tool call waits for it. */
+static bool asks_for_restart_status(const struct message *message) {
+    const char *tool = json_string_value(json_object_get(message->params, "name"));
+
+    return strcmp(message->method, "tools/call") == 0 && tool && strcmp(tool, "orchestrator_restart_status") == 0;
+}
+
 bool method_is_urgent(void *arg, const struct message *message) {
     const struct row *row = find_row(message->method);
 
     (void)arg;
-    return row && (row->flags & URGENT);
+    return row && ((row->flags & URGENT) || asks_for_restart_status(message));
 }
 
 void method_refuse_params(struct call *call, const char *text) {

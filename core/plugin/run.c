@@ -190,8 +190,10 @@ static void after_handler(struct run *run, int outcome) {
 }
 
 void run_enter(struct run *run) {
-    if (!run->outer)
-        keep_entered(run->request);
+    if (!run->outer && !keep_entered(run->request)) {
+        (void)run_unref(run); /* it was held for too long, and is answered */
+        return;
+    }
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
     after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args));

@@ -3,7 +3,7 @@
  *
  * What is asked decides how it is answered: "now" at once; "late" when a "flush" comes, which answers all that wait,
  * the latest first, and then itself; "hold" when the test says so; "listen" stays open; "big" says as much as `len`
- * asks for. "ping" is urgent.
+ * asks for. "ping" is urgent, and whatever says so.
  */
 #pragma once
 
@@ -96,7 +96,7 @@ static inline void client_on_request(void *arg, struct conn *conn, struct call *
     client->asked++;
     client_prepare(arg, conn, call);
     loop_enter();
-    if (strcmp(method, "late") == 0) {
+    if (strcmp(method, "late") == 0 || json_is_true(json_object_get(call->message.params, "late"))) {
         client->late[client->late_count++] = call_ref(call);
     } else if (strcmp(method, "hold") == 0) {
         client->hold[client->hold_count++] = call_ref(call);
@@ -118,7 +118,7 @@ static inline void client_on_request(void *arg, struct conn *conn, struct call *
 
 static inline bool client_is_urgent(void *arg, const struct message *message) {
     (void)arg;
-    return strcmp(message->method, "ping") == 0;
+    return strcmp(message->method, "ping") == 0 || json_is_true(json_object_get(message->params, "urgent"));
 }
 
 static inline void client_on_notification(void *arg, struct conn *conn, const struct message *message) {
