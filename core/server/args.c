@@ -22,6 +22,7 @@ static const struct {
     {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
     {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
     {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, NULL, NULL},
+    {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, NULL, NULL},
 };
 
 void args_print_help(FILE *out) {
@@ -93,8 +94,12 @@ int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error
         ret_args->rest_count--;
         memmove(ret_args->rest, ret_args->rest + 1, sizeof(char *) * (size_t)(ret_args->rest_count + 1));
     }
-    if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
-        return fail(err, ERR_INVALID, "use: %s", commands[row].use ? commands[row].use : "theseus --test-load FILE...");
+    bool fits = ret_args->rest_count >= commands[row].min && ret_args->rest_count <= commands[row].max;
+    if (!fits && !commands[row].use)
+        return fail(err, ERR_INVALID, "'%s' is not for people, and has another number of arguments",
+                    commands[row].name);
+    if (!fits)
+        return fail(err, ERR_INVALID, "use: %s", commands[row].use);
     return 0;
 }
 

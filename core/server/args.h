@@ -13,7 +13,8 @@ enum command {
     COMMAND_CLIENT,
     COMMAND_VERSION,
     COMMAND_HELP,
-    COMMAND_TEST_LOAD
+    COMMAND_TEST_LOAD,
+    COMMAND_READ_SESSIONS
 };
 
 struct args {

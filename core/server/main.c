@@ -13,6 +13,7 @@
 #include "server/args.h"
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/sessions.h"
 
 /* A parent may have left signals blocked or ignored, and descriptors closed. */
 static void settle_process(void) {
@@ -113,6 +114,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_client(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_READ_SESSIONS:
+        return sessions_read_command();
     case COMMAND_VERSION:
         return printf("theseus %s\n", THESEUS_VERSION) < 0;
     case COMMAND_HELP:

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -243,6 +244,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->config = config;
     server->ledger = ledger;
     server->exe_fd = -1;
+    server->started_ns = clock_now_ns();
     server->program = xstrdup(args->program);
     server->directory = getcwd(NULL, 0);
     if (!server->directory)

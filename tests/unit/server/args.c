@@ -72,7 +72,8 @@ static void says_what_is_wrong(void **state) {
     refuses("call a b c", "use: theseus call TOOL [JSON] [-c FILE]");
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...");
-    refuses("--test-load", "use: theseus --test-load FILE...");
+    refuses("--test-load", "'--test-load' is not for people, and has another number of arguments");
+    refuses("--read-sessions x", "'--read-sessions' is not for people, and has another number of arguments");
 }
 
 static void prints_help_for_people(void **state) {
