@@ -81,3 +81,8 @@ json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_refused_new(struct plugins *plugins) ON_LOOP;
+/* What the directories hold otherwise than it serves, [{plugin?, file, change}]: "new", "changed" or "removed", and
+ * "waiting" for calls of the version before. Nothing is loaded. New reference. */
+json_t *plugins_changes_new(struct plugins *plugins) ON_LOOP;
+/* Plugin name → steps of its schema, of those that serve and have any. New reference. */
+json_t *plugins_schemas_new(struct plugins *plugins) ON_LOOP;

@@ -15,6 +15,7 @@ enum command {
     COMMAND_HELP,
     COMMAND_TEST_LOAD,
     COMMAND_PREFLIGHT,
+    COMMAND_READ_SESSIONS,
 };
 
 struct args {

@@ -12,10 +12,14 @@
 #include "server/services.h"
 
 static const struct control_row rows[] = {
+    {.verb = "health", .gather = health_gather, .answer = health_answer},
     {.verb = "may_call", .answer = service_may_call},
     {.verb = "plugins", .answer = service_plugins},
+    {.verb = "prepare", .gather = prepare_gather, .begin = prepare_begin},
+    {.verb = "reconnect_test", .gather = reconnect_gather, .begin = reconnect_begin},
     {.verb = "reload", .begin = service_reload},
     {.verb = "restart", .answer = service_restart, .may_be_silent = true},
+    {.verb = "restart_status", .gather = status_gather, .answer = status_answer},
     {.verb = "tool", .answer = service_tool},
 };
 

@@ -22,13 +22,21 @@
 /* Somebody who wants the configuration read again: told once what came of it. */
 typedef void reconfigured_fn(void *arg, const char *outcome); /* "unchanged", "reloaded", "refused: …" */
 
+/* Why the files as they are now are not taken; text NULL: they are. */
+struct refusal {
+    char *file, *text; /* owned; file NULL: it is of no file */
+    int line;          /* 0: of no line */
+};
+
 struct reconfigure {
     struct watch *watch; /* owned; NULL: not watching */
     char **dirs;         /* owned, NULL-terminated */
     struct config *next; /* owned: read, and being asked about */
-    char *refused;       /* owned: why the file as it is now is not taken; NULL: it is */
-    json_t *needs_image; /* owned: the keys that have changed and that only a new image takes */
-    bool busy, again, changed;
+    struct refusal refused;
+    struct config *at_start; /* owned: what this image began with; NULL: server.config is that */
+    int64_t loaded_ms;       /* wall clock: when the present one was taken */
+    unsigned generation;     /* configurations that were taken, the first included */
+    bool busy, again;
     struct list waiting; /* who wants to know; owned */
     struct loop_task start;
 };
@@ -109,6 +117,7 @@ struct server {
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
+    int64_t started_ns;
 };
 
 /* Names of descriptors that go from image to image. */
@@ -125,6 +134,8 @@ void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOO
 bool reconfigure_needs_image(const struct server *server) ON_LOOP;
 /* {"file", "line", "text"}: the file as it is now is not taken. New reference; NULL: it is. */
 json_t *reconfigure_refused_new(const struct server *server) ON_LOOP;
+/* {file, loaded_at, generation, pending_reexec[], refused{file, line, text}}; new reference. */
+json_t *reconfigure_report_new(const struct server *server) ON_LOOP;
 
 /* control.c: theseus_control() */
 void control_init(struct server *server);

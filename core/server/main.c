@@ -17,6 +17,7 @@
 #include "server/program.h"
 #include "server/restart.h"
 #include "server/server.h"
+#include "server/sessions.h"
 #include "server/wayback.h"
 
 static void unblock_signals(void) {
@@ -157,6 +158,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return testload_main(args.rest_count, args.rest);
     case COMMAND_PREFLIGHT:
         preflight_main(&source, args.rest[0]);
+    case COMMAND_READ_SESSIONS:
+        return sessions_read_command();
     case COMMAND_VERSION:
         return printf("theseus %s\n", THESEUS_VERSION) < 0;
     case COMMAND_HELP:

@@ -76,6 +76,7 @@ static void says_what_is_wrong(void **state) {
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...");
     refuses("--test-load", "use: theseus --test-load FILE...");
     refuses("--preflight serve x y", "use: theseus --preflight ROOM [serve]");
+    refuses("--read-sessions x", "use: theseus --read-sessions");
 }
 
 static void prints_help_for_people(void **state) {
