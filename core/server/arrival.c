@@ -11,6 +11,7 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/restart_inner.h"
+#include "server/watch_binary.h"
 #include "server/wayback.h"
 #include "store/backup.h"
 #include "store/migrate.h"
@@ -229,6 +230,8 @@ static void on_restored(void *arg) {
     struct server *server = arg;
 
     loop_enter();
+    if (server->watch_binary)
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
     plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
 }
