@@ -355,6 +355,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     if (!err) {
         if (json_array_size(result->migrations) > 0)
             restart->facts.flags |= RESTART_MIGRATES;
+        restart->preflight = preflight_free(restart->preflight); /* no image after this one would remove its room */
         maintain(server);
         return;
     }
