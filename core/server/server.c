@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "server/handover.h"
+#include "server/program.h"
 #include "server/restart_inner.h"
 
 /* ---- what the lower floors ask for ---- */
@@ -250,7 +251,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
 
-    server->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* what runs, whatever its path leads to by now */
+    server->exe_fd = program_open();
     if (server->exe_fd < 0)
         return fail_errno(err, "cannot open the program that runs ('%s')", args->program);
     server->loop = loop_new();
