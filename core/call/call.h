@@ -128,6 +128,8 @@ void call_end_on_loop(struct call *call) ON_LOOP;
 /* ---- while it is open; any thread ---- */
 
 void call_progress(struct call *call, double done, double total, const char *message);
+/* The same for one of a few steps, however soon it follows the one before: none is left out. */
+void call_progress_step(struct call *call, double done, double total, const char *message);
 void call_log(struct call *call, int level, const char *logger, const char *text);
 
 DEFINE_CLEANUP(struct call *, call_unref)

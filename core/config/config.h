@@ -53,7 +53,7 @@ struct config {
         size_t max_result;
     } limits;
     struct {
-        int shutdown_timeout, task_suspension, process_startup; /* seconds */
+        int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
     } restart;
     struct {
         int max_buffer_size; /* requests */

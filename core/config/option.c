@@ -54,6 +54,8 @@ const struct option_def option_table[] = {
     {"limits", "max_result", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_result), .text = "8M", .min = K, .max = G,
      .help = "the longest answer; the text copy of structured content gives way to a note first"},
 
+    {"restart", "total_restart", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.total_restart), .text = "30", .min = 10,
+     .max = 300, .help = "how long a restart may take; a call's own timeout goes before it"},
     {"restart", "shutdown_timeout", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.shutdown_timeout), .text = "15",
      .max = 3600, .help = "how long running calls may take to end when the server leaves or restarts"},
     {"restart", "task_suspension", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.task_suspension), .text = "5", .max = 3600,

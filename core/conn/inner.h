@@ -22,6 +22,7 @@ struct conn {
     char *transport; /* owned */
     struct session session;
     pthread_t loop_thread;
+    struct batch batch; /* with memory for all that the loop itself records inside the gate */
 
     /* input */
     struct stream in;
@@ -30,6 +31,7 @@ struct conn {
     struct piece *pieces; /* owned */
     size_t piece_count, piece_capacity;
     uint64_t read; /* stream offset behind the last byte that was read */
+    int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
     struct timer *hangup; /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
@@ -58,6 +60,13 @@ struct listen {
     struct call *call; /* borrowed from ids */
     unsigned wants;
 };
+
+/* conn.c */
+enum { OUTPUT_PARTS = 64 };                                                   /* lines that one write takes */
+struct conn *conn_new(const struct conn_host *host, uint64_t number) ON_LOOP; /* without streams, transport, frame */
+MUST_CHECK int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP;
+MUST_CHECK int conn_prepare(struct conn *conn, struct theseus_error *err) ON_LOOP; /* behind its streams */
+MUST_CHECK int conn_put_record(struct conn *conn, struct theseus_error *err) ON_LOOP;
 
 /* input.c */
 void input_on_readable(void *arg, int events);

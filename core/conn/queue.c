@@ -200,6 +200,31 @@ void conn_cancel_all(struct conn *conn) {
     map_each(conn->ids, cancel_one, NULL);
 }
 
+/* A reference each, in the order of acceptance. */
+struct calls {
+    struct call **items;
+    size_t count;
+};
+
+static void collect(struct span key, void *value, void *arg) {
+    struct calls *calls = arg;
+
+    (void)key;
+    calls->items[calls->count++] = call_ref(value);
+}
+
+void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) {
+    struct calls calls = {.items = xcalloc(map_count(conn->ids) + 1, sizeof(struct call *))};
+
+    map_each(conn->ids, collect, &calls);
+    for (size_t i = 0; i < calls.count; i++) {
+        if (!call_is_over(calls.items[i]))
+            visit(arg, calls.items[i]);
+        (void)call_unref(calls.items[i]);
+    }
+    free(calls.items);
+}
+
 /* ---- coming back ---- */
 
 static void restore_request(void *arg, const void *record) ON_LOOP {

@@ -89,6 +89,7 @@ static void wait_for_plugins(struct method_env *env, struct conn *conn, struct c
 }
 
 static void prepare(const struct method_env *env, struct call *call) {
+    json_decref(call->server_info); /* it may have been adopted before */
     call->server_info = json_incref(env->server_info);
     call->max_result = (*env->config)->limits.max_result;
 }
@@ -107,6 +108,8 @@ static void run(struct method_env *env, struct conn *conn, struct call *call, co
         return;
     }
     call_read_meta(call);
+    if (env->claims && env->claims(env->arg, call))
+        return;
     if (row->flags & NEEDS_PLUGINS)
         env->wake(env->arg);
     if ((row->flags & NEEDS_PLUGINS) && !plugins_are_loaded(env->plugins))
@@ -156,6 +159,16 @@ static void on_legacy(struct method_env *env, struct conn *conn, struct call *ca
         run(env, conn, call, row);
     else
         refuse_method(call);
+}
+
+void method_adopt(struct method_env *env, struct conn *conn, struct call *call) {
+    const struct session *session = conn_session(conn);
+    bool is_modern = revision_is_claimed(call->message.params);
+
+    call->revision = is_modern ? revision_modern() : session->revision ? session->revision : revision_newest_legacy();
+    call->log_level = session->log_level;
+    prepare(env, call);
+    call_read_meta(call);
 }
 
 void method_on_request(void *arg, struct conn *conn, struct call *call) {

@@ -252,6 +252,15 @@ static bool runs(const struct plugins *plugins, const struct generation *generat
     return generation && registry_pins(plugins->host->registry, generation) > 0;
 }
 
+bool plugins_can_save(const struct plugins *plugins) {
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (plugin->active && plugin->active->slots.save && runs(plugins, plugin->active))
+            return false;
+    }
+    return true;
+}
+
 bool plugins_have_runs(const struct plugins *plugins) {
     list_for_each (link, &plugins->plugins) {
         const struct plugin *plugin = list_entry(link, struct plugin, link);

@@ -56,6 +56,8 @@ void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
  * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */
 typedef void plugins_saved_fn(void *arg, const struct theseus_error *err);
 void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) ON_LOOP;
+/* Is no handler at work in a plugin that has a `save`? */
+bool plugins_can_save(const struct plugins *plugins) ON_LOOP;
 /* The restart is through, or was given up. */
 void plugins_drop_saved(struct plugins *plugins) ON_LOOP;
 

@@ -9,14 +9,7 @@
 
 #include "plugin/run.h"
 #include "server/inner.h"
-#include "server/restart.h"
 #include "server/services.h"
-
-static json_t *restart(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
-    loop_enter();
-    (void)facts;
-    return restart_control(server, run, args);
-}
 
 static const struct control_row rows[] = {
     {.verb = "health", .gather = health_gather, .answer = health_answer},
@@ -25,7 +18,7 @@ static const struct control_row rows[] = {
     {.verb = "prepare", .gather = prepare_gather, .begin = prepare_begin},
     {.verb = "reconnect_test", .gather = reconnect_gather, .begin = reconnect_begin},
     {.verb = "reload", .begin = service_reload},
-    {.verb = "restart", .answer = restart, .may_be_silent = true},
+    {.verb = "restart", .answer = service_restart, .may_be_silent = true},
     {.verb = "restart_status", .gather = status_gather, .answer = status_answer},
     {.verb = "tool", .answer = service_tool},
 };

@@ -1,6 +1,8 @@
 /* The server's own struct, for the files of this folder that are parts of it. */
 #pragma once
 
+#include <signal.h>
+
 #include "conn/conn.h"
 #include "loop/lane.h"
 #include "loop/signal.h"
@@ -12,6 +14,8 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
+#include "server/binary.h"
+#include "server/restart_facts.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -44,9 +48,45 @@ struct control {
     bool closed;
 };
 
+struct preflight;
+
+/* The restart under way, or the last one. See restart.c, arrival.c. */
+struct restart {
+    struct restart_facts facts;
+    bool under_way;
+    bool in_place;      /* it turned out that no other image is needed */
+    bool paused;        /* tool calls are held */
+    enum phase reached; /* by one that failed */
+    json_t *errors;     /* owned: of the present or the last one */
+    struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
+    struct call *call;  /* the same in the image behind the exec */
+    struct binary candidate;
+    struct preflight *preflight;        /* owned */
+    struct timer *limit, *early, *tick; /* owned */
+    int64_t suspend_began_ns, interrupted_ns;
+    struct loop_task launch, restored;
+    sigset_t mask; /* before signals were blocked */
+    bool masked;
+    struct lane_job job;
+    struct ledger *ledger; /* borrowed: of the job */
+    int r;                 /* likewise */
+    struct theseus_error err;
+    /* measured; negative: not known */
+    int64_t blackout_ns, held_ns;
+    int resumed;
+};
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
+    char *origin;                        /* owned: boot id of the first image of this process */
+    char *started_by;                    /* owned: the path by which the server was started, and restarts */
+    char *const *argv;                   /* borrowed; NULL: this is no process of its own, and cannot restart */
+    bool follows, is_back;               /* an earlier image; one that failed, which had followed this one */
+    int64_t started_ms;                  /* the process; wall clock */
+    uint64_t images;                     /* that have served in it, this one included */
+    int64_t last_duration_ms;            /* of a restart; 0: there was none */
+    struct restart restart;
     int exe_fd;
     struct loop *loop;
     struct ledger *ledger; /* borrowed */
@@ -67,23 +107,31 @@ struct server {
     struct conn *conn;
     char tools_digest[33]; /* of the list that clients know */
     struct loop_task loaded;
-    bool awake; /* work was wanted: files may be made, plugins are loaded */
+    bool awake;       /* work was wanted: files may be made, plugins are loaded */
+    bool was_awake;   /* an image before was */
+    char *image_path; /* owned: the directory of private copies that it had; NULL: none */
     struct signal_watch *signals[4];
     struct reconfigure reconfigure;
     struct control control;
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
-    int64_t started_ns;
 };
 
+/* Names of descriptors that go from image to image. */
+#define KEPT_IMAGES_LOCK "images.lock"
+
 /* server.c */
+MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
 void reconfigure_fini(struct server *server) ON_LOOP;
 void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOOP; /* done may be NULL */
+bool reconfigure_needs_image(const struct server *server) ON_LOOP;
+/* {"file", "line", "text"}: the file as it is now is not taken. New reference; NULL: it is. */
+json_t *reconfigure_refused_new(const struct server *server) ON_LOOP;
 /* {file, loaded_at, generation, pending_reexec[], refused{file, line, text}}; new reference. */
 json_t *reconfigure_report_new(const struct server *server) ON_LOOP;
 

@@ -92,7 +92,7 @@ static void note_change(void *arg, const char *name, bool in_place) {
     if (in_place)
         log_info("configuration: %s has changed", name);
     else
-        log_warning("configuration: %s has changed; that takes effect when the server is started again", name);
+        log_warning("configuration: %s has changed; that takes effect when the server is restarted", name);
 }
 
 static void watch_files(struct server *server);
@@ -238,6 +238,14 @@ static void add_pending(void *arg, const char *name, bool in_place) {
         (void)json_array_append_new(arg, json_string(name));
 }
 
+static json_t *pending_new(const struct reconfigure *state, const struct config *present) {
+    json_t *pending = json_array();
+
+    if (state->at_start)
+        config_diff(state->at_start, present, add_pending, pending);
+    return pending;
+}
+
 static json_t *refusal_new(const struct refusal *refused) {
     if (!refused->text)
         return json_null();
@@ -248,11 +256,21 @@ static json_t *refusal_new(const struct refusal *refused) {
 json_t *reconfigure_report_new(const struct server *server) {
     const struct reconfigure *state = &server->reconfigure;
     char loaded[CLOCK_TEXT_BYTES];
-    json_t *pending = json_array();
 
-    if (state->at_start)
-        config_diff(state->at_start, server->config, add_pending, pending);
     return json_pack("{s:s, s:b, s:s, s:I, s:o, s:o}", "file", server->config->file, "file_exists",
                      server->config->file_exists, "loaded_at", clock_rfc3339(state->loaded_ms, loaded), "generation",
-                     (json_int_t)state->generation, "pending_reexec", pending, "refused", refusal_new(&state->refused));
+                     (json_int_t)state->generation, "pending_reexec", pending_new(state, server->config), "refused",
+                     refusal_new(&state->refused));
+}
+
+bool reconfigure_needs_image(const struct server *server) {
+    json_auto_t *pending = pending_new(&server->reconfigure, server->config);
+
+    return json_array_size(pending) > 0;
+}
+
+json_t *reconfigure_refused_new(const struct server *server) {
+    const struct refusal *refused = &server->reconfigure.refused;
+
+    return refused->text ? refusal_new(refused) : NULL;
 }

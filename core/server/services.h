@@ -7,6 +7,7 @@ json_t *service_plugins(struct server *server, struct run *run, const json_t *ar
 json_t *service_may_call(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 json_t *service_tool(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 void service_reload(struct asked *asked);
+json_t *service_restart(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 
 json_t *health_gather(struct server *server, struct run *run, const json_t *args);
 json_t *health_answer(struct server *server, struct run *run, const json_t *args, const json_t *facts);

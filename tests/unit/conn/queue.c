@@ -215,6 +215,46 @@ static void stops_reading_when_too_many_bytes_are_held(void **state) {
     client_says_nothing(client);
 }
 
+static void note_id(void *arg, struct call *call) {
+    CLEANUP(free) char *id = json_dumps(call->id, JSON_ENCODE_ANY);
+
+    assert_int_equal(buf_printf(arg, NULL, "%s ", id), 0);
+}
+
+static void note_id_and_end(void *arg, struct call *call) {
+    note_id(arg, call);
+    loop_enter();
+    conn_cancel(call->owner, call->id);
+}
+
+static void visits_its_calls_in_the_order_of_their_arrival_and_lets_the_visitor_end_them(void **state) {
+    (void)state;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        CLEANUP(client_fini) struct client *client = opened_for(3, 1);
+        CLEANUP(buf_fini) struct buf seen = {0}, none = {0};
+        client_asks(client, "\"b\"", "hold");
+        client_asks(client, "7", "listen");
+        client_asks(client, "3", "hold");
+        client_asks(client, "2", "now");
+        client_asks(client, "9", "hold"); /* worked on; those behind it are held */
+        client_asks(client, "1", "hold");
+        client_asks(client, "\"a\"", "now");
+        client_gets(client, "{\"jsonrpc\":\"2.0\",\"method\":\"listening\"}");
+        client_gets_result(client, "2", "now");
+        client_settle(client);
+        if (restarted)
+            client_restart(client);
+        loop_enter();
+        conn_each_call(client->conn, note_id_and_end, &seen);
+        assert_int_equal(buf_append(&seen, (struct span){"", 1}, NULL), 0);
+        assert_string_equal(buf_span(&seen).data, "\"b\" 7 3 9 1 \"a\" ");
+        conn_each_call(client->conn, note_id, &none);
+        assert_int_equal(none.len, 0);
+        client_says_nothing(client);
+        assert_int_equal(conn_in_flight(client->conn) + conn_held(client->conn), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(works_on_so_many_and_holds_the_others_in_order),
@@ -227,6 +267,7 @@ int main(void) {
         cmocka_unit_test(goes_on_when_the_limit_is_raised),
         cmocka_unit_test(cancels_everything),
         cmocka_unit_test(stops_reading_when_too_many_bytes_are_held),
+        cmocka_unit_test(visits_its_calls_in_the_order_of_their_arrival_and_lets_the_visitor_end_them),
     };
 
     log_set_level(LOG_ERROR);
