@@ -117,7 +117,6 @@ struct server {
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
-    int64_t started_ns;
 };
 
 /* Names of descriptors that go from image to image. */

@@ -310,7 +310,6 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->config = config;
     server->ledger = ledger;
     server->exe_fd = -1;
-    server->started_ns = clock_now_ns();
     server->program = xstrdup(args->program);
     server->directory = getcwd(NULL, 0);
     if (!server->directory)
