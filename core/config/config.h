@@ -56,8 +56,12 @@ struct config {
         int shutdown_timeout, task_suspension, process_startup; /* seconds */
     } restart;
     struct {
-        int max_buffer_size; /* requests */
+        int max_buffer_size;  /* requests */
+        int cleanup_interval; /* seconds */
     } buffer;
+    struct {
+        char *key_file;
+    } state;
     struct {
         bool restart;
         enum config_call_by_name call_by_name;

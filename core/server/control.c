@@ -19,6 +19,7 @@ struct question {
     int owners;          /* under control.lock */
     struct server *server;
     struct loop_task task;
+    struct run *run;  /* borrowed: while its thread waits */
     char *verb;       /* owned */
     json_t *args;     /* owned */
     json_t *answer;   /* under control.lock */
@@ -152,12 +153,16 @@ static void reload(struct question *question) ON_LOOP {
     struct server *server = question->server;
     const char *plugin = json_string_value(json_object_get(question->args, "plugin"));
 
+    const struct theseus_client_info *client = &question->run->request->client;
     if (!server->config->access.restart) {
+        static const char refusal[] = "reload is not allowed: access.restart is 'no' in the configuration";
         log_warning("a reload was refused: access.restart is no");
-        answer(question, error_new("reload is not allowed: access.restart is 'no' in the configuration"));
+        upkeep_asked_to_reload(server, client, plugin, refusal);
+        answer(question, error_new(refusal));
         return;
     }
     CLEANUP(free) char *unknown = plugin ? plugins_unknown(server->plugins, plugin) : NULL;
+    upkeep_asked_to_reload(server, client, plugin, unknown);
     if (unknown) {
         answer(question, error_new(unknown));
         return;
@@ -214,9 +219,10 @@ static void on_asked(void *arg) {
         answer(question, error_new("this server has no such service"));
 }
 
-static struct question *question_new(struct server *server, const char *verb, const json_t *args) {
+static struct question *question_new(struct server *server, struct run *run, const char *verb, const json_t *args) {
     struct question *question = xcalloc(1, sizeof(*question));
 
+    question->run = run;
     question->server = server;
     question->owners = 2;
     question->verb = xstrdup(verb);
@@ -251,7 +257,7 @@ static json_t *wait_for_answer(struct server *server, struct question *question)
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args) {
     if (pthread_equal(pthread_self(), run->host->loop_thread))
         return error_new("a tool that runs on the loop thread (THESEUS_INLINE) cannot wait for the loop");
-    return wait_for_answer(arg, question_new(arg, verb, args));
+    return wait_for_answer(arg, question_new(arg, run, verb, args));
 }
 
 void control_close(struct server *server) {

@@ -31,6 +31,7 @@ static void end(struct server *server, const char *outcome) {
 
     state->busy = false;
     tell(server, outcome);
+    upkeep_configured(server, outcome);
     if (state->again) {
         state->again = false;
         loop_post_task(server->loop, &state->start);
@@ -75,6 +76,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     workers_resize(server->workers, server->config->server.workers);
     plugins_configure(server->plugins);
     watch_files(server);
+    upkeep_reconfigured(server);
     (void)config_free(before);
     conn_serve(server->conn);
     end(server, "reloaded");

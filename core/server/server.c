@@ -50,6 +50,7 @@ static void on_plugins_loaded(void *arg) {
     struct server *server = arg;
 
     loop_enter();
+    upkeep_loaded(server);
     on_tools_touched(server);
 }
 
@@ -64,6 +65,7 @@ static void on_wake(void *arg) {
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
+    upkeep_wake(server);
     plugins_when_loaded(server->plugins, &server->loaded);
 }
 
@@ -88,6 +90,7 @@ static void on_hangup(void *arg, int signum) {
     loop_enter();
     (void)signum;
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    upkeep_asked_to_reload(arg, NULL, NULL, NULL);
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
         plugins_rescan(((struct server *)arg)->plugins);
@@ -132,6 +135,8 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .secret = upkeep_on_secret,
+        .settled = upkeep_on_settled,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -204,6 +209,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
+    upkeep_init(server);
     server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
 }
@@ -289,6 +295,8 @@ struct server *server_free(struct server *server) {
         control_fini(server);
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
+    if (server->upkeep.lane)
+        upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
     server->state = state_free(server->state);
     server->registry = registry_free(server->registry);
@@ -308,8 +316,13 @@ struct server *server_free(struct server *server) {
 int server_run(struct server *server) {
     loop_run(server->loop);
     conn_flush(server->conn);
+    upkeep_finish(server);
     leave_end_children(server);
     return 0;
+}
+
+void server_settle(struct server *server) {
+    upkeep_finish(server);
 }
 
 bool server_turn(struct server *server, int timeout_ms) {
@@ -339,7 +352,8 @@ bool server_is_over(const struct server *server) {
 }
 
 bool server_is_stuck(const struct server *server) {
-    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || plugins_have_runs(server->plugins);
+    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || upkeep_is_stuck(server) ||
+           plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {
