@@ -60,6 +60,10 @@ uint64_t keep_inner_entered(struct call *call) {
     return record.index;
 }
 
+bool keep_is_inner(uint64_t index) {
+    return index >> INNER_INDEX_SHIFT != 0;
+}
+
 void keep_inner_left(struct call *call, uint64_t index) {
     struct run_record record = run_of(call, index);
     struct theseus_error err = {0};

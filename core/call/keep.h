@@ -15,6 +15,7 @@ void keep_progress(struct call *call, double value);
 
 /* A call's inner call (theseus_call_tool) has a record of its own, under the next `index`. */
 uint64_t keep_inner_entered(struct call *call);
+bool keep_is_inner(uint64_t index); /* is a record with that index one of those? */
 void keep_inner_left(struct call *call, uint64_t index);
 
 /* Everything above and the request itself, except children: into `batch`. */

@@ -96,6 +96,7 @@ struct plugins {
     struct loader loader;
     struct applying applying;
     struct timer *patience; /* owned: the first scan may take this long */
+    bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */

@@ -36,6 +36,7 @@ static void settle_process(void) {
         unblock_signals();
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), and no reason to end */
     (void)umask(077);
     do
         fd = open("/dev/null", O_RDWR); /* so that 0, 1 and 2 are never some file of ours */

@@ -33,6 +33,7 @@ static void end(struct server *server, const char *outcome) {
 
     state->busy = false;
     tell(server, outcome);
+    upkeep_configured(server, outcome);
     if (state->again) {
         state->again = false;
         loop_post_task(server->loop, &state->start);
@@ -117,6 +118,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     plugins_configure(server->plugins);
     watch_files(server);
     triggers_apply(server);
+    upkeep_reconfigured(server);
     if (state->at_start)
         (void)config_free(before);
     else
