@@ -17,6 +17,7 @@ struct generation;
 struct plugins;
 struct registry;
 struct run;
+struct run_pause;
 struct state;
 struct store;
 
@@ -39,7 +40,8 @@ struct plugin_host {
      */
     json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
     void *arg;
-    bool rehearsal; /* nothing is to happen outside of the process: `activate` is left out */
+    struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
+    bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
 };
 
 extern const struct theseus_host host_table;
