@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 
 import { sdk1, sdk2 } from '../../clients/lib/session.js';
+import { tap } from '../../clients/lib/tap.js';
 import { within } from '../../clients/lib/until.js';
 import { Home } from './home.js';
 
@@ -13,13 +14,26 @@ export const generations = { 'SDK v1': sdk1, 'SDK v2': sdk2('auto') };
 
 export class Host {
     errors = [];
+    recorders = []; /* of all that was said on the wire */
 
     constructor(home, build = sdk1) {
         this.home = home;
         Object.assign(this, build({ ...home.command, stderr: 'ignore' }, {}));
-        this.client.onerror = (error) => this.errors.push(error);
+        tap(this.transport, this.recorders);
+        this.client.onerror = (error) => this.#fault(error);
         this.closed = false;
         this.client.onclose = () => { this.closed = true; };
+    }
+
+    /* The SDK forgets a progress token while it still handles what arrived with the answer. */
+    #fault(error) {
+        if (!/progress notification for an unknown token/.test(error.message))
+            this.errors.push(error);
+    }
+
+    /* Everything that the client was told of progress, in the order of its arrival. */
+    get progress() {
+        return this.recorders.at(-1).received.filter((one) => one.method === 'notifications/progress').map((one) => one.params);
     }
 
     get pid() {
