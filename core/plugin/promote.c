@@ -139,6 +139,8 @@ static void loaded(struct candidate *candidate) ON_LOOP {
 void promote(struct candidate *candidate) {
     if (candidate->next)
         take_place(candidate);
+    else if (candidate->loaded)
+        loaded(candidate);
     else
         loader_on_lane(candidate, load_run, loaded);
 }
@@ -243,6 +245,8 @@ static void start_run(void *job) {
 
     if (candidate->previous)
         candidate->next->saved = generation_save(candidate->previous);
+    else if (candidate->restored)
+        candidate->next->saved = restore_saved_new(candidate);
     candidate->r = generation_start(candidate->next, &candidate->err);
 }
 
