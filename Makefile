@@ -216,8 +216,9 @@ $(PLAY): transcripts-%: all fixtures $(TRANSCRIPT_RUNNER)
 	fi
 
 # SYSTEM names the files to run; all of them unless it is given.
-SYSTEM ?= $(sort $(wildcard tests/system/*.test.js))
+SYSTEM ?= $(sort $(wildcard tests/system/*.test.js tests/system/guide/*.test.js))
 system: all fixtures
+	$(if $(findstring /guide/,$(SYSTEM)),@tools/node-modules --check tests/clients)
 	$(Q)$(RUN) $(NODE_TEST) $(SYSTEM)
 
 clients: all fixtures bench-programs
