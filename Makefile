@@ -151,9 +151,10 @@ $(BUILD)/tests/plugins/needs.so: $(NOWHERE)
 # ---- candidates: servers of another version, good and bad, that the tests restart into --------------------------------
 
 CANDIDATES := none preflight-exits preflight-crashes preflight-hangs preflight-differs \
-    early-exits early-crashes early-aborts early-hangs late-exits late-crashes late-aborts late-hangs
+    first-exits first-crashes first-aborts first-hangs early-exits early-crashes early-aborts early-hangs early-fails \
+    late-exits late-crashes late-aborts late-hangs
 CANDIDATE_PROGRAMS := $(CANDIDATES:%=$(BUILD)/tests/candidates/%)
-CANDIDATE_WRAPS := preflight_main ledger_digest ledger_open conn_start
+CANDIDATE_WRAPS := preflight_main ledger_digest ledger_open server_new conn_start
 # Where the version is said, said otherwise; the rest is the server's own.
 CANDIDATE_OBJECTS := $(patsubst %.c,$(BUILD)/obj/candidates/%.o,$(shell grep -l THESEUS_VERSION core/*/*.c))
 
@@ -165,7 +166,7 @@ $(BUILD)/obj/candidates/core/%.o: core/%.c $(BUILD)/flags
 	$(Q)$(COMPILE) -UTHESEUS_VERSION -DTHESEUS_VERSION='"9.9.9"' -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' \
 	    -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
 
-$(BUILD)/obj/candidates/%.o: tests/candidates/fault.c $(BUILD)/flags
+$(CANDIDATES:%=$(BUILD)/obj/candidates/%.o): $(BUILD)/obj/candidates/%.o: tests/candidates/fault.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -DFAULT='"$*"' -fPIE -c -o $@ $<
 

@@ -170,6 +170,15 @@ static json_t *lost_new(const json_t *step, const struct theseus_error *err) {
     return name ? json_pack("[{s:O, s:s}]", "name", name, "error", err->message) : json_array();
 }
 
+static void clear_room(struct preflight *preflight) {
+    if (preflight->words_fd >= 0)
+        (void)close(preflight->words_fd);
+    preflight->words_fd = -1;
+    if (preflight->room)
+        fs_remove_dir(preflight->room);
+    free(TAKE_PTR(preflight->room));
+}
+
 static void on_ended(void *arg, const struct child_result *output) {
     CLEANUP(account_fini) struct account account = {0};
     struct preflight *preflight = arg;
@@ -178,6 +187,7 @@ static void on_ended(void *arg, const struct child_result *output) {
     loop_enter();
     read_account(&account, output->output);
     int r = judge(preflight, &account, output, &err);
+    clear_room(preflight); /* at once: whoever becomes the next image frees nothing */
     json_auto_t *migrations = migrations_new(account.report);
     json_auto_t *lost = account.report ? NULL : lost_new(account.step, &err);
     const struct preflight_result result = {
@@ -271,11 +281,7 @@ struct preflight *preflight_free(struct preflight *preflight) {
     if (!preflight)
         return NULL;
     preflight->child = child_free(preflight->child);
-    if (preflight->words_fd >= 0)
-        (void)close(preflight->words_fd);
-    if (preflight->room)
-        fs_remove_dir(preflight->room);
-    free(preflight->room);
+    clear_room(preflight);
     free(preflight->path);
     free(preflight);
     return NULL;

@@ -2,10 +2,11 @@
  * What makes a server one that fails on purpose, linked in front of it. FAULT is "<when>-<how>":
  *
  *     preflight   when it is examined
- *     early       as an image that follows another, before it has read the ledger
+ *     first       as an image that follows another, before it has read the ledger
+ *     early       likewise, when it has read the ledger and the configuration
  *     late        likewise, when all is restored and only the serving is missing
  *
- *     exits, crashes, aborts, hangs; differs: it reads the ledger otherwise. "none": nothing of this, another version.
+ *     exits, crashes, aborts, hangs; fails: as it does by itself; differs: it reads the ledger otherwise. "none": nothing of this, another version.
  *
  * The server knows nothing of it: the linker leads calls of the functions below here.
  */
@@ -16,6 +17,7 @@
 
 #include "conn/conn.h"
 #include "server/preflight.h"
+#include "server/server.h"
 
 static bool follows; /* this image follows another; found out before the server can take the variable away */
 
@@ -61,8 +63,21 @@ int __real_ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error 
 int __wrap_ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err);
 int __wrap_ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err) {
     if (follows)
-        fail_at("early");
+        fail_at("first");
     return __real_ledger_open(ret_ledger, fd, err);
+}
+
+int __real_server_new(struct server **ret_server, const struct server_args *args, struct config *config,
+                      struct ledger *ledger, struct theseus_error *err);
+int __wrap_server_new(struct server **ret_server, const struct server_args *args, struct config *config,
+                      struct ledger *ledger, struct theseus_error *err);
+int __wrap_server_new(struct server **ret_server, const struct server_args *args, struct config *config,
+                      struct ledger *ledger, struct theseus_error *err) {
+    if (follows)
+        fail_at("early");
+    if (follows && strcmp(FAULT, "early-fails") == 0)
+        return fail(err, ERR_INTERNAL, "this server fails on purpose");
+    return __real_server_new(ret_server, args, config, ledger, err);
 }
 
 void __real_conn_start(struct conn *conn);

@@ -3,7 +3,7 @@
  * that runs goes on, says why, and loses nothing.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
@@ -40,13 +40,13 @@ function traffic(client) {
 }
 
 /* The restart fails with `words`, and nothing else happens. Returns the answer. */
-async function failing(client, home, words, args = {}) {
+async function failing(client, home, words) {
     const before = await identity(client);
     const open = descriptors(client.pid).sort();
     const calls = traffic(client);
     const count = await client.value('count');
     calls.add(5);
-    const answer = restart(client, { timeout: 30, ...args });
+    const answer = restart(client, { timeout: 30 });
     calls.add(20);
     const { result, error } = await answer;
     assert.ok(result, JSON.stringify(error));
@@ -65,6 +65,14 @@ async function failing(client, home, words, args = {}) {
     assert.deepEqual(children(client.pid), []);
     assert.deepEqual(home.leftovers, []);
     return { report, before, after, open };
+}
+
+/* The private copies that the plugin is served from. */
+function removeImages(home, plugin) {
+    const [boot] = readdirSync(home.path('run'));
+    for (const name of readdirSync(home.path('run', boot)))
+        if (name.startsWith(`${plugin}.`))
+            rmSync(home.path('run', boot, name));
 }
 
 const soon = { restart: { process_startup: 2 } };
@@ -132,14 +140,8 @@ describe('a candidate that', { concurrency: 3 }, () => {
     candidates('would lose a plugin is refused, and the plugin named', async (client, home) => {
         home.configure({ plugins: { watch: 'no' } });
         await until('nothing to be watched any more', () => /plugins\.watch has changed/.test(home.log));
-        home.drop('ctorcrash', 'counter'); /* the file in the place of the image */
-        const { path } = (await client.plugin('counter')).image ?? {};
-        void path;
-        const { readdirSync, rmSync } = await import('node:fs');
-        const [boot] = readdirSync(home.path('run'));
-        for (const name of readdirSync(home.path('run', boot)))
-            if (name.startsWith('counter.'))
-                rmSync(home.path('run', boot, name));
+        removeImages(home, 'counter');
+        home.drop('ctorcrash', 'counter'); /* the file in its place does no better */
         await failing(client, home, /plugin 'counter' would be lost: it crashed with SIGSEGV when it was loaded/);
     });
 });
@@ -147,7 +149,7 @@ describe('a candidate that', { concurrency: 3 }, () => {
 /* A call that may not be repeated keeps the restart waiting, behind the examination and before the exec. */
 async function meanwhile(client, home, change) {
     home.install(candidate('none'));
-    const slow = client.call('slow', { ms: 2500 });
+    const slow = client.call('linger');
     const words = failing(client, home, /was changed or replaced since it was examined/);
     await until('the calls to be waited for', async () => {
         const { current_status } = await client.value('orchestrator_restart_status');
@@ -156,11 +158,11 @@ async function meanwhile(client, home, change) {
     change(home);
     const { report } = await words;
     assert.equal(report.phase_reached, 'starting_process');
-    assert.match((await slow).result.content[0].text, /slept 2500 ms/);
+    assert.match((await slow).result.content[0].text, /lingered/);
 }
 
 describe('between examination and execution', { concurrency: 2 }, () => {
-    const options = { drops: ['counter', 'slow'] };
+    const options = { sections: { 'tool:linger': { command: "sh -c 'sleep 2; echo lingered'" } } };
 
     candidates('a candidate that is written over is refused', (client, home) =>
         meanwhile(client, home, () => home.overwrite(binary)), options);
@@ -172,7 +174,7 @@ describe('between examination and execution', { concurrency: 2 }, () => {
 function returns(name, words, options) {
     candidates(`${name} leads back`, async (client, home) => {
         home.install(candidate(name));
-        const { report, before, after, open } = await failing(client, home, words, {}, options);
+        const { report, before, after, open } = await failing(client, home, words);
         assert.notEqual(after.boot_id, before.boot_id);
         assert.equal(report.boot_id.before, before.boot_id);
         assert.deepEqual(descriptors(client.pid).length, open.length);
@@ -187,6 +189,11 @@ function returns(name, words, options) {
 describe('a candidate that passes its examination and then', { concurrency: 3 }, () => {
     const left = /the new server left by itself before it served/;
 
+    /* Before it has the ledger an image has nowhere to write what ends it. */
+    for (const how of ['exits', 'crashes', 'aborts', 'hangs'])
+        returns(`first-${how}`, /and the server goes on as before: the new server/, { sections: soon });
+
+    returns('early-fails', /the new server gave up: this server fails on purpose/);
     for (const when of ['early', 'late']) {
         returns(`${when}-exits`, left);
         returns(`${when}-crashes`, /the new server was ended by SIGSEGV/);

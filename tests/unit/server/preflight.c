@@ -132,6 +132,7 @@ static void on_done(void *arg, const struct preflight_result *result, const stru
     scene->lost = text_of_rows(result->plugins);
     scene->migrations = text_of_rows(result->migrations);
     scene->problems = text_of_rows(result->problems);
+    assert_true(is_empty_dir(scene->tmp)); /* already: if the candidate is executed now, nobody frees anything */
     scene->preflight = preflight_free(scene->preflight);
 }
 
