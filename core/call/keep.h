@@ -23,3 +23,5 @@ void keep_drop_all(struct call *call, struct batch *batch);
 
 /* On coming back: finds what was recorded (attempts, checkpoint, progress). */
 void keep_restore(struct call *call);
+/* Only the last checkpoint, in the same image: call->resume is another one from here on. No handler is at work. */
+void keep_restore_checkpoint(struct call *call);
