@@ -181,9 +181,11 @@ int carry_pack(struct ledger *ledger, carry_wants_fn *wants, void *arg, struct c
 /* ---- unpacking ---- */
 
 static int read_head(struct span content, struct head *ret_head, struct theseus_error *err) {
-    if (content.len < sizeof(*ret_head) || memcmp(content.data, magic, sizeof(magic)) != 0)
+    *ret_head = (struct head){0};
+    if (content.len >= sizeof(*ret_head))
+        memcpy(ret_head, content.data, sizeof(*ret_head));
+    if (memcmp(ret_head->magic, magic, sizeof(magic)) != 0 || ret_head->version == 0)
         return fail(err, ERR_INVALID, "its content is none of this server's");
-    memcpy(ret_head, content.data, sizeof(*ret_head));
     if (ret_head->version > CARRY_VERSION)
         return fail(err, ERR_NEWER, "its content has version %u; this server reads up to version %d", ret_head->version,
                     CARRY_VERSION);

@@ -155,6 +155,7 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 void promote(struct candidate *candidate) ON_LOOP;
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
+void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits for calls: others go first */
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */

@@ -60,6 +60,14 @@ void loader_finish(struct candidate *candidate) {
     plugins_settled(plugins);
 }
 
+/* What served before a restart and cannot go on with what it had is not begun with nothing instead, unless the file
+ * changes or somebody asks for it. */
+static void refuse_source(const struct candidate *candidate, const char *reason) {
+    source_refuse(candidate->source, reason);
+    if (candidate->restored)
+        (void)source_look(candidate->source);
+}
+
 /* Ends a candidate that was not started. */
 void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
@@ -68,7 +76,7 @@ void loader_refuse(struct candidate *candidate) {
 
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
                 plugin && plugin->active ? "; the one before goes on serving" : "");
-    source_refuse(candidate->source, reason);
+    refuse_source(candidate, reason);
     candidate->source->conflict = code == ERR_BUSY;
     candidate->source->untrusted = code == ERR_ACCESS;
     loader_finish(candidate);
@@ -107,7 +115,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     if (candidate->next)
         migration_note(candidate->next, &candidate->err);
     log_warning("plugin file '%s' is refused: %s", candidate->source->path, candidate->err.message);
-    source_refuse(candidate->source, candidate->err.message);
+    refuse_source(candidate, candidate->err.message);
     promote_give_up(candidate);
     candidate->source->candidates--;
     list_remove(&candidate->link);
@@ -308,6 +316,8 @@ void loader_pause(struct plugins *plugins) {
     loader->testload = testload_free(loader->testload); /* no child of ours is left to the next image */
     list_splice(&loader->testing, &loader->to_test);
     list_splice(&loader->to_test, &loader->testing);
+    if (loader->current)
+        promote_put_aside(loader->current);
 }
 
 void loader_resume(struct plugins *plugins) {

@@ -163,6 +163,11 @@ static void wait_aside(struct candidate *candidate) ON_LOOP {
     plugins_settled(plugins);
 }
 
+void promote_put_aside(struct candidate *candidate) {
+    if (candidate->timer)
+        wait_aside(candidate);
+}
+
 static void quiesce(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     int task_suspension = (*plugins->host->config)->restart.task_suspension * 1000;

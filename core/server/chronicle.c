@@ -97,15 +97,30 @@ static json_t *read_alerts(const struct chronicle *chronicle) {
     return alerts;
 }
 
-static void tell_missing(const json_t *these, const json_t *in, const char *word) {
+static const char *text_of(const json_t *alert, const char *key) {
+    const char *text = json_string_value(json_object_get(alert, key));
+
+    return text ? text : "?";
+}
+
+static void tell_new(const json_t *now, const json_t *before) {
     const char *metric;
     json_t *alert;
 
-    json_object_foreach ((json_t *)these, metric, alert)
-        if (!json_object_get(in, metric))
-            log_warning("%s: %s (%s: %g, threshold %g)", word, json_string_value(json_object_get(alert, "message")),
-                        metric, json_number_value(json_object_get(alert, "value")),
+    json_object_foreach ((json_t *)now, metric, alert)
+        if (!json_object_get(before, metric))
+            log_warning("alert: %s (%s is %g, the threshold %g)", text_of(alert, "message"), metric,
+                        json_number_value(json_object_get(alert, "value")),
                         json_number_value(json_object_get(alert, "threshold")));
+}
+
+static void tell_ended(const json_t *before, const json_t *now) {
+    const char *metric;
+    json_t *alert;
+
+    json_object_foreach ((json_t *)before, metric, alert)
+        if (!json_object_get(now, metric))
+            log_warning("alert ended: it is not so any more that %s (%s)", text_of(alert, "message"), metric);
 }
 
 static void look_for_alerts(struct chronicle *chronicle) {
@@ -113,8 +128,8 @@ static void look_for_alerts(struct chronicle *chronicle) {
 
     if (!now)
         return;
-    tell_missing(now, chronicle->alerts, "alert");
-    tell_missing(chronicle->alerts, now, "alert ended");
+    tell_new(now, chronicle->alerts);
+    tell_ended(chronicle->alerts, now);
     json_decref(chronicle->alerts);
     chronicle->alerts = now;
 }

@@ -77,32 +77,37 @@ static void schedule(struct keeper *keeper) ON_LOOP;
 
 /* ---- writing, on the lane ---- */
 
-static void say_left_out(struct keeper *keeper, const char *what, struct span plugin, struct span name) {
-    CLEANUP(free) char *whole = xasprintf("%s%.*s/%.*s", what, (int)plugin.len, plugin.data, (int)name.len, name.data);
+static void say_left_out(struct keeper *keeper, const char *what) {
+    if (!map_put(keeper->left_out, span_of(what), keeper))
+        log_warning("%s is left out of the snapshot: it contains a secret", what);
+}
 
-    if (!map_put(keeper->left_out, span_of(whole), keeper))
-        log_warning("%s is left out of the snapshot: it contains a secret", whole);
+static bool wants_state(struct keeper *keeper, const struct state_record *state) {
+    bool secret_name = secrets_are_in(keeper->secrets, state->name);
+
+    if (!secret_name && !secrets_are_in(keeper->secrets, state->value))
+        return true;
+    struct span name = secret_name ? span_of("(a secret)") : state->name;
+    CLEANUP(free)
+    char *what = xasprintf("the value of plugin '%.*s' under the key '%.*s'", (int)state->plugin.len,
+                           state->plugin.data, (int)name.len, name.data);
+    say_left_out(keeper, what);
+    return false;
 }
 
 static bool wants(void *arg, const struct record_kind *kind, const void *record) {
     struct keeper *keeper = arg;
-    static const struct span none = {"", 0};
+    const struct checkpoint_record *checkpoint = record;
+    const struct request_record *request = record;
 
-    if (kind == &state_kind) {
-        const struct state_record *state = record;
-        if (!secrets_are_in(keeper->secrets, state->value) && !secrets_are_in(keeper->secrets, state->name))
-            return true;
-        say_left_out(keeper, "the state ", state->plugin,
-                     secrets_are_in(keeper->secrets, state->name) ? span_of("(its key is a secret)") : state->name);
+    if (kind == &state_kind)
+        return wants_state(keeper, record);
+    if (kind == &checkpoint_kind && secrets_are_in(keeper->secrets, checkpoint->state)) {
+        say_left_out(keeper, "the checkpoint of a call");
         return false;
     }
-    if (kind == &checkpoint_kind &&
-        secrets_are_in(keeper->secrets, ((const struct checkpoint_record *)record)->state)) {
-        say_left_out(keeper, "the checkpoint of a call", none, none);
-        return false;
-    }
-    if (kind == &request_kind && secrets_are_in(keeper->secrets, ((const struct request_record *)record)->text)) {
-        say_left_out(keeper, "the text of a request", none, none);
+    if (kind == &request_kind && secrets_are_in(keeper->secrets, request->text)) {
+        say_left_out(keeper, "the text of a request");
         return false;
     }
     return true;

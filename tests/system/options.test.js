@@ -1,6 +1,8 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import {
+    existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -297,6 +299,28 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(ms >= 1000 && ms < atMost(2000), `${ms} ms`);
         assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
     }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
+
+    observes('buffer.cleanup_interval', 'is how often what dead servers left is removed', async (client, home) => {
+        await client.appears('echo');
+        const draft = home.path('state', 'snapshots', 'dead.00000001.0.snap.new');
+        const old = home.path('state', 'snapshots', 'dead.00000002.0.snap.refused');
+        mkdirSync(home.path('state', 'snapshots'), { mode: 0o700 });
+        for (const path of [draft, old])
+            writeFileSync(path, 'left behind', { mode: 0o600 });
+        utimesSync(old, 1000, 1000);
+        await pause(1500); /* longer than the interval to come */
+        assert.ok(existsSync(draft) && existsSync(old));
+        home.configure({ buffer: { cleanup_interval: 1 } });
+        await until('both to go', () => !existsSync(draft) && !existsSync(old));
+    }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
+        await client.appears('shared_count');
+        await client.value('shared_count');
+        await until('the key', () => existsSync(home.path('elsewhere.key')));
+        assert.equal(statSync(home.path('elsewhere.key')).size, 32);
+        assert.ok(!existsSync(home.path('state', 'key')));
+    }, { drops: ['shared'], sections: { state: { key_file: 'elsewhere.key' } } });
 
     observes('access.restart', 'set to no forbids a reload to the client', async (client, home) => {
         const { isError, content } = await client.result('theseus_reload');
