@@ -88,8 +88,9 @@ static bool wants_state(struct keeper *keeper, const struct state_record *state)
     if (!secret_name && !secrets_are_in(keeper->secrets, state->value))
         return true;
     struct span name = secret_name ? span_of("(a secret)") : state->name;
-    CLEANUP(free) char *what = xasprintf("the value of plugin '%.*s' under the key '%.*s'", (int)state->plugin.len,
-                                         state->plugin.data, (int)name.len, name.data);
+    CLEANUP(free)
+    char *what = xasprintf("the value of plugin '%.*s' under the key '%.*s'", (int)state->plugin.len,
+                           state->plugin.data, (int)name.len, name.data);
     say_left_out(keeper, what);
     return false;
 }
