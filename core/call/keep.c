@@ -32,12 +32,22 @@ static int put_while_open(struct call *call, const struct record_kind *kind, con
     return r;
 }
 
-void keep_entered(struct call *call) {
+bool keep_entered(struct call *call) {
     struct run_record record = run_of(call, call->key.index);
     struct theseus_error err = {0};
+    int entry = ENTRY_FREE;
 
+    if (!atomic_compare_exchange_strong(&call->entry, &entry, ENTRY_TAKEN) && entry == ENTRY_BARRED)
+        return false;
     if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("a running call", &err);
+    return true;
+}
+
+bool keep_bar(struct call *call) {
+    int entry = ENTRY_FREE;
+
+    return call->attempts == 0 && atomic_compare_exchange_strong(&call->entry, &entry, ENTRY_BARRED);
 }
 
 uint64_t keep_inner_entered(struct call *call) {
@@ -48,6 +58,10 @@ uint64_t keep_inner_entered(struct call *call) {
     if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("an inner call", &err);
     return record.index;
+}
+
+bool keep_is_inner(uint64_t index) {
+    return index >> INNER_INDEX_SHIFT != 0;
 }
 
 void keep_inner_left(struct call *call, uint64_t index) {
@@ -67,7 +81,10 @@ int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err)
     if (text.len > LIMIT_STATE_VALUE)
         return fail(err, ERR_LIMIT, "a checkpoint of %zu bytes is longer than %d", text.len, LIMIT_STATE_VALUE);
     struct checkpoint_record record = {call->key.conn, call->key.offset, call->key.index, buf_span(&text)};
-    return put_while_open(call, &checkpoint_kind, &record, err);
+    if (put_while_open(call, &checkpoint_kind, &record, err) < 0)
+        return -1;
+    atomic_store(&call->has_checkpoint, true);
+    return 0;
 }
 
 int keep_child(struct call *call, long pid, struct theseus_error *err) {
@@ -119,7 +136,9 @@ static void restore_checkpoint(void *arg, const void *record) {
     struct theseus_error err = {0};
     struct call *call = arg;
 
+    json_decref(call->resume);
     call->resume = jsontext_read(checkpoint->state, &err);
+    atomic_store(&call->has_checkpoint, call->resume != NULL);
     if (!call->resume)
         log_error("a checkpoint cannot be read back: %s", err.message);
 }
@@ -131,12 +150,17 @@ static void restore_progress(void *arg, const void *record) {
     memcpy(&call->last_progress, &progress->value, sizeof(call->last_progress));
 }
 
+void keep_restore_checkpoint(struct call *call) {
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+
+    ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
+}
+
 void keep_restore(struct call *call) {
     struct run_record run = run_of(call, call->key.index);
-    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
 
     ledger_find(call->ledger, &run_kind, &run, restore_run, call);
-    ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
+    keep_restore_checkpoint(call);
     ledger_find(call->ledger, &progress_kind, &progress, restore_progress, call);
 }

@@ -17,6 +17,7 @@ struct generation;
 struct plugins;
 struct registry;
 struct run;
+struct run_pause;
 struct state;
 struct store;
 
@@ -43,7 +44,8 @@ struct plugin_host {
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
     void *arg;
-    bool rehearsal; /* nothing is to happen outside of the process: `activate` is left out */
+    struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
+    bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
 };
 
 extern const struct theseus_host host_table;

@@ -37,7 +37,7 @@ void upkeep_init(struct server *server) {
         .chronicle = upkeep->chronicle,
         .state_dir = server->config->server.state_dir,
         .key_file = server->config->state.key_file,
-        .boot_id = server->boot_id,
+        .boot_id = server->origin,
         .goes_on = goes_on,
     });
     upkeep->sweep = sweep_new(&(struct sweep_origin){

@@ -277,6 +277,29 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(grown > 60 * 1024, `${grown} KiB for 6 MB of text`);
     }, { drops: ['version1'], sections: { ...one, buffer: { max_buffer_size: 100 } } });
 
+    observes('buffer.buffer_expiration', 'is how long a request may be held', async (client, home) => {
+        await client.appears('version');
+        const slow = client.call('version', { ms: 20_000 });
+        const held = client.call('version', { ms: 1 }); /* for a worker */
+        await client.ask('ping');
+        home.configure({ server: { workers: 1 }, buffer: { buffer_expiration: 1 } });
+        const { error } = await within('the error', held);
+        assert.match(error.message, /held for 1 s \(buffer\.buffer_expiration\) and was never begun; it may be sent again/);
+        client.notify('notifications/cancelled', { requestId: client.lastId - 2 });
+        assert.equal(await client.text('version', {}), 'one'); /* and it may */
+        void slow;
+    }, { drops: ['version1'], sections: { server: { workers: 1 } } });
+    observes('buffer.buffer_expiration', 'is how long a request may wait for its turn', async (client) => {
+        await client.appears('version');
+        const begin = Date.now();
+        const slow = client.call('version', { ms: 2500 });
+        const { error } = await within('the error', client.call('echo', { message: 'x' }));
+        const ms = Date.now() - begin;
+        assert.match(error.message, /never begun/);
+        assert.ok(ms >= 1000 && ms < atMost(2000), `${ms} ms`);
+        assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
+    }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
+
     observes('buffer.cleanup_interval', 'is how often what dead servers left is removed', async (client, home) => {
         await client.appears('echo');
         const draft = home.path('state', 'snapshots', 'dead.00000001.0.snap.new');

@@ -70,7 +70,7 @@ static inline void owner_free_cleanup(struct owner **owner) {
 
 /* A call that was accepted: its request is recorded. */
 static inline struct call *owner_call_new(struct owner *owner, const char *text, uint64_t offset) {
-    const struct request_record record = {1, offset, 0, span_of(text)};
+    const struct request_record record = {1, offset, 0, span_of(text), 0};
     struct call *call = call_new(&owner_ops, owner, owner->ledger, owner->loop);
     struct message message;
 

@@ -172,6 +172,7 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->restart.task_suspension, 5);
     assert_int_equal(config->restart.process_startup, 10);
     assert_int_equal(config->buffer.max_buffer_size, 100);
+    assert_int_equal(config->buffer.buffer_expiration, 300);
     assert_true(config->access.restart);
     assert_int_equal(config->access.call_by_name, CALL_BY_NAME_READ_ONLY);
 }

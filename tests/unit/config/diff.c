@@ -52,6 +52,7 @@ static const struct {
     {"restart.task_suspension=0", "restart.task_suspension\n"},
     {"restart.process_startup=1", "restart.process_startup\n"},
     {"buffer.max_buffer_size=0", "buffer.max_buffer_size\n"},
+    {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
 };
