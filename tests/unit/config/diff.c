@@ -53,6 +53,8 @@ static const struct {
     {"restart.process_startup=1", "restart.process_startup\n"},
     {"buffer.max_buffer_size=0", "buffer.max_buffer_size\n"},
     {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
+    {"buffer.cleanup_interval=1", "buffer.cleanup_interval\n"},
+    {"state.key_file=/x", "state.key_file (re-exec)\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
 };
@@ -61,9 +63,9 @@ static void names_each_option_that_changes_and_no_other(void **state) {
     (void)state;
     assert_int_equal(ARRAY_SIZE(changes), option_count);
     for (size_t i = 0; i < option_count; i++) {
-        /* Where the runtime directory is derived from the state directory, both change: it stays the same here. */
-        const char *const fixed[] = {"server.runtime_dir=/fixed", NULL};
-        const char *const with[] = {"server.runtime_dir=/fixed", changes[i].set, NULL};
+        /* What is derived from the state directory changes with it: it stays the same here. */
+        const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/key", NULL};
+        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/key", changes[i].set, NULL};
         struct said said;
         CLEANUP(config_free) struct config *before = load_bytes(span_of(""), fixed, &said);
         CLEANUP(config_free) struct config *after = load_bytes(span_of(""), with, &said);
