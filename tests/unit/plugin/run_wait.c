@@ -82,7 +82,7 @@ static void begins_all_again_in_the_order_of_their_acceptance(void **state) {
     for (int i = 0; i < 9; i++) {
         if (i == 6)
             pause_all(floor);
-        calls[i] = floor_call(floor, i % 3 ? "slow" : "serial", "{\"ms\":0}");
+        calls[i] = i % 3 ? floor_call(floor, "slow", "{\"ms\":0}") : floor_call(floor, "effects", NULL);
     }
     call_cancel(running);
     floor_end(floor, running);
@@ -104,8 +104,9 @@ static void lets_inner_calls_of_what_runs_go_on(void **state) {
 
     (void)state;
     floor_load(floor);
-    struct call *call = floor_call(floor, "inner", "{\"tool\":\"inner\",\"arguments\":{\"tool\":\"slow\","
-                                                   "\"arguments\":{\"ms\":50}}}");
+    struct call *call = floor_call(floor, "inner",
+                                   "{\"tool\":\"inner\",\"arguments\":{\"tool\":\"slow\","
+                                   "\"arguments\":{\"ms\":50}}}");
     until(floor->owner->loop, atomic_load(&call->stage) == CALL_RUNNING);
     pause_all(floor);
     floor_end(floor, call);
@@ -305,8 +306,7 @@ static void does_not_ask_a_call_inside_another_one(void **state) {
 
     (void)state;
     floor_load(floor);
-    struct call *call =
-        floor_call(floor, "inner", "{\"tool\":\"resumable_careless\",\"arguments\":{}}");
+    struct call *call = floor_call(floor, "inner", "{\"tool\":\"resumable_careless\",\"arguments\":{}}");
     atomic_store(&call->suspending, true);
     until(floor->owner->loop, atomic_load(&call->stage) == CALL_RUNNING);
     turn(floor, 20);
