@@ -243,6 +243,13 @@ static inline void floor_end(struct floor *floor, struct call *call) {
     (void)call_unref(call);
 }
 
+static inline int floor_answers(const struct floor *floor) {
+    ledger_enter(floor->owner->ledger);
+    int answers = floor->owner->answers;
+    ledger_leave(floor->owner->ledger);
+    return answers;
+}
+
 /* As a connection that goes with the image: the call stays recorded, and nobody answers it any more. */
 static inline void floor_give_up(struct call *call) {
     loop_enter();
