@@ -78,7 +78,7 @@ void call_read_meta(struct call *call) {
     json_t *token = json_object_get(meta, "progressToken");
     const char *level = json_string_value(json_object_get(meta, META_LOG_LEVEL));
 
-    if (json_is_string(token) || json_is_integer(token))
+    if (!call->progress_token && (json_is_string(token) || json_is_integer(token)))
         call->progress_token = json_incref(token);
     if (call->revision->modern && level)
         call->log_level = revision_log_level(level);

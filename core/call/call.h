@@ -55,6 +55,9 @@ enum call_stage {
     CALL_SUSPENDED, /* its handler made a checkpoint, and returned without an answer because it was asked to */
 };
 
+/* May a handler of this image be entered? */
+enum call_entry { ENTRY_FREE, ENTRY_TAKEN, ENTRY_BARRED };
+
 struct call {
     atomic_int refs;
     const struct call_ops *ops;
@@ -80,6 +83,7 @@ struct call {
     atomic_int stage;           /* enum call_stage; said by the plugin floor */
     atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
     atomic_bool has_checkpoint; /* one was recorded, by this image or an earlier one */
+    atomic_int entry;           /* enum call_entry */
     bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
@@ -128,6 +132,8 @@ void call_end_on_loop(struct call *call) ON_LOOP;
 /* ---- while it is open; any thread ---- */
 
 void call_progress(struct call *call, double done, double total, const char *message);
+/* The same for one of a few steps, however soon it follows the one before: none is left out. */
+void call_progress_step(struct call *call, double done, double total, const char *message);
 void call_log(struct call *call, int level, const char *logger, const char *text);
 
 DEFINE_CLEANUP(struct call *, call_unref)

@@ -32,12 +32,22 @@ static int put_while_open(struct call *call, const struct record_kind *kind, con
     return r;
 }
 
-void keep_entered(struct call *call) {
+bool keep_entered(struct call *call) {
     struct run_record record = run_of(call, call->key.index);
     struct theseus_error err = {0};
+    int entry = ENTRY_FREE;
 
+    if (!atomic_compare_exchange_strong(&call->entry, &entry, ENTRY_TAKEN) && entry == ENTRY_BARRED)
+        return false;
     if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("a running call", &err);
+    return true;
+}
+
+bool keep_bar(struct call *call) {
+    int entry = ENTRY_FREE;
+
+    return call->attempts == 0 && atomic_compare_exchange_strong(&call->entry, &entry, ENTRY_BARRED);
 }
 
 uint64_t keep_inner_entered(struct call *call) {
@@ -48,6 +58,10 @@ uint64_t keep_inner_entered(struct call *call) {
     if (put_while_open(call, &run_kind, &record, &err) < 0)
         warn_unrecorded("an inner call", &err);
     return record.index;
+}
+
+bool keep_is_inner(uint64_t index) {
+    return index >> INNER_INDEX_SHIFT != 0;
 }
 
 void keep_inner_left(struct call *call, uint64_t index) {

@@ -3,8 +3,11 @@
 
 #include "call/call.h"
 
-/* From here on it is not held but running. Said by the thread that enters the handler, before it does. */
-void keep_entered(struct call *call);
+/* From here on it is not held but running. Said by the thread that enters the handler, before it does. False: it must
+ * not be entered any more. */
+bool keep_entered(struct call *call);
+/* Bars the way: no handler of this image has been entered, and none will be. False: one has been, or an earlier image's. */
+bool keep_bar(struct call *call);
 MUST_CHECK int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err); /* steals */
 MUST_CHECK int keep_child(struct call *call, long pid, struct theseus_error *err);
 void keep_child_ended(struct call *call, long pid);
@@ -12,6 +15,7 @@ void keep_progress(struct call *call, double value);
 
 /* A call's inner call (theseus_call_tool) has a record of its own, under the next `index`. */
 uint64_t keep_inner_entered(struct call *call);
+bool keep_is_inner(uint64_t index); /* is a record with that index one of those? */
 void keep_inner_left(struct call *call, uint64_t index);
 
 /* Everything above and the request itself, except children: into `batch`. */

@@ -16,9 +16,9 @@ static pthread_mutex_t progress_lock = PTHREAD_MUTEX_INITIALIZER;
  * Progress grows strictly, and not more often than a client can use. The last step (done == total) passes all the same;
  * not without end, for a handler that counts its total along.
  */
-static bool advances_locked(struct call *call, double done, double total) {
+static bool advances_locked(struct call *call, double done, double total, bool always) {
     int64_t now = clock_now_ns();
-    bool soon = now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND;
+    bool soon = !always && now - call->last_progress_ns < 1000000000 / LIMIT_PROGRESS_PER_SECOND;
 
     if (done <= call->last_progress || (soon && (done != total || call->ends >= LIMIT_PROGRESS_ENDS)))
         return false;
@@ -39,11 +39,11 @@ static void notify(struct call *call, const char *method, json_t *params) {
         call->ops->notify(call, &line);
 }
 
-void call_progress(struct call *call, double done, double total, const char *message) {
+static void report(struct call *call, double done, double total, const char *message, bool always) {
     if (!call->progress_token || call_is_over(call) || !isfinite(done) || done < 0)
         return;
     (void)pthread_mutex_lock(&progress_lock);
-    if (advances_locked(call, done, total)) {
+    if (advances_locked(call, done, total, always)) {
         keep_progress(call, done);
         notify(call, "notifications/progress",
                json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
@@ -51,6 +51,14 @@ void call_progress(struct call *call, double done, double total, const char *mes
                          call->revision->progress_message ? message : NULL));
     }
     (void)pthread_mutex_unlock(&progress_lock);
+}
+
+void call_progress(struct call *call, double done, double total, const char *message) {
+    report(call, done, total, message, false);
+}
+
+void call_progress_step(struct call *call, double done, double total, const char *message) {
+    report(call, done, total, message, true);
 }
 
 /* A bucket that fills by one message each 1/LIMIT_LOG_PER_SECOND and holds as many as a second brings. */

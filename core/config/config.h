@@ -53,11 +53,17 @@ struct config {
         size_t max_result;
     } limits;
     struct {
-        int shutdown_timeout, task_suspension, process_startup; /* seconds */
+        int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
+        bool watch_binary;
     } restart;
     struct {
-        int max_buffer_size; /* requests */
+        int max_buffer_size;   /* requests */
+        int buffer_expiration; /* seconds; 0: never */
+        int cleanup_interval;  /* seconds */
     } buffer;
+    struct {
+        char *key_file;
+    } state;
     struct {
         bool restart;
         enum config_call_by_name call_by_name;

@@ -54,15 +54,26 @@ const struct option_def option_table[] = {
     {"limits", "max_result", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_result), .text = "8M", .min = K, .max = G,
      .help = "the longest answer; the text copy of structured content gives way to a note first"},
 
+    {"restart", "total_restart", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.total_restart), .text = "30", .min = 10,
+     .max = 300, .help = "how long a restart may take; a call's own timeout goes before it"},
     {"restart", "shutdown_timeout", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.shutdown_timeout), .text = "15",
      .max = 3600, .help = "how long running calls may take to end when the server leaves or restarts"},
     {"restart", "task_suspension", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.task_suspension), .text = "5", .max = 3600,
      .help = "how long calls may take to reach a checkpoint, or to end before their plugin is replaced"},
     {"restart", "process_startup", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.process_startup), .text = "10", .min = 1,
      .max = 600, .help = "how long the examination of a new plugin or of a new server may take"},
+    {"restart", "watch_binary", OPT_BOOL, OPT_IN_PLACE, FIELD(restart.watch_binary), .text = "no",
+     .help = "restart by itself when the program's file has changed"},
 
     {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
      .help = "requests of one connection held in parsed form while they cannot be served"},
+    {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
+     .max = DAY, .help = "a request that is held for longer, and was not begun, gets an error; 0: never"},
+    {"buffer", "cleanup_interval", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.cleanup_interval), .text = "60", .min = 1,
+     .max = DAY, .help = "how often old snapshots, plugin copies of dead servers and old history are removed"},
+
+    {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
+     .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "conn/inner.h"
 #include "loop/timer.h"
@@ -30,10 +31,11 @@ void conn_flush(struct conn *conn) {
 }
 
 void conn_serve(struct conn *conn) {
+    expiry_again(conn);
     output_wake(conn);
 }
 
-static struct conn *conn_new(const struct conn_host *host, uint64_t number) {
+struct conn *conn_new(const struct conn_host *host, uint64_t number) {
     struct conn *conn = xcalloc(1, sizeof(*conn));
 
     conn->host = host;
@@ -60,12 +62,14 @@ struct conn *conn_free(struct conn *conn) {
     loop_forget(conn->host->loop, &conn->wake);
     loop_forget(conn->host->loop, &conn->flush);
     conn->hangup = timer_free(conn->hangup);
+    conn->expiry = timer_free(conn->expiry);
     conn->in_poll = poll_free(conn->in_poll);
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
         free(list_entry(link, struct listen, link));
     outbox_fini(&conn->outbox);
+    batch_fini(&conn->batch);
     conn->frame = frame_free(conn->frame);
     stream_close(&conn->in);
     stream_close(&conn->out);
@@ -76,22 +80,30 @@ struct conn *conn_free(struct conn *conn) {
     return NULL;
 }
 
-static int open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP {
+int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *err) {
     if (stream_open(&conn->in, in, STREAM_READ, err) < 0)
         return error_prefix(err, "the client's input: ");
     if (stream_open(&conn->out, out, STREAM_WRITE, err) < 0)
         return error_prefix(err, "the client's output: ");
+    return 0;
+}
+
+int conn_prepare(struct conn *conn, struct theseus_error *err) {
+    /* A position and the lines that one write ends; or what one read brings, with what came before it. */
+    if (batch_reserve(&conn->batch, OUTPUT_PARTS + 1, LIMIT_READ_CHUNK + LIMIT_INPUT_PIECE, err) < 0)
+        return -1;
     if (poll_new(&conn->in_poll, conn->host->loop, conn->in.fd, input_on_readable, conn, err) < 0)
         return -1;
     return poll_new(&conn->out_poll, conn->host->loop, conn->out.fd, output_on_writable, conn, err);
 }
 
-static int record(struct conn *conn, struct theseus_error *err) {
+int conn_put_record(struct conn *conn, struct theseus_error *err) {
     struct buf texts[2] = {{0}, {0}};
     struct conn_record record = {.conn = conn->number,
                                  .transport = span_of(conn->transport),
                                  .fd_in = (uint64_t)conn->in.fd,
-                                 .fd_out = (uint64_t)conn->out.fd};
+                                 .fd_out = (uint64_t)conn->out.fd,
+                                 .blocks = (conn->in.blocks ? 1 : 0) | (conn->out.blocks ? 2 : 0)};
     int r = session_pack(&conn->session, &record, texts, err);
 
     if (r == 0)
@@ -107,66 +119,8 @@ int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t num
 
     conn->transport = xstrdup(transport);
     conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
-    if (open_streams(conn, in, out, err) < 0 || record(conn, err) < 0)
+    if (conn_open_streams(conn, in, out, err) < 0 || conn_prepare(conn, err) < 0 || conn_put_record(conn, err) < 0)
         return -1;
-    *ret_conn = TAKE_PTR(conn);
-    return 0;
-}
-
-static void restore_session(void *arg, const void *recorded) {
-    const struct conn_record *record = recorded;
-    struct conn *conn = arg;
-
-    if (record->conn != conn->number)
-        return;
-    session_unpack(&conn->session, record);
-    free(conn->transport);
-    conn->transport = xstrndup(record->transport.data, record->transport.len);
-}
-
-static void restore_position(void *arg, const void *recorded) {
-    const struct position_record *position = recorded;
-    struct conn *conn = arg;
-
-    if (position->conn != conn->number)
-        return;
-    conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new((*conn->host->config)->limits.max_line, position->cut, position->skipping);
-    conn->read = position->cut;
-    outbox_init(&conn->outbox, position->written);
-}
-
-static void restore_output(void *arg, const void *recorded) {
-    const struct output_record *output = recorded;
-    CLEANUP(buf_fini) struct buf line = {0};
-    struct conn *conn = arg;
-
-    if (output->conn != conn->number)
-        return;
-    struct chunk *chunk = buf_append(&line, output->bytes, NULL) == 0 ? chunk_new(&line) : NULL;
-    if (!chunk) {
-        log_error("no memory for a recorded answer");
-        return;
-    }
-    if (list_empty(&conn->outbox.chunks))
-        conn->outbox.end = output->offset; /* the first one may have been written in part */
-    outbox_add(&conn->outbox, chunk);
-}
-
-int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
-                 struct theseus_error *err) {
-    CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
-
-    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
-    ledger_each(host->ledger, &conn_kind, restore_session, conn);
-    if (!conn->transport)
-        return fail(err, ERR_MISSING, "connection %d has no record", (int)number);
-    ledger_each(host->ledger, &position_kind, restore_position, conn);
-    ledger_each(host->ledger, &output_kind, restore_output, conn);
-    if (open_streams(conn, in, out, err) < 0 || record(conn, err) < 0 || input_restore(conn, err) < 0)
-        return -1;
-    queue_restore(conn);
-    listen_restore(conn);
     *ret_conn = TAKE_PTR(conn);
     return 0;
 }
@@ -176,6 +130,21 @@ static void drop_outputs_locked(struct conn *conn, struct batch *batch) {
         struct output_record record = {.conn = conn->number, .offset = list_entry(link, struct chunk, link)->offset};
         batch_drop(batch, &output_kind, &record);
     }
+}
+
+/* Takes the gate when there is memory for dropping what waits to be written; other threads may add to it meanwhile. */
+static int enter_with_room(struct conn *conn, struct batch *batch, struct theseus_error *err) {
+    size_t room = 0;
+
+    ledger_enter(conn->host->ledger);
+    while (conn->outbox.count > room) {
+        room = 2 * conn->outbox.count;
+        ledger_leave(conn->host->ledger);
+        if (batch_reserve(batch, room, 0, err) < 0)
+            return -1;
+        ledger_enter(conn->host->ledger);
+    }
+    return 0;
 }
 
 void conn_forget(struct conn *conn) {
@@ -189,16 +158,20 @@ void conn_forget(struct conn *conn) {
     input_drop_pieces(conn, &batch);
     batch_drop(&batch, &conn_kind, &record);
     batch_drop(&batch, &position_kind, &position);
-    ledger_enter(conn->host->ledger);
-    drop_outputs_locked(conn, &batch);
-    int r = ledger_commit_locked(conn->host->ledger, &batch, &err);
-    ledger_leave(conn->host->ledger);
+    int r = enter_with_room(conn, &batch, &err);
+    if (r == 0) {
+        drop_outputs_locked(conn, &batch);
+        r = ledger_commit_locked(conn->host->ledger, &batch, &err);
+        ledger_leave(conn->host->ledger);
+    }
     if (r < 0)
         log_error("a connection's records stay behind: %s", err.message);
 }
 
 void conn_start(struct conn *conn) {
     conn->started = true;
+    queue_serve_urgent(conn);
+    expiry_again(conn);
     input_cut(conn);
     output_wake(conn);
 }
@@ -222,12 +195,20 @@ struct session *conn_session(struct conn *conn) {
 void conn_session_changed(struct conn *conn) {
     struct theseus_error err = {0};
 
-    if (record(conn, &err) < 0)
+    if (conn_put_record(conn, &err) < 0)
         log_error("the session could not be recorded and would be lost in a restart: %s", err.message);
 }
 
 const char *conn_transport(const struct conn *conn) {
     return conn->transport;
+}
+
+int64_t conn_first_line_ns(const struct conn *conn) {
+    return conn->first_line_ns;
+}
+
+int64_t conn_last_line_ns(const struct conn *conn) {
+    return conn->last_line_ns;
 }
 
 int conn_in_flight(const struct conn *conn) {

@@ -50,9 +50,13 @@ struct conn_host {
 /* `in` and `out` are borrowed descriptors (duplicated); `number` is the connection's, from 1. */
 MUST_CHECK int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                          const char *transport, struct theseus_error *err) ON_LOOP;
-/* The same from its records; the descriptors are those that the process still has. */
+/* The same from its records. The descriptors are opened anew as above; or -1, both: they are the very ones that the
+ * records name, which an exec has left open, and which stay open when this fails. */
 MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                             struct theseus_error *err) ON_LOOP;
+/* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
+ * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
+void conn_unknown_position(struct conn *conn) ON_LOOP;
 /* Begins to read, and to work on what was held. */
 void conn_start(struct conn *conn) ON_LOOP;
 /* The client has gone for good: no record of the connection stays. */

@@ -22,6 +22,7 @@ struct conn {
     char *transport; /* owned */
     struct session session;
     pthread_t loop_thread;
+    struct batch batch; /* with memory for all that the loop itself records inside the gate */
 
     /* input */
     struct stream in;
@@ -30,6 +31,7 @@ struct conn {
     struct piece *pieces; /* owned */
     size_t piece_count, piece_capacity;
     uint64_t read; /* stream offset behind the last byte that was read */
+    int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
     struct timer *hangup; /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
@@ -51,6 +53,8 @@ struct conn {
     bool tools_changed;  /* to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
+    struct timer *expiry; /* owned: looks at what is held */
+    bool expires;         /* it runs */
 };
 
 struct listen {
@@ -59,12 +63,23 @@ struct listen {
     unsigned wants;
 };
 
+/* conn.c */
+enum { OUTPUT_PARTS = 64 };                                                   /* lines that one write takes */
+struct conn *conn_new(const struct conn_host *host, uint64_t number) ON_LOOP; /* without streams, transport, frame */
+MUST_CHECK int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP;
+MUST_CHECK int conn_prepare(struct conn *conn, struct theseus_error *err) ON_LOOP; /* behind its streams */
+MUST_CHECK int conn_put_record(struct conn *conn, struct theseus_error *err) ON_LOOP;
+
 /* input.c */
 void input_on_readable(void *arg, int events);
 void input_want(struct conn *conn) ON_LOOP; /* reads on or not, as the limits say */
 void input_cut(struct conn *conn) ON_LOOP;
 void input_drop_pieces(struct conn *conn, struct batch *batch) ON_LOOP;
 MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LOOP;
+
+/* expiry.c */
+void expiry_watch(struct conn *conn) ON_LOOP; /* a request has come, or its turn */
+void expiry_again(struct conn *conn) ON_LOOP; /* others have come back, or the limit is another one */
 
 /* hangup.c */
 void hangup_noticed(struct conn *conn) ON_LOOP;
@@ -81,7 +96,8 @@ void output_unpark(struct conn *conn) ON_LOOP;
 void queue_accept(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
 bool queue_can_serve(struct conn *conn) ON_LOOP;                 /* is one held that could be worked on now? */
 void queue_serve(struct conn *conn) ON_LOOP;
-void queue_take_off(struct conn *conn) ON_LOOP; /* those that are over */
+void queue_serve_urgent(struct conn *conn) ON_LOOP; /* what has come back held, whatever else is worked on */
+void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;

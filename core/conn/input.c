@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "conn/inner.h"
@@ -18,11 +19,15 @@ void input_want(struct conn *conn) {
 
 /* ---- pieces: the record of what was read and is not yet cut ---- */
 
+static void make_room(struct conn *conn) {
+    if (conn->piece_count < conn->piece_capacity)
+        return;
+    conn->piece_capacity = conn->piece_capacity ? 2 * conn->piece_capacity : 4;
+    conn->pieces = xreallocarray(conn->pieces, conn->piece_capacity, sizeof(struct piece));
+}
+
 static void add_piece(struct conn *conn, uint64_t offset, size_t len) {
-    if (conn->piece_count == conn->piece_capacity) {
-        conn->piece_capacity = conn->piece_capacity ? 2 * conn->piece_capacity : 4;
-        conn->pieces = xreallocarray(conn->pieces, conn->piece_capacity, sizeof(struct piece));
-    }
+    make_room(conn);
     conn->pieces[conn->piece_count++] = (struct piece){offset, len};
 }
 
@@ -37,9 +42,9 @@ static struct piece next_piece(const struct conn *conn, size_t count) {
 
 /* Read and record, under the gate. Returns what read(2) does. */
 static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct theseus_error *err) {
-    CLEANUP(batch_fini) struct batch batch = {0};
     int saved = 0;
 
+    make_room(conn);
     ledger_enter(conn->host->ledger);
     ssize_t n = stream_read(&conn->in, room, size);
     if (n > 0) {
@@ -48,8 +53,8 @@ static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct 
         if (piece.offset < conn->read)
             conn->piece_count--;
         add_piece(conn, piece.offset, piece.len);
-        batch_put(&batch, &input_kind, &record);
-        if (ledger_commit_locked(conn->host->ledger, &batch, err) < 0)
+        batch_put(&conn->batch, &input_kind, &record);
+        if (ledger_commit_locked(conn->host->ledger, &conn->batch, err) < 0)
             saved = -1;
     } else {
         saved = errno;
@@ -227,11 +232,15 @@ static void refuse_long_line(struct cut *cut) ON_LOOP {
 void input_cut(struct conn *conn) {
     struct cut cut = {.conn = conn};
     struct span line;
+    bool any = false;
     int r;
 
     list_init(&cut.fresh);
     frame_set_max_line(conn->frame, conn_config(conn)->limits.max_line);
     while ((r = frame_next(conn->frame, &line)) != FRAME_MORE) {
+        any = true;
+        if (!conn->first_line_ns)
+            conn->first_line_ns = clock_now_ns();
         if (r == FRAME_TOO_LONG)
             refuse_long_line(&cut);
         else
@@ -239,6 +248,8 @@ void input_cut(struct conn *conn) {
     }
     give_on(&cut);
     batch_fini(&cut.batch);
+    if (any)
+        conn->last_line_ns = clock_now_ns(); /* one look at the clock for all that came together */
 }
 
 /* ---- reading ---- */

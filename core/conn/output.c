@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "conn/inner.h"
 
-enum { PARTS_MAX = 64, WRITES_PER_TURN = 16 };
+enum { WRITES_PER_TURN = 16 };
 
 static bool is_loop_thread(const struct conn *conn) {
     return pthread_equal(pthread_self(), conn->loop_thread) != 0;
@@ -26,13 +26,19 @@ bool output_is_full(struct conn *conn) {
     return full;
 }
 
+/* Before the gate is taken: what is put under it needs no memory then. */
+static void make_room(struct batch *batch, const struct chunk *chunk) {
+    batch->failed |= chunk && batch_reserve(batch, 1, chunk->len, NULL) < 0;
+}
+
 /* Under the gate: the bytes are the client's from here on, and the record says so. */
 static int add_locked(struct conn *conn, struct chunk *chunk, struct batch *batch, struct theseus_error *err) {
     if (chunk) {
         batch->reserve = true; /* an answer is recorded also where there is no room for new work */
         outbox_add(&conn->outbox, chunk);
         struct output_record record = {conn->number, chunk->offset, {chunk->data, chunk->len}};
-        batch_put(batch, &output_kind, &record);
+        if (!batch->failed)
+            batch_put(batch, &output_kind, &record);
     }
     return ledger_commit_locked(conn->host->ledger, batch, err);
 }
@@ -46,6 +52,7 @@ static bool finish(struct call *call, struct batch *batch, struct buf *line) {
     struct theseus_error err = {0};
     struct chunk *chunk = line && line->len ? chunk_new(line) : NULL;
 
+    make_room(batch, chunk);
     ledger_enter(call->ledger);
     bool open = atomic_exchange(&call->state, CALL_OVER) == CALL_OPEN;
     int r = open ? add_locked(conn, chunk, batch, &err) : 0;
@@ -70,6 +77,7 @@ static void notify(struct call *call, struct buf *line) {
 
     if (!chunk)
         return; /* a notification may be lost, an answer may not */
+    make_room(&batch, chunk);
     ledger_enter(call->ledger);
     bool dropped =
         atomic_load(&call->state) == CALL_OVER || outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
@@ -106,6 +114,7 @@ void conn_say(struct conn *conn, struct buf *line) {
         log_error("no memory for a message to the client");
         return;
     }
+    make_room(&batch, chunk);
     ledger_enter(conn->host->ledger);
     int r = add_locked(conn, chunk, &batch, &err);
     ledger_leave(conn->host->ledger);
@@ -131,30 +140,29 @@ void output_unpark(struct conn *conn) {
 
 /* Under the gate: so much has left; chunks that have left as a whole go to `done`. */
 static int wrote_locked(struct conn *conn, size_t count, struct list *done, struct theseus_error *err) {
-    CLEANUP(batch_fini) struct batch batch = {0};
     struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame), 0};
 
     outbox_wrote(&conn->outbox, count);
     position.written = conn->outbox.written;
-    batch_put(&batch, &position_kind, &position);
+    batch_put(&conn->batch, &position_kind, &position);
     for (struct chunk *chunk; (chunk = outbox_take_done(&conn->outbox));) {
         struct output_record record = {.conn = conn->number, .offset = chunk->offset};
-        batch_drop(&batch, &output_kind, &record);
+        batch_drop(&conn->batch, &output_kind, &record);
         list_append(done, &chunk->link);
     }
-    return ledger_commit_locked(conn->host->ledger, &batch, err);
+    return ledger_commit_locked(conn->host->ledger, &conn->batch, err);
 }
 
 enum { WRITE_DONE, WRITE_BLOCKED, WRITE_AGAIN };
 
 static int write_once(struct conn *conn, struct theseus_error *err) {
-    struct iovec parts[PARTS_MAX];
+    struct iovec parts[OUTPUT_PARTS];
     struct list done;
     int r = 0;
 
     list_init(&done);
     ledger_enter(conn->host->ledger);
-    int count = outbox_parts(&conn->outbox, parts, PARTS_MAX);
+    int count = outbox_parts(&conn->outbox, parts, OUTPUT_PARTS);
     ssize_t n = count > 0 ? stream_write(&conn->out, parts, count) : 0;
     int saved = errno;
     if (n > 0)

@@ -59,6 +59,7 @@ static void id_drop(struct conn *conn, const struct call *call) {
 }
 
 static void work_on(struct conn *conn, struct call *call) {
+    expiry_watch(conn);
     conn->in_flight++;
     list_append(&conn->working, &call->link);
     call->text = (struct span){0};
@@ -66,6 +67,7 @@ static void work_on(struct conn *conn, struct call *call) {
 }
 
 static void hold(struct conn *conn, struct call *call) {
+    expiry_watch(conn);
     list_append(&conn->held, &call->link);
     conn->held_count++;
     call->held = held_cost(call);
@@ -135,19 +137,31 @@ bool queue_can_serve(struct conn *conn) {
     return conn->started && conn->held_count > 0 && may_work(conn);
 }
 
+static void serve(struct conn *conn, struct call *call) ON_LOOP {
+    struct theseus_error err = {0};
+
+    queue_leave_held(conn, call);
+    if (read_again(call, &err) < 0) {
+        conn->in_flight++;
+        list_append(&conn->working, &call->link);
+        call_fail(call, &err, NULL);
+    } else {
+        work_on(conn, call);
+    }
+}
+
 void queue_serve(struct conn *conn) {
     struct call *call;
 
-    while (conn->started && may_work(conn) && (call = list_first(&conn->held, struct call, link))) {
-        struct theseus_error err = {0};
-        queue_leave_held(conn, call);
-        if (read_again(call, &err) < 0) {
-            conn->in_flight++;
-            list_append(&conn->working, &call->link);
-            call_fail(call, &err, NULL);
-        } else {
-            work_on(conn, call);
-        }
+    while (conn->started && may_work(conn) && (call = list_first(&conn->held, struct call, link)))
+        serve(conn, call);
+}
+
+void queue_serve_urgent(struct conn *conn) {
+    list_for_each (link, &conn->held) {
+        struct call *call = list_entry(link, struct call, link);
+        if (call->urgent && !call_is_over(call))
+            serve(conn, call);
     }
 }
 
@@ -198,6 +212,31 @@ static void cancel_one(struct span key, void *value, void *arg) {
 
 void conn_cancel_all(struct conn *conn) {
     map_each(conn->ids, cancel_one, NULL);
+}
+
+/* A reference each, in the order of acceptance. */
+struct calls {
+    struct call **items;
+    size_t count;
+};
+
+static void collect(struct span key, void *value, void *arg) {
+    struct calls *calls = arg;
+
+    (void)key;
+    calls->items[calls->count++] = call_ref(value);
+}
+
+void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) {
+    struct calls calls = {.items = xcalloc(map_count(conn->ids) + 1, sizeof(struct call *))};
+
+    map_each(conn->ids, collect, &calls);
+    for (size_t i = 0; i < calls.count; i++) {
+        if (!call_is_over(calls.items[i]))
+            visit(arg, calls.items[i]);
+        (void)call_unref(calls.items[i]);
+    }
+    free(calls.items);
 }
 
 /* ---- coming back ---- */

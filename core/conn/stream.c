@@ -32,6 +32,28 @@ int stream_open(struct stream *ret_stream, int fd, int direction, struct theseus
     return 0;
 }
 
+/* Is this open file description our own, so that its O_NONBLOCK says that nothing will block? */
+static bool is_own(int flags, bool blocks) {
+    return !blocks && (flags & O_NONBLOCK);
+}
+
+int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, struct theseus_error *err) {
+    const int other = direction == STREAM_READ ? O_WRONLY : O_RDONLY;
+    struct stat st;
+
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fstat(fd, &st) < 0)
+        return fail_errno(err, "descriptor %d was not handed over", fd);
+    if ((flags & O_ACCMODE) == other)
+        return fail(err, ERR_INVALID, "descriptor %d is not the one that was handed over: it cannot be %s", fd,
+                    direction == STREAM_READ ? "read" : "written");
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return fail_errno(err, "descriptor %d cannot be kept from other programs", fd);
+    *ret_stream = (struct stream){.fd = fd, .socket = S_ISSOCK(st.st_mode)};
+    ret_stream->blocks = may_block(st.st_mode) && !is_own(flags, blocks);
+    return 0;
+}
+
 void stream_close(struct stream *stream) {
     if (stream->fd >= 0)
         (void)close(stream->fd);

@@ -23,6 +23,11 @@ enum { STREAM_READ, STREAM_WRITE };
 
 MUST_CHECK int stream_open(struct stream *ret_stream, int fd, int direction,
                            struct theseus_error *err); /* fd: borrowed */
+
+/* The descriptor of a stream that an earlier image of this process has opened, as it is; `blocks` is what that stream
+ * said. Takes it if it succeeds. */
+MUST_CHECK int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, struct theseus_error *err);
+
 void stream_close(struct stream *stream);
 
 /* As read(2) and writev(2): bytes, 0 at the end of the input, -1 with errno (EAGAIN: not now). */

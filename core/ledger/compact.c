@@ -8,7 +8,9 @@ enum {
     NEWER_BYTES = 32 << 10,      /* looked through inside the gate; more is folded first */
     TRIES = 8,
     WAITING_BYTES = 8 * SEGMENT_BYTES,
-    SLACK_BYTES = 2 * SEGMENT_BYTES, /* dead bytes that are always allowed */
+    TURN_BYTES = 128 << 10,         /* dead bytes in a log of one extent that end it */
+    LITTLE_SLACK = 2 * TURN_BYTES,  /* dead bytes that are always allowed, when little is live … */
+    MOST_SLACK = 2 * SEGMENT_BYTES, /* … and when much is */
 };
 
 struct move {
@@ -248,17 +250,41 @@ size_t compact_dead_bytes(const struct fold *fold) {
     return bytes > fold->live_bytes ? bytes - fold->live_bytes : 0;
 }
 
+/* A log with few live records takes turns in two segments and fills neither: what it works in is small and remains the
+ * same memory. One that waits for readers goes on where it is. */
+static bool turn(struct fold *fold) {
+    const struct room room = {.what_for = ROOM_WORK, .grow = false};
+    struct journal *journal = fold->journal;
+    bool turned = false;
+
+    gate_enter(&journal->gate);
+    if (fold->front == journal->first && fold->front == journal->last && !is_tight(journal))
+        turned = journal_roll_locked(journal, room, NULL) == 0;
+    gate_leave(&journal->gate);
+    if (turned)
+        space_tend_quiet(&journal->space);
+    return turned;
+}
+
+static size_t slack_of(const struct fold *fold) {
+    size_t slack = LITTLE_SLACK + fold->live_bytes;
+
+    return slack < MOST_SLACK ? slack : MOST_SLACK;
+}
+
 bool compact_step(struct fold *fold) {
     struct journal *journal = fold->journal;
 
     if (advance(fold))
         return true;
     size_t dead = compact_dead_bytes(fold);
+    if (dead > TURN_BYTES + fold->live_bytes && turn(fold))
+        return true;
     gate_enter(&journal->gate);
     uint64_t last = journal->last;
     bool tight = is_tight(journal);
     gate_leave(&journal->gate);
-    if (dead <= SLACK_BYTES + (tight ? fold->live_bytes / 8 : fold->live_bytes))
+    if (dead <= slack_of(fold) + (tight ? fold->live_bytes / 8 : fold->live_bytes))
         return false;
     return compact_step_before(fold, last);
 }

@@ -5,6 +5,9 @@
  * journal begins with the next extent. What is sealed is never written to; nothing waits for more than a small copy; a
  * drop that lies in the oldest extent has nothing left to hide and is not copied. Never in a signal handler.
  *
+ * A log that holds little is ended early and goes on in another segment: it comes back to the pages that it left, again
+ * and again, instead of touching all of a segment's.
+ *
  * A record is chosen outside of the gate and copied inside, where what was committed since is looked through first: if
  * that changes the record, it is not copied.
  */

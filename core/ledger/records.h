@@ -18,6 +18,7 @@ struct conn_record {
     struct span capabilities; /* JSON */
     uint64_t log_level;       /* 0: none was set; else 1 + enum theseus_level */
     struct span directory;    /* where the client works, once it said so */
+    uint64_t blocks;          /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
 };
 extern const struct record_kind conn_kind;
 
@@ -118,6 +119,7 @@ enum restart_flags {
     RESTART_GRACEFUL = 1,
     RESTART_PRESERVE = 2,
     RESTART_ANSWERED = 4, /* the caller was told already that it goes on */
+    RESTART_MIGRATES = 8, /* there are steps of the database's schema to be applied */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
@@ -149,13 +151,16 @@ extern const struct record_kind kept_kind;
 
 /* What all images of this process have in common. Owner: server. */
 struct boot_record {
-    uint64_t number;        /* key: 1 */
-    struct span origin;     /* boot id of the first image: names files, and is part of every call's key */
-    struct span boot;       /* of the present one */
-    struct span program;    /* the path by which the server was first started, absolute */
-    struct span image_path; /* directory of private plugin copies; empty: none was made */
-    uint64_t started_ms;    /* the process; wall clock */
-    uint64_t images;        /* how many have served, the present one included */
+    uint64_t number;           /* key: 1 */
+    struct span origin;        /* boot id of the first image: names files, and is part of every call's key */
+    struct span boot;          /* of the present one */
+    struct span program;       /* the path by which the server was first started, absolute */
+    struct span image_path;    /* directory of private plugin copies; empty: none was made */
+    struct span tools;         /* digest of the list of tools that clients know */
+    uint64_t started_ms;       /* the process; wall clock */
+    uint64_t images;           /* how many have served, the present one included */
+    uint64_t awake;            /* 1: it has had real work */
+    uint64_t last_duration_ms; /* of the last restart that was completed; 0: there was none */
 };
 extern const struct record_kind boot_kind;
 

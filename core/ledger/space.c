@@ -10,7 +10,8 @@
 enum {
     RESERVE_SEGMENTS = LIMIT_LEDGER_RESERVE / SEGMENT_BYTES,
     READY_SEGMENTS = RESERVE_SEGMENTS + 1,
-    SPARE_SEGMENTS = READY_SEGMENTS + 8, /* more free ones than that give their memory back */
+    SPARE_SEGMENTS = READY_SEGMENTS + 8, /* more free ones than that give their memory back … */
+    QUIET_SEGMENTS = READY_SEGMENTS + 1, /* … when little is in use, more than that */
 };
 
 static off_t offset_of(size_t segment) {
@@ -249,5 +250,10 @@ void space_tend(struct space *space) {
     if (free_count < READY_SEGMENTS && !atomic_load_explicit(&space->exhausted, memory_order_relaxed))
         add_free(space);
     else if (free_count > SPARE_SEGMENTS)
+        remove_free(space);
+}
+
+void space_tend_quiet(struct space *space) {
+    if (atomic_load_explicit(&space->free_count, memory_order_relaxed) > QUIET_SEGMENTS)
         remove_free(space);
 }

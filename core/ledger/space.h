@@ -50,6 +50,9 @@ MUST_CHECK int space_add(struct space *space, bool inside, size_t count, enum ro
 /* Keeps a few free segments ready, not more, not less. Cheap when there is nothing to do. */
 void space_tend(struct space *space);
 
+/* For now and then, while the log is small: what large records have left behind goes back, a segment at a time. */
+void space_tend_quiet(struct space *space);
+
 static inline char *space_segment(const struct space *space, size_t segment) {
     return space->base + sizeof(struct format_head) + segment * SEGMENT_BYTES;
 }

@@ -55,11 +55,18 @@ static const struct row *find_row(const char *method) {
     return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
 }
 
+/* How a restart goes is told also while every other tool call waits for it. */
+static bool asks_for_restart_status(const struct message *message) {
+    const char *tool = json_string_value(json_object_get(message->params, "name"));
+
+    return strcmp(message->method, "tools/call") == 0 && tool && strcmp(tool, "orchestrator_restart_status") == 0;
+}
+
 bool method_is_urgent(void *arg, const struct message *message) {
     const struct row *row = find_row(message->method);
 
     (void)arg;
-    return row && (row->flags & URGENT);
+    return row && ((row->flags & URGENT) || asks_for_restart_status(message));
 }
 
 void method_refuse_params(struct call *call, const char *text) {
@@ -89,6 +96,7 @@ static void wait_for_plugins(struct method_env *env, struct conn *conn, struct c
 }
 
 static void prepare(const struct method_env *env, struct call *call) {
+    json_decref(call->server_info); /* it may have been adopted before */
     call->server_info = json_incref(env->server_info);
     call->max_result = (*env->config)->limits.max_result;
 }
@@ -107,6 +115,8 @@ static void run(struct method_env *env, struct conn *conn, struct call *call, co
         return;
     }
     call_read_meta(call);
+    if (env->claims && env->claims(env->arg, call))
+        return;
     if (row->flags & NEEDS_PLUGINS)
         env->wake(env->arg);
     if ((row->flags & NEEDS_PLUGINS) && !plugins_are_loaded(env->plugins))
@@ -156,6 +166,16 @@ static void on_legacy(struct method_env *env, struct conn *conn, struct call *ca
         run(env, conn, call, row);
     else
         refuse_method(call);
+}
+
+void method_adopt(struct method_env *env, struct conn *conn, struct call *call) {
+    const struct session *session = conn_session(conn);
+    bool is_modern = revision_is_claimed(call->message.params);
+
+    call->revision = is_modern ? revision_modern() : session->revision ? session->revision : revision_newest_legacy();
+    call->log_level = session->log_level;
+    prepare(env, call);
+    call_read_meta(call);
 }
 
 void method_on_request(void *arg, struct conn *conn, struct call *call) {

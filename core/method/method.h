@@ -24,6 +24,8 @@ struct method_env {
     const char *directory; /* where the server, and so its stdio client, was started */
     /* Work is really wanted: what a mere probe must not bring about may happen now. */
     void (*wake)(void *arg);
+    /* Optional: is this a call that somebody else answers, since it was begun by an earlier image of the process? */
+    bool (*claims)(void *arg, struct call *call);
     void *arg;
 };
 
@@ -36,6 +38,9 @@ void method_on_request(void *arg, struct conn *conn, struct call *call);
 void method_on_listening(void *arg, struct conn *conn, struct call *call);
 void method_on_notification(void *arg, struct conn *conn, const struct message *message);
 void method_on_response(void *arg, struct conn *conn, const struct message *message);
+
+/* Makes a call answerable that no method is to be run for. */
+void method_adopt(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 
 /* ---- for the files of this folder ---- */
 

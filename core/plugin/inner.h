@@ -106,6 +106,7 @@ struct plugins {
     struct loader loader;
     struct applying applying;
     struct timer *patience; /* owned: the first scan may take this long */
+    bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct run_pause pause;
     struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */

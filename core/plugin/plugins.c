@@ -154,15 +154,30 @@ void plugins_settled(struct plugins *plugins) {
         tell(plugins, &plugins->when_loaded);
     if (idle)
         tell(plugins, &plugins->when_idle);
+    if (idle && plugins->host->settled)
+        plugins->host->settled(plugins->host->arg);
 }
 
 void plugins_load(struct plugins *plugins) {
-    if (plugins->began)
+    plugins->wanted = true;
+    if (plugins->began || plugins->held_back)
         return;
     plugins->began = true;
     timer_start(plugins->patience, PATIENCE_MS, 0);
     scan_watch(plugins);
     scan_all(plugins, false);
+}
+
+void plugins_hold_back(struct plugins *plugins) {
+    plugins->held_back = !plugins->began;
+}
+
+void plugins_let_begin(struct plugins *plugins) {
+    plugins->held_back = false;
+    if (!plugins->wanted)
+        return;
+    plugins_load(plugins);
+    plugins_settled(plugins);
 }
 
 bool plugins_are_loaded(const struct plugins *plugins) {
@@ -182,6 +197,8 @@ void plugins_when_idle(struct plugins *plugins, struct loop_task *task) {
 
 void plugins_rescan(struct plugins *plugins) {
     plugins_load(plugins);
+    if (!plugins->began)
+        return; /* all of it is looked at when loading begins */
     restore_look(plugins);
     scan_drop_missing(plugins);
     scan_all(plugins, true);
@@ -283,6 +300,15 @@ void plugins_resume(struct plugins *plugins) {
 
 static bool runs(const struct plugins *plugins, const struct generation *generation) {
     return generation && registry_pins(plugins->host->registry, generation) > 0;
+}
+
+bool plugins_can_save(const struct plugins *plugins) {
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (plugin->active && plugin->active->slots.save && runs(plugins, plugin->active))
+            return false;
+    }
+    return true;
 }
 
 bool plugins_have_runs(const struct plugins *plugins) {

@@ -19,6 +19,10 @@ void plugins_let_go(struct plugins *plugins) ON_LOOP;
 
 /* Begins the first scan, unless that was done. */
 void plugins_load(struct plugins *plugins) ON_LOOP;
+/* What loads the plugins has no effect from here on, before plugins_let_begin(): state comes back that they are to find. */
+void plugins_hold_back(struct plugins *plugins) ON_LOOP;
+void plugins_let_begin(struct plugins *plugins) ON_LOOP;
+
 /* Runs the task when the first scan is through (or has taken too long for anybody to wait on); at once if it is. */
 void plugins_when_loaded(struct plugins *plugins, struct loop_task *task) ON_LOOP;
 bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;
@@ -56,6 +60,8 @@ void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
  * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */
 typedef void plugins_saved_fn(void *arg, const struct theseus_error *err);
 void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) ON_LOOP;
+/* Is no handler at work in a plugin that has a `save`? */
+bool plugins_can_save(const struct plugins *plugins) ON_LOOP;
 /* The restart is through, or was given up. */
 void plugins_drop_saved(struct plugins *plugins) ON_LOOP;
 
@@ -79,3 +85,8 @@ json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_refused_new(struct plugins *plugins) ON_LOOP;
+/* What the directories hold otherwise than it serves, [{plugin?, file, change}]: "new", "changed" or "removed", and
+ * "waiting" for calls of the version before. Nothing is loaded. New reference. */
+json_t *plugins_changes_new(struct plugins *plugins) ON_LOOP;
+/* Plugin name → steps of its schema, of those that serve and have any. New reference. */
+json_t *plugins_schemas_new(struct plugins *plugins) ON_LOOP;

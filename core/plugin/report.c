@@ -86,3 +86,18 @@ json_t *plugins_waiting_new(struct plugins *plugins) {
     }
     return waiting;
 }
+
+json_t *plugins_schemas_new(struct plugins *plugins) {
+    json_t *schemas = json_object();
+
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        const char *const *steps = plugin->active ? plugin->active->slots.migrations : NULL;
+        json_int_t count = 0;
+        while (steps && steps[count])
+            count++;
+        if (count > 0)
+            (void)json_object_set_new(schemas, plugin->name, json_integer(count));
+    }
+    return schemas;
+}

@@ -238,10 +238,12 @@ static void suspend(struct run *run) {
 }
 
 void run_enter(struct run *run) {
-    if (!run->outer) {
-        atomic_store(&run->request->stage, CALL_RUNNING);
-        keep_entered(run->request);
+    if (!run->outer && !keep_entered(run->request)) {
+        (void)run_unref(run); /* it was held for too long, and is answered */
+        return;
     }
+    if (!run->outer)
+        atomic_store(&run->request->stage, CALL_RUNNING);
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
     if (after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args))) {

@@ -241,6 +241,30 @@ void scan_again(struct plugins *plugins, struct source *source) {
     plugins_settled(plugins);
 }
 
+static const char *change_of(const struct source *source) {
+    if (!source->present)
+        return source->plugin ? "removed" : NULL;
+    return !source->looked_at ? "new" : source_differs(source) ? "changed" : NULL;
+}
+
+json_t *plugins_changes_new(struct plugins *plugins) {
+    json_t *changes = plugins_waiting_new(plugins), *waiting;
+    size_t i;
+
+    json_array_foreach (changes, i, waiting)
+        (void)json_object_set_new(waiting, "change", json_string("waiting"));
+    list_all(plugins);
+    list_for_each (link, &plugins->sources) {
+        const struct source *source = list_entry(link, struct source, link);
+        const char *change = change_of(source);
+        if (change)
+            (void)json_array_append_new(changes, json_pack("{s:s*, s:s, s:s}", "plugin",
+                                                           source->plugin ? source->plugin->name : NULL, "file",
+                                                           source->path, "change", change));
+    }
+    return changes;
+}
+
 /* A second after a file went: is it still missing? */
 static void on_gone(void *arg) {
     struct plugins *plugins = arg;

@@ -39,20 +39,37 @@ static bool same_time(struct timespec a, struct timespec b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+static void look_at(const struct source *source, struct stat *ret_now) {
+    if (stat(source->path, ret_now) < 0)
+        memset(ret_now, 0, sizeof(*ret_now)); /* a dangling link: refused when opened, with the system's words */
+}
+
+static bool differs(const struct source *source, const struct stat *now) {
+    const struct stat *seen = &source->seen;
+
+    if (!source->looked_at || now->st_dev != seen->st_dev || now->st_ino != seen->st_ino ||
+        now->st_size != seen->st_size || now->st_mode != seen->st_mode || now->st_uid != seen->st_uid ||
+        !same_time(now->st_mtim, seen->st_mtim))
+        return true;
+    /* A rename to and fro touches this time, too, and leaves the same file; for one that is refused it may be help. */
+    return source->refused && !same_time(now->st_ctim, seen->st_ctim);
+}
+
+bool source_differs(const struct source *source) {
+    struct stat now;
+
+    look_at(source, &now);
+    return differs(source, &now);
+}
+
 bool source_look(struct source *source) {
     struct stat now;
 
-    if (stat(source->path, &now) < 0)
-        memset(&now, 0, sizeof(now)); /* a dangling link: refused when it is opened, with the system's words */
-    bool differs = !source->looked_at || now.st_dev != source->seen.st_dev || now.st_ino != source->seen.st_ino ||
-                   now.st_size != source->seen.st_size || now.st_mode != source->seen.st_mode ||
-                   now.st_uid != source->seen.st_uid || !same_time(now.st_mtim, source->seen.st_mtim);
-    /* A rename to and fro touches this time, too, and leaves the same file; for one that is refused it may be help. */
-    if (source->refused && !same_time(now.st_ctim, source->seen.st_ctim))
-        differs = true;
+    look_at(source, &now);
+    bool is_other = differs(source, &now);
     source->looked_at = true;
     source->seen = now;
-    return differs;
+    return is_other;
 }
 
 bool source_is_mended(const struct source *source) {

@@ -33,6 +33,7 @@ struct source *source_free(struct source *source) ON_LOOP;
 void source_refuse(struct source *source, const char *reason); /* NULL: it is good again */
 /* Looks at the file. True: it differs from what was seen last. */
 bool source_look(struct source *source);
+bool source_differs(const struct source *source); /* the same, and nothing is seen by it */
 /* It was refused because others could have written it, and nobody else can any more. */
 bool source_is_mended(const struct source *source);
 /* Parses an INI file again; what is wrong with it makes it refused, and it then has no sections. */

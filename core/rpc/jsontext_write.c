@@ -113,8 +113,17 @@ static int write_integer(struct writer *writer, int64_t value) {
     return buf_append(writer->out, (struct span){at, (size_t)(text + sizeof(text) - at)}, writer->err);
 }
 
+/* With as few digits as it takes to read the same number back: 0.1, not 0.10000000000000001. */
+static void print_shortest(double value, char printed[static REAL_BYTES]) {
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(printed, REAL_BYTES, "%.*g", digits, value);
+        if (strtod(printed, NULL) == value)
+            return;
+    }
+}
+
 /*
- * printf() with 17 digits, changed to what jansson makes of it: whatever the locale has for a point (it can be several
+ * What printf() makes of it, changed to what jansson would write: whatever the locale has for a point (it can be several
  * bytes) becomes '.', the exponent loses its plus and its zeros in front, and without point and exponent ".0" says that
  * this is no integer.
  */
@@ -124,7 +133,7 @@ static int write_real(struct writer *writer, double value) {
     char *to = text;
     bool real = false;
 
-    (void)snprintf(printed, sizeof(printed), "%.17g", value);
+    print_shortest(value, printed);
     for (const char *at = printed; *at; at++) {
         if ((*at >= '0' && *at <= '9') || *at == '-') {
             *to++ = *at;

@@ -106,14 +106,37 @@ static int refuse_number(struct check *check, const json_t *value, const char *r
     return check_mismatch(check, RANK_DETAIL, "must be %s %.15g, is %s", rule, bound.real, value_brief(value, brief));
 }
 
+/* Outside of a range: both of its ends are named, so that the next attempt is right. */
+static int refuse_outside(struct check *check, const json_t *value, struct number minimum, struct number maximum) {
+    char brief[VALUE_BRIEF_BYTES];
+
+    if (check->quiet > 0)
+        return check_mismatch(check, RANK_DETAIL, "number");
+    return check_mismatch(check, RANK_DETAIL, "must be from %lld to %lld, is %s", minimum.whole, maximum.whole,
+                          value_brief(value, brief));
+}
+
+static int check_range(struct check *check, const struct number_rules *rules, const json_t *value,
+                       struct number number) {
+    bool is_low = rules->has_minimum && number_compare(number, rules->minimum) < 0;
+    bool is_high = rules->has_maximum && number_compare(number, rules->maximum) > 0;
+
+    if (!is_low && !is_high)
+        return 0;
+    if (rules->has_minimum && rules->has_maximum && rules->minimum.is_whole && rules->maximum.is_whole)
+        return refuse_outside(check, value, rules->minimum, rules->maximum);
+    return is_low ? refuse_number(check, value, "at least", rules->minimum)
+                  : refuse_number(check, value, "at most", rules->maximum);
+}
+
 static int check_number(struct check *check, const struct number_rules *rules, const json_t *value) {
     struct number number = number_of(value);
     char brief[VALUE_BRIEF_BYTES], step[VALUE_BRIEF_BYTES];
 
-    if (rules->has_minimum && number_compare(number, rules->minimum) < 0)
-        return refuse_number(check, value, "at least", rules->minimum);
-    if (rules->has_maximum && number_compare(number, rules->maximum) > 0)
-        return refuse_number(check, value, "at most", rules->maximum);
+    int r = check_range(check, rules, value, number);
+
+    if (r != 0)
+        return r;
     if (rules->has_above && number_compare(number, rules->above) <= 0)
         return refuse_number(check, value, "more than", rules->above);
     if (rules->has_below && number_compare(number, rules->below) >= 0)

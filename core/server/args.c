@@ -8,8 +8,8 @@
 static const struct {
     const char *name;
     enum command command;
-    int min, max; /* of what follows */
-    const char *use, *does;
+    int min, max;           /* of what follows */
+    const char *use, *does; /* does NULL: only for the server itself */
 } commands[] = {
     {"serve", COMMAND_SERVE, 0, 0, "theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...",
      "serve MCP on stdin and stdout (the default command)"},
@@ -21,13 +21,16 @@ static const struct {
      "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
     {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
     {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
-    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, NULL, NULL},
+    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load FILE...", NULL},
+    /* What follows is the command that is examined; there is only one. */
+    {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve]", NULL},
+    {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, "theseus --read-sessions", NULL},
 };
 
 void args_print_help(FILE *out) {
     (void)fputs("theseus: an MCP server whose tools are replaced while their clients stay connected\n\n", out);
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        if (commands[i].use)
+        if (commands[i].does)
             (void)fprintf(out, "  %s\n      %s\n", commands[i].use, commands[i].does);
     (void)fputs("\nThe configuration is FILE, else $THESEUS_CONFIG, else ~/.config/theseus/theseus.ini, else\n"
                 "/etc/theseus/theseus.ini, else built in. Signals: SIGHUP looks at configuration and plugins again.\n",
@@ -94,7 +97,7 @@ int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error
         memmove(ret_args->rest, ret_args->rest + 1, sizeof(char *) * (size_t)(ret_args->rest_count + 1));
     }
     if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
-        return fail(err, ERR_INVALID, "use: %s", commands[row].use ? commands[row].use : "theseus --test-load FILE...");
+        return fail(err, ERR_INVALID, "use: %s", commands[row].use);
     return 0;
 }
 

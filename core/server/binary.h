@@ -16,11 +16,14 @@ struct binary {
 
 /* Opens and examines: a regular file that may be executed, an ELF program for this machine, neither script nor setuid. */
 MUST_CHECK int binary_open(struct binary *ret_binary, const char *path, struct theseus_error *err);
-/* The image that runs now. */
+/* The image that runs now: it is not examined, and its file may have gone. */
 MUST_CHECK int binary_open_own(struct binary *ret_binary, struct theseus_error *err);
-/* One that an earlier image of this process had opened; takes the descriptor. */
+/* One that an earlier image of this process had opened; takes the descriptor on success. */
 MUST_CHECK int binary_adopt(struct binary *ret_binary, int fd, const char *path, struct theseus_error *err);
-/* Has the file behind the descriptor been written since it was examined? */
+/*
+ * Fails if the file behind the descriptor has been written, or its name taken away, since it was examined: its size and
+ * the time of its last change of any kind tell. Not for the own image, which may well have been replaced.
+ */
 MUST_CHECK int binary_check_unchanged(const struct binary *binary, struct theseus_error *err);
 void binary_close(struct binary *binary);
 void binary_close_cleanup(struct binary *binary);

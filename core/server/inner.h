@@ -1,6 +1,8 @@
 /* The server's own struct, for the files of this folder that are parts of it. */
 #pragma once
 
+#include <signal.h>
+
 #include "conn/conn.h"
 #include "loop/lane.h"
 #include "loop/signal.h"
@@ -12,17 +14,32 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
+#include "server/binary.h"
+#include "server/chronicle.h"
+#include "server/keeper.h"
+#include "server/reloads.h"
+#include "server/restart_facts.h"
 #include "server/server.h"
+#include "server/sweep.h"
 #include "store/store.h"
 
 /* Somebody who wants the configuration read again: told once what came of it. */
 typedef void reconfigured_fn(void *arg, const char *outcome); /* "unchanged", "reloaded", "refused: …" */
 
+/* Why the files as they are now are not taken; text NULL: they are. */
+struct refusal {
+    char *file, *text; /* owned; file NULL: it is of no file */
+    int line;          /* 0: of no line */
+};
+
 struct reconfigure {
     struct watch *watch; /* owned; NULL: not watching */
     char **dirs;         /* owned, NULL-terminated */
     struct config *next; /* owned: read, and being asked about */
-    char *refused;       /* owned: why the file as it is now is not taken; NULL: it is */
+    struct refusal refused;
+    struct config *at_start; /* owned: what this image began with; NULL: server.config is that */
+    int64_t loaded_ms;       /* wall clock: when the present one was taken */
+    unsigned generation;     /* configurations that were taken, the first included */
     bool busy, again;
     struct list waiting; /* who wants to know; owned */
     struct loop_task start;
@@ -35,9 +52,57 @@ struct control {
     bool closed;
 };
 
+struct preflight;
+
+/* The restart under way, or the last one. See restart.c, arrival.c. */
+struct restart {
+    struct restart_facts facts;
+    bool under_way;
+    bool in_place;      /* it turned out that no other image is needed */
+    bool paused;        /* tool calls are held */
+    enum phase reached; /* by one that failed */
+    json_t *errors;     /* owned: of the present or the last one */
+    struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
+    struct call *call;  /* the same in the image behind the exec */
+    struct binary candidate;
+    struct preflight *preflight;        /* owned */
+    struct timer *limit, *early, *tick; /* owned */
+    int64_t suspend_began_ns, interrupted_ns;
+    struct loop_task launch, restored;
+    sigset_t mask; /* before signals were blocked */
+    bool masked;
+    struct lane_job job;
+    struct ledger *ledger; /* borrowed: of the job */
+    int r;                 /* likewise */
+    struct theseus_error err;
+    /* measured; negative: not known */
+    int64_t blackout_ns, held_ns;
+    int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
+};
+
+/* What is kept and written down beside the work. See upkeep.c. */
+struct upkeep {
+    struct lane *lane; /* of the keeper and the sweep */
+    struct chronicle *chronicle;
+    struct reloads *reloads;
+    struct keeper *keeper;
+    struct sweep *sweep;
+    struct loop_task state_is_back;
+    int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
+};
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
+    char *origin;                        /* owned: boot id of the first image of this process */
+    char *started_by;                    /* owned: the path by which the server was started, and restarts */
+    char *const *argv;                   /* borrowed; NULL: this is no process of its own, and cannot restart */
+    bool follows, is_back;               /* an earlier image; one that failed, which had followed this one */
+    int64_t started_ms;                  /* the process; wall clock */
+    uint64_t images;                     /* that have served in it, this one included */
+    int64_t last_duration_ms;            /* of a restart; 0: there was none */
+    struct restart restart;
+    struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
     struct ledger *ledger; /* borrowed */
@@ -58,28 +123,66 @@ struct server {
     struct conn *conn;
     char tools_digest[33]; /* of the list that clients know */
     struct loop_task loaded;
-    bool awake; /* work was wanted: files may be made, plugins are loaded */
+    bool awake;       /* work was wanted: files may be made, plugins are loaded */
+    bool was_awake;   /* an image before was */
+    char *image_path; /* owned: the directory of private copies that it had; NULL: none */
     struct signal_watch *signals[4];
     struct reconfigure reconfigure;
     struct control control;
+    struct upkeep upkeep;
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
 };
 
+/* Names of descriptors that go from image to image. */
+#define KEPT_IMAGES_LOCK "images.lock"
+#define KEPT_SNAPSHOT_LOCK "snapshot.lock"
+
 /* server.c */
+MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
 void reconfigure_fini(struct server *server) ON_LOOP;
 void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOOP; /* done may be NULL */
+bool reconfigure_needs_image(const struct server *server) ON_LOOP;
+/* {"file", "line", "text"}: the file as it is now is not taken. New reference; NULL: it is. */
+json_t *reconfigure_refused_new(const struct server *server) ON_LOOP;
+/* {file, loaded_at, generation, pending_reexec[], refused{file, line, text}}; new reference. */
+json_t *reconfigure_report_new(const struct server *server) ON_LOOP;
 
 /* control.c: theseus_control() */
 void control_init(struct server *server);
 void control_close(struct server *server) ON_LOOP; /* every thread that waits is sent away */
 void control_fini(struct server *server) ON_LOOP;  /* no thread can ask any more */
 json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *args);
+
+/* triggers.c */
+void triggers_on_signal(void *arg, int signum);
+void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+void triggers_fini(struct server *server) ON_LOOP;
+/* upkeep.c: snapshot, history, sweep */
+void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
+void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */
+void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
+void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
+void upkeep_reconfigured(struct server *server) ON_LOOP;
+void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
+void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
+bool upkeep_is_stuck(const struct server *server) ON_LOOP;
+void upkeep_on_secret(void *arg, const char *plugin, const char *key, const json_t *value);
+void upkeep_on_settled(void *arg);
+struct asker upkeep_asker(const struct theseus_client_info *client); /* borrows */
+/* For the audit, and for the event that comes of it. `client` NULL: a signal; `refusal` NULL: it is going to be done. */
+void upkeep_asked_to_reload(struct server *server, const struct theseus_client_info *client, const char *plugin,
+                            const char *refusal) ON_LOOP;
+void upkeep_configured(struct server *server, const char *outcome) ON_LOOP;
+/* The lock of the snapshots, from image to image: what is to be kept open (borrowed; -1: none), and going on with it,
+ * which takes it. The latter before anything wakes the server; -1 as well, in an image that follows another. */
+int upkeep_lock_fd(const struct server *server) ON_LOOP;
+MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_error *err) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

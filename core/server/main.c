@@ -1,6 +1,7 @@
 /* The program: what the command line asks for. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +13,40 @@
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
+#include "server/handover.h"
+#include "server/preflight.h"
+#include "server/program.h"
+#include "server/restart.h"
 #include "server/server.h"
+#include "server/sessions.h"
+#include "server/wayback.h"
 
-/* A parent may have left signals blocked or ignored, and descriptors closed. */
-static void settle_process(void) {
+static void unblock_signals(void) {
     sigset_t none;
-    int fd;
 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A parent may have left signals blocked or ignored, and descriptors closed. What an image before has blocked stays so
+ * until there are handlers: one of those signals may be waiting. */
+static void settle_process(void) {
+    int fd;
+
+    (void)pthread_setname_np(pthread_self(),
+                             "theseus"); /* executed by its descriptor, it would be called by a number */
+
+    if (!getenv(HANDOVER_VARIABLE))
+        unblock_signals();
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), and no reason to end */
     (void)umask(077);
     do
         fd = open("/dev/null", O_RDWR); /* so that 0, 1 and 2 are never some file of ours */
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0)
         (void)close(fd);
-}
-
-static char *own_path(void) {
-    char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-    if (len < 0)
-        return xstrdup("/proc/self/exe");
-    path[len] = '\0';
-    return xstrdup(path);
 }
 
 static void greet_person(const char *program) {
@@ -71,23 +79,63 @@ static int take_stdout(struct theseus_error *err) {
     return out;
 }
 
-static int serve(const struct config_source *source, const char *program, struct theseus_error *err) {
-    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+/* The ledger that an image before has left, or a new one. */
+static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
+    if (handover->ledger_fd < 0)
+        return ledger_create(ret_ledger, -1, err);
+    if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0)
+        return error_prefix(err, "the ledger that was handed over cannot be read: ");
+    handover_seal(*ret_ledger);
+    return wayback_set_ledger(*ret_ledger, err);
+}
+
+static int make_server(struct server **ret_server, struct server_args *args, struct ledger *ledger,
+                       struct theseus_error *err) ON_LOOP {
     struct config *config = NULL;
+
+    if (config_load(&config, &args->source, NULL, NULL, err) < 0)
+        return -1;
+    args->in = STDIN_FILENO;
+    args->out = args->follows ? -1 : take_stdout(err);
+    int r = !args->follows && args->out < 0 ? -1 : server_new(ret_server, args, config, ledger, err);
+    if (args->out >= 0)
+        (void)close(args->out);
+    if (r < 0)
+        (void)config_free(config);
+    return r;
+}
+
+/* An image that cannot begin makes room for the one before it. */
+static int give_up(struct ledger *ledger, const struct theseus_error *err) {
+    if (wayback_is_open() && ledger)
+        arrival_note_failure(ledger, err);
+    wayback_take();
+    return -1;
+}
+
+static int serve(const struct config_source *source, const char *program, char *const *argv,
+                 struct theseus_error *err) {
+    CLEANUP(ledger_free) struct ledger *ledger = NULL;
+    CLEANUP(free) char *started_by = program_started_by(argv[0], program);
     struct server *server = NULL;
+    struct handover handover;
 
     loop_enter();
-    if (isatty(STDIN_FILENO))
+    handover_find(&handover);
+    struct server_args args = {.source = *source,
+                               .transport = "stdio",
+                               .program = program,
+                               .argv = argv,
+                               .started_by = started_by,
+                               .follows = handover.ledger_fd >= 0,
+                               .is_back = handover.is_back};
+    if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
+        return -1;
+    if (!args.follows && isatty(STDIN_FILENO))
         greet_person(program);
-    if (config_load(&config, source, NULL, NULL, err) < 0)
-        return -1;
-    struct server_args args = {
-        .source = *source, .in = STDIN_FILENO, .out = take_stdout(err), .transport = "stdio", .program = program};
-    if (args.out < 0 || server_new(&server, &args, config, ledger, err) < 0) {
-        (void)config_free(config);
-        return -1;
-    }
-    (void)close(args.out);
+    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0)
+        return give_up(ledger, err);
+    unblock_signals();
     int status = server_run(server);
     limit_tidying();
     if (server_is_stuck(server))
@@ -98,7 +146,7 @@ static int serve(const struct config_source *source, const char *program, struct
 
 static int run(int argc, char **argv, struct theseus_error *err) {
     CLEANUP(args_fini) struct args args = {0};
-    CLEANUP(free) char *program = own_path();
+    CLEANUP(free) char *program = program_path();
 
     if (args_read(&args, argc, argv, err) < 0)
         return 2;
@@ -113,6 +161,10 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_client(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_PREFLIGHT:
+        preflight_main(&source, args.rest[0]);
+    case COMMAND_READ_SESSIONS:
+        return sessions_read_command();
     case COMMAND_VERSION:
         return printf("theseus %s\n", THESEUS_VERSION) < 0;
     case COMMAND_HELP:
@@ -121,7 +173,7 @@ static int run(int argc, char **argv, struct theseus_error *err) {
     case COMMAND_SERVE:
         break;
     }
-    return serve(&source, program, err);
+    return serve(&source, program, argv, err);
 }
 
 int main(int argc, char **argv) {

@@ -3,7 +3,9 @@
  * taken only when all of it is good. Until then, and if not, the present one goes on.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "server/inner.h"
@@ -31,10 +33,41 @@ static void end(struct server *server, const char *outcome) {
 
     state->busy = false;
     tell(server, outcome);
+    upkeep_configured(server, outcome);
     if (state->again) {
         state->again = false;
         loop_post_task(server->loop, &state->start);
     }
+}
+
+static void clear_refusal(struct refusal *refused) {
+    free(refused->file);
+    free(refused->text);
+    *refused = (struct refusal){0};
+}
+
+static void note_refusal(struct refusal *refused, const char *file, int line, const char *text) {
+    clear_refusal(refused);
+    refused->file = file ? xstrdup(file) : NULL;
+    refused->line = line;
+    refused->text = xstrdup(text);
+}
+
+/* What plugins say of the settings begins with FILE:LINE: where these stand in a file. */
+static void note_message(struct refusal *refused, const char *message) {
+    const char *text = strstr(message, ": ");
+    const char *colon = text;
+    char *end = NULL;
+
+    while (colon && colon > message && *(colon - 1) != ':')
+        colon--;
+    long line = colon && colon > message ? strtol(colon, &end, 10) : 0;
+    if (message[0] != '/' || line <= 0 || end != text) {
+        note_refusal(refused, NULL, 0, message);
+        return;
+    }
+    CLEANUP(free) char *file = xstrndup(message, (size_t)(colon - 1 - message));
+    note_refusal(refused, file, (int)line, text + strlen(": "));
 }
 
 static void refuse(struct server *server, const struct theseus_error *err) {
@@ -42,10 +75,17 @@ static void refuse(struct server *server, const struct theseus_error *err) {
     CLEANUP(free) char *outcome = xasprintf("refused: %s", err->message);
 
     log_warning("the configuration is refused, the present one goes on: %s", err->message);
-    free(state->refused);
-    state->refused = xstrdup(err->message);
+    if (!state->refused.text)
+        note_message(&state->refused, err->message);
     state->next = config_free(state->next);
     end(server, outcome);
+}
+
+static void on_problem(void *arg, const char *file, int line, const char *text) {
+    struct refusal *refused = arg;
+
+    if (!refused->text)
+        note_refusal(refused, line > 0 ? file : NULL, line, text);
 }
 
 static void note_change(void *arg, const char *name, bool in_place) {
@@ -53,7 +93,7 @@ static void note_change(void *arg, const char *name, bool in_place) {
     if (in_place)
         log_info("configuration: %s has changed", name);
     else
-        log_warning("configuration: %s has changed; that takes effect when the server is started again", name);
+        log_warning("configuration: %s has changed; that takes effect when the server is restarted", name);
 }
 
 static void watch_files(struct server *server);
@@ -70,12 +110,19 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     }
     struct config *before = server->config;
     server->config = TAKE_PTR(state->next);
+    state->loaded_ms = clock_wall_ms();
+    state->generation++;
     log_set_level(server->config->server.log_level);
     server_set_info(server);
     workers_resize(server->workers, server->config->server.workers);
     plugins_configure(server->plugins);
     watch_files(server);
-    (void)config_free(before);
+    triggers_apply(server);
+    upkeep_reconfigured(server);
+    if (state->at_start)
+        (void)config_free(before);
+    else
+        state->at_start = before;
     conn_serve(server->conn);
     end(server, "reloaded");
 }
@@ -88,11 +135,11 @@ static void on_start(void *arg) {
 
     loop_enter();
     state->busy = true;
-    if (config_load(&state->next, &server->source, NULL, NULL, &err) < 0) {
+    clear_refusal(&state->refused);
+    if (config_load(&state->next, &server->source, on_problem, &state->refused, &err) < 0) {
         refuse(server, &err);
         return;
     }
-    free(TAKE_PTR(state->refused));
     config_diff(server->config, state->next, note_change, &changed);
     if (changed) {
         plugins_check(server->plugins, state->next, on_agreed, server);
@@ -167,6 +214,8 @@ void reconfigure_init(struct server *server) {
     struct reconfigure *state = &server->reconfigure;
 
     list_init(&state->waiting);
+    state->loaded_ms = clock_wall_ms();
+    state->generation = 1;
     state->start = (struct loop_task){.run = on_start, .arg = server};
     watch_files(server);
 }
@@ -181,5 +230,50 @@ void reconfigure_fini(struct server *server) {
     forget_dirs(state);
     state->watch = watch_free(state->watch);
     state->next = config_free(state->next);
-    free(TAKE_PTR(state->refused));
+    state->at_start = config_free(state->at_start);
+    clear_refusal(&state->refused);
+}
+
+/* ---- what there is to be told ---- */
+
+static void add_pending(void *arg, const char *name, bool in_place) {
+    if (!in_place)
+        (void)json_array_append_new(arg, json_string(name));
+}
+
+static json_t *refusal_new(const struct refusal *refused) {
+    if (!refused->text)
+        return json_null();
+    return json_pack("{s:s?, s:o, s:s}", "file", refused->file, "line",
+                     refused->line > 0 ? json_integer(refused->line) : json_null(), "text", refused->text);
+}
+
+json_t *reconfigure_refused_new(const struct server *server) {
+    return server->reconfigure.refused.text ? refusal_new(&server->reconfigure.refused) : NULL;
+}
+
+static void note_pending(void *arg, const char *name, bool in_place) {
+    (void)name;
+    *(bool *)arg |= !in_place;
+}
+
+bool reconfigure_needs_image(const struct server *server) {
+    const struct config *at_start = server->reconfigure.at_start;
+    bool needs = false;
+
+    if (at_start)
+        config_diff(at_start, server->config, note_pending, &needs);
+    return needs;
+}
+
+json_t *reconfigure_report_new(const struct server *server) {
+    const struct reconfigure *state = &server->reconfigure;
+    char loaded[CLOCK_TEXT_BYTES];
+    json_t *pending = json_array();
+
+    if (state->at_start)
+        config_diff(state->at_start, server->config, add_pending, pending);
+    return json_pack("{s:s, s:b, s:s, s:I, s:o, s:o}", "file", server->config->file, "file_exists",
+                     server->config->file_exists, "loaded_at", clock_rfc3339(state->loaded_ms, loaded), "generation",
+                     (json_int_t)state->generation, "pending_reexec", pending, "refused", refusal_new(&state->refused));
 }

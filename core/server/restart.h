@@ -19,7 +19,7 @@
 #include "server/phase.h"
 #include "store/asker.h"
 
-struct call;
+struct ledger;
 struct run;
 struct server;
 
@@ -29,7 +29,7 @@ struct restart_request {
     const char *reason; /* one of restart_reasons */
     bool graceful, preserve_state;
     int timeout_s;
-    struct call *call; /* who asks and is answered; NULL: nobody (a signal, a changed file) */
+    struct run *run; /* who asks and is answered; NULL: nobody (a signal, a changed file) */
     const struct asker *by;
 };
 
@@ -37,11 +37,11 @@ struct restart_request {
 MUST_CHECK int restart_ask(struct server *server, const struct restart_request *request,
                            struct theseus_error *err) ON_LOOP;
 
-/* The loop's half of theseus_control("restart"). NULL: accepted, the call is answered later; else the answer. */
-json_t *restart_control(struct server *server, struct run *run, const json_t *args) ON_LOOP;
-
 bool restart_is_under_way(const struct server *server) ON_LOOP;
 enum phase restart_phase(const struct server *server) ON_LOOP; /* PHASE_IDLE, COMPLETE or FAILED: none is under way */
+
+/* A new image that cannot begin says why, before it goes back. */
+void arrival_note_failure(struct ledger *ledger, const struct theseus_error *err);
 
 /* {phase, progress, message, started_at, estimated_completion, maintenance_mode, errors[]}; new reference. */
 json_t *restart_status_new(const struct server *server) ON_LOOP;

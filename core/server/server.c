@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "server/handover.h"
+#include "server/program.h"
+#include "server/restart_inner.h"
 
 /* ---- what the lower floors ask for ---- */
 
@@ -50,21 +54,29 @@ static void on_plugins_loaded(void *arg) {
     struct server *server = arg;
 
     loop_enter();
+    upkeep_loaded(server);
     on_tools_touched(server);
 }
 
 /* A probe lives for milliseconds and leaves no trace: files, threads and plugins come with the first real work. */
-static void on_wake(void *arg) {
-    struct server *server = arg;
-
-    loop_enter();
+static bool wake(struct server *server) ON_LOOP {
     if (server->awake)
-        return;
+        return false;
     server->awake = true;
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
-    plugins_when_loaded(server->plugins, &server->loaded);
+    triggers_apply(server);
+    upkeep_wake(server);
+    return true;
+}
+
+static void on_wake(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (wake(server))
+        plugins_when_loaded(server->plugins, &server->loaded);
 }
 
 static void on_conn_ended(void *arg, struct conn *conn) {
@@ -88,32 +100,71 @@ static void on_hangup(void *arg, int signum) {
     loop_enter();
     (void)signum;
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    upkeep_asked_to_reload(arg, NULL, NULL, NULL);
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
         plugins_rescan(((struct server *)arg)->plugins);
 }
 
-/* Unhandled it would end the process, and with it the tools of the client. */
-static void on_restart_signal(void *arg, int signum) {
-    loop_enter();
-    (void)arg;
-    (void)signum;
-    log_warning("SIGUSR2: this version cannot restart; nothing is done");
-}
-
 /* ---- making ---- */
 
-static void make_ids(struct server *server, const char *boot_id) {
+static char *random_id(void) {
     unsigned char random[8];
 
-    if (boot_id) {
-        server->boot_id = xstrdup(boot_id);
-        return;
-    }
     if (getentropy(random, sizeof(random)) < 0)
         abort();
-    server->boot_id = xasprintf("%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3],
-                                random[4], random[5], random[6], random[7]);
+    return xasprintf("%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3], random[4],
+                     random[5], random[6], random[7]);
+}
+
+static char *text_of(struct span span) {
+    return xstrndup(span.data, span.len);
+}
+
+/* What an image before has left: who we are. */
+static void read_boot(void *arg, const void *recorded) {
+    const struct boot_record *record = recorded;
+    struct server *server = arg;
+
+    free(server->started_by);
+    server->origin = text_of(record->origin);
+    server->started_by = text_of(record->program);
+    server->image_path = record->image_path.len ? text_of(record->image_path) : NULL;
+    server->started_ms = (int64_t)record->started_ms;
+    server->images = record->images;
+    server->last_duration_ms = (int64_t)record->last_duration_ms;
+    server->was_awake = record->awake;
+    if (record->tools.len < sizeof(server->tools_digest))
+        memcpy(server->tools_digest, record->tools.data, record->tools.len);
+}
+
+static void make_ids(struct server *server, const struct server_args *args) {
+    struct boot_record record = {.number = 1};
+
+    server->boot_id = args->boot_id ? xstrdup(args->boot_id) : random_id();
+    server->started_by = xstrdup(args->started_by ? args->started_by : args->program);
+    server->started_ms = clock_wall_ms();
+    if (args->follows)
+        (void)ledger_find(server->ledger, &boot_kind, &record, read_boot, server);
+    if (!server->origin)
+        server->origin = xstrdup(server->boot_id);
+    server->images++;
+}
+
+int server_record_boot(struct server *server, struct theseus_error *err) {
+    const char *images = imagedir_path(server->imagedir);
+    struct boot_record record = {.number = 1,
+                                 .origin = span_of(server->origin),
+                                 .boot = span_of(server->boot_id),
+                                 .program = span_of(server->started_by),
+                                 .image_path = span_of(images ? images : ""),
+                                 .started_ms = (uint64_t)server->started_ms,
+                                 .images = server->images,
+                                 .tools = span_of(server->tools_digest),
+                                 .awake = server->awake,
+                                 .last_duration_ms = (uint64_t)server->last_duration_ms};
+
+    return ledger_put(server->ledger, &boot_kind, &record, err);
 }
 
 static void wire(struct server *server) {
@@ -132,6 +183,8 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .secret = upkeep_on_secret,
+        .settled = upkeep_on_settled,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -140,6 +193,7 @@ static void wire(struct server *server) {
     server->methods.plugin_host = &server->plugin_host;
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
+    server->methods.claims = arrival_claims;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -154,7 +208,7 @@ static void wire(struct server *server) {
         .loop = server->loop,
         .ledger = server->ledger,
         .config = config,
-        .boot_id = server->boot_id,
+        .boot_id = server->origin,
         .ops = &server->conn_ops,
         .arg = &server->methods,
     };
@@ -185,13 +239,35 @@ static void free_infos(struct server *server) {
     free(server->infos);
 }
 
+/* The private copies of the image before. Without them the files are copied again. */
+static void adopt_images(struct server *server) ON_LOOP {
+    CLEANUP(fd_close) int lock = server->follows ? handover_take(server->ledger, KEPT_IMAGES_LOCK) : -1;
+    struct theseus_error err = {0};
+
+    if (lock < 0 || !server->image_path)
+        return;
+    if (imagedir_adopt(server->imagedir, server->image_path, lock, &err) < 0)
+        log_warning("the copies of plugins cannot be used again: %s", err.message);
+    else
+        (void)fd_take(&lock);
+}
+
+/* The snapshots of the image before go on being ours. */
+static void adopt_snapshots(struct server *server) ON_LOOP {
+    struct theseus_error err = {0};
+
+    if (server->follows && upkeep_adopt_lock(server, handover_take(server->ledger, KEPT_SNAPSHOT_LOCK), &err) < 0)
+        log_warning("the snapshots of the image before are not taken over: %s", err.message);
+}
+
 static int make_parts(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
 
-    server->exe_fd = open(args->program, O_RDONLY | O_CLOEXEC);
+    /* A server that is no process of its own, as in a test, has its program elsewhere. */
+    server->exe_fd = args->argv ? program_open() : open(args->program, O_RDONLY | O_CLOEXEC);
     if (server->exe_fd < 0)
-        return fail_errno(err, "cannot open '%s'", args->program);
+        return fail_errno(err, "cannot open the program that runs ('%s')", args->program);
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
@@ -200,10 +276,13 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
     server->state = state_new(server->ledger);
-    server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->boot_id);
+    server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
+    adopt_images(server);
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
+    upkeep_init(server);
+    adopt_snapshots(server);
     server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
 }
@@ -216,6 +295,8 @@ static int connect_client(struct server *server, const struct server_args *args,
     uint64_t number = 0;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &number);
+    if (number > 0 && server->follows)
+        return conn_restore(&server->conn, &server->conn_host, number, -1, -1, err);
     if (number > 0)
         return conn_restore(&server->conn, &server->conn_host, number, args->in, args->out, err);
     return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
@@ -225,13 +306,15 @@ static void watch_signals(struct server *server) ON_LOOP {
     server->signals[0] = signal_watch_new(server->loop, SIGTERM, leave_on_signal, server);
     server->signals[1] = signal_watch_new(server->loop, SIGINT, leave_on_signal, server);
     server->signals[2] = signal_watch_new(server->loop, SIGHUP, on_hangup, server);
-    server->signals[3] = signal_watch_new(server->loop, SIGUSR2, on_restart_signal, server);
+    server->signals[3] = signal_watch_new(server->loop, SIGUSR2, triggers_on_signal, server);
 }
 
 static void has_session(struct server *server) ON_LOOP {
     const struct session *session = conn_session(server->conn);
 
-    if (session->initialized)
+    if (server->follows && server->was_awake)
+        (void)wake(server); /* its plugins come back by themselves */
+    else if (session->initialized)
         on_wake(server); /* a session that goes on: its tools are wanted again */
 }
 
@@ -247,8 +330,14 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->directory = getcwd(NULL, 0);
     if (!server->directory)
         server->directory = xstrdup("/");
-    make_ids(server, args->boot_id);
+    server->argv = args->argv;
+    server->follows = args->follows;
+    server->is_back = args->is_back;
+    make_ids(server, args);
     control_init(server);
+    restart_init(server);
+    if (server->follows)
+        arrival_prepare(server);
     log_set_level(config->server.log_level);
     int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
@@ -261,7 +350,10 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
-    conn_start(server->conn);
+    if (server->follows)
+        arrival_begin(server);
+    else
+        conn_start(server->conn);
     *ret_server = TAKE_PTR(server);
     return 0;
 }
@@ -269,6 +361,8 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
 struct server *server_free(struct server *server) {
     if (!server)
         return NULL;
+    triggers_fini(server);
+    restart_fini(server);
     control_close(server);
     if (server->conn)
         conn_let_go(server->conn);
@@ -289,6 +383,8 @@ struct server *server_free(struct server *server) {
         control_fini(server);
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
+    if (server->upkeep.lane)
+        upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
     server->state = state_free(server->state);
     server->registry = registry_free(server->registry);
@@ -301,6 +397,9 @@ struct server *server_free(struct server *server) {
     free(server->program);
     free(server->directory);
     free(server->boot_id);
+    free(server->origin);
+    free(server->started_by);
+    free(server->image_path);
     free(server);
     return NULL;
 }
@@ -308,8 +407,13 @@ struct server *server_free(struct server *server) {
 int server_run(struct server *server) {
     loop_run(server->loop);
     conn_flush(server->conn);
+    upkeep_finish(server);
     leave_end_children(server);
     return 0;
+}
+
+void server_settle(struct server *server) {
+    upkeep_finish(server);
 }
 
 bool server_turn(struct server *server, int timeout_ms) {
@@ -339,7 +443,8 @@ bool server_is_over(const struct server *server) {
 }
 
 bool server_is_stuck(const struct server *server) {
-    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || plugins_have_runs(server->plugins);
+    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || upkeep_is_stuck(server) ||
+           plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {

@@ -15,12 +15,16 @@ enum { SERVER_TIDYING_MS = 250 }; /* what server_free() may take when a client w
 
 struct server_args {
     struct config_source source;
-    int in, out;           /* the client's descriptors; borrowed */
-    const char *transport; /* of that connection */
-    const char *program;   /* absolute path of theseus itself: test-loads run it */
-    const char *boot_id;   /* names the directory of private copies; NULL: a new one */
-    const char *database;  /* NULL: theseus.db in the state directory */
-    bool rehearsal;        /* only to see whether the plugins can be started: nothing happens outside of the process */
+    int in, out;            /* the client's descriptors; borrowed */
+    const char *transport;  /* of that connection */
+    const char *program;    /* absolute path of theseus itself: test-loads run it */
+    const char *boot_id;    /* names the directory of private copies; NULL: a new one */
+    const char *database;   /* NULL: theseus.db in the state directory */
+    char *const *argv;      /* of the process; NULL: it cannot restart itself */
+    const char *started_by; /* path of what it restarts as; NULL: `program` */
+    bool follows;   /* an image of this process came before, and has left the ledger: `in` and `out` are there */
+    bool is_back;   /* it had been this one, and the one that followed it has failed */
+    bool rehearsal; /* only to see whether the plugins can be started: nothing happens outside of the process */
 };
 
 /* `config` is taken on success. With a ledger that holds a connection, that connection goes on. */
@@ -31,6 +35,8 @@ struct server *server_free(struct server *server) ON_LOOP;
 
 /* Serves until the client has gone or a signal says so. Returns the exit status. */
 int server_run(struct server *server) ON_LOOP;
+/* What is kept of its work for later servers is written; server_run() ends with it. */
+void server_settle(struct server *server) ON_LOOP;
 /* For tests: one turn of the loop. False: nothing happened. */
 bool server_turn(struct server *server, int timeout_ms) ON_LOOP;
 /* Loads the plugins, if nothing has yet brought that about. Afterwards: files that are refused, [{"file", "reason"}].

@@ -6,6 +6,7 @@
  */
 #include "store/backup.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "store/db.h"
@@ -210,4 +212,38 @@ int backup_try(const char *path, const char *copy, struct theseus_error *err) {
     if (r < 0 || look_through(copy, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     return 0;
+}
+
+/* ---- to look at ---- */
+
+/* The file as it is, without any other beside it, said in SQLite's own way. */
+static int write_uri(struct buf *uri, const char *path, struct theseus_error *err) {
+    int r = buf_printf(uri, err, "file:");
+
+    for (; r == 0 && *path; path++)
+        r = buf_printf(uri, err, isalnum((unsigned char)*path) || strchr("/.-_", *path) ? "%c" : "%%%02x",
+                       (unsigned char)*path);
+    return r < 0 ? -1 : buf_append(uri, (struct span){"?immutable=1", sizeof("?immutable=1")}, err); /* and the NUL */
+}
+
+static int each_version(const char *name, int flags, store_version_fn *visit, void *arg, struct theseus_error *err) {
+    CLEANUP(db_close) sqlite3 *db = NULL;
+
+    if (open_plainly(name, SQLITE_OPEN_READONLY | flags, &db, err) < 0)
+        return -1;
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    (void)sqlite3_busy_timeout(db, DB_BUSY_TIMEOUT_MS);
+    return migrate_each_version(db, visit, arg, err);
+}
+
+int backup_versions(const char *path, store_version_fn *visit, void *arg, struct theseus_error *err) {
+    CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
+    CLEANUP(buf_fini) struct buf uri = {0};
+    CLEANUP(fd_close) int lock = -1;
+
+    if (db_lock(path, &lock, err) < 0 || write_uri(&uri, path, err) < 0)
+        return -1;
+    int r = access(log_path, F_OK) == 0 ? each_version(path, 0, visit, arg, err)
+                                        : each_version(buf_span(&uri).data, SQLITE_OPEN_URI, visit, arg, err);
+    return r < 0 ? error_prefix(err, "database '%s': ", path) : 0;
 }

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "base/error.h"
+#include "store/migrate.h"
 
 struct store;
 
@@ -23,3 +23,6 @@ void backup_drop_oldest(struct store *store); /* beyond BACKUPS_KEPT. For when t
  * damaged (ERR_INVALID).
  */
 MUST_CHECK int backup_try(const char *path, const char *copy, struct theseus_error *err);
+
+/* Visits what store_each_version() would, of the database at `path` (which must be there), and touches it as little. */
+MUST_CHECK int backup_versions(const char *path, store_version_fn *visit, void *arg, struct theseus_error *err);

@@ -195,13 +195,18 @@ static int each_row(sqlite3 *db, store_version_fn *visit, void *arg, struct thes
     return r == SQLITE_DONE ? 0 : db_fail(db, err, "cannot read table schema_versions");
 }
 
+int migrate_each_version(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err) {
+    bool has = false;
+
+    if (has_versions(db, &has, err) < 0)
+        return -1;
+    return has ? each_row(db, visit, arg, err) : 0;
+}
+
 int store_each_version(struct store *store, store_version_fn *visit, void *arg, struct theseus_error *err) {
     sqlite3 *db;
-    bool has = false;
 
     if (is_missing(store))
         return 0;
-    if (store_db(store, &db, err) < 0 || has_versions(db, &has, err) < 0)
-        return -1;
-    return has ? each_row(db, visit, arg, err) : 0;
+    return store_db(store, &db, err) < 0 ? -1 : migrate_each_version(db, visit, arg, err);
 }

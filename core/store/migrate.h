@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 
+struct sqlite3;
 struct store;
 
 typedef void store_version_fn(void *arg, const char *component, int version);
@@ -28,3 +29,6 @@ MUST_CHECK int store_pending(struct store *store, const char *component, const c
 
 /* How many steps of each component have been applied, sorted by its name. Makes no file. */
 MUST_CHECK int store_each_version(struct store *store, store_version_fn *visit, void *arg, struct theseus_error *err);
+
+/* The same of a connection. Inside store/ only. */
+MUST_CHECK int migrate_each_version(struct sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err);

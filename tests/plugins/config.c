@@ -1,7 +1,10 @@
-/* Takes settings of every type in place. */
+/* Takes settings of every type in place. With `gate`, the path of a FIFO, its start lasts until somebody has opened and
+ * closed the other end. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <theseus/plugin.h>
 
@@ -42,9 +45,25 @@ static int configure(void *self, const json_t *config, struct theseus_error *err
     return 0;
 }
 
-static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
-    struct settings *settings = calloc(1, sizeof(*settings));
+static int pass(const char *gate, struct theseus_error *err) {
+    int fd = open(gate, O_RDONLY | O_CLOEXEC);
+    char byte;
 
+    if (fd < 0)
+        return theseus_fail(err, "cannot open '%s'", gate);
+    while (read(fd, &byte, 1) > 0)
+        ;
+    (void)close(fd);
+    return 0;
+}
+
+static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
+    const char *gate = json_string_value(json_object_get(theseus_config(ctx), "gate"));
+    struct settings *settings;
+
+    if (gate && pass(gate, err) < 0)
+        return -1;
+    settings = calloc(1, sizeof(*settings));
     if (!settings)
         return theseus_fail(err, "no memory");
     if (check(settings, theseus_config(ctx), err) < 0) {
@@ -92,6 +111,7 @@ const struct theseus_plugin theseus_plugin = {
     .start = start,
     .config_schema = "{\"type\":\"object\",\"properties\":{"
                      "\"text\":{\"type\":\"string\"},"
+                     "\"gate\":{\"type\":\"string\"},"
                      "\"number\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000,\"default\":7},"
                      "\"switch\":{\"type\":\"boolean\",\"default\":false},"
                      "\"secret\":{\"type\":\"string\",\"writeOnly\":true}},"

@@ -1,6 +1,8 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import {
+    existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -274,6 +276,51 @@ describe('the option', { concurrency: 4 }, () => {
         const grown = await held(client);
         assert.ok(grown > 60 * 1024, `${grown} KiB for 6 MB of text`);
     }, { drops: ['version1'], sections: { ...one, buffer: { max_buffer_size: 100 } } });
+
+    observes('buffer.buffer_expiration', 'is how long a request may be held', async (client, home) => {
+        await client.appears('version');
+        const slow = client.call('version', { ms: 20_000 });
+        const held = client.call('version', { ms: 1 }); /* for a worker */
+        await client.ask('ping');
+        home.configure({ server: { workers: 1 }, buffer: { buffer_expiration: 1 } });
+        const { error } = await within('the error', held);
+        assert.match(error.message, /held for 1 s \(buffer\.buffer_expiration\) and was never begun; it may be sent again/);
+        client.notify('notifications/cancelled', { requestId: client.lastId - 2 });
+        assert.equal(await client.text('version', {}), 'one'); /* and it may */
+        void slow;
+    }, { drops: ['version1'], sections: { server: { workers: 1 } } });
+    observes('buffer.buffer_expiration', 'is how long a request may wait for its turn', async (client) => {
+        await client.appears('version');
+        const begin = Date.now();
+        const slow = client.call('version', { ms: 2500 });
+        const { error } = await within('the error', client.call('echo', { message: 'x' }));
+        const ms = Date.now() - begin;
+        assert.match(error.message, /never begun/);
+        assert.ok(ms >= 1000 && ms < atMost(2000), `${ms} ms`);
+        assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
+    }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
+
+    observes('buffer.cleanup_interval', 'is how often what dead servers left is removed', async (client, home) => {
+        await client.appears('echo');
+        const draft = home.path('state', 'snapshots', 'dead.00000001.0.snap.new');
+        const old = home.path('state', 'snapshots', 'dead.00000002.0.snap.refused');
+        mkdirSync(home.path('state', 'snapshots'), { mode: 0o700 });
+        for (const path of [draft, old])
+            writeFileSync(path, 'left behind', { mode: 0o600 });
+        utimesSync(old, 1000, 1000);
+        await pause(1500); /* longer than the interval to come */
+        assert.ok(existsSync(draft) && existsSync(old));
+        home.configure({ buffer: { cleanup_interval: 1 } });
+        await until('both to go', () => !existsSync(draft) && !existsSync(old));
+    }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
+        await client.appears('shared_count');
+        await client.value('shared_count');
+        await until('the key', () => existsSync(home.path('elsewhere.key')));
+        assert.equal(statSync(home.path('elsewhere.key')).size, 32);
+        assert.ok(!existsSync(home.path('state', 'key')));
+    }, { drops: ['shared'], sections: { state: { key_file: 'elsewhere.key' } } });
 
     observes('access.restart', 'set to no forbids a reload to the client', async (client, home) => {
         const { isError, content } = await client.result('theseus_reload');

@@ -111,6 +111,28 @@ static void drops_progress_that_this_image_never_made(void **state) {
     assert_int_equal(ledger_count(owner->ledger), 0);
 }
 
+/* Whoever is first: the handler, or who says that it was never begun. */
+static void bars_the_way_only_to_a_call_that_no_handler_was_entered_for(void **state) {
+    CLEANUP(owner_free) struct owner *owner = owner_new();
+    CLEANUP(call_unref) struct call *entered = owner_call_new(owner, OWNER_REQUEST, 9);
+    CLEANUP(call_unref) struct call *barred = owner_call_new(owner, OWNER_REQUEST, 10);
+    CLEANUP(call_unref) struct call *back = owner_call_new(owner, OWNER_REQUEST, 9);
+
+    (void)state;
+    assert_true(keep_entered(entered));
+    assert_false(keep_bar(entered));
+    assert_true(keep_entered(entered)); /* once more, after it was suspended */
+    assert_true(keep_bar(barred));
+    assert_false(keep_entered(barred));
+    assert_false(keep_bar(barred)); /* that was said already */
+    keep_restore(back);
+    assert_false(keep_bar(back)); /* the image before has entered it */
+    assert_true(keep_entered(back));
+    call_cancel(back);
+    call_cancel(barred);
+    assert_int_equal(ledger_count(owner->ledger), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_how_often_a_handler_was_entered),
@@ -119,6 +141,7 @@ int main(void) {
         cmocka_unit_test(leaves_nothing_behind),
         cmocka_unit_test(refuses_a_child_that_is_not_there),
         cmocka_unit_test(drops_progress_that_this_image_never_made),
+        cmocka_unit_test(bars_the_way_only_to_a_call_that_no_handler_was_entered_for),
     };
 
     return cmocka_run_group_tests_name("call/keep", tests, NULL, NULL);

@@ -3,7 +3,7 @@
  *
  * What is asked decides how it is answered: "now" at once; "late" when a "flush" comes, which answers all that wait,
  * the latest first, and then itself; "hold" when the test says so; "listen" stays open; "big" says as much as `len`
- * asks for. "ping" is urgent.
+ * asks for. "ping" is urgent, and whatever says so.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 
 #include "base/limits.h"
 #include "config/load.h"
-#include "conn/conn.h"
+#include "conn/inner.h"
 #include "loop/until.h"
 #include "rpc/jsontext.h"
 
@@ -96,7 +96,7 @@ static inline void client_on_request(void *arg, struct conn *conn, struct call *
     client->asked++;
     client_prepare(arg, conn, call);
     loop_enter();
-    if (strcmp(method, "late") == 0) {
+    if (strcmp(method, "late") == 0 || json_is_true(json_object_get(call->message.params, "late"))) {
         client->late[client->late_count++] = call_ref(call);
     } else if (strcmp(method, "hold") == 0) {
         client->hold[client->hold_count++] = call_ref(call);
@@ -116,9 +116,9 @@ static inline void client_on_request(void *arg, struct conn *conn, struct call *
     }
 }
 
-static inline bool client_is_urgent(void *arg, const char *method) {
+static inline bool client_is_urgent(void *arg, const struct message *message) {
     (void)arg;
-    return strcmp(method, "ping") == 0;
+    return strcmp(message->method, "ping") == 0 || json_is_true(json_object_get(message->params, "urgent"));
 }
 
 static inline void client_on_notification(void *arg, struct conn *conn, const struct message *message) {
@@ -226,6 +226,29 @@ static inline void client_restart(struct client *client) {
     client->conn = conn_free(client->conn);
     client_forget_calls(client);
     if (conn_restore(&client->conn, &client->host, 1, client->server_in, client->server_out, &err) < 0)
+        print_error("%s\n", err.message);
+    assert_non_null(client->conn);
+    conn_start(client->conn);
+}
+
+/* The same as an exec does it: the descriptors are those of the records. */
+static inline int client_readopt(struct client *client, struct theseus_error *err) {
+    int in = client->conn->in.fd, out = client->conn->out.fd, kept[2] = {dup(in), dup(out)};
+
+    loop_enter();
+    client->conn = conn_free(client->conn);
+    client_forget_calls(client);
+    assert_true(dup2(kept[0], in) >= 0 && dup2(kept[1], out) >= 0);
+    (void)close(kept[0]);
+    (void)close(kept[1]);
+    return conn_restore(&client->conn, &client->host, 1, -1, -1, err);
+}
+
+static inline void client_exec(struct client *client) {
+    struct theseus_error err = {0};
+
+    loop_enter();
+    if (client_readopt(client, &err) < 0)
         print_error("%s\n", err.message);
     assert_non_null(client->conn);
     conn_start(client->conn);

@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "base/clock.h"
 #include "conn/client.h"
 
 static struct client *opened(struct client *client) {
@@ -287,6 +288,31 @@ static void cuts_nothing_short_when_reading_is_stopped(void **state) {
     client_gets_result(client, "1", "now");
 }
 
+static void knows_when_it_handled_its_first_line_and_its_last(void **state) {
+    CLEANUP(client_fini) struct client *client = opened(client_on_socket());
+
+    (void)state;
+    assert_int_equal(conn_first_line_ns(client->conn), 0);
+    assert_int_equal(conn_last_line_ns(client->conn), 0);
+    client_send(client, "{\"jsonrpc\"");
+    client_settle(client);
+    assert_int_equal(conn_first_line_ns(client->conn), 0); /* no line yet */
+    int64_t before = clock_now_ns();
+    client_send(client, ":\"2.0\",\"id\":1,\"method\":\"now\"}\n");
+    client_gets_result(client, "1", "now");
+    int64_t first = conn_first_line_ns(client->conn), last = conn_last_line_ns(client->conn);
+    assert_true(before <= first && first <= last && last <= clock_now_ns());
+    client_asks(client, "2", "now");
+    client_gets_result(client, "2", "now");
+    assert_int_equal(conn_first_line_ns(client->conn), first);
+    assert_true(conn_last_line_ns(client->conn) > last);
+    client_restart(client);
+    assert_int_equal(conn_first_line_ns(client->conn), 0);
+    client_send(client, "nonsense\n"); /* of any kind */
+    client_gets_error(client, NULL, -32700);
+    assert_true(conn_first_line_ns(client->conn) > last);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_or_ignores_bad_lines),
@@ -302,6 +328,7 @@ int main(void) {
         cmocka_unit_test(ends_at_once_where_there_is_no_input),
         cmocka_unit_test(answers_what_is_in_flight_after_the_end_of_input),
         cmocka_unit_test(cuts_nothing_short_when_reading_is_stopped),
+        cmocka_unit_test(knows_when_it_handled_its_first_line_and_its_last),
     };
 
     log_set_level(LOG_ERROR);

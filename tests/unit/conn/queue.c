@@ -27,6 +27,13 @@ static void gets(struct client *client, int id) {
     client_gets(client, line);
 }
 
+static struct call *client_finds(struct client *client, int id) {
+    json_auto_t *value = json_integer(id);
+
+    loop_enter();
+    return conn_find_call(client->conn, value);
+}
+
 /* The first, in the order in which the handlers were entered, is answered. */
 static void answer_first(struct client *client) {
     struct call *call = client->hold[0];
@@ -67,6 +74,39 @@ static void reads_a_ping_past_held_requests(void **state) {
     client_asks(client, "\"p\"", "ping");
     client_gets_result(client, "\"p\"", "ping");
     assert_int_equal(client->asked, 2);
+}
+
+static void reads_what_is_urgent_past_held_requests_whatever_its_method(void **state) {
+    static const int sizes[] = {0, 3};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        CLEANUP(client_fini) struct client *client = opened_for(2, sizes[i]);
+        asks_ten(client);
+        client_send(client, "{\"jsonrpc\":\"2.0\",\"id\":\"u\",\"method\":\"now\",\"params\":{\"urgent\":true}}\n");
+        client_cancels(client, "5");
+        client_gets_result(client, "\"u\"", "now");
+        client_settle(client);
+        assert_int_equal(conn_held(client->conn), 7);
+        assert_null(client_finds(client, 5));
+    }
+}
+
+/* It was accepted by the image before, whose end it did not see. */
+static void goes_on_with_what_is_urgent_first(void **state) {
+    CLEANUP(client_fini) struct client *client = opened_for(2, 1);
+
+    (void)state;
+    asks_ten(client);
+    client_send(client,
+                "{\"jsonrpc\":\"2.0\",\"id\":\"u\",\"method\":\"hold\",\"params\":{\"urgent\":true,\"n\":1}}\n");
+    client_settle(client);
+    client_restart(client);
+    assert_int_equal(client->hold_count, 1);
+    assert_string_equal(json_string_value(client->hold[0]->id), "u");
+    client_settle(client);
+    assert_int_equal(conn_held(client->conn), 9); /* it took the place of one of them */
+    assert_int_equal(client->hold_count, 2);
 }
 
 static void reads_a_cancellation_past_held_requests(void **state) {
@@ -215,10 +255,52 @@ static void stops_reading_when_too_many_bytes_are_held(void **state) {
     client_says_nothing(client);
 }
 
+static void note_id(void *arg, struct call *call) {
+    CLEANUP(free) char *id = json_dumps(call->id, JSON_ENCODE_ANY);
+
+    assert_int_equal(buf_printf(arg, NULL, "%s ", id), 0);
+}
+
+static void note_id_and_end(void *arg, struct call *call) {
+    note_id(arg, call);
+    loop_enter();
+    conn_cancel(call->owner, call->id);
+}
+
+static void visits_its_calls_in_the_order_of_their_arrival_and_lets_the_visitor_end_them(void **state) {
+    (void)state;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        CLEANUP(client_fini) struct client *client = opened_for(3, 1);
+        CLEANUP(buf_fini) struct buf seen = {0}, none = {0};
+        client_asks(client, "\"b\"", "hold");
+        client_asks(client, "7", "listen");
+        client_asks(client, "3", "hold");
+        client_asks(client, "2", "now");
+        client_asks(client, "9", "hold"); /* worked on; those behind it are held */
+        client_asks(client, "1", "hold");
+        client_asks(client, "\"a\"", "now");
+        client_gets(client, "{\"jsonrpc\":\"2.0\",\"method\":\"listening\"}");
+        client_gets_result(client, "2", "now");
+        client_settle(client);
+        if (restarted)
+            client_restart(client);
+        loop_enter();
+        conn_each_call(client->conn, note_id_and_end, &seen);
+        assert_int_equal(buf_append(&seen, (struct span){"", 1}, NULL), 0);
+        assert_string_equal(buf_span(&seen).data, "\"b\" 7 3 9 1 \"a\" ");
+        conn_each_call(client->conn, note_id, &none);
+        assert_int_equal(none.len, 0);
+        client_says_nothing(client);
+        assert_int_equal(conn_in_flight(client->conn) + conn_held(client->conn), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(works_on_so_many_and_holds_the_others_in_order),
         cmocka_unit_test(reads_a_ping_past_held_requests),
+        cmocka_unit_test(reads_what_is_urgent_past_held_requests_whatever_its_method),
+        cmocka_unit_test(goes_on_with_what_is_urgent_first),
         cmocka_unit_test(reads_a_cancellation_past_held_requests),
         cmocka_unit_test(never_cancels_an_initialize),
         cmocka_unit_test(refuses_an_id_that_is_in_flight),
@@ -227,6 +309,7 @@ int main(void) {
         cmocka_unit_test(goes_on_when_the_limit_is_raised),
         cmocka_unit_test(cancels_everything),
         cmocka_unit_test(stops_reading_when_too_many_bytes_are_held),
+        cmocka_unit_test(visits_its_calls_in_the_order_of_their_arrival_and_lets_the_visitor_end_them),
     };
 
     log_set_level(LOG_ERROR);

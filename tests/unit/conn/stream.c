@@ -111,6 +111,54 @@ static void writes_little_by_little_where_it_might_block(void **state) {
     assert_int_equal(put(&writer, "text"), 4);
 }
 
+/* As it was opened, so it goes on in the next image. */
+static void adopts_each_as_it_was_opened(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        CLEANUP(pair_close) int pair[2] = {-1, -1};
+        if (kind == 3) /* a file */
+            assert_true((pair[0] = memfd_create("file", MFD_CLOEXEC)) >= 0);
+        else
+            assert_int_equal(kind ? pipe2(pair, 0) : socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        CLEANUP(stream_close) struct stream before = {.fd = -1};
+        if (kind == 2) /* as another user's pipe, which could not be opened anew; whatever others do to it */
+            before = (struct stream){.fd = dup(pair[0]), .blocks = true};
+        else
+            assert_int_equal(stream_open(&before, pair[0], STREAM_READ, NULL), 0);
+        if (kind == 2)
+            assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(fcntl(before.fd, F_SETFD, 0), 0);
+        struct stream after = {.fd = -1};
+        assert_int_equal(stream_adopt(&after, before.fd, STREAM_READ, before.blocks, NULL), 0);
+        assert_memory_equal(&after, &before, sizeof(after));
+        assert_true(fcntl(after.fd, F_GETFD) & FD_CLOEXEC);
+    }
+}
+
+static void takes_a_pipe_that_might_block_for_one(void **state) {
+    CLEANUP(pair_close) int pair[2] = {-1, -1};
+    struct stream stream;
+
+    (void)state;
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    assert_int_equal(stream_adopt(&stream, pair[1], STREAM_WRITE, false, NULL), 0);
+    assert_true(stream.blocks);
+}
+
+static void adopts_nothing_that_is_for_the_other_direction(void **state) {
+    CLEANUP(pair_close) int pair[2] = {-1, -1};
+    struct theseus_error err = {0};
+    struct stream stream;
+
+    (void)state;
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    assert_int_equal(stream_adopt(&stream, pair[0], STREAM_WRITE, false, &err), -1);
+    assert_non_null(strstr(err.message, "cannot be written"));
+    err = (struct theseus_error){0};
+    assert_int_equal(stream_adopt(&stream, pair[1], STREAM_READ, false, &err), -1);
+    assert_non_null(strstr(err.message, "cannot be read"));
+}
+
 static void names_a_descriptor_that_is_none(void **state) {
     struct theseus_error err = {0};
     struct stream stream;
@@ -118,6 +166,9 @@ static void names_a_descriptor_that_is_none(void **state) {
     (void)state;
     assert_int_equal(stream_open(&stream, 9999, STREAM_READ, &err), -1);
     assert_non_null(strstr(err.message, "descriptor 9999"));
+    err = (struct theseus_error){0};
+    assert_int_equal(stream_adopt(&stream, 9999, STREAM_READ, false, &err), -1);
+    assert_non_null(strstr(err.message, "descriptor 9999 was not handed over"));
 }
 
 int main(void) {
@@ -127,6 +178,9 @@ int main(void) {
         cmocka_unit_test(says_when_the_other_end_has_gone),
         cmocka_unit_test(reads_a_file_to_its_end),
         cmocka_unit_test(writes_little_by_little_where_it_might_block),
+        cmocka_unit_test(adopts_each_as_it_was_opened),
+        cmocka_unit_test(takes_a_pipe_that_might_block_for_one),
+        cmocka_unit_test(adopts_nothing_that_is_for_the_other_direction),
         cmocka_unit_test(names_a_descriptor_that_is_none),
     };
 

@@ -2,10 +2,13 @@
 
 #include "ledger/compact.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "facts.h"
+
+enum { LOOKED_AT = 32 << 20 }; /* bytes of the log in which touched_bytes() counts */
 
 static char text[1 << 20];
 
@@ -42,6 +45,62 @@ static void keeps_a_small_ledger_small(void **state) {
     assert_int_equal(ledger_count(ledger), 1);
     assert_int_equal(counter_of(ledger, "old"), 1);
     assert_true(ledger_stats(ledger).compactions > 50);
+}
+
+/* Of the log, what this process has touched: its share of the resident memory. */
+static size_t touched_bytes(const struct ledger *ledger) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), count = LOOKED_AT / page;
+    const size_t first = (size_t)space_segment(&ledger->journal.space, 0) / page;
+    CLEANUP(free) uint64_t *pages = xcalloc(count, sizeof(*pages));
+    CLEANUP(fd_close) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    const ssize_t len = (ssize_t)(count * sizeof(*pages));
+    size_t touched = 0;
+
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, pages, (size_t)len, (off_t)(first * sizeof(*pages))), len);
+    for (size_t i = 0; i < count; i++)
+        touched += pages[i] >> 62 != 0; /* it is in memory, or was swapped out */
+    return touched * page;
+}
+
+/* So many pairs of a put and a drop, while `open` requests wait for their drop. */
+static void come_and_go(struct ledger *ledger, uint64_t count, uint64_t open, size_t len) {
+    for (uint64_t i = 0; i < count + open; i++) {
+        if (i < count)
+            put_request(ledger, i, len);
+        if (i >= open)
+            drop_request(ledger, i - open);
+    }
+}
+
+static void works_in_the_same_few_pages(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    come_and_go(ledger, 5000, 1, 200);
+    size_t touched = touched_bytes(ledger);
+    assert_in_range(touched, 1, 512 << 10);
+    come_and_go(ledger, 200000, 1, 200);
+    assert_in_range(touched_bytes(ledger), touched, touched + (128 << 10));
+    put_request(ledger, UINT32_MAX, 20000); /* something that stays, and has to be carried along */
+    put_counter(ledger, "old", 1);
+    come_and_go(ledger, 200000, 8, 200);
+    assert_in_range(touched_bytes(ledger), touched, 768 << 10);
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_int_equal(counter_of(ledger, "old"), 1);
+}
+
+/* Many requests at a time, and long ones: as many pages as that takes. */
+static void works_in_the_pages_that_its_records_need(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    put_counter(ledger, "old", 1);
+    come_and_go(ledger, 2000, 64, 4096);
+    size_t touched = touched_bytes(ledger);
+    come_and_go(ledger, 50000, 64, 4096);
+    assert_in_range(touched_bytes(ledger), touched, touched + (512 << 10));
+    assert_in_range(touched_bytes(ledger), touched, 2 << 20);
 }
 
 static void uses_twice_what_lives_and_a_little(void **state) {
@@ -241,6 +300,8 @@ static void can_be_interrupted_at_every_step(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_a_small_ledger_small),
+        cmocka_unit_test(works_in_the_same_few_pages),
+        cmocka_unit_test(works_in_the_pages_that_its_records_need),
         cmocka_unit_test(uses_twice_what_lives_and_a_little),
         cmocka_unit_test(changes_no_record),
         cmocka_unit_test(lets_nothing_rise_from_the_dead),

@@ -191,7 +191,7 @@ static void gives_memory_back_to_the_system(void **state) {
     }
     for (uint64_t i = 0; i < 30000; i++)
         put_counter(ledger, "busy", i);
-    assert_true(memory_of(ledger) <= 20 << 20);
+    assert_true(memory_of(ledger) <= 9 << 20);
 }
 
 int main(void) {

@@ -37,6 +37,12 @@ struct fake {
     json_t *control; /* owned: verb → answer */
     json_t *asked;   /* owned: array of [verb, args] */
     json_t *inner;   /* owned: name → result */
+    unsigned inner_calls;
+    /* checkpoints */
+    json_t *resume;             /* owned: theseus_resume_state() */
+    json_t *checkpoints;        /* owned: array of all that were made */
+    unsigned refuse_checkpoint; /* the how manieth is refused; 0: none */
+    unsigned suspend_after;     /* inner calls; 0: never asked to stop */
 };
 
 static inline struct fake *fake_of(const struct theseus_call *call) {
@@ -88,6 +94,25 @@ static bool fake_cancelled(const struct theseus_call *call) {
     struct fake *fake = fake_of(call);
 
     return fake->is_cancelled ? fake->is_cancelled(fake) : atomic_load(&fake->cancelled);
+}
+
+static bool fake_suspending(const struct theseus_call *call) {
+    const struct fake *fake = fake_of(call);
+
+    return fake->suspend_after > 0 && fake->inner_calls >= fake->suspend_after;
+}
+
+static int fake_checkpoint(struct theseus_call *call, json_t *state) {
+    struct fake *fake = fake_of(call);
+
+    fake_error = "there is no room for a checkpoint";
+    json_array_append_new(fake->checkpoints, json_deep_copy(state));
+    json_decref(state);
+    return json_array_size(fake->checkpoints) == fake->refuse_checkpoint ? -1 : 0;
+}
+
+static const json_t *fake_resume_state(const struct theseus_call *call) {
+    return fake_of(call)->resume;
 }
 
 static const char *fake_tool_name(const struct theseus_call *call) {
@@ -192,6 +217,7 @@ static int fake_call_tool(struct theseus_call *call, const char *name, json_t *a
     json_t *result = json_object_get(fake->inner, name);
 
     json_array_append_new(fake->asked, json_pack("[s, s, o?]", "call", name, args));
+    fake->inner_calls++;
     fake_error = "there is no such tool";
     if (!result)
         return -1;
@@ -214,6 +240,9 @@ static const struct theseus_host fake_host = {
     .reply_error = fake_reply_error,
     .progress = fake_progress,
     .cancelled = fake_cancelled,
+    .suspending = fake_suspending,
+    .checkpoint = fake_checkpoint,
+    .resume_state = fake_resume_state,
     .tool_name = fake_tool_name,
     .args_text = fake_args_text,
     .call_tool = fake_call_tool,
@@ -240,6 +269,7 @@ static inline struct fake fake_made(void) {
         .control = json_object(),
         .asked = json_array(),
         .inner = json_object(),
+        .checkpoints = json_array(),
     };
 }
 
@@ -259,6 +289,8 @@ static inline void fake_fini(struct fake *fake) {
     json_decref(fake->control);
     json_decref(fake->asked);
     json_decref(fake->inner);
+    json_decref(fake->resume);
+    json_decref(fake->checkpoints);
 }
 
 /* The text of the answer; borrowed, "" where there was none. */

@@ -92,6 +92,9 @@ static void checks_numbers(void **state) {
     accepts("{\"exclusiveMinimum\":9007199254740992.0}", "9007199254740993");
     refuses("{\"minimum\":1.5}", "1", "the value: must be at least 1.5, is 1");
     refuses("{\"maximum\":2}", "3", "the value: must be at most 2, is 3");
+    refuses("{\"minimum\":10,\"maximum\":300}", "9", "the value: must be from 10 to 300, is 9");
+    refuses("{\"minimum\":10,\"maximum\":300}", "301", "the value: must be from 10 to 300, is 301");
+    refuses("{\"minimum\":0.5,\"maximum\":2}", "3", "the value: must be at most 2, is 3");
     refuses("{\"exclusiveMinimum\":2}", "2.0", "the value: must be more than 2, is 2");
     refuses("{\"exclusiveMaximum\":2}", "2", "the value: must be less than 2, is 2");
     refuses("{\"multipleOf\":0.01}", "0.005", "the value: must be a multiple of 0.01, is 0.005");

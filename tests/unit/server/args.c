@@ -41,6 +41,8 @@ static void knows_every_command(void **state) {
     is("--version", COMMAND_VERSION, 0, NULL, 0);
     is("--help", COMMAND_HELP, 0, NULL, 0);
     is("--test-load x", COMMAND_TEST_LOAD, 1, NULL, 0);
+    is("--preflight x serve -c f", COMMAND_PREFLIGHT, 2, "f", 0);
+    is("--preflight x --set server.name=n", COMMAND_PREFLIGHT, 1, NULL, 1);
 }
 
 static void takes_options_anywhere(void **state) {
@@ -73,6 +75,8 @@ static void says_what_is_wrong(void **state) {
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...");
     refuses("--test-load", "use: theseus --test-load FILE...");
+    refuses("--preflight serve x y", "use: theseus --preflight ROOM [serve]");
+    refuses("--read-sessions x", "use: theseus --read-sessions");
 }
 
 static void prints_help_for_people(void **state) {
@@ -85,6 +89,7 @@ static void prints_help_for_people(void **state) {
     (void)fclose(out);
     assert_non_null(strstr(text, "theseus call TOOL [JSON]"));
     assert_null(strstr(text, "--test-load")); /* not for people */
+    assert_null(strstr(text, "--preflight"));
     free(text);
 }
 

@@ -12,6 +12,13 @@
 
 enum { SERVED_SECONDS = 60 };
 
+/* A test takes no arguments. One that is executed in place of the server, to load a plugin or to be examined, would run
+ * its tests, and these would execute it again, without end. */
+__attribute__((constructor)) static void served_is_no_server(int argc, char **argv) {
+    if (argc > 1 && strncmp(argv[1], "--", 2) == 0)
+        _exit(70);
+}
+
 #define META                                                                 \
     "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"," \
     "\"io.modelcontextprotocol/clientCapabilities\":{}}"

@@ -1,0 +1,355 @@
+/*
+ * Behind the exec: this image goes on where the one before has left off, and answers the call that asked for it. What
+ * fails here leads back to the image before, which arrives in the same way, with another answer.
+ */
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "call/keep.h"
+#include "plugin/run.h"
+#include "rpc/shape.h"
+#include "server/restart_inner.h"
+#include "server/watch_binary.h"
+#include "server/wayback.h"
+#include "store/backup.h"
+#include "store/migrate.h"
+#include "store/schema.h"
+
+/* ---- what is not carried on ---- */
+
+struct dropping {
+    struct batch batch;
+    const struct record_kind *kind;
+};
+
+static void drop_one(void *arg, const void *record) {
+    struct dropping *dropping = arg;
+
+    batch_drop(&dropping->batch, dropping->kind, record);
+}
+
+static void drop_kind(struct ledger *ledger, const struct record_kind *kind) {
+    struct dropping dropping = {.kind = kind};
+    struct theseus_error err = {0};
+
+    ledger_each(ledger, kind, drop_one, &dropping);
+    if (ledger_commit(ledger, &dropping.batch, &err) < 0)
+        log_error("what is not carried on could not be dropped: %s", err.message);
+    batch_fini(&dropping.batch);
+}
+
+/* Calls that handlers made themselves ended with the image; the outer call says what becomes of them. */
+static void drop_inner_run(void *arg, const void *recorded) {
+    const struct run_record *run = recorded;
+
+    if (keep_is_inner(run->index))
+        batch_drop(arg, &run_kind, run);
+}
+
+static void drop_inner_runs(struct ledger *ledger) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct theseus_error err = {0};
+
+    ledger_each(ledger, &run_kind, drop_inner_run, &batch);
+    if (ledger_commit(ledger, &batch, &err) < 0)
+        log_error("records of inner calls could not be dropped: %s", err.message);
+}
+
+static bool is_new_image(const struct server *server) {
+    return !server->is_back && server->restart.under_way;
+}
+
+static bool preserves(const struct server *server) {
+    return server->restart.facts.flags & RESTART_PRESERVE;
+}
+
+/* Children that an earlier image has started, and whose end it did not see. */
+static void reap(void) {
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}
+
+void arrival_prepare(struct server *server) {
+    struct restart *restart = &server->restart;
+
+    if (!facts_read(&restart->facts, server->ledger))
+        return;
+    restart->under_way = restart->facts.phase != PHASE_COMPLETE && restart->facts.phase != PHASE_FAILED;
+    leave_end_children(server);
+    drop_kind(server->ledger, &child_kind);
+    drop_inner_runs(server->ledger);
+    reap();
+    if (!is_new_image(server) || preserves(server))
+        return;
+    drop_kind(server->ledger, &state_kind);
+    drop_kind(server->ledger, &checkpoint_kind);
+    drop_kind(server->ledger, &saved_kind);
+}
+
+/* ---- calls ---- */
+
+static bool same_key(const struct call_key *a, const struct call_key *b) {
+    return a->conn == b->conn && a->offset == b->offset && a->index == b->index;
+}
+
+bool arrival_claims(void *arg, struct call *call) {
+    struct server *server = arg;
+
+    return server->restart.under_way && facts_has_call(&server->restart.facts) &&
+           same_key(&call->key, &server->restart.facts.key);
+}
+
+static void find_asker(void *arg, struct call *call) {
+    struct server *server = arg;
+
+    if (arrival_claims(server, call) && !server->restart.call) {
+        loop_enter();
+        method_adopt(&server->methods, server->conn, call);
+        server->restart.call = call_ref(call);
+    }
+}
+
+/* Will a call that ran go on, or run again? */
+static bool goes_on(struct server *server, struct call *call) {
+    const char *name = json_string_value(json_object_get(call->message.params, "name"));
+    struct offer *offer = name ? registry_find(server->registry, name) : NULL;
+
+    if (!offer)
+        return false;
+    unsigned flags = offer->tool->flags;
+    registry_release(server->registry, offer);
+    return (flags & (THESEUS_READ_ONLY | THESEUS_IDEMPOTENT)) ||
+           ((flags & THESEUS_RESUMABLE) && atomic_load(&call->has_checkpoint));
+}
+
+static void count_call(void *arg, struct call *call) {
+    struct restart *restart = &((struct server *)arg)->restart;
+    int64_t since = call->accepted_ns > restart->facts.held_ns ? call->accepted_ns : restart->facts.held_ns;
+
+    if (strcmp(call->method, "tools/call") != 0 || arrival_claims(arg, call))
+        return;
+    if (call->attempts > 0 && goes_on(arg, call))
+        restart->resumed++;
+    else if (call->attempts > 0)
+        restart->facts.calls_interrupted++; /* it is told so when its turn comes */
+    else if (clock_now_ns() - since > restart->held_ns)
+        restart->held_ns = clock_now_ns() - since;
+}
+
+/* What the ledger has of calls, against what has come of it. */
+struct audit {
+    int requests, runs;
+};
+
+static void count_request(void *arg, const void *record) {
+    (void)record;
+    ((struct audit *)arg)->requests++;
+}
+
+static void count_run(void *arg, const void *record) {
+    (void)record;
+    ((struct audit *)arg)->runs++;
+}
+
+static void uncount(void *arg, struct call *call) {
+    struct audit *audit = arg;
+
+    audit->requests--;
+    audit->runs -= call->attempts > 0;
+}
+
+static void audit_calls(struct server *server) ON_LOOP {
+    struct audit audit = {0};
+
+    ledger_each(server->ledger, &request_kind, count_request, &audit);
+    ledger_each(server->ledger, &run_kind, count_run, &audit);
+    conn_each_call(server->conn, uncount, &audit);
+    server->restart.unanswered = audit.requests;
+    server->restart.lost = audit.runs;
+    if (audit.requests != 0 || audit.runs != 0)
+        log_error("%d requests and %d running calls did not come along", audit.requests, audit.runs);
+}
+
+/* Nothing is carried on: each call is told what has become of it. */
+static void dismiss(void *arg, struct call *call) {
+    struct server *server = arg;
+    const char *text = call->attempts > 0
+                           ? "the server was restarted without its state while this call ran: it may have "
+                             "executed, in full or in part; look what it has done before it is called "
+                             "again"
+                           : "the server was restarted without its state before this call was begun; it "
+                             "can be sent again";
+
+    loop_enter();
+    if (strcmp(call->method, "tools/call") != 0 || arrival_claims(server, call))
+        return;
+    method_adopt(&server->methods, server->conn, call);
+    if (call->attempts > 0)
+        server->restart.facts.calls_interrupted++;
+    call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
+}
+
+/* ---- complete, or back ---- */
+
+static void drop_note(struct server *server) {
+    struct wayback_note note;
+
+    (void)wayback_read_note(server->ledger, &note);
+}
+
+static void complete(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    wayback_close();
+    plugins_drop_saved(server->plugins);
+    server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
+    restart_end(server, PHASE_COMPLETE);
+    drop_note(server);
+    report_answer(server, report_complete_new(server));
+}
+
+/* Why the image after this one is not there: what it said itself, else what its handler left. */
+static void explain(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+    CLEANUP(free) char *text = NULL;
+    struct wayback_note note;
+    bool noted = wayback_read_note(server->ledger, &note);
+
+    if (restart->facts.error)
+        text = xasprintf("the new server gave up: %s", restart->facts.error);
+    else if (noted && note.signum == SIGALRM)
+        text = xasprintf("the new server did not come up within restart.process_startup (%d s)",
+                         server->config->restart.process_startup);
+    else if (noted && note.signum > 0)
+        text = xasprintf("the new server was ended by SIG%s", sigabbrev_np(note.signum));
+    else
+        text = xstrdup("the new server left by itself before it served");
+    log_warning("the restart failed in phase %s, and the server before goes on: %s", phase_name(restart->facts.phase),
+                text);
+    restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(restart->facts.phase), "message", text));
+}
+
+static void come_back(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    explain(server);
+    plugins_drop_saved(server->plugins);
+    restart->reached = restart->facts.phase;
+    restart_end(server, PHASE_FAILED);
+    report_answer(server, report_failed_new(server));
+}
+
+void arrival_note_failure(struct ledger *ledger, const struct theseus_error *err) {
+    struct restart_facts facts = {0};
+    struct theseus_error unrecorded = {0};
+
+    if (!facts_read(&facts, ledger))
+        return;
+    free(facts.error);
+    facts.error = xstrdup(err->message);
+    if (facts_record(&facts, ledger, &unrecorded) < 0)
+        log_error("%s", unrecorded.message);
+    facts_fini(&facts);
+}
+
+static void give_up(struct server *server, const struct theseus_error *err) ON_LOOP {
+    arrival_note_failure(server->ledger, err);
+    wayback_take();
+    log_error("there is no way back: %s", err->message);
+}
+
+/* ---- the steps ---- */
+
+static void serve(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    if (restart->under_way)
+        restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
+    conn_each_call(server->conn, count_call, server);
+    conn_start(server->conn);
+    restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    if (!restart->under_way)
+        return;
+    if (server->is_back)
+        come_back(server);
+    else
+        complete(server);
+}
+
+static void on_restored(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (server->watch_binary)
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
+    plugins_when_loaded(server->plugins, &server->loaded);
+    serve(server);
+}
+
+static void resume(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    if (is_new_image(server))
+        restart_set_phase(server, PHASE_RESUMING);
+    if (is_new_image(server) && !preserves(server))
+        conn_each_call(server->conn, dismiss, server);
+    restart->restored = (struct loop_task){.run = on_restored, .arg = server};
+    if (server->awake)
+        plugins_restore(server->plugins, &restart->restored);
+    else
+        serve(server);
+}
+
+/* The core's own steps; a plugin's are applied when it is started. Each with a backup before. */
+static int migrate(struct server *server, struct theseus_error *err) {
+    CLEANUP(free) char *backup = NULL;
+    int pending = 0;
+
+    if (store_pending(server->store, SCHEMA_CORE, schema_core_steps, &pending, err) < 0)
+        return -1;
+    if (pending == 0)
+        return 0;
+    if (backup_make(server->store, &backup, err) < 0)
+        return -1;
+    return store_migrate(server->store, SCHEMA_CORE, schema_core_steps, err);
+}
+
+static void migrate_run(void *job) {
+    struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
+    struct server *server = container_of(restart, struct server, restart);
+
+    restart->r = migrate(server, &restart->err);
+}
+
+static void on_migrated(struct lane_job *job, bool timed_out) {
+    struct restart *restart = container_of(job, struct restart, job);
+    struct server *server = container_of(restart, struct server, restart);
+
+    loop_enter();
+    (void)timed_out; /* it has no limit of its own: the alarm is there */
+    if (restart->r < 0)
+        give_up(server, &restart->err);
+    else
+        resume(server);
+}
+
+void arrival_begin(struct server *server) {
+    struct restart *restart = &server->restart;
+
+    audit_calls(server);
+    if (restart->under_way)
+        conn_each_call(server->conn, find_asker, server);
+    if (is_new_image(server))
+        restart_set_phase(server, PHASE_LOADING);
+    if (is_new_image(server))
+        restart_set_phase(server, PHASE_RESTORING);
+    if (!is_new_image(server) || !(restart->facts.flags & RESTART_MIGRATES)) {
+        resume(server);
+        return;
+    }
+    restart->err = (struct theseus_error){0};
+    restart->job = (struct lane_job){.run = migrate_run, .done = on_migrated};
+    lane_submit(server->lane, &restart->job);
+}

@@ -1,0 +1,209 @@
+#include "server/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { GATE_TIMEOUT_MS = 100 };
+
+extern char **environ;
+
+static int set_inheritable(int fd, bool inheritable) {
+    return fcntl(fd, F_SETFD, inheritable ? 0 : FD_CLOEXEC);
+}
+
+/* ---- what came along ---- */
+
+/* Only descriptors that are really open: the variable may have been set by somebody else. */
+static int own(int fd) {
+    return fd > STDERR_FILENO && set_inheritable(fd, false) == 0 ? fd : -1;
+}
+
+void handover_find(struct handover *ret_handover) {
+    const char *text = getenv(HANDOVER_VARIABLE);
+    int ledger_fd = -1, back_fd = -1, is_back = 0;
+
+    *ret_handover = (struct handover){.ledger_fd = -1, .back_fd = -1};
+    if (text && sscanf(text, "%d:%d:%d", &ledger_fd, &back_fd, &is_back) == 3)
+        *ret_handover = (struct handover){own(ledger_fd), own(back_fd), is_back != 0};
+    (void)unsetenv(HANDOVER_VARIABLE);
+}
+
+int handover_keep(struct ledger *ledger, const char *name, int fd, struct theseus_error *err) {
+    struct kept_record record = {.name = span_of(name), .fd = (uint64_t)fd};
+
+    return ledger_put(ledger, &kept_kind, &record, err);
+}
+
+static void take_fd(void *arg, const void *recorded) {
+    *(int *)arg = (int)((const struct kept_record *)recorded)->fd;
+}
+
+int handover_take(struct ledger *ledger, const char *name) {
+    struct kept_record record = {.name = span_of(name)};
+    int fd = -1;
+
+    if (!ledger_find(ledger, &kept_kind, &record, take_fd, &fd))
+        return -1;
+    return own(fd);
+}
+
+/* ---- the descriptors that the records name ---- */
+
+typedef void fd_fn(void *arg, int fd);
+
+struct fd_visit {
+    fd_fn *fn;
+    void *arg;
+};
+
+static void visit_kept(void *arg, const void *recorded) {
+    const struct fd_visit *visit = arg;
+
+    visit->fn(visit->arg, (int)((const struct kept_record *)recorded)->fd);
+}
+
+static void visit_conn(void *arg, const void *recorded) {
+    const struct conn_record *record = recorded;
+    const struct fd_visit *visit = arg;
+
+    visit->fn(visit->arg, (int)record->fd_in);
+    visit->fn(visit->arg, (int)record->fd_out);
+}
+
+static void each_fd(struct ledger *ledger, fd_fn *fn, void *arg) {
+    struct fd_visit visit = {fn, arg};
+
+    ledger_each(ledger, &kept_kind, visit_kept, &visit);
+    ledger_each(ledger, &conn_kind, visit_conn, &visit);
+}
+
+static void seal_one(void *arg, int fd) {
+    (void)arg;
+    (void)set_inheritable(fd, false); /* one that is not there any more is noticed by who takes it */
+}
+
+void handover_seal(struct ledger *ledger) {
+    each_fd(ledger, seal_one, NULL);
+}
+
+/* ---- the exec ---- */
+
+struct plan {
+    struct ledger *ledger;
+    char path[32], variable[64];
+    char *const *argv;
+    char **envp; /* owned array; its texts are the environment's, and `variable` */
+    int *fds;    /* owned */
+    size_t count;
+    int startup_ms;
+};
+
+static void count_one(void *arg, int fd) {
+    (void)fd;
+    ++*(size_t *)arg;
+}
+
+static void add_one(void *arg, int fd) {
+    struct plan *plan = arg;
+
+    plan->fds[plan->count++] = fd;
+}
+
+static void collect_fds(struct plan *plan, const struct plan_spec *spec) {
+    size_t count = 2;
+
+    if (spec->ledger)
+        each_fd(spec->ledger, count_one, &count);
+    plan->fds = xcalloc(count, sizeof(int));
+    if (spec->ledger)
+        each_fd(spec->ledger, add_one, plan);
+    add_one(plan, spec->ledger_fd);
+    if (spec->back_fd >= 0)
+        add_one(plan, spec->back_fd);
+}
+
+static void make_environment(struct plan *plan) {
+    size_t count = 0;
+
+    while (environ[count])
+        count++;
+    plan->envp = xcalloc(count + 2, sizeof(char *));
+    memcpy(plan->envp, environ, count * sizeof(char *));
+    plan->envp[count] = plan->variable;
+}
+
+int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseus_error *err) {
+    CLEANUP(plan_free) struct plan *plan = xcalloc(1, sizeof(*plan));
+
+    plan->ledger = spec->ledger;
+    plan->argv = spec->argv;
+    plan->startup_ms = spec->startup_ms;
+    (void)snprintf(plan->path, sizeof(plan->path), "/proc/self/fd/%d", spec->exe_fd);
+    (void)snprintf(plan->variable, sizeof(plan->variable), HANDOVER_VARIABLE "=%d:%d:%d", spec->ledger_fd,
+                   spec->back_fd, spec->is_back ? 1 : 0);
+    collect_fds(plan, spec);
+    make_environment(plan);
+    for (size_t i = 0; i < plan->count; i++)
+        if (fcntl(plan->fds[i], F_GETFD) < 0)
+            return fail_errno(err, "descriptor %d cannot be handed over", plan->fds[i]);
+    *ret_plan = TAKE_PTR(plan);
+    return 0;
+}
+
+struct plan *plan_free(struct plan *plan) {
+    if (!plan)
+        return NULL;
+    free(plan->envp);
+    free(plan->fds);
+    free(plan);
+    return NULL;
+}
+
+static int inherit_all(const struct plan *plan, bool inheritable) {
+    int r = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        if (set_inheritable(plan->fds[i], inheritable) < 0)
+            r = -1;
+    return r;
+}
+
+static void arm(int ms) {
+    struct itimerval limit = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
+
+    (void)setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+static int take_gate(const struct plan *plan) {
+    return plan->ledger ? ledger_gate_take_for_exec(plan->ledger, GATE_TIMEOUT_MS) : GATE_TAKEN;
+}
+
+/* GATE_OWN: this thread was inside when it crashed. Nobody else is inside then, either. */
+static bool is_ours(int taken) {
+    return taken == GATE_TAKEN || taken == GATE_OWN;
+}
+
+void plan_execute(struct plan *plan) {
+    int taken = take_gate(plan);
+    int saved = EBUSY;
+
+    if (is_ours(taken) && inherit_all(plan, true) == 0) {
+        arm(plan->startup_ms);
+        (void)execve(plan->path, plan->argv, plan->envp); /* point of no return */
+        saved = errno;
+        arm(0);
+    } else if (is_ours(taken)) {
+        saved = errno;
+    }
+    (void)inherit_all(plan, false);
+    if (plan->ledger)
+        ledger_gate_give_back(plan->ledger, taken);
+    errno = saved;
+}

@@ -1,0 +1,98 @@
+#include "server/preflight_load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <theseus/plugin.h>
+
+#include "plugin/contract.h"
+#include "plugin/image.h"
+#include "plugin/settings.h"
+
+struct reading {
+    struct subjects *subjects;
+    const struct config *config;
+};
+
+static char *text_of(struct span span) {
+    return xstrndup(span.len ? span.data : "", span.len);
+}
+
+static void read_one(void *arg, const void *recorded) {
+    const struct image_record *record = recorded;
+    struct reading *reading = arg;
+    struct subjects *subjects = reading->subjects;
+    CLEANUP(free) char *name = text_of(record->plugin);
+
+    if (record->active_path.len == 0 || config_matches(reading->config->plugins.disable, name))
+        return;
+    subjects->items = xreallocarray(subjects->items, subjects->count + 1, sizeof(struct subject));
+    subjects->items[subjects->count++] = (struct subject){.name = TAKE_PTR(name),
+                                                          .file = text_of(record->file),
+                                                          .path = text_of(record->active_path),
+                                                          .hash = text_of(record->active_hash)};
+}
+
+void subjects_read(struct subjects *subjects, struct ledger *ledger, const struct config *config) {
+    struct reading reading = {subjects, config};
+
+    ledger_each(ledger, &image_kind, read_one, &reading);
+}
+
+void subjects_fini_cleanup(struct subjects *subjects) {
+    for (size_t i = 0; i < subjects->count; i++) {
+        free(subjects->items[i].name);
+        free(subjects->items[i].file);
+        free(subjects->items[i].path);
+        free(subjects->items[i].hash);
+    }
+    free(subjects->items);
+    *subjects = (struct subjects){0};
+}
+
+/* ---- loading ---- */
+
+static int check_contract(const struct image *image, struct theseus_error *err) {
+    struct tool **tools;
+    size_t count;
+
+    if (contract_check(image_plugin(image), &tools, &count, err) < 0)
+        return -1;
+    contract_tools_free(tools, count);
+    return 0;
+}
+
+/* One that does not do stays loaded: its destructors are not what is tested. */
+static int load_file(struct subject *subject, const char *path, const char *hash, struct theseus_error *err) {
+    struct image *image = NULL;
+
+    if (image_adopt(&image, path, subject->file, hash, err) < 0)
+        return -1;
+    image_keep_file(image); /* it is the server's */
+    subject->image = image;
+    if (image_load(image, err) < 0 || check_contract(image, err) < 0)
+        return -1;
+    if (strcmp(image_plugin(image)->name, subject->name) != 0)
+        return fail(err, ERR_INVALID, "'%s' is now the plugin '%s'", path, image_plugin(image)->name);
+    return 0;
+}
+
+static int check_settings(const struct subject *subject, const struct config *config, struct theseus_error *err) {
+    const struct settings_extra none = {0};
+    json_auto_t *settings = NULL;
+
+    return settings_new(&settings, image_plugin(subject->image), config, &none, err);
+}
+
+int subject_load(struct subject *subject, const struct config *config, struct theseus_error *err) {
+    struct theseus_error newer = {0}; /* what is wrong with the file says nothing about the image */
+
+    if (load_file(subject, subject->path, subject->hash, err) == 0)
+        return check_settings(subject, config, err);
+    if (subject->file[0] && load_file(subject, subject->file, NULL, &newer) == 0) {
+        *err = (struct theseus_error){0};
+        return check_settings(subject, config, err);
+    }
+    subject->image = NULL;
+    return -1;
+}

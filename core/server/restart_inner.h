@@ -1,0 +1,47 @@
+/* The restart's own struct, for the files of this folder that are parts of it: restart.c up to the exec, arrival.c behind
+ * it, suspend.c, restart_report.c. */
+#pragma once
+
+#include "loop/lane.h"
+#include "loop/timer.h"
+#include "server/binary.h"
+#include "server/inner.h"
+#include "server/preflight.h"
+#include "server/restart.h"
+
+/* What the suspension of running calls has come to. */
+struct tally {
+    int resumable, repeatable, others; /* handlers at work */
+    int held, suspended;
+};
+
+/* suspend.c */
+struct tally suspend_count(struct server *server) ON_LOOP;
+void suspend_ask(struct server *server) ON_LOOP;       /* resumable calls are asked for their checkpoint */
+void suspend_take_back(struct server *server) ON_LOOP; /* they are not asked any more */
+bool suspend_is_done(const struct restart *restart, const struct tally *tally, int64_t waited_ms, int64_t limit_ms,
+                     int64_t suspension_ms);
+int suspend_interrupt(struct server *server) ON_LOOP; /* ends those that may not run again; returns how many */
+
+/* restart_report.c */
+json_t *report_complete_new(struct server *server) ON_LOOP;
+json_t *report_failed_new(const struct server *server) ON_LOOP;
+json_t *report_pending_new(const struct server *server) ON_LOOP;
+void report_to_history(const struct server *server) ON_LOOP;
+void report_answer(struct server *server,
+                   json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
+
+/* restart.c */
+void restart_init(struct server *server) ON_LOOP;
+void restart_fini(struct server *server) ON_LOOP;
+void restart_set_phase(struct server *server, enum phase phase) ON_LOOP;
+/* Of the one under way, or the last: {"phase", "message", …}; steals. */
+void restart_add_error(struct server *server, json_t *error) ON_LOOP;
+void restart_end(struct server *server, enum phase phase) ON_LOOP; /* complete or failed: nobody waits any more */
+
+/* arrival.c */
+/* Before the parts are made: what is not to be carried on is dropped. */
+void arrival_prepare(struct server *server) ON_LOOP;
+/* All parts are there: goes on to `complete`, and begins to serve. */
+void arrival_begin(struct server *server) ON_LOOP;
+bool arrival_claims(void *arg, struct call *call); /* for struct method_env: is it the call that the restart answers? */

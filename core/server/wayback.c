@@ -1,0 +1,149 @@
+#include "server/wayback.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "server/handover.h"
+
+static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+
+static struct {
+    struct plan *plan; /* owned */
+    struct plan_spec spec;
+    struct wayback_note *note; /* in the ledger */
+    struct sigaction before[ARRAY_SIZE(signals)];
+    atomic_bool open;
+} way;
+
+/* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. */
+static void go(int signum) {
+    if (!atomic_exchange(&way.open, false))
+        return;
+    if (way.note) {
+        way.note->signum = signum;
+        memcpy(way.note->magic, WAYBACK_MAGIC, sizeof(way.note->magic));
+    }
+    plan_execute(way.plan);
+}
+
+static void block_all(sigset_t *ret_before) {
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
+}
+
+static void on_signal(int signum) {
+    if (!atomic_load(&way.open) && signum == SIGALRM)
+        return; /* it came too late: this image is there to stay */
+    go(signum);
+    (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
+    (void)raise(signum);
+}
+
+static void on_exit_called(void) {
+    wayback_take();
+}
+
+static void handle_all(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+
+    (void)sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &action, &way.before[i]);
+}
+
+/* What the image before has blocked, so that it would not come before the handlers. */
+static void unblock(void) {
+    sigset_t handled;
+
+    (void)sigemptyset(&handled);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaddset(&handled, signals[i]);
+    (void)pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+}
+
+/* A stack that overflows still has one for its handler. */
+static void give_stack(void) {
+    enum { STACK_BYTES = 64 << 10 };
+    static char *stack;
+
+    if (!stack)
+        stack = xcalloc(1, STACK_BYTES);
+    (void)sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = STACK_BYTES}, NULL);
+}
+
+int wayback_open(const struct handover *handover, char *const *argv, struct theseus_error *err) {
+    static bool registered;
+
+    way.spec = (struct plan_spec){
+        .ledger_fd = handover->ledger_fd, .exe_fd = handover->back_fd, .back_fd = -1, .is_back = true, .argv = argv};
+    if (plan_new(&way.plan, &way.spec, err) < 0)
+        return -1;
+    give_stack();
+    atomic_store(&way.open, true);
+    handle_all();
+    if (!registered)
+        registered = atexit(on_exit_called) == 0;
+    unblock();
+    return 0;
+}
+
+int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
+    struct plan *plan = NULL, *before = way.plan;
+    size_t size = 0;
+
+    if (!wayback_is_open())
+        return 0;
+    way.spec.ledger = ledger;
+    if (plan_new(&plan, &way.spec, err) < 0)
+        return -1;
+    way.note = ledger_scratch(ledger, &size);
+    if (size < sizeof(*way.note))
+        way.note = NULL;
+    way.plan = plan;
+    (void)plan_free(before);
+    return 0;
+}
+
+void wayback_close(void) {
+    struct itimerval none = {0};
+
+    (void)setitimer(ITIMER_REAL, &none, NULL);
+    if (!atomic_exchange(&way.open, false))
+        return;
+    (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &way.before[i], NULL);
+    way.plan = plan_free(way.plan);
+}
+
+bool wayback_is_open(void) {
+    return atomic_load(&way.open);
+}
+
+void wayback_take(void) {
+    sigset_t before;
+
+    if (!wayback_is_open())
+        return;
+    block_all(&before);
+    go(0);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool wayback_read_note(struct ledger *ledger, struct wayback_note *ret_note) {
+    size_t size = 0;
+    struct wayback_note *note = ledger_scratch(ledger, &size);
+
+    if (!note || size < sizeof(*note) || memcmp(note->magic, WAYBACK_MAGIC, sizeof(note->magic)) != 0)
+        return false;
+    *ret_note = *note;
+    memset(note, 0, sizeof(*note));
+    return true;
+}

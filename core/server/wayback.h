@@ -1,0 +1,31 @@
+/*
+ * The way back: until a restart is complete, whatever ends this image – a failure, a signal of a crash, the alarm that
+ * the image before has set, a call of exit() – executes the image before, with the same ledger, in its stead.
+ *
+ * A process has one such way, so this is state of the process. It is opened and closed on the main thread.
+ */
+#pragma once
+
+#include "ledger/ledger.h"
+
+/* What the image that came back finds of why: in the ledger's scratch memory, since a handler can write nothing else. */
+struct wayback_note {
+    char magic[8]; /* WAYBACK_MAGIC: the rest is meant */
+    int signum;    /* that ended the image; 0: it left by itself */
+};
+#define WAYBACK_MAGIC "wayback"
+
+struct handover;
+
+/* Before the ledger is read: an image that cannot read it goes back, too. The descriptors are kept open by the caller.
+ */
+MUST_CHECK int wayback_open(const struct handover *handover, char *const *argv, struct theseus_error *err);
+MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err);
+void wayback_close(void); /* this image is there to stay; harmless where there is no way back */
+bool wayback_is_open(void);
+
+/* Takes it, for a failure that the ledger already knows of. Returns only if that is impossible. */
+void wayback_take(void);
+
+/* The note that was left, once; false: there is none. */
+bool wayback_read_note(struct ledger *ledger, struct wayback_note *ret_note);
