@@ -1,4 +1,4 @@
-/* Saves what its settings say: a text, nothing, too much; or does not come back. Says what it found when it started. */
+/* Saves what its settings say: a text, nothing, or too much, and after a while. Says what it found when it started. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,9 +46,8 @@ static json_t *save(void *arg) {
     const char *text = json_string_value(json_object_get(config, "text"));
     json_int_t bytes = json_integer_value(json_object_get(config, "bytes"));
 
-    if (json_is_true(json_object_get(config, "hangs")))
-        for (;;)
-            (void)pause();
+    for (json_int_t ms = json_integer_value(json_object_get(config, "slow_ms")); ms > 0; ms--)
+        (void)usleep(1000);
     if (bytes > 0)
         return long_text((size_t)bytes);
     return text ? json_string(text) : NULL;
@@ -79,7 +78,7 @@ const struct theseus_plugin theseus_plugin = {
     .name = "saves",
     .version = "1",
     .config_schema = "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"},"
-                     "\"bytes\":{\"type\":\"integer\"},\"hangs\":{\"type\":\"boolean\"},"
+                     "\"bytes\":{\"type\":\"integer\"},\"slow_ms\":{\"type\":\"integer\"},"
                      "\"refuses\":{\"type\":\"boolean\"}}}",
     .start = start,
     .save = save,

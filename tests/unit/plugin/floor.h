@@ -55,8 +55,8 @@ static inline void floor_on_saved(void *arg, const struct theseus_error *err) {
 
 static inline void floor_take_config(struct floor *floor, const char *text) {
     CLEANUP(free)
-    char *all = xasprintf("[server]\nlog_level = error\n[plugins]\npath = %s\nsettle_ms = 10\n[restart]\n"
-                          "process_startup = 2\n%s",
+    char *all = xasprintf("[server]\nlog_level = error\n[restart]\nprocess_startup = 2\n[plugins]\npath = %s\n"
+                          "settle_ms = 10\n%s",
                           floor->files, text);
     struct said said;
 
@@ -241,6 +241,13 @@ static inline void floor_end(struct floor *floor, struct call *call) {
     until(floor->owner->loop, call_is_over(call));
     call_end_on_loop(call);
     (void)call_unref(call);
+}
+
+static inline int floor_answers(const struct floor *floor) {
+    ledger_enter(floor->owner->ledger);
+    int answers = floor->owner->answers;
+    ledger_leave(floor->owner->ledger);
+    return answers;
 }
 
 /* As a connection that goes with the image: the call stays recorded, and nobody answers it any more. */
