@@ -161,6 +161,34 @@ $(PRELOADS): $(BUILD)/%.so: %.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE -std=gnu17 -O2 -g $(WARNINGS) -fvisibility=hidden -fPIC $(LDFLAGS) \
 	    -shared -MMD -MP -o $@ $< -ldl
 
+# ---- candidates: servers of another version, good and bad, that the tests restart into --------------------------------
+
+CANDIDATES := none preflight-exits preflight-crashes preflight-hangs preflight-differs \
+    first-exits first-crashes first-aborts first-hangs early-exits early-crashes early-aborts early-hangs early-fails \
+    late-exits late-crashes late-aborts late-hangs
+CANDIDATE_PROGRAMS := $(CANDIDATES:%=$(BUILD)/tests/candidates/%)
+CANDIDATE_WRAPS := preflight_main ledger_digest ledger_open server_new conn_start
+# Where the version is said, said otherwise; the rest is the server's own.
+CANDIDATE_OBJECTS := $(patsubst %.c,$(BUILD)/obj/candidates/%.o,$(shell grep -l THESEUS_VERSION core/*/*.c))
+
+.PHONY: candidates
+candidates: $(CANDIDATE_PROGRAMS)
+
+$(BUILD)/obj/candidates/core/%.o: core/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -UTHESEUS_VERSION -DTHESEUS_VERSION='"9.9.9"' -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' \
+	    -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
+
+$(CANDIDATES:%=$(BUILD)/obj/candidates/%.o): $(BUILD)/obj/candidates/%.o: tests/candidates/fault.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -DFAULT='"$*"' -fPIE -c -o $@ $<
+
+$(CANDIDATE_PROGRAMS): $(BUILD)/tests/candidates/%: $(BUILD)/obj/candidates/%.o $(CANDIDATE_OBJECTS) $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -pie $(CANDIDATE_WRAPS:%=-Wl,--wrap=%) -o $@.new $^ $(PACKAGE_LIBS)
+	@mv $@.new $@
+
 # ---- programs of the tests and of the build --------------------------------------------------------------------------
 
 $(BUILD)/obj/tests/%.o: tests/%.c $(BUILD)/flags
@@ -229,8 +257,9 @@ $(PLAY): transcripts-%: all fixtures $(TRANSCRIPT_RUNNER)
 	fi
 
 # SYSTEM names the files to run; all of them unless it is given.
-SYSTEM ?= $(sort $(wildcard tests/system/*.test.js))
-system: all fixtures preloads
+SYSTEM ?= $(sort $(wildcard tests/system/*.test.js tests/system/guide/*.test.js))
+system: all fixtures candidates preloads
+	$(if $(findstring /guide/,$(SYSTEM)),@tools/node-modules --check tests/clients)
 	$(Q)$(RUN) $(NODE_TEST) $(SYSTEM)
 
 clients: all fixtures bench-programs
@@ -246,7 +275,7 @@ fuzz-replay: $(REPLAYS) fixtures
 	done
 
 bench-programs: $(BENCH_PROGRAMS)
-test-programs: all fixtures preloads $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
+test-programs: all fixtures preloads candidates $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
 # In parts that follow each other, each with all processors unless the caller has said how many. (The + tells make that

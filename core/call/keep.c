@@ -60,6 +60,10 @@ uint64_t keep_inner_entered(struct call *call) {
     return record.index;
 }
 
+bool keep_is_inner(uint64_t index) {
+    return index >> INNER_INDEX_SHIFT != 0;
+}
+
 void keep_inner_left(struct call *call, uint64_t index) {
     struct run_record record = run_of(call, index);
     struct theseus_error err = {0};
@@ -77,7 +81,10 @@ int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err)
     if (text.len > LIMIT_STATE_VALUE)
         return fail(err, ERR_LIMIT, "a checkpoint of %zu bytes is longer than %d", text.len, LIMIT_STATE_VALUE);
     struct checkpoint_record record = {call->key.conn, call->key.offset, call->key.index, buf_span(&text)};
-    return put_while_open(call, &checkpoint_kind, &record, err);
+    if (put_while_open(call, &checkpoint_kind, &record, err) < 0)
+        return -1;
+    atomic_store(&call->has_checkpoint, true);
+    return 0;
 }
 
 int keep_child(struct call *call, long pid, struct theseus_error *err) {
@@ -129,7 +136,9 @@ static void restore_checkpoint(void *arg, const void *record) {
     struct theseus_error err = {0};
     struct call *call = arg;
 
+    json_decref(call->resume);
     call->resume = jsontext_read(checkpoint->state, &err);
+    atomic_store(&call->has_checkpoint, call->resume != NULL);
     if (!call->resume)
         log_error("a checkpoint cannot be read back: %s", err.message);
 }
@@ -141,12 +150,17 @@ static void restore_progress(void *arg, const void *record) {
     memcpy(&call->last_progress, &progress->value, sizeof(call->last_progress));
 }
 
+void keep_restore_checkpoint(struct call *call) {
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+
+    ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
+}
+
 void keep_restore(struct call *call) {
     struct run_record run = run_of(call, call->key.index);
-    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
 
     ledger_find(call->ledger, &run_kind, &run, restore_run, call);
-    ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
+    keep_restore_checkpoint(call);
     ledger_find(call->ledger, &progress_kind, &progress, restore_progress, call);
 }

@@ -15,6 +15,7 @@ void keep_progress(struct call *call, double value);
 
 /* A call's inner call (theseus_call_tool) has a record of its own, under the next `index`. */
 uint64_t keep_inner_entered(struct call *call);
+bool keep_is_inner(uint64_t index); /* is a record with that index one of those? */
 void keep_inner_left(struct call *call, uint64_t index);
 
 /* Everything above and the request itself, except children: into `batch`. */
@@ -22,3 +23,5 @@ void keep_drop_all(struct call *call, struct batch *batch);
 
 /* On coming back: finds what was recorded (attempts, checkpoint, progress). */
 void keep_restore(struct call *call);
+/* Only the last checkpoint, in the same image: call->resume is another one from here on. No handler is at work. */
+void keep_restore_checkpoint(struct call *call);

@@ -59,7 +59,11 @@ struct config {
     struct {
         int max_buffer_size;   /* requests */
         int buffer_expiration; /* seconds; 0: never */
+        int cleanup_interval;  /* seconds */
     } buffer;
+    struct {
+        char *key_file;
+    } state;
     struct {
         bool restart;
         enum config_call_by_name call_by_name;

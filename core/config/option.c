@@ -69,6 +69,11 @@ const struct option_def option_table[] = {
      .help = "requests of one connection held in parsed form while they cannot be served"},
     {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
      .max = DAY, .help = "a request that is held for longer, and was not begun, gets an error; 0: never"},
+    {"buffer", "cleanup_interval", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.cleanup_interval), .text = "60", .min = 1,
+     .max = DAY, .help = "how often old snapshots, plugin copies of dead servers and old history are removed"},
+
+    {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
+     .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},

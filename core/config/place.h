@@ -13,6 +13,7 @@ char *place_runtime_dir(const char *user_dir, const char *state_dir);
 /* plugins/ beside the program where there is one, else the installed directory. Owned. */
 char *place_shipped_plugins(const char *program);
 
-/* The two defaults of the option table that have to be found out. */
+/* The defaults of the option table that have to be found out. */
 void place_set_runtime_dir(struct config *config, const struct config_source *source);
+void place_set_key_file(struct config *config, const struct config_source *source);
 void place_set_plugin_path(struct config *config, const struct config_source *source);

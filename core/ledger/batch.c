@@ -1,5 +1,6 @@
 #include "ledger/batch.h"
 
+#include "ledger/carry.h"
 #include "ledger/format.h"
 
 /* What a record costs beside its bytes: its head, numbers and lengths of its fields, zeros at its end. */
@@ -9,7 +10,7 @@ void batch_clear(struct batch *batch) {
     batch->ops.start = batch->ops.len = 0;
     batch->body = 0;
     batch->count = 0;
-    batch->puts = batch->failed = batch->reserve = false;
+    batch->puts = batch->carried = batch->failed = batch->reserve = false;
 }
 
 void batch_fini(struct batch *batch) {
@@ -57,6 +58,7 @@ static int append(struct batch *batch, uint16_t flags, const struct record_kind 
         .flags = flags, .version = kind->version, .kind = {(uint8_t)(kind->number >> 8), (uint8_t)kind->number}};
     size_t at = batch->ops.len;
 
+    batch->carried |= carry_has_kind(kind->number);
     if (buf_append(&batch->ops, (struct span){(const char *)&head, sizeof(head)}, NULL) < 0 ||
         record_key(kind, record, &batch->ops, NULL) < 0)
         return -1;

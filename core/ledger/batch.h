@@ -12,6 +12,7 @@ struct batch {
     uint64_t body;  /* the records' checksums in one */
     uint32_t count; /* records */
     bool puts;      /* not only drops */
+    bool carried;   /* it changes what a snapshot carries (carry.h) */
     bool failed;    /* no memory for one of them: committing fails as a whole */
     bool reserve;   /* an answer, or what else ends something: may use the room that is kept for that */
 };

@@ -10,9 +10,26 @@ enum {
     RELIEF_STEPS = 64,          /* of compaction, before a commit is refused for want of room */
 };
 
+/* Of all threads that find it so, one tells. */
+static void tell_touched(struct ledger *ledger) {
+    int touched = WATCH_TOUCHED;
+
+    if (atomic_compare_exchange_strong(&ledger->watch, &touched, WATCH_NONE))
+        ledger->touched(ledger->touched_arg);
+}
+
+void ledger_watch(struct ledger *ledger, ledger_touched_fn *touched, void *arg) {
+    atomic_store(&ledger->watch, WATCH_NONE);
+    ledger->touched = touched;
+    ledger->touched_arg = arg;
+    atomic_store(&ledger->watch, touched ? WATCH_ARMED : WATCH_NONE);
+}
+
 void ledger_tend(struct ledger *ledger) {
     size_t backlog = fold_backlog(&ledger->fold);
 
+    if (atomic_load_explicit(&ledger->watch, memory_order_relaxed) == WATCH_TOUCHED)
+        tell_touched(ledger);
     space_tend(&ledger->journal.space);
     if (backlog < STEP_BYTES && !atomic_load_explicit(&ledger->fold.dirty, memory_order_relaxed))
         return;
@@ -47,6 +64,8 @@ int ledger_commit_locked(struct ledger *ledger, struct batch *batch, struct thes
         r = fail(err, ERR_MEMORY, "no memory for a batch of records");
     else if (batch->count > 0)
         r = append(ledger, batch, room, err);
+    if (r == 0)
+        ledger_note(ledger, batch);
     batch_clear(batch);
     return r;
 }
@@ -102,6 +121,8 @@ static int commit(struct ledger *ledger, const struct batch *batch, struct these
 int ledger_commit(struct ledger *ledger, struct batch *batch, struct theseus_error *err) {
     int r = commit(ledger, batch, err);
 
+    if (r == 0)
+        ledger_note(ledger, batch);
     batch_clear(batch);
     ledger_tend(ledger);
     return r;

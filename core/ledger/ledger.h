@@ -62,6 +62,14 @@ MUST_CHECK int ledger_put(struct ledger *ledger, const struct record_kind *kind,
 MUST_CHECK int ledger_drop(struct ledger *ledger, const struct record_kind *kind, const void *record,
                            struct theseus_error *err);
 
+/*
+ * Told once, when something of what a snapshot carries (carry.h) was changed from here on: on whatever thread did it,
+ * outside of the gate, so it may not wait. Asking again begins anew. NULL: nobody is told any more; only when no other
+ * thread commits.
+ */
+typedef void ledger_touched_fn(void *arg);
+void ledger_watch(struct ledger *ledger, ledger_touched_fn *touched, void *arg);
+
 /* ---- reading ---- */
 
 /* Visits the records of a kind in the order of their keys. What `record` points to is good until `visit` returns; the

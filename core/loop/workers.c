@@ -26,6 +26,7 @@ struct workers {
     struct loop_task retry_soon; /* starts it, from any thread */
     uv_mutex_t lock;             /* of everything below */
     uv_cond_t changed;
+    struct list urgent;  /* work::link, borrowed: before those of `queue` */
     struct list queue;   /* work::link, borrowed */
     struct list threads; /* worker::link, owned */
     int count;           /* threads there may be */
@@ -34,20 +35,26 @@ struct workers {
     bool closing;
 };
 
+/* How many threads there may be at this moment. */
+static int most(const struct workers *workers) {
+    return workers->count + !list_empty(&workers->urgent);
+}
+
 static bool surplus(const struct workers *workers) {
-    return workers->closing || workers->alive > workers->count;
+    return workers->closing || workers->alive > most(workers);
 }
 
 /* The next job; NULL: the thread is to leave. Called and left with the lock held. */
 static struct work *worker_next(struct workers *workers) {
-    while (list_empty(&workers->queue) && !surplus(workers)) {
+    while (workers->queued == 0 && !surplus(workers)) {
         workers->idle++;
         uv_cond_wait(&workers->changed, &workers->lock);
         workers->idle--;
     }
     if (surplus(workers))
         return NULL;
-    struct work *work = list_first(&workers->queue, struct work, link);
+    struct list *first = list_empty(&workers->urgent) ? &workers->queue : &workers->urgent;
+    struct work *work = list_first(first, struct work, link);
     list_remove(&work->link);
     workers->queued--;
     return work;
@@ -106,7 +113,7 @@ static void start_thread(struct workers *workers) {
 
 /* Called with the lock held. */
 static void start_what_is_needed(struct workers *workers) {
-    bool needed = workers->queued > workers->idle && workers->alive < workers->count;
+    bool needed = workers->queued > workers->idle && workers->alive < most(workers);
 
     if (needed && !workers->retrying && !workers->closing)
         start_thread(workers);
@@ -139,6 +146,7 @@ struct workers *workers_new(struct loop *loop, int count) {
     workers->count = count;
     (void)uv_mutex_init(&workers->lock);
     (void)uv_cond_init(&workers->changed);
+    list_init(&workers->urgent);
     list_init(&workers->queue);
     list_init(&workers->threads);
     return workers;
@@ -154,6 +162,7 @@ struct workers *workers_free(struct workers *workers) {
         return NULL;
     uv_mutex_lock(&workers->lock);
     workers->closing = true;
+    list_splice(&workers->queue, &workers->urgent);
     list_for_each (link, &workers->queue)
         leave_queue(workers, list_entry(link, struct work, link));
     uv_cond_broadcast(&workers->changed);
@@ -171,13 +180,21 @@ struct workers *workers_free(struct workers *workers) {
     return NULL;
 }
 
-void workers_submit(struct workers *workers, struct work *work) {
+static void submit(struct workers *workers, struct list *queue, struct work *work) {
     uv_mutex_lock(&workers->lock);
-    list_append(&workers->queue, &work->link);
+    list_append(queue, &work->link);
     workers->queued++;
     start_what_is_needed(workers);
     uv_cond_signal(&workers->changed);
     uv_mutex_unlock(&workers->lock);
+}
+
+void workers_submit(struct workers *workers, struct work *work) {
+    submit(workers, &workers->queue, work);
+}
+
+void workers_submit_urgent(struct workers *workers, struct work *work) {
+    submit(workers, &workers->urgent, work);
 }
 
 bool workers_retract(struct workers *workers, struct work *work) {

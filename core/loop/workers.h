@@ -1,6 +1,9 @@
 /*
  * The threads on which tools run that may block: a queue, first come, first served. A thread is made when work is
  * waiting and none is idle, up to the number; a server that is only probed makes none.
+ *
+ * Urgent work goes before all other, and where every thread is busy one more is made for it, which leaves again. So it
+ * waits for nothing but other urgent work.
  */
 #pragma once
 
@@ -23,7 +26,8 @@ struct workers *workers_new(struct loop *loop, int count) ON_LOOP;
 /* Waits for the jobs that are running. What is still queued never runs; it is its owner's as before. */
 struct workers *workers_free(struct workers *workers) ON_LOOP;
 
-void workers_submit(struct workers *workers, struct work *work);  /* any thread */
+void workers_submit(struct workers *workers, struct work *work);        /* any thread */
+void workers_submit_urgent(struct workers *workers, struct work *work); /* any thread */
 bool workers_retract(struct workers *workers, struct work *work); /* true: it was queued and will not run. Any thread */
 
 /* Another number of threads (at least one). Those that are too many leave when they become idle. Any thread. */

@@ -20,7 +20,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* All sections of all INI files that are not refused, in one sorted array. */
-static void gather(struct plugins *plugins) {
+void apply_gather(struct plugins *plugins) {
     struct applying *applying = applying_of(plugins);
 
     free(TAKE_PTR(applying->extra));
@@ -215,7 +215,7 @@ static void configured(struct lane_job *job, bool timed_out) {
         struct plugin *plugin = change->generation->plugin;
         note_trouble(change, timed_out);
         if (!change->generation->slots.configure && plugin && plugin->source)
-            loader_add(plugins, plugin->source);
+            loader_force(plugins, plugin->source);
     }
     forget_changes(plugins);
     plugins->host->tools_touched(plugins->host->arg);
@@ -245,7 +245,7 @@ bool apply_refuse_file(struct plugins *plugins, const struct theseus_error *err)
         return false;
     log_warning("'%s' is refused: %s", source->path, err->message);
     source_refuse(source, err->message);
-    gather(plugins);
+    apply_gather(plugins);
     return true;
 }
 
@@ -316,7 +316,7 @@ static void begin(struct plugins *plugins, const struct config *config, plugins_
     applying->config = config;
     applying->done = done;
     applying->arg = arg;
-    gather(plugins);
+    apply_gather(plugins);
     ask(plugins);
 }
 

@@ -32,12 +32,34 @@ static bool is_in_force(const struct plugins *plugins, const struct config *conf
     return asked && now && config_section_same(asked, now);
 }
 
+struct telling {
+    struct plugin_host *host;
+    const char *plugin;
+};
+
+static void tell_secret(void *arg, const char *key, const json_t *value) {
+    const struct telling *telling = arg;
+
+    telling->host->secret(telling->host->arg, telling->plugin, key, value);
+}
+
+/* Before the plugin sees them: what it does with them is known to be one by then. */
+static void tell_secrets(struct plugins *plugins, const struct theseus_plugin *slots, const struct config *config,
+                         const json_t *settings) ON_LOOP {
+    struct settings_extra extra = apply_extra(plugins);
+    struct telling telling = {plugins->host, slots->name};
+
+    if (plugins->host->secret)
+        settings_each_secret(settings, slots, config, &extra, tell_secret, &telling);
+}
+
 int claims_settle(struct plugins *plugins, const struct theseus_plugin *slots, const struct config *config,
                   json_t *settings, struct theseus_error *err) {
     json_t *tools = slots->sections ? json_object_get(settings, slots->sections) : NULL, *tool;
     const char *name;
     void *next;
 
+    tell_secrets(plugins, slots, config, settings);
     json_object_foreach_safe (tools, next, name, tool) {
         CLEANUP(free) char *owner = owner_of(plugins, slots, config, name);
         if (!owner)

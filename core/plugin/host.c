@@ -94,8 +94,15 @@ static bool host_cancelled(const struct theseus_call *call) {
     return atomic_load(&run_of(call)->request->cancelled);
 }
 
+/* A call inside a call cannot stop at a checkpoint: the outer one is asked. Whoever was told may act on it, even if the
+ * restart is given up meanwhile. */
 static bool host_suspending(const struct theseus_call *call) {
-    return atomic_load(&run_of(call)->request->suspending);
+    struct run *run = run_of(call);
+
+    if (run->outer || !atomic_load(&run->request->suspending))
+        return false;
+    atomic_store(&run->told, true);
+    return true;
 }
 
 static int host_checkpoint(struct theseus_call *call, json_t *state) {

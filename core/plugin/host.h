@@ -17,6 +17,7 @@ struct generation;
 struct plugins;
 struct registry;
 struct run;
+struct run_pause;
 struct state;
 struct store;
 
@@ -38,8 +39,13 @@ struct plugin_host {
      * theseus_control(): on the thread of the call, which is never the loop. New reference.
      */
     json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
+    /* Optional. On the loop: a plugin is about to be given this secret. What contains it may not reach a disk. */
+    void (*secret)(void *arg, const char *plugin, const char *key, const json_t *value);
+    /* Optional. On the loop: nothing is being loaded any more, or again. */
+    void (*settled)(void *arg);
     void *arg;
-    bool rehearsal; /* nothing is to happen outside of the process: `activate` is left out */
+    struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
+    bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
 };
 
 extern const struct theseus_host host_table;

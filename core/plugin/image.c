@@ -47,6 +47,10 @@ void image_keep_file(struct image *image) {
     image->keep_file = true;
 }
 
+void image_drop_file(struct image *image) {
+    image->keep_file = false;
+}
+
 const struct theseus_plugin *image_plugin(const struct image *image) {
     return image->loaded ? &image->plugin : NULL;
 }

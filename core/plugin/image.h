@@ -30,6 +30,7 @@ MUST_CHECK int image_adopt(struct image **ret_image, const char *path, const cha
 /* Removes the private copy unless told to keep it. One that is still loaded is unloaded, for better or worse. */
 struct image *image_free(struct image *image);
 void image_keep_file(struct image *image);
+void image_drop_file(struct image *image); /* it is removed after all */
 
 /* Maps it, which runs its constructors, and finds the plugin in it. On any one thread. */
 MUST_CHECK int image_load(struct image *image, struct theseus_error *err);

@@ -126,7 +126,7 @@ static void sweep_entry(const char *parent, const char *name) {
     fs_remove_dir(gone);
 }
 
-static void sweep_beside(const char *path) {
+void imagedir_sweep_beside(const char *path) {
     CLEANUP(free) char *parent = path_dir(path);
     const char *own = path_base(path);
     DIR *dir = opendir(parent);
@@ -185,7 +185,7 @@ int imagedir_open(struct imagedir *dir, struct theseus_error *err) {
         return -1;
     dir->lock_fd = fd;
     dir->path = TAKE_PTR(path);
-    sweep_beside(dir->path);
+    imagedir_sweep_beside(dir->path);
     return 0;
 }
 

@@ -19,6 +19,9 @@ MUST_CHECK int imagedir_open(struct imagedir *dir, struct theseus_error *err);
 /* Goes on with a directory that an earlier image of this process made: `lock_fd` (taken over on success) holds it. */
 MUST_CHECK int imagedir_adopt(struct imagedir *dir, const char *path, int lock_fd, struct theseus_error *err);
 
+/* Removes the abandoned directories beside the one at `path`. Any thread. */
+void imagedir_sweep_beside(const char *path);
+
 const char *imagedir_path(const struct imagedir *dir); /* borrowed; NULL: not open yet */
 int imagedir_lock_fd(const struct imagedir *dir);      /* borrowed; -1: not open yet */
 

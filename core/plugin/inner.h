@@ -1,6 +1,7 @@
 /* The plugins' own struct, for the files of this folder that are parts of it: plugins.c, scan.c, loader.c, apply.c. */
 #pragma once
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "loop/lane.h"
 #include "loop/timer.h"
@@ -37,6 +38,11 @@ struct candidate {
     unsigned settings_round; /* plugins::settings_round when its settings were made */
     struct timer *timer;     /* owned: it waits for calls of `previous`; NULL: it does not */
     bool retried;            /* it has waited in vain before */
+    bool forced;             /* replaces what serves even by the same content */
+    bool restored;           /* for what served in the image before: it finds what was saved there */
+    bool loaded;             /* its image is mapped and checked already */
+    char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
+    char adopt_hash[HASH_TEXT_BYTES];
 };
 
 struct loader {
@@ -47,6 +53,7 @@ struct loader {
     struct list ready;
     struct candidate *current; /* owned */
     struct list waiting;       /* for calls of the generation that they replace */
+    struct list later;         /* came during a pause */
     struct map *good;          /* hashes of images that a test-load has found good */
 };
 
@@ -83,6 +90,9 @@ struct applying {
     bool again; /* INI files changed while busy */
 };
 
+/* What the plugins save for a restart. See save.c. */
+struct saver;
+
 struct plugins {
     struct plugin_host *host;
     struct imagedir *dir;
@@ -96,7 +106,13 @@ struct plugins {
     struct loader loader;
     struct applying applying;
     struct timer *patience; /* owned: the first scan may take this long */
+    bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
+    struct run_pause pause;
+    struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
+    bool restoring;                     /* what served in the image before is being loaded */
+    struct loop_task *done;             /* borrowed: to be run when that is through */
+    struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */
     int retiring;                       /* generations on their way out on the lane */
@@ -110,13 +126,23 @@ void scan_drop_missing(struct plugins *plugins) ON_LOOP;
 void scan_all(struct plugins *plugins, bool refused_too) ON_LOOP; /* what changed, or also what was refused */
 struct source *scan_find(struct plugins *plugins, const char *name) ON_LOOP; /* that plugin's file; NULL: none */
 void scan_again(struct plugins *plugins, struct source *source) ON_LOOP;     /* only this file, changed or not */
-void scan_watch(struct plugins *plugins) ON_LOOP;                            /* watches what the configuration names */
+/* Which files there are, without looking at plugins; what INI files hold is known then. */
+void scan_list(struct plugins *plugins) ON_LOOP;
+struct source *scan_source(struct plugins *plugins, const char *path) ON_LOOP;  /* made if it is not known: missing */
+bool scan_is_disabled(const struct plugins *plugins, const char *name) ON_LOOP; /* of a file */
+void scan_watch(struct plugins *plugins) ON_LOOP; /* watches what the configuration names */
 
 /* loader.c */
 void loader_init(struct plugins *plugins);
 void loader_stop(struct plugins *plugins) ON_LOOP; /* nothing more is begun; what is on the lane ends by itself */
 void loader_fini(struct plugins *plugins) ON_LOOP;
-void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;
+void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* unless that content serves already */
+void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
+struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
+void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
+void loader_pause(struct plugins *plugins) ON_LOOP;    /* nothing is begun; only the current one goes on */
+void loader_resume(struct plugins *plugins) ON_LOOP;
+bool loader_is_between(const struct plugins *plugins) ON_LOOP; /* none is being promoted */
 bool loader_is_idle(const struct plugins *plugins) ON_LOOP;
 void loader_forget_source(struct plugins *plugins, struct source *source) ON_LOOP; /* its waiting candidate */
 void loader_refuse(struct candidate *candidate) ON_LOOP;                           /* ends it: err is the reason */
@@ -129,6 +155,7 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 void promote(struct candidate *candidate) ON_LOOP;
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
+void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits for calls: others go first */
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
@@ -138,7 +165,19 @@ void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* 
 void retire_when_idle(struct generation *generation) ON_LOOP;
 void retire_stuck(struct plugins *plugins, struct generation *generation) ON_LOOP; /* a thread is in it: it stays */
 
+/* restore.c */
+void restore_settled(struct plugins *plugins) ON_LOOP; /* nothing is being loaded any more */
+bool restore_is_pending(const struct plugins *plugins) ON_LOOP;
+void restore_look(struct plugins *plugins) ON_LOOP; /* at the directories now, if that is still to be done */
+void restore_fini(struct plugins *plugins) ON_LOOP;
+json_t *restore_saved_new(const struct candidate *candidate); /* on the lane; NULL: nothing was saved for it */
+
+/* save.c */
+void saver_go_on(struct plugins *plugins) ON_LOOP; /* what it waits for may have come */
+void saver_fini(struct plugins *plugins) ON_LOOP;
+
 /* apply.c */
+void apply_gather(struct plugins *plugins) ON_LOOP; /* what all INI files hold */
 void apply_fini(struct plugins *plugins) ON_LOOP;
 void apply_ini_files(struct plugins *plugins) ON_LOOP; /* the INI files in the directories have changed */
 /* A message that begins with the name of an INI file in a plugin directory: that file is refused. False: it does not.

@@ -10,6 +10,7 @@
  * This file has the queues and the steps up to the test-load; promote.c has the rest.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,12 +26,23 @@ static int limit_ms(const struct plugins *plugins) {
 
 /* ---- life ---- */
 
+struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) {
+    struct candidate *candidate = xcalloc(1, sizeof(*candidate));
+
+    candidate->plugins = plugins;
+    candidate->source = source;
+    list_init(&candidate->link);
+    source->candidates++;
+    return candidate;
+}
+
 static void candidate_free(struct candidate *candidate) ON_LOOP {
     list_remove(&candidate->link);
     candidate->source->candidates--;
     candidate->timer = timer_free(candidate->timer);
     contract_tools_free(candidate->tools, candidate->tool_count);
     candidate->image = image_free(candidate->image);
+    free(candidate->adopt);
     free(candidate);
 }
 
@@ -48,6 +60,14 @@ void loader_finish(struct candidate *candidate) {
     plugins_settled(plugins);
 }
 
+/* What served before a restart and cannot go on with what it had is not begun with nothing instead, unless the file
+ * changes or somebody asks for it. */
+static void refuse_source(const struct candidate *candidate, const char *reason) {
+    source_refuse(candidate->source, reason);
+    if (candidate->restored)
+        (void)source_look(candidate->source);
+}
+
 /* Ends a candidate that was not started. */
 void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
@@ -56,7 +76,7 @@ void loader_refuse(struct candidate *candidate) {
 
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
                 plugin && plugin->active ? "; the one before goes on serving" : "");
-    source_refuse(candidate->source, reason);
+    refuse_source(candidate, reason);
     candidate->source->conflict = code == ERR_BUSY;
     candidate->source->untrusted = code == ERR_ACCESS;
     loader_finish(candidate);
@@ -95,7 +115,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     if (candidate->next)
         migration_note(candidate->next, &candidate->err);
     log_warning("plugin file '%s' is refused: %s", candidate->source->path, candidate->err.message);
-    source_refuse(candidate->source, candidate->err.message);
+    refuse_source(candidate, candidate->err.message);
     promote_give_up(candidate);
     candidate->source->candidates--;
     list_remove(&candidate->link);
@@ -146,17 +166,33 @@ static void copied(struct candidate *candidate) ON_LOOP {
     loader_next(plugins);
 }
 
-void loader_add(struct plugins *plugins, struct source *source) {
-    if (plugins->stopping)
+void loader_copy(struct candidate *candidate) {
+    struct plugins *plugins = candidate->plugins;
+
+    if (atomic_load(&plugins->pause.on)) {
+        list_append(&plugins->loader.later, &candidate->link);
         return;
-    struct candidate *candidate = xcalloc(1, sizeof(*candidate));
-    loader_forget_source(plugins, source);
-    candidate->plugins = plugins;
-    candidate->source = source;
+    }
     candidate->number = next_generation(plugins);
-    source->candidates++;
     list_append(&plugins->loader.copying, &candidate->link);
     loader_on_lane(candidate, copy_run, copied);
+}
+
+static void add(struct plugins *plugins, struct source *source, bool forced) ON_LOOP {
+    if (plugins->stopping)
+        return;
+    loader_forget_source(plugins, source);
+    struct candidate *candidate = loader_candidate_new(plugins, source);
+    candidate->forced = forced;
+    loader_copy(candidate);
+}
+
+void loader_add(struct plugins *plugins, struct source *source) {
+    add(plugins, source, false);
+}
+
+void loader_force(struct plugins *plugins, struct source *source) {
+    add(plugins, source, true);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {
@@ -210,7 +246,8 @@ static void test_next(struct plugins *plugins) {
     struct theseus_error err = {0};
     size_t count = 0, i = 0;
 
-    if (loader->testload || !list_empty(&loader->copying) || list_empty(&loader->to_test))
+    if (loader->testload || !list_empty(&loader->copying) || list_empty(&loader->to_test) ||
+        atomic_load(&plugins->pause.on))
         return;
     list_splice(&loader->testing, &loader->to_test);
     list_for_each (link, &loader->testing)
@@ -225,15 +262,82 @@ static void test_next(struct plugins *plugins) {
 
 /* ---- the queue ---- */
 
+static void drop_waiting(struct plugins *plugins, const struct source *source) ON_LOOP {
+    list_for_each (link, &plugins->loader.waiting) {
+        struct candidate *candidate = list_entry(link, struct candidate, link);
+        if (candidate->source != source)
+            continue;
+        retire(plugins, TAKE_PTR(candidate->next));
+        candidate_free(candidate);
+    }
+}
+
+/* Looked at for the first time behind a restart, the file holds what it held before. */
+static bool serves_already(const struct candidate *candidate) {
+    const struct plugin *plugin = candidate->source->plugin;
+    const struct generation *active = plugin && plugin->source == candidate->source ? plugin->active : NULL;
+
+    return active && candidate->source->restored && !candidate->restored && !candidate->forced && !candidate->next &&
+           strcmp(image_hash(active->image), image_hash(candidate->image)) == 0;
+}
+
+static struct candidate *take_next(struct loader *loader) ON_LOOP {
+    struct candidate *candidate = list_first(&loader->ready, struct candidate, link);
+
+    if (candidate)
+        list_remove(&candidate->link);
+    return candidate;
+}
+
 void loader_next(struct plugins *plugins) {
     struct loader *loader = &plugins->loader;
+    struct candidate *candidate;
+    bool dropped = false;
 
-    if (loader->current || plugins->stopping || list_empty(&loader->ready))
-        return;
-    struct candidate *candidate = list_first(&loader->ready, struct candidate, link);
-    list_remove(&candidate->link);
-    loader->current = candidate;
-    promote(candidate);
+    while (!loader->current && !plugins->stopping && !plugins->saver && !atomic_load(&plugins->pause.on) &&
+           (candidate = take_next(loader))) {
+        bool needless = serves_already(candidate);
+        candidate->source->restored = candidate->source->restored && candidate->restored;
+        if (needless) {
+            source_refuse(candidate->source, NULL);
+            drop_waiting(plugins, candidate->source); /* for what the file held meanwhile */
+            candidate_free(candidate);
+            dropped = true;
+            continue;
+        }
+        loader->current = candidate;
+        promote(candidate);
+    }
+    if (dropped)
+        plugins_settled(plugins);
+}
+
+void loader_pause(struct plugins *plugins) {
+    struct loader *loader = &plugins->loader;
+
+    loader->testload = testload_free(loader->testload); /* no child of ours is left to the next image */
+    list_splice(&loader->testing, &loader->to_test);
+    list_splice(&loader->to_test, &loader->testing);
+    if (loader->current)
+        promote_put_aside(loader->current);
+}
+
+void loader_resume(struct plugins *plugins) {
+    struct list later;
+
+    list_init(&later);
+    list_splice(&later, &plugins->loader.later);
+    list_for_each (link, &later) {
+        struct candidate *candidate = list_entry(link, struct candidate, link);
+        list_remove(link);
+        loader_copy(candidate);
+    }
+    test_next(plugins);
+    loader_next(plugins);
+}
+
+bool loader_is_between(const struct plugins *plugins) {
+    return !plugins->loader.current;
 }
 
 /* A newer file, or none: a candidate that waits for calls is not wanted any more. */
@@ -245,20 +349,14 @@ void loader_forget_source(struct plugins *plugins, struct source *source) {
         candidate_free(current);
         loader_next(plugins);
     }
-    list_for_each (link, &plugins->loader.waiting) {
-        struct candidate *candidate = list_entry(link, struct candidate, link);
-        if (candidate->source != source)
-            continue;
-        retire(plugins, TAKE_PTR(candidate->next));
-        candidate_free(candidate);
-    }
+    drop_waiting(plugins, source);
 }
 
 bool loader_is_idle(const struct plugins *plugins) {
     const struct loader *loader = &plugins->loader;
 
     return !loader->current && !loader->testload && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
-           list_empty(&loader->testing) && list_empty(&loader->ready);
+           list_empty(&loader->testing) && list_empty(&loader->ready) && list_empty(&loader->later);
 }
 
 void loader_init(struct plugins *plugins) {
@@ -269,6 +367,7 @@ void loader_init(struct plugins *plugins) {
     list_init(&loader->testing);
     list_init(&loader->ready);
     list_init(&loader->waiting);
+    list_init(&loader->later);
     loader->good = map_new();
 }
 
@@ -289,6 +388,7 @@ void loader_stop(struct plugins *plugins) {
     free_all(plugins, &loader->testing);
     free_all(plugins, &loader->ready);
     free_all(plugins, &loader->waiting);
+    free_all(plugins, &loader->later);
 }
 
 void loader_fini(struct plugins *plugins) {

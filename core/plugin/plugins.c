@@ -50,6 +50,8 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->orphans);
     list_init(&plugins->when_loaded);
     list_init(&plugins->when_idle);
+    list_init(&plugins->pause.runs);
+    host->pause = &plugins->pause;
     loader_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
@@ -140,6 +142,10 @@ void plugins_settled(struct plugins *plugins) {
 
     if (plugins->stopping)
         return; /* whoever waited may be gone already */
+    saver_go_on(plugins);
+    if (loader_is_idle(plugins))
+        restore_settled(plugins);
+    idle = idle && !restore_is_pending(plugins);
     if (idle && !plugins->loaded) {
         plugins->loaded = true;
         timer_stop(plugins->patience);
@@ -148,15 +154,30 @@ void plugins_settled(struct plugins *plugins) {
         tell(plugins, &plugins->when_loaded);
     if (idle)
         tell(plugins, &plugins->when_idle);
+    if (idle && plugins->host->settled)
+        plugins->host->settled(plugins->host->arg);
 }
 
 void plugins_load(struct plugins *plugins) {
-    if (plugins->began)
+    plugins->wanted = true;
+    if (plugins->began || plugins->held_back)
         return;
     plugins->began = true;
     timer_start(plugins->patience, PATIENCE_MS, 0);
     scan_watch(plugins);
     scan_all(plugins, false);
+}
+
+void plugins_hold_back(struct plugins *plugins) {
+    plugins->held_back = !plugins->began;
+}
+
+void plugins_let_begin(struct plugins *plugins) {
+    plugins->held_back = false;
+    if (!plugins->wanted)
+        return;
+    plugins_load(plugins);
+    plugins_settled(plugins);
 }
 
 bool plugins_are_loaded(const struct plugins *plugins) {
@@ -176,6 +197,9 @@ void plugins_when_idle(struct plugins *plugins, struct loop_task *task) {
 
 void plugins_rescan(struct plugins *plugins) {
     plugins_load(plugins);
+    if (!plugins->began)
+        return; /* all of it is looked at when loading begins */
+    restore_look(plugins);
     scan_drop_missing(plugins);
     scan_all(plugins, true);
 }
@@ -246,6 +270,32 @@ void plugins_let_go(struct plugins *plugins) {
     }
     list_for_each (orphan, &plugins->orphans)
         let_go(list_entry(orphan, struct generation, link));
+    run_drop_paused(plugins->host);
+}
+
+static void pause_queued(struct plugin *plugin) ON_LOOP {
+    if (plugin->active)
+        run_pause_queued(plugin->active);
+    list_for_each (old, &plugin->old)
+        run_pause_queued(list_entry(old, struct generation, link));
+}
+
+void plugins_pause(struct plugins *plugins) {
+    if (atomic_exchange(&plugins->pause.on, true))
+        return;
+    loader_pause(plugins);
+    list_for_each (link, &plugins->plugins)
+        pause_queued(list_entry(link, struct plugin, link));
+    list_for_each (orphan, &plugins->orphans)
+        run_pause_queued(list_entry(orphan, struct generation, link));
+}
+
+void plugins_resume(struct plugins *plugins) {
+    if (!atomic_exchange(&plugins->pause.on, false))
+        return;
+    run_release_paused(plugins->host);
+    loader_resume(plugins);
+    plugins_settled(plugins);
 }
 
 static bool runs(const struct plugins *plugins, const struct generation *generation) {
@@ -287,6 +337,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
     loop_forget(plugins->host->loop, &plugins->name_free);
     scan_watch(plugins);
     loader_stop(plugins);
+    (void)loop_turn(plugins->host->loop, 0); /* what workers sent back is on its way to us */
     drain(plugins);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
@@ -305,6 +356,9 @@ struct plugins *plugins_free(struct plugins *plugins) {
     free_generations(&plugins->orphans);
     list_for_each (link, &plugins->sources)
         (void)source_free(list_entry(link, struct source, link));
+    run_drop_paused(plugins->host);
+    saver_fini(plugins);
+    restore_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
     plugins->patience = timer_free(plugins->patience);
@@ -319,4 +373,5 @@ void plugins_on_idle(struct generation *generation) {
         retire_when_idle(generation);
     else
         promote_on_idle(generation);
+    saver_go_on(generation->plugins);
 }

@@ -19,6 +19,10 @@ void plugins_let_go(struct plugins *plugins) ON_LOOP;
 
 /* Begins the first scan, unless that was done. */
 void plugins_load(struct plugins *plugins) ON_LOOP;
+/* What loads the plugins has no effect from here on, before plugins_let_begin(): state comes back that they are to find. */
+void plugins_hold_back(struct plugins *plugins) ON_LOOP;
+void plugins_let_begin(struct plugins *plugins) ON_LOOP;
+
 /* Runs the task when the first scan is through (or has taken too long for anybody to wait on); at once if it is. */
 void plugins_when_loaded(struct plugins *plugins, struct loop_task *task) ON_LOOP;
 bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;

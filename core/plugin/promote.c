@@ -139,6 +139,8 @@ static void loaded(struct candidate *candidate) ON_LOOP {
 void promote(struct candidate *candidate) {
     if (candidate->next)
         take_place(candidate);
+    else if (candidate->loaded)
+        loaded(candidate);
     else
         loader_on_lane(candidate, load_run, loaded);
 }
@@ -159,6 +161,11 @@ static void wait_aside(struct candidate *candidate) ON_LOOP {
     timer_start(candidate->timer, RETRY_AFTER_MS, 0);
     loader_next(plugins);
     plugins_settled(plugins);
+}
+
+void promote_put_aside(struct candidate *candidate) {
+    if (candidate->timer)
+        wait_aside(candidate);
 }
 
 static void quiesce(struct candidate *candidate) {
@@ -243,6 +250,8 @@ static void start_run(void *job) {
 
     if (candidate->previous)
         candidate->next->saved = generation_save(candidate->previous);
+    else if (candidate->restored)
+        candidate->next->saved = restore_saved_new(candidate);
     candidate->r = generation_start(candidate->next, &candidate->err);
 }
 

@@ -63,6 +63,16 @@ struct offer *registry_find(struct registry *registry, const char *name) {
     return offer;
 }
 
+bool registry_tool_flags(struct registry *registry, const char *name, unsigned *ret_flags) {
+    registry_lock(registry);
+    const struct offer *offer = map_get(registry->offers, span_of(name));
+    bool offered = offer && offer->listed && !registry_hides_locked(registry, name);
+    if (offered)
+        *ret_flags = offer->tool->flags;
+    registry_unlock(registry);
+    return offered;
+}
+
 /* The last run is over: whoever waits for that (a replacement, the end) hears of it on the loop. */
 static void unpin_locked(struct generation *generation) {
     generation->pins--;

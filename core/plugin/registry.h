@@ -26,6 +26,8 @@ void registry_release(struct registry *registry, struct offer *offer);       /* 
 void registry_pin(struct registry *registry, struct generation *generation); /* Any thread */
 void registry_unpin(struct registry *registry, struct generation *generation);
 int registry_pins(struct registry *registry, const struct generation *generation);
+/* The flags of the tool of that name. False: there is none. Any thread. */
+bool registry_tool_flags(struct registry *registry, const char *name, unsigned *ret_flags);
 
 /*
  * Whether generation->idle is posted when the last pin goes, and whether new calls wait because it is being replaced.

@@ -83,12 +83,26 @@ struct run *run_new(const struct plugin_host *host, struct call *request, const 
     return run;
 }
 
-/* The next one in a serial tool's queue goes to a worker. */
-static void leave_serial(struct run *run) {
-    struct list *next = registry_serial_leave(run->host->registry, run->offer);
+static void to_worker(struct run *run) {
+    if (run->request->urgent)
+        workers_submit_urgent(run->host->workers, &run->work);
+    else
+        workers_submit(run->host->workers, &run->work);
+}
 
+void run_leave_serial(struct run *run) {
+    struct list *next = run->serial ? registry_serial_leave(run->host->registry, run->offer) : NULL;
+
+    run->serial = false;
     if (next)
-        workers_submit(run->host->workers, &list_entry(next, struct run, wait_link)->work);
+        to_worker(list_entry(next, struct run, wait_link));
+}
+
+void run_leave_offer(struct run *run) {
+    if (!run->offer)
+        return;
+    run_leave_serial(run);
+    registry_release(run->host->registry, TAKE_PTR(run->offer));
 }
 
 struct run *run_ref(struct run *run) {
@@ -100,10 +114,7 @@ struct run *run_unref(struct run *run) {
     if (!run || atomic_fetch_sub(&run->refs, 1) > 1)
         return NULL;
     struct run *outer = run->outer;
-    if (run->serial)
-        leave_serial(run);
-    if (run->offer)
-        registry_release(run->host->registry, run->offer);
+    run_leave_offer(run);
     json_decref(run->args); /* part of the request's message: before that may go, on another thread */
     (void)call_unref(run->request);
     json_decref(run->result);
@@ -175,18 +186,55 @@ static bool is_inline(const struct tool *tool) {
     return (tool->flags & (THESEUS_INLINE | THESEUS_SERIAL)) == THESEUS_INLINE;
 }
 
-static void after_handler(struct run *run, int outcome) {
+/* The handler stopped: was it asked to, and can it go on? */
+static int check_suspended(const struct run *run, struct theseus_error *err) {
+    if (run->outer)
+        return fail(err, ERR_INTERNAL,
+                    "tool '%s' ended with THESEUS_SUSPENDED inside of another call, where nobody asks for that",
+                    run->name);
+    if (!(run->offer->tool->flags & THESEUS_RESUMABLE))
+        return fail(err, ERR_INTERNAL, "tool '%s' ended with THESEUS_SUSPENDED and is not THESEUS_RESUMABLE",
+                    run->name);
+    if (!atomic_load(&run->told) && !atomic_load(&run->request->suspending))
+        return fail(err, ERR_INTERNAL, "tool '%s' ended with THESEUS_SUSPENDED and was not asked to stop", run->name);
+    if (!atomic_load(&run->request->has_checkpoint))
+        return fail(err, ERR_INTERNAL,
+                    "tool '%s' stopped without a checkpoint, so that nobody can go on with it; it may have executed "
+                    "in part: check what it did before calling it again",
+                    run->name);
+    return 0;
+}
+
+static void fail_ended(const struct run *run, int outcome, struct theseus_error *err) {
+    if (atomic_load(&run->request->cancelled))
+        (void)fail(err, ERR_INTERNAL, "cancelled");
+    else if (outcome == THESEUS_DONE)
+        (void)fail(err, ERR_INTERNAL, "tool '%s' ended without an answer", run->name);
+    else
+        (void)fail(err, ERR_INTERNAL, "tool '%s' ended with the unknown outcome %d", run->name, outcome);
+}
+
+/* True: the run has stopped at its checkpoint, and nobody will answer for now. */
+static bool after_handler(struct run *run, int outcome) {
     struct theseus_error err = {0};
 
     if (outcome == THESEUS_LATER || atomic_load(&run->replied))
-        return;
-    if (outcome == THESEUS_DONE && atomic_load(&run->request->cancelled))
-        (void)fail(&err, ERR_INTERNAL, "cancelled");
-    else if (outcome == THESEUS_DONE)
-        (void)fail(&err, ERR_INTERNAL, "tool '%s' ended without an answer", run->name);
-    else
-        (void)fail(&err, ERR_INTERNAL, "tool '%s' ended with the unknown outcome %d", run->name, outcome);
+        return false;
+    if (outcome != THESEUS_SUSPENDED || call_is_over(run->request))
+        fail_ended(run, outcome, &err);
+    else if (check_suspended(run, &err) == 0)
+        return true;
     (void)run_reply(run, error_result_new(&err));
+    return false;
+}
+
+/* Nothing of its plugin is in use any more when others see that it is suspended. It begins anew on the loop, which
+ * keeps it for as long as there is a pause. */
+static void suspend(struct run *run) {
+    run_leave_offer(run);
+    run->suspended = true;
+    atomic_store(&run->request->stage, CALL_SUSPENDED);
+    loop_post_task(run->host->loop, &run->resume);
 }
 
 void run_enter(struct run *run) {
@@ -194,40 +242,46 @@ void run_enter(struct run *run) {
         (void)run_unref(run); /* it was held for too long, and is answered */
         return;
     }
+    if (!run->outer)
+        atomic_store(&run->request->stage, CALL_RUNNING);
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
-    after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args));
+    if (after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args))) {
+        (void)run_unref(run); /* there is no answer to come: not the last one */
+        suspend(run);         /* with the handler's */
+        return;
+    }
     (void)run_unref(run); /* the handler's */
 }
 
+/* Whoever pauses looks at the stage afterwards: either the pause is seen here, or the running call there. */
 static void on_worker(void *job) {
     struct run *run = container_of((struct work *)job, struct run, work);
+    struct call *request = run->request;
+    int before = atomic_exchange(&request->stage, CALL_RUNNING);
 
     registry_dequeue(run->host->registry, &run->queue_link);
-    if (call_is_over(run->request))
+    if (call_is_over(request)) {
         (void)run_unref(run); /* cancelled, or out of time, before it began */
-    else if (run->request->ops->park(run->request, NULL))
+    } else if (run_is_paused(run) || request->ops->park(request, NULL)) {
+        atomic_store(&request->stage, before);
         loop_post_task(run->host->loop, &run->resume);
-    else
+    } else {
         run_enter(run);
+    }
 }
 
-static void begin(struct run *run) ON_LOOP;
-
-/* The client has too much unread output: the run waits, and meanwhile stands in nobody's way. Then it begins anew. */
+/* The client has too much unread output, or there is a pause: the run waits, and meanwhile stands in nobody's way. Then
+ * it begins anew. */
 static void on_resume(void *arg) {
     struct run *run = arg;
 
     loop_enter();
-    if (run->offer && run->serial)
-        leave_serial(run);
-    run->serial = false;
-    if (run->offer)
-        registry_release(run->host->registry, TAKE_PTR(run->offer));
+    run_leave_offer(run);
     if (call_is_over(run->request))
         (void)run_unref(run);
     else if (!run->request->ops->park(run->request, &run->resume))
-        begin(run);
+        run_begin(run);
 }
 
 /* ---- beginning ---- */
@@ -260,16 +314,19 @@ int run_check_args(const struct run *run, struct theseus_error *err) {
     return 0;
 }
 
-/* A call that was running when an earlier image of the server ended. */
+/* A call that was running when an earlier image of the server ended, or that this one has suspended. What was only held
+ * has had no effect. */
 static int check_attempts(const struct run *run, struct theseus_error *err) {
-    const struct call *request = run->request;
+    struct call *request = run->request;
     unsigned flags = run->offer->tool->flags;
     bool resumes = (flags & THESEUS_RESUMABLE) && request->resume;
 
-    if (request->attempts == 0 || resumes || (flags & MAY_RUN_AGAIN))
+    if ((request->attempts == 0 && !run->suspended) || resumes || (flags & MAY_RUN_AGAIN))
         return 0;
     return fail(err, ERR_INTERNAL,
-                "the server was restarted while tool '%s' ran; it may have executed, and is not run again", run->name);
+                "the server was restarted while tool '%s' ran; it may have executed, and is not run again: check what "
+                "it did before calling it again",
+                run->name);
 }
 
 static void submit(struct run *run) ON_LOOP {
@@ -277,7 +334,7 @@ static void submit(struct run *run) ON_LOOP {
     run->serial = run->offer->tool->flags & THESEUS_SERIAL;
     registry_enqueue(run->host->registry, run->offer->generation, &run->queue_link);
     if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))
-        workers_submit(run->host->workers, &run->work);
+        to_worker(run);
 }
 
 /* On the loop thread; a handler that answers later gets its time limited, others have no time to take. */
@@ -286,12 +343,19 @@ static void enter_inline(struct run *run) ON_LOOP {
 
     run_ref(run);
     run_enter(run);
-    if (!call_is_over(request) && !atomic_load(&run->replied))
+    if (run->offer && !call_is_over(request) && !atomic_load(&run->replied))
         limit_time(run, run->offer->tool);
     (void)run_unref(run);
 }
 
-static void begin(struct run *run) {
+/* Its handler stopped at a checkpoint: the next one begins there. */
+static void take_checkpoint(struct run *run) ON_LOOP {
+    atomic_store(&run->request->suspending, false);
+    atomic_store(&run->told, false);
+    keep_restore_checkpoint(run->request);
+}
+
+void run_begin(struct run *run) {
     struct theseus_error err = {0};
 
     run->offer = registry_find(run->host->registry, run->name);
@@ -300,11 +364,16 @@ static void begin(struct run *run) {
         return;
     }
     struct generation *generation = run->offer->generation;
-    if (generation->holding) {
+    atomic_store(&run->request->tool_flags, run->offer->tool->flags);
+    if (generation->holding || run_is_paused(run)) {
         limit_time(run, run->offer->tool);
         registry_release(run->host->registry, TAKE_PTR(run->offer));
-        list_append(&generation->held, &run->wait_link);
-    } else if (check_attempts(run, &err) < 0 || run_check_args(run, &err) < 0) {
+        run_wait(run, generation->holding ? generation : NULL);
+        return;
+    }
+    if (run->suspended)
+        take_checkpoint(run);
+    if (check_attempts(run, &err) < 0 || run_check_args(run, &err) < 0) {
         refuse(run, &err);
     } else if (is_inline(run->offer->tool)) {
         enter_inline(run);
@@ -314,47 +383,5 @@ static void begin(struct run *run) {
 }
 
 void run_start(const struct plugin_host *host, struct call *request, const char *name, json_t *args) {
-    begin(run_new(host, request, name, args));
-}
-
-/* Under the registry's lock: a run that is taken back here has not entered its handler and will not. */
-static bool take_back(struct list *link) {
-    struct run *run = list_entry(link, struct run, queue_link);
-
-    if (!run->serial || !list_is_linked(&run->wait_link))
-        return workers_retract(run->host->workers, &run->work);
-    list_remove(&run->wait_link); /* it only waited for its turn */
-    run->serial = false;
-    return true;
-}
-
-void run_hold_queued(struct generation *generation) {
-    struct list taken;
-
-    list_init(&taken);
-    registry_take_queued(generation->host->registry, generation, take_back, &taken);
-    list_for_each (link, &taken) {
-        struct run *run = list_entry(link, struct run, queue_link);
-        list_remove(link);
-        if (run->serial)
-            leave_serial(run); /* whoever waited behind it was taken back too */
-        run->serial = false;
-        registry_release(generation->host->registry, TAKE_PTR(run->offer));
-        list_append(&generation->held, &run->wait_link);
-    }
-}
-
-void run_release_held(struct generation *from) {
-    struct list held;
-
-    list_init(&held);
-    list_splice(&held, &from->held);
-    list_for_each (link, &held) {
-        struct run *run = list_entry(link, struct run, wait_link);
-        list_remove(link);
-        if (call_is_over(run->request))
-            (void)run_unref(run);
-        else
-            begin(run);
-    }
+    run_begin(run_new(host, request, name, args));
 }

@@ -17,6 +17,12 @@
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
+/* A pause: runs that begin wait, urgent ones excepted. */
+struct run_pause {
+    atomic_bool on;
+    struct list runs; /* run::wait_link, owned, in the order of their acceptance; loop */
+};
+
 struct run {
     struct theseus_call call; /* what the handler sees */
     const struct plugin_host *host;
@@ -31,11 +37,13 @@ struct run {
     int64_t entered_ns;
     atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;
-    bool serial; /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
+    atomic_bool told; /* the handler has heard that the server waits for it */
+    bool suspended;   /* it has, and stopped at a checkpoint. Whose turn it is: its thread, then the loop */
+    bool serial;      /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
     struct work work;
     struct loop_task resume; /* goes on after the client's unread output, or another serial run, had stopped it */
     struct list queue_link;  /* generation::queued, from submission until the handler is entered */
-    struct list wait_link;   /* generation::held, or offer::serial_waiting */
+    struct list wait_link;   /* generation::held, run_pause::runs, or offer::serial_waiting */
     pthread_mutex_t lock;    /* of an inner run: the result, for the thread that waits for it */
     pthread_cond_t answered;
     json_t *result;
@@ -56,6 +64,14 @@ void run_hold_queued(struct generation *generation) ON_LOOP;
 /* Runs that waited while `from` was being replaced go on, with whoever offers their tools now. */
 void run_release_held(struct generation *from) ON_LOOP;
 
+/*
+ * A pause. While it is on, runs that begin wait; this takes back those of a generation that were submitted and have not
+ * entered their handler. At its end all go on in the order of acceptance; or the server ends, and they with it.
+ */
+void run_pause_queued(struct generation *generation) ON_LOOP;
+void run_release_paused(const struct plugin_host *host) ON_LOOP;
+void run_drop_paused(const struct plugin_host *host) ON_LOOP;
+
 /* theseus_call_tool(): on the thread of `outer`. Steals `args`. */
 MUST_CHECK int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_result,
                          struct theseus_error *err);
@@ -64,11 +80,16 @@ MUST_CHECK int run_inner(struct run *outer, const char *name, json_t *args, json
  */
 int run_reply(struct run *run, json_t *result);
 
-/* For run.c and inner.c. */
+/* For run.c, run_wait.c and inner.c. */
 struct run *run_new(const struct plugin_host *host, struct call *request, const char *name, json_t *args);
 struct run *run_ref(struct run *run);
 struct run *run_unref(struct run *run);
-void run_enter(struct run *run); /* on the thread where the handler runs */
+void run_begin(struct run *run) ON_LOOP;
+void run_wait(struct run *run, struct generation *held_by) ON_LOOP; /* NULL: for the end of the pause */
+bool run_is_paused(const struct run *run);
+void run_leave_serial(struct run *run); /* the next one in a serial tool's queue goes to a worker */
+void run_leave_offer(struct run *run);  /* that too, and the pin of its generation */
+void run_enter(struct run *run);        /* on the thread where the handler runs */
 /* Do the arguments fit? Else the text says which path broke which rule. */
 MUST_CHECK int run_check_args(const struct run *run, struct theseus_error *err);
 

@@ -1,5 +1,6 @@
 /* Which files there are in the plugin directories, and which of them have changed. */
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static const struct config *config_of(const struct plugins *plugins) {
     return *plugins->host->config;
 }
 
-static bool is_disabled(const struct plugins *plugins, const char *name) {
+bool scan_is_disabled(const struct plugins *plugins, const char *name) {
     CLEANUP(free) char *base = xstrndup(name, strlen(name) - strlen(".so"));
 
     return config_matches(config_of(plugins)->plugins.disable, base);
@@ -42,7 +43,7 @@ static void note(struct plugins *plugins, const char *dir, int order, const char
     if (name[0] == '.' || (!is_ini && !ends_with(name, ".so")))
         return;
     CLEANUP(free) char *path = path_join(dir, name);
-    if (!is_ini && is_disabled(plugins, name)) {
+    if (!is_ini && scan_is_disabled(plugins, name)) {
         (void)json_array_append_new(plugins->disabled, json_string(path));
         return;
     }
@@ -119,7 +120,21 @@ static bool is_over(const struct source *source) {
     return access(source->path, F_OK) == 0;
 }
 
-static void look(struct plugins *plugins, struct source *source, bool again, bool *ini_changed) ON_LOOP {
+static void look_at(struct plugins *plugins, struct source *source, bool forced, bool *ini_changed) ON_LOOP {
+    if (source->is_ini) {
+        source_read_ini(source);
+        *ini_changed = true;
+    } else if (forced) {
+        loader_force(plugins, source);
+    } else {
+        loader_add(plugins, source);
+    }
+}
+
+/* What to do with a file that looks as it did. */
+enum again { ONLY_CHANGED, AGAIN, FORCED };
+
+static void look(struct plugins *plugins, struct source *source, enum again again, bool *ini_changed) ON_LOOP {
     if (!source->present && is_over(source)) {
         drop(plugins, source);
         return;
@@ -133,14 +148,8 @@ static void look(struct plugins *plugins, struct source *source, bool again, boo
         return;
     }
     bool differs = source_look(source) || source_is_mended(source);
-    if (!differs && !again)
-        return;
-    if (source->is_ini) {
-        source_read_ini(source);
-        *ini_changed = true;
-    } else {
-        loader_add(plugins, source);
-    }
+    if (differs || again != ONLY_CHANGED)
+        look_at(plugins, source, again == FORCED, ini_changed);
 }
 
 /* Which files there are; what is in them is not looked at. */
@@ -152,6 +161,26 @@ static void list_all(struct plugins *plugins) ON_LOOP {
         list_entry(link, struct source, link)->present = false;
     for (char **dir = config_of(plugins)->plugins.path; *dir; dir++)
         list_dir(plugins, *dir, order++);
+}
+
+void scan_list(struct plugins *plugins) {
+    list_all(plugins);
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        if (source->is_ini && source_look(source))
+            source_read_ini(source);
+    }
+    apply_gather(plugins);
+}
+
+struct source *scan_source(struct plugins *plugins, const char *path) {
+    struct source *source = find(plugins, path);
+
+    if (source)
+        return source;
+    source = source_new(path, INT_MAX, false); /* in a directory that is not named any more: all others go first */
+    list_append(&plugins->sources, &source->link);
+    return source;
 }
 
 /* Somebody asked what there is now: a file that is missing is not waited for. */
@@ -176,7 +205,7 @@ void scan_all(struct plugins *plugins, bool refused_too) {
     list_all(plugins);
     list_for_each (link, &plugins->sources) {
         struct source *source = list_entry(link, struct source, link);
-        look(plugins, source, refused_too && source->refused, &ini_changed);
+        look(plugins, source, refused_too && source->refused ? AGAIN : ONLY_CHANGED, &ini_changed);
     }
     if (ini_changed)
         apply_ini_files(plugins);
@@ -208,7 +237,7 @@ void scan_again(struct plugins *plugins, struct source *source) {
     bool ini_changed = false;
 
     list_all(plugins);
-    look(plugins, source, true, &ini_changed);
+    look(plugins, source, FORCED, &ini_changed);
     plugins_settled(plugins);
 }
 

@@ -268,6 +268,49 @@ int settings_new(json_t **ret_settings, const struct theseus_plugin *plugin, con
     return 0;
 }
 
+/* ---- secrets ---- */
+
+static void each_tool_secret(const json_t *tools, const struct config_section *sections, size_t count,
+                             settings_secret_fn *visit, void *arg) {
+    const char *key;
+    json_t *written;
+
+    for (size_t i = 0; i < count; i++)
+        json_object_foreach (sections[i].settings, key, written) {
+            const json_t *value = json_object_get(json_object_get(tools, sections[i].name), key);
+            if (value && config_is_secret_ref(json_string_value(written)))
+                visit(arg, key, value);
+        }
+}
+
+static void each_plugin_secret(const json_t *settings, const struct config_section *section, const json_t *properties,
+                               settings_secret_fn *visit, void *arg) {
+    const char *key;
+    json_t *written;
+
+    json_object_foreach (section->settings, key, written) {
+        const json_t *value = json_object_get(settings, key);
+        if (value && is_secret(properties, key, json_string_value(written)))
+            visit(arg, key, value);
+    }
+}
+
+void settings_each_secret(const json_t *settings, const struct theseus_plugin *plugin, const struct config *config,
+                          const struct settings_extra *extra, settings_secret_fn *visit, void *arg) {
+    const struct config_section *section =
+        config_section_find(config->plugin_sections, config->plugin_count, plugin->name);
+    json_auto_t *document = plugin->config_schema ? jsontext_read(span_of(plugin->config_schema), NULL) : NULL;
+    const json_t *tools = plugin->sections ? json_object_get(settings, plugin->sections) : NULL;
+
+    if (section)
+        each_plugin_secret(settings, section, json_object_get(document, "properties"), visit, arg);
+    if (!tools)
+        return;
+    each_tool_secret(tools, config->tool_sections, config->tool_count, visit, arg);
+    if (extra)
+        each_tool_secret(tools, extra->sections, extra->count, visit, arg);
+}
+
 /* "…[tool:NAME] key: …" → the section and its key. */
 static const struct config_section *parse_blame(const struct config *config, const struct settings_extra *extra,
                                                 const char *message, char key[static 256]) {

@@ -290,6 +290,31 @@ int state_update(struct state *state, const char *plugin, const char *key, these
     return r;
 }
 
+static int change_bring_back(struct change *change, struct span text, bool *ret_taken, struct theseus_error *err) {
+    *ret_taken = !change->entry->value;
+    if (change->entry->value)
+        return 0;
+    if (take_room(change, err) < 0)
+        return -1;
+    int r = record_value(change, text, err);
+    if (r < 0)
+        give_room_back(change);
+    return r;
+}
+
+int state_bring_back(struct state *state, const struct state_record *record, bool *ret_taken,
+                     struct theseus_error *err) {
+    CLEANUP(free) char *plugin = xstrndup(record->plugin.data, record->plugin.len);
+    CLEANUP(free) char *key = xstrndup(record->name.data, record->name.len);
+    struct change change;
+
+    if (change_begin(&change, state, plugin, key, err) < 0)
+        return -1;
+    int r = change_bring_back(&change, record->value, ret_taken, err);
+    change_end(&change);
+    return r;
+}
+
 /* ---- reading ---- */
 
 static struct value *find_value(struct state *state, const char *plugin, const char *key) {

@@ -40,6 +40,23 @@ static void drop_kind(struct ledger *ledger, const struct record_kind *kind) {
     batch_fini(&dropping.batch);
 }
 
+/* Calls that handlers made themselves ended with the image; the outer call says what becomes of them. */
+static void drop_inner_run(void *arg, const void *recorded) {
+    const struct run_record *run = recorded;
+
+    if (keep_is_inner(run->index))
+        batch_drop(arg, &run_kind, run);
+}
+
+static void drop_inner_runs(struct ledger *ledger) {
+    CLEANUP(batch_fini) struct batch batch = {0};
+    struct theseus_error err = {0};
+
+    ledger_each(ledger, &run_kind, drop_inner_run, &batch);
+    if (ledger_commit(ledger, &batch, &err) < 0)
+        log_error("records of inner calls could not be dropped: %s", err.message);
+}
+
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
 }
@@ -62,6 +79,7 @@ void arrival_prepare(struct server *server) {
     restart->under_way = restart->facts.phase != PHASE_COMPLETE && restart->facts.phase != PHASE_FAILED;
     leave_end_children(server);
     drop_kind(server->ledger, &child_kind);
+    drop_inner_runs(server->ledger);
     reap();
     if (!is_new_image(server) || preserves(server))
         return;
@@ -118,6 +136,40 @@ static void count_call(void *arg, struct call *call) {
         restart->facts.calls_interrupted++; /* it is told so when its turn comes */
     else if (clock_now_ns() - since > restart->held_ns)
         restart->held_ns = clock_now_ns() - since;
+}
+
+/* What the ledger has of calls, against what has come of it. */
+struct audit {
+    int requests, runs;
+};
+
+static void count_request(void *arg, const void *record) {
+    (void)record;
+    ((struct audit *)arg)->requests++;
+}
+
+static void count_run(void *arg, const void *record) {
+    (void)record;
+    ((struct audit *)arg)->runs++;
+}
+
+static void uncount(void *arg, struct call *call) {
+    struct audit *audit = arg;
+
+    audit->requests--;
+    audit->runs -= call->attempts > 0;
+}
+
+static void audit_calls(struct server *server) ON_LOOP {
+    struct audit audit = {0};
+
+    ledger_each(server->ledger, &request_kind, count_request, &audit);
+    ledger_each(server->ledger, &run_kind, count_run, &audit);
+    conn_each_call(server->conn, uncount, &audit);
+    server->restart.unanswered = audit.requests;
+    server->restart.lost = audit.runs;
+    if (audit.requests != 0 || audit.runs != 0)
+        log_error("%d requests and %d running calls did not come along", audit.requests, audit.runs);
 }
 
 /* Nothing is carried on: each call is told what has become of it. */
@@ -286,6 +338,7 @@ static void on_migrated(struct lane_job *job, bool timed_out) {
 void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
+    audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);
     if (is_new_image(server))

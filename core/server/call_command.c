@@ -136,6 +136,8 @@ int command_call(const struct args *args, const struct config_source *source, co
         (void)config_free(config);
     else
         status = call(server, pair[0], args->rest[0], arguments, &err);
+    if (server)
+        server_settle(server);
     (void)close(pair[0]);
     (void)close(pair[1]);
     if (status < 0)

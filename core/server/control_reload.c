@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "plugin/run.h"
 #include "server/inner.h"
 #include "server/services.h"
 
@@ -111,12 +112,16 @@ void service_reload(struct asked *asked) {
     const char *plugin = json_string_value(json_object_get(asked->args, "plugin"));
 
     loop_enter();
+    const struct theseus_client_info *client = &asked->run->request->client;
     if (!server->config->access.restart) {
+        static const char refusal[] = "reload is not allowed: access.restart is 'no' in the configuration";
         log_warning("a reload was refused: access.restart is no");
-        control_answer(asked, control_error_new("reload is not allowed: access.restart is 'no' in the configuration"));
+        upkeep_asked_to_reload(server, client, plugin, refusal);
+        control_answer(asked, control_error_new(refusal));
         return;
     }
     CLEANUP(free) char *unknown = plugin ? plugins_unknown(server->plugins, plugin) : NULL;
+    upkeep_asked_to_reload(server, client, plugin, unknown);
     if (unknown)
         control_answer(asked, control_error_new(unknown));
     else

@@ -67,7 +67,7 @@ static json_t *changed_new(const char *path) {
 }
 
 json_t *explain_gather_new(struct server *server) {
-    CLEANUP(free) char *path = facts_program(server);
+    char *path = server->started_by;
     json_t *versions = json_object();
     struct theseus_error err = {0};
     int r = store_each_version(server->store, note_version, versions, &err);
@@ -194,7 +194,7 @@ static void end(void *work) {
 
 static int ask_candidate(struct explain *explain, struct theseus_error *err) ON_LOOP {
     struct server *server = explain->asked->server;
-    CLEANUP(free) char *path = facts_program(server);
+    char *path = server->started_by;
     CLEANUP(binary_close) struct binary candidate = {.fd = -1};
     char *const argv[] = {path, (char[]){"--version"}, NULL};
 

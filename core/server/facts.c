@@ -33,60 +33,7 @@ void facts_add_text(json_t *list, const char *format, ...) {
     (void)json_array_append_new(list, json_string(text));
 }
 
-/* ---- of the process ---- */
-
-struct boot {
-    char *program, *boot; /* owned */
-    uint64_t started_ms;
-};
-
-static void note_boot(void *arg, const void *record) {
-    const struct boot_record *found = record;
-    struct boot *boot = arg;
-
-    boot->program = xstrndup(found->program.data ? found->program.data : "", found->program.len);
-    boot->boot = xstrndup(found->boot.data ? found->boot.data : "", found->boot.len);
-    boot->started_ms = found->started_ms;
-}
-
-static void boot_fini_cleanup(struct boot *boot) {
-    free(boot->program);
-    free(boot->boot);
-}
-
-static void find_boot(const struct server *server, struct boot *ret_boot) {
-    const struct boot_record key = {.number = 1};
-
-    (void)ledger_find(server->ledger, &boot_kind, &key, note_boot, ret_boot);
-}
-
-char *facts_program(const struct server *server) {
-    CLEANUP(boot_fini) struct boot boot = {0};
-
-    find_boot(server, &boot);
-    return boot.program && *boot.program ? TAKE_PTR(boot.program) : xstrdup(server->program);
-}
-
-char *facts_boot_id(const struct server *server) {
-    CLEANUP(boot_fini) struct boot boot = {0};
-
-    find_boot(server, &boot);
-    return boot.boot && *boot.boot ? TAKE_PTR(boot.boot) : xstrdup(server->boot_id);
-}
-
-double facts_uptime(const struct server *server) {
-    CLEANUP(boot_fini) struct boot boot = {0};
-
-    find_boot(server, &boot);
-    if (boot.started_ms)
-        return (double)(clock_wall_ms() - (int64_t)boot.started_ms) / 1e3;
-    return (double)(clock_now_ns() - server->started_ns) / 1e9;
-}
-
-/* ---- of a restart ---- */
-
 void facts_add_obstacles(struct server *server, json_t *list) {
-    CLEANUP(free) char *program = facts_program(server);
     CLEANUP(binary_close) struct binary binary = {.fd = -1};
     struct theseus_error err = {0};
 
@@ -96,6 +43,6 @@ void facts_add_obstacles(struct server *server, json_t *list) {
         facts_add_text(list, "a restart is under way: %s", phase_name(restart_phase(server)));
     if (server->leaving)
         facts_add_text(list, "the server is leaving");
-    if (binary_open(&binary, program, &err) < 0)
+    if (binary_open(&binary, server->started_by, &err) < 0)
         facts_add_text(list, "there is no program to restart with: %s", err.message);
 }

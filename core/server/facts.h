@@ -16,10 +16,5 @@ json_t *facts_now_new(void);             /* RFC 3339 */
 json_t *facts_time_new(int64_t wall_ms); /* likewise; negative: null */
 void facts_add_text(json_t *list, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The program that a restart would execute: owned. Any thread. */
-char *facts_program(const struct server *server);
-char *facts_boot_id(const struct server *server) ON_LOOP; /* of this image: owned */
-double facts_uptime(const struct server *server) ON_LOOP; /* seconds, of the process */
-
 /* Why a restart would be refused now; texts are added to `list`. */
 void facts_add_obstacles(struct server *server, json_t *list) ON_LOOP;

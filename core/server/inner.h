@@ -15,8 +15,12 @@
 #include "plugin/registry.h"
 #include "plugin/state.h"
 #include "server/binary.h"
+#include "server/chronicle.h"
+#include "server/keeper.h"
+#include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
+#include "server/sweep.h"
 #include "store/store.h"
 
 /* Somebody who wants the configuration read again: told once what came of it. */
@@ -73,7 +77,18 @@ struct restart {
     struct theseus_error err;
     /* measured; negative: not known */
     int64_t blackout_ns, held_ns;
-    int resumed;
+    int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
+};
+
+/* What is kept and written down beside the work. See upkeep.c. */
+struct upkeep {
+    struct lane *lane; /* of the keeper and the sweep */
+    struct chronicle *chronicle;
+    struct reloads *reloads;
+    struct keeper *keeper;
+    struct sweep *sweep;
+    struct loop_task state_is_back;
+    int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
 struct server {
@@ -114,14 +129,15 @@ struct server {
     struct signal_watch *signals[4];
     struct reconfigure reconfigure;
     struct control control;
+    struct upkeep upkeep;
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
-    int64_t started_ns;
 };
 
 /* Names of descriptors that go from image to image. */
 #define KEPT_IMAGES_LOCK "images.lock"
+#define KEPT_SNAPSHOT_LOCK "snapshot.lock"
 
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
@@ -147,6 +163,26 @@ json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *
 void triggers_on_signal(void *arg, int signum);
 void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void triggers_fini(struct server *server) ON_LOOP;
+/* upkeep.c: snapshot, history, sweep */
+void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
+void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */
+void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
+void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
+void upkeep_reconfigured(struct server *server) ON_LOOP;
+void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
+void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
+bool upkeep_is_stuck(const struct server *server) ON_LOOP;
+void upkeep_on_secret(void *arg, const char *plugin, const char *key, const json_t *value);
+void upkeep_on_settled(void *arg);
+struct asker upkeep_asker(const struct theseus_client_info *client); /* borrows */
+/* For the audit, and for the event that comes of it. `client` NULL: a signal; `refusal` NULL: it is going to be done. */
+void upkeep_asked_to_reload(struct server *server, const struct theseus_client_info *client, const char *plugin,
+                            const char *refusal) ON_LOOP;
+void upkeep_configured(struct server *server, const char *outcome) ON_LOOP;
+/* The lock of the snapshots, from image to image: what is to be kept open (borrowed; -1: none), and going on with it,
+ * which takes it. The latter before anything wakes the server; -1 as well, in an image that follows another. */
+int upkeep_lock_fd(const struct server *server) ON_LOOP;
+MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_error *err) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -40,6 +40,7 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
     server->leaving = true;
     log_info("leaving: %s", why);
     conn_stop_reading(server->conn);
+    upkeep_leave(server);
     server->leave_due_ms = loop_now_ms(server->loop) + grace_ms;
     server->leave_timer = timer_new(server->loop, on_leave_timer, server);
     timer_start(server->leave_timer, 0, 10);

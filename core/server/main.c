@@ -1,6 +1,7 @@
 /* The program: what the command line asks for. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +33,14 @@ static void unblock_signals(void) {
 static void settle_process(void) {
     int fd;
 
+    (void)pthread_setname_np(pthread_self(),
+                             "theseus"); /* executed by its descriptor, it would be called by a number */
+
     if (!getenv(HANDOVER_VARIABLE))
         unblock_signals();
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), and no reason to end */
     (void)umask(077);
     do
         fd = open("/dev/null", O_RDWR); /* so that 0, 1 and 2 are never some file of ours */

@@ -142,6 +142,17 @@ static int judge_report(const struct preflight *preflight, const json_t *report,
     return judge_migrations(preflight, json_object_get(report, "migrations"), err);
 }
 
+/* What would be migrated; without those of which the database has more than is known. New reference. */
+static json_t *migrations_new(const json_t *report) {
+    json_t *rows = json_array(), *row;
+    size_t i;
+
+    json_array_foreach (json_object_get(report, "migrations"), i, row)
+        if (json_integer_value(json_object_get(row, "pending")) > 0)
+            (void)json_array_append(rows, row);
+    return rows;
+}
+
 /* A report counts only from a child that also came to its end. */
 static int judge(const struct preflight *preflight, const struct account *account, const struct child_result *result,
                  struct theseus_error *err) {
@@ -159,6 +170,15 @@ static json_t *lost_new(const json_t *step, const struct theseus_error *err) {
     return name ? json_pack("[{s:O, s:s}]", "name", name, "error", err->message) : json_array();
 }
 
+static void clear_room(struct preflight *preflight) {
+    if (preflight->words_fd >= 0)
+        (void)close(preflight->words_fd);
+    preflight->words_fd = -1;
+    if (preflight->room)
+        fs_remove_dir(preflight->room);
+    free(TAKE_PTR(preflight->room));
+}
+
 static void on_ended(void *arg, const struct child_result *output) {
     CLEANUP(account_fini) struct account account = {0};
     struct preflight *preflight = arg;
@@ -167,11 +187,13 @@ static void on_ended(void *arg, const struct child_result *output) {
     loop_enter();
     read_account(&account, output->output);
     int r = judge(preflight, &account, output, &err);
+    clear_room(preflight); /* at once: whoever becomes the next image frees nothing */
+    json_auto_t *migrations = migrations_new(account.report);
     json_auto_t *lost = account.report ? NULL : lost_new(account.step, &err);
     const struct preflight_result result = {
         .version = json_string_value(json_object_get(account.report, "version")),
         .plugins = lost ? lost : json_object_get(account.report, "plugins"),
-        .migrations = json_object_get(account.report, "migrations"),
+        .migrations = migrations,
         .problems = json_object_get(account.report, "problems"),
     };
     preflight->done(preflight->arg, &result, r < 0 ? &err : NULL);
@@ -259,11 +281,7 @@ struct preflight *preflight_free(struct preflight *preflight) {
     if (!preflight)
         return NULL;
     preflight->child = child_free(preflight->child);
-    if (preflight->words_fd >= 0)
-        (void)close(preflight->words_fd);
-    if (preflight->room)
-        fs_remove_dir(preflight->room);
-    free(preflight->room);
+    clear_room(preflight);
     free(preflight->path);
     free(preflight);
     return NULL;

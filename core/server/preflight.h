@@ -31,7 +31,7 @@ struct preflight_spec {
 struct preflight_result {
     const char *version;      /* NULL: it did not say */
     const json_t *plugins;    /* [{"name", "error"?}]: those that serve now; with an error it would be lost */
-    const json_t *migrations; /* [{"component", "pending"}]: what the restart would migrate */
+    const json_t *migrations; /* [{"component", "pending", "known"}]: what the restart would migrate */
     const json_t *problems;   /* [{"file", "line", "text"}] of the configuration */
 };
 

@@ -1,5 +1,6 @@
 #include "server/program.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/fs.h"
 
+#define OWN "/proc/self/exe"
 #define DELETED " (deleted)" /* what the kernel writes behind the name of a file that is gone */
 
 static char *without_suffix(char *path, const char *suffix) {
@@ -20,18 +22,22 @@ static char *without_suffix(char *path, const char *suffix) {
 
 char *program_path(void) {
     char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    ssize_t len = readlink(OWN, path, sizeof(path) - 1);
 
     if (len < 0)
-        return xstrdup("/proc/self/exe");
+        return xstrdup(OWN);
     path[len] = '\0';
     return xstrdup(without_suffix(path, DELETED));
+}
+
+int program_open(void) {
+    return open(OWN, O_RDONLY | O_CLOEXEC);
 }
 
 static bool is_ours(const char *path) {
     struct stat there, ours;
 
-    return stat(path, &there) == 0 && stat("/proc/self/exe", &ours) == 0 && there.st_dev == ours.st_dev &&
+    return stat(path, &there) == 0 && stat(OWN, &ours) == 0 && there.st_dev == ours.st_dev &&
            there.st_ino == ours.st_ino;
 }
 

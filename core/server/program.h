@@ -6,6 +6,9 @@
 /* The file itself, symbolic links resolved; where it had been, if it is not there any more. Owned. */
 char *program_path(void);
 
+/* The program itself, whatever its path leads to by now: a descriptor, the caller's; -1 with errno. */
+int program_open(void);
+
 /*
  * The path by which it was started, made absolute: what it leads to may be another version by the next restart. `path`
  * is program_path(), and the answer where the first argument leads somewhere else. Owned.

@@ -28,11 +28,12 @@ static void tell(struct server *server, const char *outcome) {
     }
 }
 
-static void end(struct server *server, const char *outcome) {
+static void end(struct server *server, const char *outcome) ON_LOOP {
     struct reconfigure *state = &server->reconfigure;
 
     state->busy = false;
     tell(server, outcome);
+    upkeep_configured(server, outcome);
     if (state->again) {
         state->again = false;
         loop_post_task(server->loop, &state->start);
@@ -69,7 +70,7 @@ static void note_message(struct refusal *refused, const char *message) {
     note_refusal(refused, file, (int)line, text + strlen(": "));
 }
 
-static void refuse(struct server *server, const struct theseus_error *err) {
+static void refuse(struct server *server, const struct theseus_error *err) ON_LOOP {
     struct reconfigure *state = &server->reconfigure;
     CLEANUP(free) char *outcome = xasprintf("refused: %s", err->message);
 
@@ -117,6 +118,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     plugins_configure(server->plugins);
     watch_files(server);
     triggers_apply(server);
+    upkeep_reconfigured(server);
     if (state->at_start)
         (void)config_free(before);
     else

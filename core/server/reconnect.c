@@ -217,7 +217,7 @@ static void end(void *work) {
 
 static int start_child(struct test *test, struct theseus_error *err) ON_LOOP {
     struct server *server = test->asked->server;
-    CLEANUP(free) char *path = facts_program(server);
+    char *path = server->started_by;
     CLEANUP(binary_close) struct binary candidate = {.fd = -1};
     CLEANUP(fd_close) int scratch = -1;
     char *const argv[] = {path, (char[]){"--read-sessions"}, NULL};

@@ -74,6 +74,7 @@ void restart_end(struct server *server, enum phase phase) {
     restart->tick = timer_free(restart->tick);
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
+    report_to_history(server);
 }
 
 /* Everything goes on as before. */
@@ -160,7 +161,7 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
     facts->stopped_ns = clock_now_ns();
     if (keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
-        server_record_boot(server, err) < 0)
+        keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || server_record_boot(server, err) < 0)
         return -1;
     return facts_record(facts, server->ledger, err);
 }
@@ -483,6 +484,8 @@ int restart_ask(struct server *server, const struct restart_request *request, st
     restart->early = timer_new(server->loop, on_early, server);
     timer_start(restart->early, EARLY_ANSWER_MS, 0);
     log_info("a restart is asked for: %s", request->reason);
+    chronicle_asked(server->upkeep.chronicle, request->by, request->run ? request->run->request->client.session : NULL,
+                    "restart", NULL, NULL);
     server_load(server); /* its plugins are what the next image is tried with */
     restart_set_phase(server, PHASE_PREPARING);
     if (strcmp(request->reason, "configuration_update") == 0)
@@ -504,7 +507,7 @@ static json_t *refusal_new(const struct server *server, const struct theseus_err
     if (err->code == ERR_BUSY && server->restart.under_way)
         return json_pack("{s:b, s:s, s:s}", "success", 0, "phase", phase_name(server->restart.facts.phase), "message",
                          err->message);
-    return json_pack("{s:s}", "error", err->message);
+    return control_error_new(err->message);
 }
 
 json_t *service_restart(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
@@ -524,11 +527,15 @@ json_t *service_restart(struct server *server, struct run *run, const json_t *ar
         .by = &by,
     };
 
+    loop_enter();
     (void)facts;
-    if (!server->config->access.restart)
-        return json_pack("{s:s}", "error", "restart is not allowed: access.restart is 'no' in the configuration");
+    if (!server->config->access.restart) {
+        static const char refusal[] = "restart is not allowed: access.restart is 'no' in the configuration";
+        chronicle_asked(server->upkeep.chronicle, &by, client->session, "restart", NULL, refusal);
+        return control_error_new(refusal);
+    }
     if (run->outer)
-        return json_pack("{s:s}", "error", "a restart cannot be part of another call; call it directly");
+        return control_error_new("a restart cannot be part of another call; call it directly");
     return restart_ask(server, &request, &err) < 0 ? refusal_new(server, &err) : NULL;
 }
 

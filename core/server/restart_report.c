@@ -79,7 +79,7 @@ static const char *complete_message(const struct server *server) {
 }
 
 /* Which version of which plugin serves now. */
-static json_t *plugins_new_brief(struct server *server) {
+static json_t *plugins_new_brief(struct server *server) ON_LOOP {
     json_auto_t *report = plugins_report_new(server->plugins);
     json_t *list = json_array(), *plugin;
     size_t i;
@@ -157,6 +157,45 @@ void report_answer(struct server *server, json_t *report) {
         json_t *result = result_new(owned);
         call_answer(call, result ? shape_tool_result(call->revision, result) : NULL);
     }
+}
+
+/* ---- history ---- */
+
+static double ms_or_unknown(int64_t ns) {
+    return ns < 0 ? HISTORY_UNKNOWN : (double)ns / 1e6;
+}
+
+void report_to_history(const struct server *server) {
+    const struct restart *restart = &server->restart;
+    const struct restart_facts *facts = &restart->facts;
+    struct history_event event = history_event_of(HISTORY_RESTART, facts->reason, facts->started_ms);
+    bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
+
+    json_auto_t *asker = facts_unpack_asker(facts, &event.by);
+    event.mechanism = restart->in_place ? "reload" : "reexec";
+    event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
+    event.success = success;
+    event.graceful = is_set(server, RESTART_GRACEFUL);
+    event.preserve_state = is_set(server, RESTART_PRESERVE);
+    event.boot_before = facts->boot_before;
+    event.version_before = facts->version_before;
+    event.boot_after = server->boot_id;
+    event.version_after = THESEUS_VERSION;
+    event.duration_ms = ms_or_unknown(clock_now_ns() - facts->started_ns);
+    event.suspend_ms = ms_or_unknown(facts->suspend_ns);
+    event.calls_interrupted = (int64_t)facts->calls_interrupted;
+    event.errors = restart->errors;
+    if (arrived) {
+        event.blackout_ms = ms_or_unknown(restart->blackout_ns);
+        event.held_ms = ms_or_unknown(restart->held_ns);
+        event.requests_held = (int64_t)facts->requests_held;
+        event.calls_resumed = restart->resumed;
+        event.bytes_carried = (int64_t)facts->bytes_carried;
+        event.records_differing = (int64_t)ledger_damaged(server->ledger);
+        event.requests_unanswered = restart->unanswered;
+        event.calls_lost = restart->lost;
+    }
+    chronicle_add(server->upkeep.chronicle, &event);
 }
 
 /* ---- restart_status ---- */

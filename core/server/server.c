@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "server/handover.h"
+#include "server/program.h"
 #include "server/restart_inner.h"
 
 /* ---- what the lower floors ask for ---- */
@@ -53,6 +54,7 @@ static void on_plugins_loaded(void *arg) {
     struct server *server = arg;
 
     loop_enter();
+    upkeep_loaded(server);
     on_tools_touched(server);
 }
 
@@ -65,6 +67,7 @@ static bool wake(struct server *server) ON_LOOP {
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
     triggers_apply(server);
+    upkeep_wake(server);
     return true;
 }
 
@@ -97,6 +100,7 @@ static void on_hangup(void *arg, int signum) {
     loop_enter();
     (void)signum;
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    upkeep_asked_to_reload(arg, NULL, NULL, NULL);
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
         plugins_rescan(((struct server *)arg)->plugins);
@@ -179,6 +183,8 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .secret = upkeep_on_secret,
+        .settled = upkeep_on_settled,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -246,11 +252,20 @@ static void adopt_images(struct server *server) ON_LOOP {
         (void)fd_take(&lock);
 }
 
+/* The snapshots of the image before go on being ours. */
+static void adopt_snapshots(struct server *server) ON_LOOP {
+    struct theseus_error err = {0};
+
+    if (server->follows && upkeep_adopt_lock(server, handover_take(server->ledger, KEPT_SNAPSHOT_LOCK), &err) < 0)
+        log_warning("the snapshots of the image before are not taken over: %s", err.message);
+}
+
 static int make_parts(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
 
-    server->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* what runs, whatever its path leads to by now */
+    /* A server that is no process of its own, as in a test, has its program elsewhere. */
+    server->exe_fd = args->argv ? program_open() : open(args->program, O_RDONLY | O_CLOEXEC);
     if (server->exe_fd < 0)
         return fail_errno(err, "cannot open the program that runs ('%s')", args->program);
     server->loop = loop_new();
@@ -266,6 +281,8 @@ static int make_parts(struct server *server, const struct server_args *args, str
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
+    upkeep_init(server);
+    adopt_snapshots(server);
     server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
 }
@@ -309,7 +326,6 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->config = config;
     server->ledger = ledger;
     server->exe_fd = -1;
-    server->started_ns = clock_now_ns();
     server->program = xstrdup(args->program);
     server->directory = getcwd(NULL, 0);
     if (!server->directory)
@@ -367,6 +383,8 @@ struct server *server_free(struct server *server) {
         control_fini(server);
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
+    if (server->upkeep.lane)
+        upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
     server->state = state_free(server->state);
     server->registry = registry_free(server->registry);
@@ -389,8 +407,13 @@ struct server *server_free(struct server *server) {
 int server_run(struct server *server) {
     loop_run(server->loop);
     conn_flush(server->conn);
+    upkeep_finish(server);
     leave_end_children(server);
     return 0;
+}
+
+void server_settle(struct server *server) {
+    upkeep_finish(server);
 }
 
 bool server_turn(struct server *server, int timeout_ms) {
@@ -420,7 +443,8 @@ bool server_is_over(const struct server *server) {
 }
 
 bool server_is_stuck(const struct server *server) {
-    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || plugins_have_runs(server->plugins);
+    return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || upkeep_is_stuck(server) ||
+           plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {

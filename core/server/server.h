@@ -35,6 +35,8 @@ struct server *server_free(struct server *server) ON_LOOP;
 
 /* Serves until the client has gone or a signal says so. Returns the exit status. */
 int server_run(struct server *server) ON_LOOP;
+/* What is kept of its work for later servers is written; server_run() ends with it. */
+void server_settle(struct server *server) ON_LOOP;
 /* For tests: one turn of the loop. False: nothing happened. */
 bool server_turn(struct server *server, int timeout_ms) ON_LOOP;
 /* Loads the plugins, if nothing has yet brought that about. Afterwards: files that are refused, [{"file", "reason"}].

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/log.h"
 #include "loop/watch.h"
 
 struct watch_binary {
@@ -25,10 +24,8 @@ static bool is_same(const struct stat *a, const struct stat *b) {
 void watch_binary_look(struct watch_binary *watch) {
     struct stat now;
 
-    if (stat(watch->path, &now) < 0 || is_same(&now, &watch->running))
-        return;
-    log_info("'%s' is another program than the one that runs", watch->path);
-    watch->fn(watch->arg);
+    if (stat(watch->path, &now) == 0 && !is_same(&now, &watch->running))
+        watch->fn(watch->arg);
 }
 
 static void on_change(void *arg, const char *dir, const char *name) {

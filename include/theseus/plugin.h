@@ -156,7 +156,8 @@ struct theseus_plugin {
      * makes a new generation. */
     int (*configure)(void *self, const json_t *config, struct theseus_error *err);
     /*
-     * New reference: what the next generation finds as theseus_saved(), once. With this slot (and without
+     * New reference: what the next generation, or this one after a restart of the server, finds as theseus_saved(),
+     * once; it must be JSON and no longer than 8 MiB as text, or the restart is refused. With this slot (and without
      * THESEUS_SHARED_STATE) a replacement waits until no call of this plugin runs, so that no update falls between.
      */
     json_t *(*save)(void *self);
@@ -439,7 +440,8 @@ static inline const json_t *theseus_config(const struct theseus_ctx *ctx) {
     return ctx->host->config(ctx);
 }
 
-/* Borrowed, during `start` only: what `save` of the generation before returned. NULL: there was none. */
+/* Borrowed, during `start` only: what `save` of the generation before returned, or before a restart its own. NULL: there
+ * was none, or the server crashed. */
 static inline const json_t *theseus_saved(const struct theseus_ctx *ctx) {
     return ctx->host->saved(ctx);
 }

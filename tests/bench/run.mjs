@@ -1,21 +1,21 @@
 /*
- * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload]
+ * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
  * compared: what the machine does meanwhile meets all of them alike. The load itself is made and judged by
- * build/bench/load and build/bench/reload. Writes build/bench/report.md, results.json and chart.svg.
+ * build/bench/load, reload and restart. Writes build/bench/report.md, results.json and chart.svg.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
-import { detailTable, figureTable, figures, median, ratioTable, reloadTable, startTable, throughputTable }
-    from './lib/report.mjs';
+import { detailTable, figureTable, figures, median, ratioTable, reloadTable, restartFigures, restartTable, startTable,
+    throughputTable } from './lib/report.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
@@ -23,13 +23,14 @@ const { values: options } = parseArgs({
         'quick': { type: 'boolean', default: false },       /* under 40 s, less certain */
         'peers': { type: 'boolean', default: false },       /* all but Theseus */
         'only-reload': { type: 'boolean', default: false },
+        'only-restart': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
 const build = resolve(options.build);
 const bench = join(build, 'bench');
-const plan = options.quick ? { rounds: 2, seconds: 0.25, warmUp: 0.25, starts: [10, 2], reloads: 200 }
-    : { rounds: 5, seconds: 1, warmUp: 0.5, starts: [20, 3], reloads: 1000 };
+const plan = options.quick ? { rounds: 2, seconds: 0.25, warmUp: 0.25, starts: [10, 2], reloads: 200, restarts: 20 }
+    : { rounds: 5, seconds: 1, warmUp: 0.5, starts: [20, 3], reloads: 1000, restarts: 100 };
 
 const WORKLOADS = [
     { key: '32x64', bytes: 32, depth: 64, title: '32 bytes, 64 in flight' },
@@ -46,8 +47,8 @@ function say(text) {
     console.log(text);
 }
 
-/* A Theseus of its own; the reload bench lets it look at changed files sooner, to be done in time. */
-function theseus(name, settle) {
+/* A Theseus of its own, `program` if not the build's; the reload bench lets it look at changed files sooner. */
+function theseus(name, settle, program = join(build, 'theseus')) {
     const root = join(home, name), config = join(root, 'theseus.ini');
     for (const folder of ['', 'home', 'plugins', 'state', 'run'])
         mkdirSync(join(root, folder), { recursive: true, mode: 0o700 });
@@ -59,7 +60,7 @@ runtime_dir = ${join(root, 'run')}
 path = ${join(root, 'plugins')}:${join(build, 'plugins')}
 settle_ms = ${settle}
 `, { mode: 0o600 });
-    return { root, argv: [join(build, 'theseus'), '-c', config] };
+    return { root, argv: [program, '-c', config] };
 }
 
 const ours = () => ({ key: 'theseus', name: 'Theseus', ours: true, argv: theseus('load', 50).argv });
@@ -125,6 +126,35 @@ async function measureReload() {
         join(root, 'plugins', 'greet.so'), '--', ...argv]);
 }
 
+const fixture = (name) => join(build, 'tests', 'plugins', `${name}.so`);
+
+/* One server for each: under load, with pings only, into a server that leaves at once, and reloads under load. */
+async function measureRestart() {
+    const STATE_KIB = '900'; /* with what is in the ledger anyway, about 1 MiB */
+    const server = (name, plugins, program) => {
+        const { root, argv } = theseus(name, 5, program);
+        plugins.forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
+        return { root, argv };
+    };
+    const binary = join(build, 'theseus'), count = String(plan.restarts);
+    process.stderr.write('restarts\n');
+    const load = server('restart-load', ['version1', 'ballast']);
+    const quiet = server('restart-quiet', ['ballast']);
+    const program = join(home, 'theseus'), candidate = join(home, 'candidate');
+    copyFileSync(binary, program);
+    copyFileSync(join(build, 'tests', 'candidates', 'early-exits'), candidate);
+    const back = server('restart-back', ['ballast'], program);
+    const reload = server('restart-reload', []);
+    return {
+        load: await run('restart', ['-n', count, '-b', STATE_KIB, '--', ...load.argv]),
+        quiet: await run('restart', ['-n', count, '-b', STATE_KIB, '-q', '-e', binary, '--', ...quiet.argv]),
+        back: await run('restart', ['-n', String(plan.restarts / 2), '-b', STATE_KIB, '-q', '-f', '-c', candidate,
+            '-p', program, '--', ...back.argv]),
+        reload: await run('restart', ['-n', String(plan.reloads), '-r', join(reload.root, 'plugins', 'version.so'),
+            fixture('version1'), fixture('version2'), join(reload.root, 'draft'), '--', ...reload.argv]),
+    };
+}
+
 function panels(runs) {
     return WORKLOADS.map((w) => ({
         title: w.title,
@@ -150,7 +180,7 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    if (!options['only-reload']) {
+    if (!options['only-reload'] && !options['only-restart']) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
             Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
@@ -158,12 +188,18 @@ async function main() {
         results.idle = Object.fromEntries(servers.map((s) => [s.key, condense(idle[s.key]).rss_kb]));
         reportLoad(results.runs, results.starts, results.idle);
     }
-    if (!options.peers) {
+    if (!options.peers && !options['only-restart']) {
         results.reload = await measureReload();
         say(`${reloadTable(results.reload)}\n`);
     }
-    if (results.runs && results.reload)
-        say(`${figureTable(figures(results.runs, results.starts, results.idle, results.reload))}\n`);
+    if (!options.peers && !options['only-reload']) {
+        results.restart = await measureRestart();
+        say(`${restartTable(results.restart)}\n`);
+    }
+    const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
+        ...(results.restart ? restartFigures(results.restart) : [])];
+    if (held.length > 0)
+        say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
     writeFileSync(join(bench, 'report.md'), `${said.join('\n').trim()}\n`);
     console.log(`written: ${['report.md', 'results.json', 'chart.svg'].map((name) => join(bench, name)).join(', ')}`);

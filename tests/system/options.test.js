@@ -1,12 +1,15 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import {
+    existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { pause, until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
-import { atMost, sanitized, shipped } from './lib/home.js';
+import { atMost, binary, sanitized, shipped } from './lib/home.js';
+import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
 
 const observed = new Set();
@@ -223,6 +226,28 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(content[0].text.length < 1000, content[0].text.slice(0, 200));
     }, { drops: ['config'], sections: { limits: { max_result: '64K' }, 'plugin:config': { text: 't'.repeat(40_000) } } });
 
+    observes('restart.total_restart', 'is how long a restart may take that says nothing else', async (client) => {
+        await client.appears('orchestrator_restart_server');
+        const { timeout, success } = await client.value('orchestrator_restart_server');
+        assert.equal(timeout, 44);
+        assert.equal(success, true);
+        assert.equal((await client.value('orchestrator_restart_server', { timeout: 10 })).timeout, 10);
+    }, { sections: { restart: { total_restart: 44 } } });
+
+    observes('restart.watch_binary', 'restarts when another program stands in its place', async (client, home) => {
+        await client.appears('orchestrator_health_check');
+        const boot = async () => (await client.value('orchestrator_health_check')).boot_id;
+        const first = await boot();
+        home.install(binary);
+        await pause(300); /* longer than it settles */
+        assert.equal(await boot(), first);
+        home.configure({ restart: { watch_binary: 'yes' } });
+        await until('the option to be taken', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.generation === 2);
+        home.install(binary);
+        await until('another boot', async () => (await boot()) !== first);
+    }, { Place: Installed });
+
     observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
         await client.appears('version');
         void client.call('version', { ms: 20_000 });
@@ -297,6 +322,28 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(ms >= 1000 && ms < atMost(2000), `${ms} ms`);
         assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
     }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
+
+    observes('buffer.cleanup_interval', 'is how often what dead servers left is removed', async (client, home) => {
+        await client.appears('echo');
+        const draft = home.path('state', 'snapshots', 'dead.00000001.0.snap.new');
+        const old = home.path('state', 'snapshots', 'dead.00000002.0.snap.refused');
+        mkdirSync(home.path('state', 'snapshots'), { mode: 0o700 });
+        for (const path of [draft, old])
+            writeFileSync(path, 'left behind', { mode: 0o600 });
+        utimesSync(old, 1000, 1000);
+        await pause(1500); /* longer than the interval to come */
+        assert.ok(existsSync(draft) && existsSync(old));
+        home.configure({ buffer: { cleanup_interval: 1 } });
+        await until('both to go', () => !existsSync(draft) && !existsSync(old));
+    }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
+        await client.appears('shared_count');
+        await client.value('shared_count');
+        await until('the key', () => existsSync(home.path('elsewhere.key')));
+        assert.equal(statSync(home.path('elsewhere.key')).size, 32);
+        assert.ok(!existsSync(home.path('state', 'key')));
+    }, { drops: ['shared'], sections: { state: { key_file: 'elsewhere.key' } } });
 
     observes('access.restart', 'set to no forbids a reload to the client', async (client, home) => {
         const { isError, content } = await client.result('theseus_reload');

@@ -90,5 +90,48 @@ function reloadFigures(reload) {
     ];
 }
 
+const three = ({ p50, p99, max }) => [p50, p99, max].map((ms) => ms.toFixed(2)).join(', ');
+const faults = (run) => run.lost + run.doubled + run.wrong + run.unexplained;
+
+export function restartTable({ load, quiet, back, reload }) {
+    return table(['restarts with about 1 MiB in the ledger', 'under load', 'with pings only', 'the way back'], [
+        ['restarts', ...[load, quiet, back].map((one) => thousands(one.count))],
+        ['requests per second meanwhile', ...[load, quiet, back].map((one) => thousands(one.per_second))],
+        ['lost, doubled, wrong, unexplained errors',
+            ...[load, quiet, back].map((one) => [one.lost, one.doubled, one.wrong, one.unexplained].join(', '))],
+        ['blackout as the server tells it: p50, p99, max ms', ...[load, quiet, back].map((one) => three(one.blackout_ms))],
+        ['as the client sees it: p50, p99, max ms', ...[load, quiet, back].map((one) => three(one.gap_ms))],
+        ['the bare exec of the same binary: p50, p99, max ms', '', three(quiet.bare_exec_ms), ''],
+        ['held beyond the wait for running calls: p50, p99, max ms', three(load.held_over_ms), '', ''],
+        ['from asking to the answer: p50, p99, max ms', ...[load, quiet, back].map((one) => three(one.whole_ms))],
+        ['longest tool call, ms', load.longest_call_ms.toFixed(1), '', ''],
+        ['memory after ten and at the end, KB', ...[load, quiet, back].map((one) => one.rss_kb.map(thousands).join(', '))],
+        ['descriptors after ten and at the end', ...[load, quiet, back].map((one) => one.fds.join(', '))],
+        [`the same load over ${thousands(reload.count)} reloads: lost, doubled, wrong, unexplained errors`,
+            [reload.lost, reload.doubled, reload.wrong, reload.unexplained].join(', '), '', ''],
+    ]);
+}
+
+export function restartFigures({ load, quiet, back, reload }) {
+    const bare = quiet.blackout_ms.p50 / quiet.bare_exec_ms.p50, seen = quiet.gap_ms.p50 / quiet.bare_exec_ms.p50;
+    const wayBack = back.gap_ms.p50 / quiet.gap_ms.p50;
+    const right = (run) => faults(run) === 0 && run.failed === 0;
+    const counted = (run) => `${faults(run)} of ${thousands(run.requests)}`;
+    return [
+        [`${load.count} restarts under load: nothing lost, doubled or unexplained`, counted(load), right(load)],
+        [`${reload.count} reloads under load: nothing lost, doubled or unexplained`, counted(reload), right(reload)],
+        ['restarts and reloads: at least 1,000 requests per second meanwhile',
+            thousands(Math.min(load.per_second, reload.per_second)), Math.min(load.per_second, reload.per_second) >= 1000],
+        ['blackout: p50 under 5 ms', `${quiet.blackout_ms.p50.toFixed(2)} ms`, quiet.blackout_ms.p50 < 5],
+        ['blackout: p99 under 15 ms', `${quiet.blackout_ms.p99.toFixed(2)} ms`, quiet.blackout_ms.p99 < 15],
+        ['blackout: at most 4 times the bare exec of the same binary', ratio(bare), bare <= 4],
+        ['blackout as the client sees it: p50 under 5 ms', `${quiet.gap_ms.p50.toFixed(2)} ms, ${ratio(seen)} the bare exec`,
+            quiet.gap_ms.p50 < 5],
+        ['tool calls: held at most 20 ms longer than running calls are waited for',
+            `${load.held_over_ms.max.toFixed(1)} ms`, load.held_over_ms.max <= 20],
+        ['the way back: under 4 times the blackout of a good restart', ratio(wayBack), right(back) && wayBack < 4],
+    ];
+}
+
 const verdict = ([text, measured, held]) => [text, measured, held ? 'held' : 'falls short'];
 export const figureTable = (list) => table(['figure', 'measured', ''], list.map(verdict));

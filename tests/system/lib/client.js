@@ -190,9 +190,12 @@ export class Client {
     }
 }
 
-/* Runs `body(client, home)` with a server that has shaken hands; `prepare(home)` comes before it is started. */
-export async function serving(body, { prepare = () => {}, shake = true, ...options } = {}) {
-    const home = new Home();
+/*
+ * Runs `body(client, home)` with a server that has shaken hands; `prepare(home)` comes before it is started. `Place` is
+ * the kind of home.
+ */
+export async function serving(body, { prepare = () => {}, shake = true, Place = Home, ...options } = {}) {
+    const home = new Place();
     let client;
     try {
         prepare(home);

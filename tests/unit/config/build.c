@@ -31,7 +31,7 @@ static void names_the_nearest_section(void **state) {
     refuses("[Server]\n", "/etc/x.ini:1: unknown section [Server]; did you mean [server]?\n");
     refuses("[something else]\n",
             "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-            "[restart], [buffer], [access], [plugin:NAME], [tool:NAME]\n");
+            "[restart], [buffer], [state], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {
@@ -173,6 +173,7 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->restart.process_startup, 10);
     assert_int_equal(config->buffer.max_buffer_size, 100);
     assert_int_equal(config->buffer.buffer_expiration, 300);
+    assert_int_equal(config->buffer.cleanup_interval, 60);
     assert_true(config->access.restart);
     assert_int_equal(config->access.call_by_name, CALL_BY_NAME_READ_ONLY);
 }

@@ -48,11 +48,15 @@ static const struct {
     {"limits.max_buffered=8M", "limits.max_buffered\n"},
     {"limits.call_timeout=1", "limits.call_timeout\n"},
     {"limits.max_result=1M", "limits.max_result\n"},
+    {"restart.total_restart=10", "restart.total_restart\n"},
     {"restart.shutdown_timeout=0", "restart.shutdown_timeout\n"},
     {"restart.task_suspension=0", "restart.task_suspension\n"},
     {"restart.process_startup=1", "restart.process_startup\n"},
+    {"restart.watch_binary=yes", "restart.watch_binary\n"},
     {"buffer.max_buffer_size=0", "buffer.max_buffer_size\n"},
     {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
+    {"buffer.cleanup_interval=1", "buffer.cleanup_interval\n"},
+    {"state.key_file=/x", "state.key_file (re-exec)\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
 };
@@ -61,9 +65,9 @@ static void names_each_option_that_changes_and_no_other(void **state) {
     (void)state;
     assert_int_equal(ARRAY_SIZE(changes), option_count);
     for (size_t i = 0; i < option_count; i++) {
-        /* Where the runtime directory is derived from the state directory, both change: it stays the same here. */
-        const char *const fixed[] = {"server.runtime_dir=/fixed", NULL};
-        const char *const with[] = {"server.runtime_dir=/fixed", changes[i].set, NULL};
+        /* What is derived from the state directory would change with it: it stays the same here. */
+        const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", NULL};
+        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", changes[i].set, NULL};
         struct said said;
         CLEANUP(config_free) struct config *before = load_bytes(span_of(""), fixed, &said);
         CLEANUP(config_free) struct config *after = load_bytes(span_of(""), with, &said);

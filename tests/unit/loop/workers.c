@@ -200,6 +200,110 @@ static void takes_another_number_of_threads(void **state) {
     (void)workers_free(workers);
 }
 
+static void submit_urgent(struct workers *workers, struct gated *gated) {
+    gated->work.run = run_gated;
+    workers_submit_urgent(workers, &gated->work);
+}
+
+static void keeps_urgent_work_waiting_for_nobody(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated busy[2] = {0}, waiting = {0}, urgent[2] = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 2);
+    submit(workers, &busy[0]);
+    submit(workers, &busy[1]);
+    until(loop, atomic_load(&busy[0].begun) && atomic_load(&busy[1].begun));
+    submit(workers, &waiting);
+    submit_urgent(workers, &urgent[0]);
+    until(loop, atomic_load(&urgent[0].begun));
+    assert_int_equal(worker_threads(), 3);
+    submit_urgent(workers, &urgent[1]); /* there is one more thread, and no second one */
+    assert_int_equal(workers_queued(workers), 2);
+    assert_int_equal(worker_threads(), 3);
+    atomic_store(&urgent[0].may_end, true);
+    until(loop, atomic_load(&urgent[1].begun)); /* before what came earlier and is not urgent */
+    assert_false(atomic_load(&waiting.begun));
+    atomic_store(&urgent[1].may_end, true);
+    until(loop, worker_threads() == 2); /* and it leaves */
+    assert_false(atomic_load(&waiting.begun));
+    atomic_store(&waiting.may_end, true);
+    atomic_store(&busy[0].may_end, true);
+    atomic_store(&busy[1].may_end, true);
+    until(loop, atomic_load(&waiting.ended));
+    memset(urgent, 0, sizeof(urgent));
+    submit_urgent(workers, &urgent[0]); /* an idle one is enough */
+    until(loop, atomic_load(&urgent[0].begun));
+    assert_int_equal(worker_threads(), 2);
+    submit_urgent(workers, &urgent[1]);
+    until(loop, atomic_load(&urgent[1].begun));
+    assert_false(workers_retract(workers, &urgent[1].work));
+    atomic_store(&urgent[0].may_end, true);
+    atomic_store(&urgent[1].may_end, true);
+    (void)workers_free(workers);
+}
+
+static void takes_back_and_drops_urgent_work_too(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated busy = {0}, first = {0}, taken = {0}, dropped = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    submit(workers, &busy);
+    until(loop, atomic_load(&busy.begun));
+    submit_urgent(workers, &first);
+    until(loop, atomic_load(&first.begun));
+    submit_urgent(workers, &taken);
+    submit_urgent(workers, &dropped);
+    assert_true(workers_retract(workers, &taken.work));
+    assert_int_equal(workers_queued(workers), 1);
+    struct ender ender = {.workers = workers, .running = &busy};
+    struct thread *thread;
+    assert_int_equal(thread_start(&thread, "ender", end_it, &ender, NULL), 0);
+    struct ender other = {.workers = workers, .running = &first};
+    struct thread *second;
+    assert_int_equal(thread_start(&second, "ender", end_it, &other, NULL), 0);
+    (void)workers_free(workers);
+    (void)thread_join(thread);
+    (void)thread_join(second);
+    assert_false(atomic_load(&taken.begun));
+    assert_false(atomic_load(&dropped.begun));
+}
+
+struct tallied {
+    struct work work;
+    atomic_int *left;
+};
+
+static void run_tallied(void *job) {
+    (void)atomic_fetch_sub(container_of((struct work *)job, struct tallied, work)->left, 1);
+}
+
+static void runs_every_job_whatever_is_urgent(void **state) {
+    enum { JOBS = 5000 };
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct tallied *jobs = xcalloc(JOBS, sizeof(*jobs));
+    atomic_int left = JOBS;
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 3);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (struct tallied){.work = {.run = run_tallied}, .left = &left};
+        if (i % 3 == 0)
+            workers_submit_urgent(workers, &jobs[i].work);
+        else
+            workers_submit(workers, &jobs[i].work);
+        if (i % 500 == 0)
+            workers_resize(workers, 1 + i / 500 % 4);
+    }
+    until(loop, atomic_load(&left) == 0);
+    (void)workers_free(workers);
+    free(jobs);
+}
+
 static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
     (void)state;
     if (!STARVE_WORKS)
@@ -231,6 +335,9 @@ int main(void) {
         cmocka_unit_test(retracts_only_what_is_queued),
         cmocka_unit_test(waits_for_what_runs_and_drops_what_is_queued),
         cmocka_unit_test(takes_another_number_of_threads),
+        cmocka_unit_test(keeps_urgent_work_waiting_for_nobody),
+        cmocka_unit_test(takes_back_and_drops_urgent_work_too),
+        cmocka_unit_test(runs_every_job_whatever_is_urgent),
         cmocka_unit_test(asks_again_when_there_is_no_thread_to_be_had),
         cmocka_unit_test(accepts_none),
     };

@@ -73,3 +73,15 @@ static inline char *fixture_copy(const char *place, const char *name) {
     write_bytes(path, buf_span(&bytes).data, bytes.len);
     return path;
 }
+
+/* The real binary, which loads plugins to try them: it stands beside the folder of the tests. */
+static inline char *fixture_program(void) {
+    char exe[4096] = {0};
+
+    assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
+    CLEANUP(free) char *dir = path_dir(exe);
+    CLEANUP(free) char *path = xasprintf("%s/../../../theseus", dir);
+    char *real = realpath(path, NULL);
+    assert_non_null(real);
+    return real;
+}

@@ -12,6 +12,13 @@
 
 enum { SERVED_SECONDS = 60 };
 
+/* A test takes no arguments. One that is executed in place of the server, to load a plugin or to be examined, would run
+ * its tests, and these would execute it again, without end. */
+__attribute__((constructor)) static void served_is_no_server(int argc, char **argv) {
+    if (argc > 1 && strncmp(argv[1], "--", 2) == 0)
+        _exit(70);
+}
+
 #define META                                                                 \
     "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"," \
     "\"io.modelcontextprotocol/clientCapabilities\":{}}"
@@ -58,18 +65,6 @@ static inline void served_restart(struct served *served) {
     served_start(served);
 }
 
-/* The real binary, which loads plugins to try them: it stands beside the folder of the tests. */
-static inline char *served_program(void) {
-    char exe[4096] = {0};
-
-    assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
-    CLEANUP(free) char *dir = path_dir(exe);
-    CLEANUP(free) char *path = xasprintf("%s/../../../theseus", dir);
-    char *real = realpath(path, NULL);
-    assert_non_null(real);
-    return real;
-}
-
 /* Puts a fixture into the plugin directory as a build does: under another name first. */
 static inline void served_drop_in(struct served *served, const char *name, const char *as) {
     CLEANUP(buf_fini) struct buf bytes = fixture_bytes(name);
@@ -94,7 +89,7 @@ static inline struct served *served_new(const char *const *fixtures) {
     served->place = place_new();
     served->plugins = path_join(served->place, "plugins");
     served->ini = path_join(served->place, "theseus.ini");
-    served->program = served_program();
+    served->program = fixture_program();
     served->config = xasprintf("[server]\nstate_dir = %s/state\nruntime_dir = %s/run\nlog_level = error\n"
                                "[plugins]\npath = %s\nsettle_ms = 10\n",
                                served->place, served->place, served->plugins);

@@ -1,0 +1,165 @@
+/*
+ * In a process image that follows another: the plugins are those that served, from the very copies that the ledger
+ * names. No copy is made and none is tried out again; all of them are mapped in one go on the lane, and promoted in the
+ * order of their generations as every candidate is. One whose copy is not what was recorded begins anew with its file.
+ *
+ * Until the restart is known to have succeeded (plugins_drop_saved()) the image before may come back: no copy and no
+ * record of what served there goes, whatever becomes of it here.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "plugin/contract.h"
+#include "plugin/inner.h"
+#include "rpc/jsontext.h"
+
+/* The directories are looked at when the clients have been served again: this costs a copy of every file. */
+enum { LOOK_AFTER_MS = 20 };
+
+static void adopt_run(void *job) {
+    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
+
+    candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
+                               &candidate->err);
+    if (candidate->r < 0)
+        return;
+    image_keep_file(candidate->image);
+    candidate->r = image_load(candidate->image, &candidate->err);
+    if (candidate->r == 0)
+        candidate->r =
+            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+}
+
+static void adopted(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+
+    list_remove(&candidate->link);
+    if (candidate->r < 0) {
+        log_warning("plugin file '%s': the image that served cannot be taken over: %s; the file is loaded instead",
+                    candidate->source->path, candidate->err.message);
+        candidate->err = (struct theseus_error){0};
+        candidate->image = image_free(candidate->image);
+        loader_copy(candidate);
+        return;
+    }
+    candidate->loaded = true;
+    list_append(&plugins->loader.ready, &candidate->link);
+    loader_next(plugins);
+}
+
+static bool is_wanted(const struct plugins *plugins, const struct image_record *record, const char *file) ON_LOOP {
+    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+    size_t len = strlen(path_base(file));
+
+    return len > strlen(".so") && !config_matches((*plugins->host->config)->plugins.disable, name) &&
+           !scan_is_disabled(plugins, path_base(file));
+}
+
+struct restore {
+    struct plugins *plugins;
+    struct list candidates; /* candidate::link, in the order of their numbers */
+    size_t records;
+};
+
+static void collect(void *arg, const void *recorded) ON_LOOP {
+    const struct image_record *record = recorded;
+    struct restore *restore = arg;
+    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+
+    restore->records++;
+    if (!is_wanted(restore->plugins, record, file))
+        return;
+    struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
+    candidate->restored = true;
+    candidate->source->restored = true;
+    candidate->number = (unsigned)record->generation;
+    candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
+    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,
+                   record->active_hash.data);
+    struct list *before = restore->candidates.prev;
+    while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
+        before = before->prev;
+    list_append(before->next, &candidate->link); /* in front of what follows */
+}
+
+void plugins_restore(struct plugins *plugins, struct loop_task *done) {
+    struct restore restore = {.plugins = plugins};
+
+    list_init(&restore.candidates);
+    scan_list(plugins);
+    ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
+    if (plugins->began || restore.records == 0) { /* nothing was loaded: that is done when it is wanted */
+        loop_post_task(plugins->host->loop, done);
+        return;
+    }
+    plugins->began = true;
+    plugins->restoring = true;
+    plugins->done = done;
+    list_for_each (link, &restore.candidates) {
+        struct candidate *candidate = list_entry(link, struct candidate, link);
+        list_remove(link);
+        list_append(&plugins->loader.copying, link);
+        loader_on_lane(candidate, adopt_run, adopted);
+    }
+    plugins_settled(plugins);
+}
+
+/* ---- when all have settled ---- */
+
+static void look(struct plugins *plugins) ON_LOOP {
+    plugins->look = timer_free(plugins->look);
+    scan_watch(plugins);
+    scan_all(plugins, false);
+}
+
+static void on_look(void *arg) {
+    loop_enter();
+    look(arg);
+}
+
+void restore_look(struct plugins *plugins) {
+    if (plugins->look)
+        look(plugins);
+}
+
+bool restore_is_pending(const struct plugins *plugins) {
+    return plugins->restoring || plugins->look;
+}
+
+void restore_settled(struct plugins *plugins) {
+    if (!plugins->restoring)
+        return;
+    plugins->restoring = false;
+    plugins->loaded = true;
+    loop_post_task(plugins->host->loop, TAKE_PTR(plugins->done));
+    plugins->look = timer_new(plugins->host->loop, on_look, plugins);
+    timer_start(plugins->look, LOOK_AFTER_MS, 0);
+}
+
+void restore_fini(struct plugins *plugins) {
+    plugins->look = timer_free(plugins->look);
+}
+
+/* ---- what was saved ---- */
+
+static void read_saved(void *arg, const void *recorded) {
+    const struct saved_record *record = recorded;
+    struct theseus_error err = {0};
+    json_t **value = arg;
+
+    *value = jsontext_read(record->value, &err);
+    if (!*value)
+        log_error("what plugin '%.*s' had saved cannot be read back: %s", (int)record->plugin.len, record->plugin.data,
+                  err.message);
+}
+
+json_t *restore_saved_new(const struct candidate *candidate) {
+    struct saved_record record = {.plugin = span_of(candidate->next->name)};
+    json_t *value = NULL;
+
+    ledger_find(candidate->plugins->host->ledger, &saved_kind, &record, read_saved, &value);
+    return value;
+}

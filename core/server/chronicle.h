@@ -1,0 +1,34 @@
+/*
+ * What happened to this server, written down: events of the history, lines of the audit, and alerts that appear or end.
+ *
+ * What is given is copied and written by a thread of the chronicle's own, in the order in which it came: the loop never
+ * waits for the database. Nothing is opened, made or started before there is something to write.
+ */
+#pragma once
+
+#include "base/mem.h"
+#include "store/audit.h"
+#include "store/history.h"
+
+struct chronicle;
+struct store;
+
+/* `goes_on`: another image of this process came before, and has told of the alerts that there are. */
+struct chronicle *chronicle_new(struct store *store, bool goes_on);
+struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the rest first. Waits for the database */
+
+/* Any thread, at once. */
+void chronicle_add(struct chronicle *chronicle, const struct history_event *event);
+void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line);
+
+/* Somebody asked for `action` ("restart", "reload") on `target` (NULL: the server); `refusal` NULL: it is begun. */
+void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const char *session, const char *action,
+                     const char *target, const char *refusal);
+
+/* Removes what is older than the limits (base/limits.h) say, and looks whether alerts have ended. */
+void chronicle_sweep(struct chronicle *chronicle);
+
+/* Waits until everything is written that was given so far. False: it was not within the time. */
+bool chronicle_flush(struct chronicle *chronicle, int timeout_ms);
+
+DEFINE_CLEANUP(struct chronicle *, chronicle_free)

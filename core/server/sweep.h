@@ -1,0 +1,31 @@
+/*
+ * The sweep: every buffer.cleanup_interval, once the server is awake, what nobody needs any more goes: snapshots of dead
+ * servers, private directories of dead processes, old entries of the history and the audit.
+ */
+#pragma once
+
+#include "base/mem.h"
+#include "base/thread.h"
+#include "loop/loop.h"
+
+struct chronicle;
+struct imagedir;
+struct lane;
+struct snapshot;
+struct sweep;
+
+struct sweep_origin { /* everything is borrowed */
+    struct loop *loop;
+    struct lane *lane;
+    struct snapshot *snapshot;
+    struct chronicle *chronicle;
+    const struct imagedir *imagedir;
+};
+
+struct sweep *sweep_new(const struct sweep_origin *origin) ON_LOOP;
+struct sweep *sweep_free(struct sweep *sweep) ON_LOOP; /* the lane is gone */
+
+/* Begins, or goes on with another interval; the same one: no effect. */
+void sweep_every(struct sweep *sweep, int seconds) ON_LOOP;
+
+DEFINE_LOOP_CLEANUP(struct sweep *, sweep_free)
