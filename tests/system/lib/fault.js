@@ -1,12 +1,12 @@
 /* The control of a preloaded library that makes one call fail (preload/fault.c), in a server and its children. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { constants, endianness } from 'node:os';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 
+import { until } from '../../clients/lib/until.js';
 import { binary } from './home.js';
 
 const WORDS = 6, NAME_BYTES = 32;
-const LITTLE = endianness() === 'LE';
 
 export class Fault {
     constructor(path) {
@@ -20,10 +20,22 @@ export class Fault {
         return { LD_PRELOAD: join(dirname(binary), 'tests', 'system', 'preload', 'fault.so'), THESEUS_FAULT: this.path };
     }
 
+    /* Nothing is called any more in the server that could fail: what it did beside its work has come to its end. */
+    async quiet(pid) {
+        let before, same = 0;
+        this.arm(0xffffffff, { pid });
+        await until('the server to be quiet', () => {
+            const count = this.#words().readUInt32LE(4);
+            same = count === before ? same + 1 : 0;
+            before = count;
+            return same === 4;
+        });
+    }
+
     /* The n-th call from now on fails; n = 0: none does. */
     arm(n, { pid, error = 'EIO', inChildren = false }) {
         const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
-        const put = (index, value) => (LITTLE ? words.writeUInt32LE(value, 4 * index) : words.writeUInt32BE(value, 4 * index));
+        const put = (index, value) => words.writeUInt32LE(value, 4 * index);
         put(2, constants.errno[error]);
         put(3, pid);
         put(4, inChildren ? 1 : 0);
@@ -34,10 +46,14 @@ export class Fault {
 
     /* The name of the function whose call has failed; undefined: none has. */
     get failed() {
+        const words = this.#words();
+        return words.readUInt32LE(20) ? words.toString('latin1', WORDS * 4).replace(/\0.*$/s, '') : undefined;
+    }
+
+    #words() {
         const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
         readSync(this.file, words, 0, words.length, 0);
-        const hit = LITTLE ? words.readUInt32LE(20) : words.readUInt32BE(20);
-        return hit ? words.toString('latin1', WORDS * 4).replace(/\0.*$/s, '') : undefined;
+        return words;
     }
 
     close() {

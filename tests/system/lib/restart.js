@@ -1,10 +1,11 @@
 /* Restarts of one server, and what must be the same before and behind them. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 
 import { until } from '../../clients/lib/until.js';
-import { children } from './proc.js';
+import { children, descriptors } from './proc.js';
 
 export const TOOL = 'orchestrator_restart_server';
 
@@ -32,14 +33,20 @@ export function beginRestart(client, args = {}) {
     };
 }
 
-/* Each open descriptor and what it leads to. */
-export const descriptorTable = (pid) => Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-        return [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)];
-    } catch {
-        return [fd, 'closed meanwhile'];
-    }
-}));
+/* What the open descriptors lead to. The pipes of an event loop are new in each image. */
+export const descriptorTable = (pid) => descriptors(pid).map((target) => target.replace(/^pipe:.*/, 'pipe')).sort();
+
+/* The same, when the files are open that are opened beside the work, and nothing has changed at many looks. */
+export async function settledTable(client) {
+    let before, same = 0;
+    await until('the descriptors to be settled', () => {
+        const table = descriptorTable(client.pid);
+        same = isDeepStrictEqual(table, before) && table.some((target) => target.endsWith('theseus.db-wal')) ? same + 1 : 0;
+        before = table;
+        return same === 20;
+    });
+    return before;
+}
 
 /* Directories in which candidates of this server are examined. */
 export const rooms = (dir = tmpdir()) => readdirSync(dir).filter((name) => name.startsWith('theseus-preflight-'));
@@ -50,13 +57,7 @@ export const mappings = (pid) => readFileSync(`/proc/${pid}/maps`, 'utf8').trim(
 /* Nothing that a restart has taken is left: descriptors, children, zombies, blocked signals. */
 export async function settles(client, before) {
     await until('no child to be left', () => children(client.pid).length === 0);
-    await until('the descriptors to be as before', () => {
-        try {
-            assert.deepEqual(descriptorTable(client.pid), before);
-            return true;
-        } catch {
-            return false;
-        }
-    }).catch(() => assert.deepEqual(descriptorTable(client.pid), before));
+    const same = () => isDeepStrictEqual(descriptorTable(client.pid), before);
+    await until('the descriptors to be as before', same, 3000).catch(() => assert.deepEqual(descriptorTable(client.pid), before));
     assert.equal(status(client.pid, 'SigBlk'), '0000000000000000', 'no signal stays blocked');
 }
