@@ -151,7 +151,7 @@ int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseu
     collect_fds(plan, spec);
     make_environment(plan);
     for (size_t i = 0; i < plan->count; i++)
-        if (fcntl(plan->fds[i], F_GETFD) < 0)
+        if (fcntl(plan->fds[i], F_GETFD) < 0 && errno == EBADF)
             return fail_errno(err, "descriptor %d cannot be handed over", plan->fds[i]);
     *ret_plan = TAKE_PTR(plan);
     return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "server/handover.h"
 
@@ -121,6 +122,7 @@ void wayback_close(void) {
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         (void)sigaction(signals[i], &way.before[i], NULL);
     way.plan = plan_free(way.plan);
+    (void)close(way.spec.exe_fd);
 }
 
 bool wayback_is_open(void) {
