@@ -41,6 +41,12 @@ int handover_keep(struct ledger *ledger, const char *name, int fd, struct theseu
     return ledger_put(ledger, &kept_kind, &record, err);
 }
 
+int handover_forget(struct ledger *ledger, const char *name, struct theseus_error *err) {
+    struct kept_record record = {.name = span_of(name)};
+
+    return ledger_drop(ledger, &kept_kind, &record, err);
+}
+
 static void take_fd(void *arg, const void *recorded) {
     *(int *)arg = (int)((const struct kept_record *)recorded)->fd;
 }

@@ -105,14 +105,6 @@ static int make_server(struct server **ret_server, struct server_args *args, str
     return r;
 }
 
-/* An image that cannot begin makes room for the one before it. */
-static int give_up(struct ledger *ledger, const struct theseus_error *err) {
-    if (wayback_is_open() && ledger)
-        arrival_note_failure(ledger, err);
-    wayback_take();
-    return -1;
-}
-
 static int serve(const struct config_source *source, const char *program, char *const *argv,
                  struct theseus_error *err) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
@@ -133,8 +125,10 @@ static int serve(const struct config_source *source, const char *program, char *
         return -1;
     if (!args.follows && isatty(STDIN_FILENO))
         greet_person(program);
-    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0)
-        return give_up(ledger, err);
+    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0) {
+        arrival_give_up(ledger, err);
+        return -1;
+    }
     unblock_signals();
     int status = server_run(server);
     limit_tidying();

@@ -149,7 +149,7 @@ static void block_signals(struct restart *restart) {
 }
 
 static int keep(struct server *server, const char *name, int fd, struct theseus_error *err) {
-    return fd < 0 ? 0 : handover_keep(server->ledger, name, fd, err);
+    return fd < 0 ? handover_forget(server->ledger, name, err) : handover_keep(server->ledger, name, fd, err);
 }
 
 static int record_all(struct server *server, struct theseus_error *err) ON_LOOP {

@@ -18,7 +18,7 @@ async function failEach(client, home, t, how) {
 
     await restarts(client);
     await restarts(client);
-    const before = await settledTable(client);
+    const before = await settledTable(client), names = await client.names();
     for (let nth = 1; ; nth++) {
         assert.ok(nth < MOST, 'there is no end of it');
         await fault.quiet(client.pid);
@@ -37,6 +37,7 @@ async function failEach(client, home, t, how) {
         if (!report.success)
             assert.ok(report.errors.length > 0 && report.errors.every((one) => (one.phase && one.message) || (one.file && one.text)), where);
         assert.equal(await client.text('echo', { message: name }), name, where);
+        assert.deepEqual(await client.names(), names, where);
         assert.deepEqual(rooms(home.path('tmp')), [], where);
         const outcome = `${name} ${report.success ? 'was done without' : `failed it in ${report.phase_reached}`}`;
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
