@@ -36,8 +36,10 @@ static void settle_process(void) {
     (void)pthread_setname_np(pthread_self(),
                              "theseus"); /* executed by its descriptor, it would be called by a number */
 
-    if (!getenv(HANDOVER_VARIABLE))
+    if (!getenv(HANDOVER_VARIABLE)) {
         unblock_signals();
+        (void)signal(SIGALRM, SIG_IGN); /* from the kernel's timer alone it means something, to a new image */
+    }
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), and no reason to end */

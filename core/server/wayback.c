@@ -39,9 +39,10 @@ static void block_all(sigset_t *ret_before) {
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
-static void on_signal(int signum) {
-    if (!atomic_load(&way.open) && signum == SIGALRM)
-        return; /* it came too late: this image is there to stay */
+static void on_signal(int signum, siginfo_t *info, void *context) {
+    (void)context;
+    if (signum == SIGALRM && (info->si_code != SI_KERNEL || !atomic_load(&way.open)))
+        return; /* it is not the timer's, or it came too late: this image is there to stay */
     go(signum);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
@@ -52,7 +53,7 @@ static void on_exit_called(void) {
 }
 
 static void handle_all(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO};
 
     (void)sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

@@ -1,7 +1,6 @@
 /* Restarts of one server, and what must be the same before and behind them. */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 
 import { until } from '../../clients/lib/until.js';
@@ -48,8 +47,8 @@ export async function settledTable(client) {
     return before;
 }
 
-/* Directories in which candidates of this server are examined. */
-export const rooms = (dir = tmpdir()) => readdirSync(dir).filter((name) => name.startsWith('theseus-preflight-'));
+/* Directories in `dir` in which candidates are examined. */
+export const rooms = (dir) => readdirSync(dir).filter((name) => name.startsWith('theseus-preflight-'));
 
 export const status = (pid, name) => new RegExp(`^${name}:\\s+(\\S+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1];
 export const mappings = (pid) => readFileSync(`/proc/${pid}/maps`, 'utf8').trim().split('\n');
