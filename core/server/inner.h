@@ -69,6 +69,7 @@ struct restart {
     struct timer *limit, *early, *tick; /* owned */
     int64_t suspend_began_ns, interrupted_ns;
     struct loop_task launch, restored;
+    int turns; /* of the loop since signals are blocked */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
