@@ -548,11 +548,11 @@ void restart_init(struct server *server) {
 void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
-    if (!server->loop)
-        return;
     restart->under_way = false;
-    loop_forget(server->loop, &restart->launch);
-    loop_forget(server->loop, &restart->restored);
+    if (server->loop) {
+        loop_forget(server->loop, &restart->launch);
+        loop_forget(server->loop, &restart->restored);
+    }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);
