@@ -71,11 +71,12 @@ static bool wake(struct server *server) ON_LOOP {
     return true;
 }
 
+/* Behind an exec the plugins that served come back by themselves; loading their files first would lose their state. */
 static void on_wake(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    if (wake(server))
+    if (wake(server) && !(server->follows && server->was_awake))
         plugins_when_loaded(server->plugins, &server->loaded);
 }
 
@@ -312,9 +313,7 @@ static void watch_signals(struct server *server) ON_LOOP {
 static void has_session(struct server *server) ON_LOOP {
     const struct session *session = conn_session(server->conn);
 
-    if (server->follows && server->was_awake)
-        (void)wake(server); /* its plugins come back by themselves */
-    else if (session->initialized)
+    if ((server->follows && server->was_awake) || session->initialized)
         on_wake(server); /* a session that goes on: its tools are wanted again */
 }
 
