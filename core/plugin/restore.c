@@ -50,7 +50,7 @@ static void adopted(struct candidate *candidate) ON_LOOP {
     loader_next(plugins);
 }
 
-static bool is_wanted(const struct plugins *plugins, const struct image_record *record, const char *file) {
+static bool is_wanted(const struct plugins *plugins, const struct image_record *record, const char *file) ON_LOOP {
     CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
     size_t len = strlen(path_base(file));
 
