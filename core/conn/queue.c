@@ -58,7 +58,7 @@ static void id_drop(struct conn *conn, const struct call *call) {
         log_error("no memory to forget a request's id");
 }
 
-static void work_on(struct conn *conn, struct call *call) {
+static void work_on(struct conn *conn, struct call *call) ON_LOOP {
     expiry_watch(conn);
     conn->in_flight++;
     list_append(&conn->working, &call->link);
@@ -66,7 +66,7 @@ static void work_on(struct conn *conn, struct call *call) {
     conn->host->ops->request(conn->host->arg, conn, call);
 }
 
-static void hold(struct conn *conn, struct call *call) {
+static void hold(struct conn *conn, struct call *call) ON_LOOP {
     expiry_watch(conn);
     list_append(&conn->held, &call->link);
     conn->held_count++;

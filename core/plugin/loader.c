@@ -272,12 +272,12 @@ static void drop_waiting(struct plugins *plugins, const struct source *source) O
     }
 }
 
-/* The file was touched, or came back, and holds what it held. */
+/* Looked at for the first time behind a restart, the file holds what it held before. */
 static bool serves_already(const struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
     const struct generation *active = plugin && plugin->source == candidate->source ? plugin->active : NULL;
 
-    return active && !candidate->forced && !candidate->next &&
+    return active && candidate->source->restored && !candidate->restored && !candidate->forced && !candidate->next &&
            strcmp(image_hash(active->image), image_hash(candidate->image)) == 0;
 }
 
@@ -296,7 +296,9 @@ void loader_next(struct plugins *plugins) {
 
     while (!loader->current && !plugins->stopping && !plugins->saver && !atomic_load(&plugins->pause.on) &&
            (candidate = take_next(loader))) {
-        if (serves_already(candidate)) {
+        bool needless = serves_already(candidate);
+        candidate->source->restored = candidate->source->restored && candidate->restored;
+        if (needless) {
             source_refuse(candidate->source, NULL);
             drop_waiting(plugins, candidate->source); /* for what the file held meanwhile */
             candidate_free(candidate);

@@ -74,6 +74,7 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
         return;
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
+    candidate->source->restored = true;
     candidate->number = (unsigned)record->generation;
     candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
     (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,

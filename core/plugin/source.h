@@ -22,6 +22,7 @@ struct source {
     char *refused;                   /* owned: why it is not served (as it is now); NULL: nothing is wrong */
     bool conflict;                   /* refused for a name that another one has: tried again when one goes */
     bool untrusted;                  /* refused because others could have written it: tried again when they cannot */
+    bool restored;                   /* what it held before a restart serves, and it was not looked at since */
     bool looked_at;                  /* `seen` holds something */
     int candidates;                  /* being loaded */
     struct config_section *sections; /* of an INI file, owned */

@@ -28,7 +28,7 @@ static void tell(struct server *server, const char *outcome) {
     }
 }
 
-static void end(struct server *server, const char *outcome) {
+static void end(struct server *server, const char *outcome) ON_LOOP {
     struct reconfigure *state = &server->reconfigure;
 
     state->busy = false;
@@ -70,7 +70,7 @@ static void note_message(struct refusal *refused, const char *message) {
     note_refusal(refused, file, (int)line, text + strlen(": "));
 }
 
-static void refuse(struct server *server, const struct theseus_error *err) {
+static void refuse(struct server *server, const struct theseus_error *err) ON_LOOP {
     struct reconfigure *state = &server->reconfigure;
     CLEANUP(free) char *outcome = xasprintf("refused: %s", err->message);
 

@@ -526,6 +526,7 @@ json_t *service_restart(struct server *server, struct run *run, const json_t *ar
         .by = &by,
     };
 
+    loop_enter();
     (void)facts;
     if (!server->config->access.restart) {
         static const char refusal[] = "restart is not allowed: access.restart is 'no' in the configuration";

@@ -79,7 +79,7 @@ static const char *complete_message(const struct server *server) {
 }
 
 /* Which version of which plugin serves now. */
-static json_t *plugins_new_brief(struct server *server) {
+static json_t *plugins_new_brief(struct server *server) ON_LOOP {
     json_auto_t *report = plugins_report_new(server->plugins);
     json_t *list = json_array(), *plugin;
     size_t i;

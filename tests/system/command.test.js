@@ -29,7 +29,7 @@ describe('theseus check', { concurrency: 4 }, () => {
         const { code, out, err } = await theseus.configured('check');
         assert.equal(err, '');
         assert.equal(code, 0);
-        assert.match(out, /4 plugins are good, 0 problems/);
+        assert.match(out, /6 plugins are good, 0 problems/);
     });
 
     /* Everything in the state directory, by name and content. */

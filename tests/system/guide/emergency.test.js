@@ -49,8 +49,10 @@ for (const [name, build] of Object.entries(generations))
             assert.equal(await count(), 2, 'a graceful restart keeps it');
             await host.restart(EMERGENCY);
             assert.equal(await count(), 1);
-            const { history } = await host.status({ include_history: true });
-            assert.equal(history.total_restarts, 2);
+            const history = await until('both to be in the history', async () => {
+                const status = await host.status({ include_history: true });
+                return status.history.total_restarts === 2 && status.history;
+            });
             assert.deepEqual(history.recent_restarts.map((one) => one.reason).sort(), ['emergency_shutdown', 'manual_request']);
             assert.equal((await host.health()).healthy, true);
         }, { build, prepare: busy }));

@@ -33,7 +33,8 @@ export class Host {
 
     /* Everything that the client was told of progress, in the order of its arrival. */
     get progress() {
-        return this.recorders.at(-1).received.filter((one) => one.method === 'notifications/progress').map((one) => one.params);
+        return this.recorders.flatMap((recorder) => recorder.received)
+            .filter((one) => one.method === 'notifications/progress').map((one) => one.params);
     }
 
     get pid() {

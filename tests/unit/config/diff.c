@@ -65,9 +65,9 @@ static void names_each_option_that_changes_and_no_other(void **state) {
     (void)state;
     assert_int_equal(ARRAY_SIZE(changes), option_count);
     for (size_t i = 0; i < option_count; i++) {
-        /* Where the runtime directory is derived from the state directory, both change: it stays the same here. */
-        const char *const fixed[] = {"server.runtime_dir=/fixed", NULL};
-        const char *const with[] = {"server.runtime_dir=/fixed", changes[i].set, NULL};
+        /* What is derived from the state directory would change with it: it stays the same here. */
+        const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", NULL};
+        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", changes[i].set, NULL};
         struct said said;
         CLEANUP(config_free) struct config *before = load_bytes(span_of(""), fixed, &said);
         CLEANUP(config_free) struct config *after = load_bytes(span_of(""), with, &said);
