@@ -270,12 +270,11 @@ static void serve(struct server *server) ON_LOOP {
     conn_each_call(server->conn, count_call, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
-    if (!restart->under_way)
-        return;
-    if (server->is_back)
+    if (restart->under_way && server->is_back)
         come_back(server);
-    else
+    else if (restart->under_way)
         complete(server);
+    late_close(server->upkeep.late, server->ledger);
 }
 
 static void on_restored(void *arg) {

@@ -17,6 +17,7 @@
 #include "server/binary.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
+#include "server/late.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -87,6 +88,7 @@ struct upkeep {
     struct reloads *reloads;
     struct keeper *keeper;
     struct sweep *sweep;
+    struct late *late;
     struct loop_task state_is_back;
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "plugin/run.h"
 #include "server/handover.h"
+#include "server/late.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -84,6 +85,7 @@ static void undo(struct server *server) ON_LOOP {
     if (restart->masked)
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
+    late_drop(server->ledger);
     suspend_take_back(server);
     plugins_drop_saved(server->plugins);
     if (restart->paused)
@@ -159,8 +161,8 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     facts->attempt = 1;
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
-    facts->stopped_ns = clock_now_ns();
-    if (keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
+    if (late_keep(server->ledger, err) < 0 ||
+        keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
         keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || server_record_boot(server, err) < 0)
         return -1;
     return facts_record(facts, server->ledger, err);
@@ -184,6 +186,7 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
                              .argv = server->argv,
                              .startup_ms = startup_ms(server)};
 
+    restart->facts.stopped_ns = clock_now_ns(); /* no line is handled from here on */
     if (binary_check_unchanged(&restart->candidate, err) < 0)
         return -1;
     conn_flush(server->conn);
@@ -548,11 +551,11 @@ void restart_init(struct server *server) {
 void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
-    if (!server->loop)
-        return;
     restart->under_way = false;
-    loop_forget(server->loop, &restart->launch);
-    loop_forget(server->loop, &restart->restored);
+    if (server->loop) {
+        loop_forget(server->loop, &restart->launch);
+        loop_forget(server->loop, &restart->restored);
+    }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);

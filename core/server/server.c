@@ -296,8 +296,13 @@ static int connect_client(struct server *server, const struct server_args *args,
     uint64_t number = 0;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &number);
-    if (number > 0 && server->follows)
-        return conn_restore(&server->conn, &server->conn_host, number, -1, -1, err);
+    if (number > 0 && server->follows) {
+        if (conn_restore(&server->conn, &server->conn_host, number, -1, -1, err) < 0)
+            return -1;
+        if (args->is_torn)
+            conn_unknown_position(server->conn);
+        return 0;
+    }
     if (number > 0)
         return conn_restore(&server->conn, &server->conn_host, number, args->in, args->out, err);
     return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
