@@ -259,10 +259,10 @@ async function restart() {
     assert.notEqual(answer.boot_id.after, answer.boot_id.before);
     assert.deepEqual([batch.completed, batch.resumed], [PARTS, 1]);
     assert.ok(last > PARTS_BEFORE, 'progress went on behind the restart');
-    did(`uniq -c ${shown(join(home, 'done'))}`);
+    did(`paste -sd, ${shown(join(home, 'done'))}`);
     const marks = readFileSync(join(home, 'done'), 'utf8').trim().split('\n');
     assert.deepEqual(marks, calls.map((_, i) => `part ${i + 1}`), 'each part is done once');
-    came(marks.map((mark) => `1 ${mark}`).join(', '));
+    came(marks.join(','));
 }
 
 async function badBinary() {
