@@ -67,7 +67,7 @@ struct restart {
     struct binary candidate;
     struct preflight *preflight;        /* owned */
     struct timer *limit, *early, *tick; /* owned */
-    int64_t suspend_began_ns, interrupted_ns;
+    int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
     sigset_t mask; /* before signals were blocked */
     bool masked;

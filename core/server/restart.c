@@ -193,7 +193,7 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
-/* Signals are blocked since the turn before: those that had come by then have been heard by now. */
+/* At the end of the turn behind the one in which signals were blocked: those that had come by then have been heard. */
 static void on_launch(void *arg) {
     struct server *server = arg;
     struct theseus_error err = {0};
@@ -203,6 +203,15 @@ static void on_launch(void *arg) {
         fail_restart(server, &err);
 }
 
+/* In that turn. Its signals are told after its posted tasks. */
+static void on_blocked(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    server->restart.launch = (struct loop_task){.run = on_launch, .arg = server};
+    loop_defer(server->loop, &server->restart.launch);
+}
+
 static void launch(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
@@ -210,7 +219,7 @@ static void launch(struct server *server) ON_LOOP {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
-    restart->launch = (struct loop_task){.run = on_launch, .arg = server};
+    restart->launch = (struct loop_task){.run = on_blocked, .arg = server};
     loop_post_task(server->loop, &restart->launch);
 }
 
@@ -300,22 +309,27 @@ static void interrupt(struct server *server) ON_LOOP {
     timer_start(restart->tick, TICK_MS, TICK_MS);
 }
 
+/* How long running calls may take: so long that a start-up fits behind it; where both do not, each has one half. */
+static int64_t suspension_limit_ms(const struct server *server) {
+    int64_t limit = (int64_t)server->config->restart.shutdown_timeout * 1000, left = left_ms(&server->restart);
+    int64_t rest = left - (int64_t)server->config->restart.process_startup * 1000;
+
+    if (rest < left / 2)
+        rest = left / 2;
+    return limit < rest ? limit : rest;
+}
+
 static void on_tick(void *arg) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
-    const struct config *config = server->config;
     int64_t waited = (clock_now_ns() - restart->suspend_began_ns) / 1000000;
-    int64_t limit = (int64_t)config->restart.shutdown_timeout * 1000;
-    int64_t rest = left_ms(restart) - (int64_t)config->restart.process_startup * 1000;
 
     loop_enter();
     if (!goes_on(server))
         return;
-    if (rest < left_ms(restart) / 2) /* suspension and start are cut to fit */
-        rest = left_ms(restart) / 2;
     struct tally tally = suspend_count(server);
-    if (suspend_is_done(restart, &tally, waited, limit < waited + rest ? limit : waited + rest,
-                        (int64_t)config->restart.task_suspension * 1000))
+    if (suspend_is_done(restart, &tally, waited, restart->suspend_limit_ms,
+                        (int64_t)server->config->restart.task_suspension * 1000))
         interrupt(server);
 }
 
@@ -324,6 +338,7 @@ static void suspend(struct server *server) ON_LOOP {
 
     restart_set_phase(server, PHASE_SUSPENDING);
     restart->suspend_began_ns = clock_now_ns();
+    restart->suspend_limit_ms = suspension_limit_ms(server);
     if (restart->facts.flags & RESTART_GRACEFUL)
         suspend_ask(server);
     restart->tick = timer_new(server->loop, on_tick, server);
