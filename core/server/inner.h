@@ -71,6 +71,7 @@ struct restart {
     struct loop_task launch, restored;
     sigset_t mask; /* before signals were blocked */
     bool masked;
+    bool compacting; /* `job` is on the lane: also behind a restart that ran out of time */
     struct lane_job job;
     struct ledger *ledger; /* borrowed: of the job */
     int r;                 /* likewise */

@@ -84,6 +84,7 @@ static void undo(struct server *server) ON_LOOP {
     if (restart->masked)
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
+    loop_forget(server->loop, &restart->launch);
     suspend_take_back(server);
     plugins_drop_saved(server->plugins);
     if (restart->paused)
@@ -237,6 +238,7 @@ static void on_compacted(struct lane_job *job, bool timed_out) {
 
     loop_enter();
     (void)timed_out; /* it has no limit */
+    restart->compacting = false;
     if (restart->r < 0)
         log_warning("the ledger was not compacted: %s", restart->err.message);
     launch(server);
@@ -247,6 +249,7 @@ static void compact(struct server *server) ON_LOOP {
 
     restart->ledger = server->ledger;
     restart->err = (struct theseus_error){0};
+    restart->compacting = true;
     restart->job = (struct lane_job){.run = compact_run, .done = on_compacted};
     lane_submit(server->lane, &restart->job);
 }
@@ -418,8 +421,8 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct restart *restart = &server->restart;
 
     (void)outcome;
-    if (!goes_on(server))
-        return;
+    if (!goes_on(server) || strcmp(restart->facts.reason, "configuration_update") != 0)
+        return; /* the restart that asked for it ran out of time, and this is another */
     json_t *refused = reconfigure_refused_new(server);
     if (refused) {
         restart_add_error(server, refused);
@@ -451,6 +454,8 @@ static int check(const struct server *server, const struct restart_request *requ
                     phase_name(server->restart.facts.phase));
     if (server->leaving)
         return fail(err, ERR_BUSY, "the server is ending");
+    if (server->restart.compacting) /* its end must not be taken for that of the next one */
+        return fail(err, ERR_BUSY, "the restart before, which ran out of time, still waits for a plugin to come back");
     if (!server->argv)
         return fail(err, ERR_INVALID, "this server was not started as a process of its own");
     if (!is_reason(request->reason))

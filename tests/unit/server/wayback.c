@@ -132,8 +132,12 @@ static void leads_back_from_whatever_ends_the_image(void **state) {
     static const struct {
         end_fn *end;
         int signum;
-    } ends[] = {{leaves_by_exit, 0}, {fails, 0},       {crashes, SIGSEGV},
-                {aborts, SIGABRT},   {hangs, SIGALRM}, {crashes_on_another_thread, SIGBUS},
+    } ends[] = {{leaves_by_exit, 0},
+                {fails, 0},
+                {crashes, SIGSEGV},
+                {aborts, SIGABRT},
+                {hangs, SIGALRM},
+                {crashes_on_another_thread, SIGBUS},
                 {crashes_on_two_threads, SIGSEGV}};
 
     (void)state;
