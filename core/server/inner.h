@@ -68,10 +68,11 @@ struct restart {
     struct binary candidate;
     struct preflight *preflight;        /* owned */
     struct timer *limit, *early, *tick; /* owned */
-    int64_t suspend_began_ns, interrupted_ns;
+    int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
     sigset_t mask; /* before signals were blocked */
     bool masked;
+    bool compacting; /* `job` is on the lane: also behind a restart that ran out of time */
     struct lane_job job;
     struct ledger *ledger; /* borrowed: of the job */
     int r;                 /* likewise */

@@ -86,6 +86,7 @@ static void undo(struct server *server) ON_LOOP {
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
     late_drop(server->ledger);
+    loop_forget(server->loop, &restart->launch);
     suspend_take_back(server);
     plugins_drop_saved(server->plugins);
     if (restart->paused)
@@ -196,7 +197,7 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
-/* Signals are blocked since the turn before: those that had come by then have been heard by now. */
+/* At the end of the turn behind the one in which signals were blocked: those that had come by then have been heard. */
 static void on_launch(void *arg) {
     struct server *server = arg;
     struct theseus_error err = {0};
@@ -206,6 +207,15 @@ static void on_launch(void *arg) {
         fail_restart(server, &err);
 }
 
+/* In that turn. Its signals are told after its posted tasks. */
+static void on_blocked(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    server->restart.launch = (struct loop_task){.run = on_launch, .arg = server};
+    loop_defer(server->loop, &server->restart.launch);
+}
+
 static void launch(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
@@ -213,7 +223,7 @@ static void launch(struct server *server) ON_LOOP {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
-    restart->launch = (struct loop_task){.run = on_launch, .arg = server};
+    restart->launch = (struct loop_task){.run = on_blocked, .arg = server};
     loop_post_task(server->loop, &restart->launch);
 }
 
@@ -231,6 +241,7 @@ static void on_compacted(struct lane_job *job, bool timed_out) {
 
     loop_enter();
     (void)timed_out; /* it has no limit */
+    restart->compacting = false;
     if (restart->r < 0)
         log_warning("the ledger was not compacted: %s", restart->err.message);
     launch(server);
@@ -241,6 +252,7 @@ static void compact(struct server *server) ON_LOOP {
 
     restart->ledger = server->ledger;
     restart->err = (struct theseus_error){0};
+    restart->compacting = true;
     restart->job = (struct lane_job){.run = compact_run, .done = on_compacted};
     lane_submit(server->lane, &restart->job);
 }
@@ -306,22 +318,27 @@ static void interrupt(struct server *server) ON_LOOP {
     timer_start(restart->tick, TICK_MS, TICK_MS);
 }
 
+/* How long running calls may take: so long that a start-up fits behind it; where both do not, each has one half. */
+static int64_t suspension_limit_ms(const struct server *server) {
+    int64_t limit = (int64_t)server->config->restart.shutdown_timeout * 1000, left = left_ms(&server->restart);
+    int64_t rest = left - (int64_t)server->config->restart.process_startup * 1000;
+
+    if (rest < left / 2)
+        rest = left / 2;
+    return limit < rest ? limit : rest;
+}
+
 static void on_tick(void *arg) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
-    const struct config *config = server->config;
     int64_t waited = (clock_now_ns() - restart->suspend_began_ns) / 1000000;
-    int64_t limit = (int64_t)config->restart.shutdown_timeout * 1000;
-    int64_t rest = left_ms(restart) - (int64_t)config->restart.process_startup * 1000;
 
     loop_enter();
     if (!goes_on(server))
         return;
-    if (rest < left_ms(restart) / 2) /* suspension and start are cut to fit */
-        rest = left_ms(restart) / 2;
     struct tally tally = suspend_count(server);
-    if (suspend_is_done(restart, &tally, waited, limit < waited + rest ? limit : waited + rest,
-                        (int64_t)config->restart.task_suspension * 1000))
+    if (suspend_is_done(restart, &tally, waited, restart->suspend_limit_ms,
+                        (int64_t)server->config->restart.task_suspension * 1000))
         interrupt(server);
 }
 
@@ -330,6 +347,7 @@ static void suspend(struct server *server) ON_LOOP {
 
     restart_set_phase(server, PHASE_SUSPENDING);
     restart->suspend_began_ns = clock_now_ns();
+    restart->suspend_limit_ms = suspension_limit_ms(server);
     if (restart->facts.flags & RESTART_GRACEFUL)
         suspend_ask(server);
     restart->tick = timer_new(server->loop, on_tick, server);
@@ -409,8 +427,8 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct restart *restart = &server->restart;
 
     (void)outcome;
-    if (!goes_on(server))
-        return;
+    if (!goes_on(server) || strcmp(restart->facts.reason, "configuration_update") != 0)
+        return; /* the restart that asked for it ran out of time, and this is another */
     json_t *refused = reconfigure_refused_new(server);
     if (refused) {
         restart_add_error(server, refused);
@@ -442,6 +460,8 @@ static int check(const struct server *server, const struct restart_request *requ
                     phase_name(server->restart.facts.phase));
     if (server->leaving)
         return fail(err, ERR_BUSY, "the server is ending");
+    if (server->restart.compacting) /* its end must not be taken for that of the next one */
+        return fail(err, ERR_BUSY, "the restart before, which ran out of time, still waits for a plugin to come back");
     if (!server->argv)
         return fail(err, ERR_INVALID, "this server was not started as a process of its own");
     if (!is_reason(request->reason))
