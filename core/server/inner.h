@@ -72,7 +72,9 @@ struct restart {
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
-    struct ledger *ledger; /* borrowed: of the job */
+    bool job_runs;               /* until it has come back, which may be after the restart has failed */
+    struct ledger *ledger;       /* borrowed: of the job */
+    struct chronicle *chronicle; /* likewise */
     int r;                 /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
