@@ -75,7 +75,7 @@ struct restart {
     bool job_runs;               /* until it has come back, which may be after the restart has failed */
     struct ledger *ledger;       /* borrowed: of the job */
     struct chronicle *chronicle; /* likewise */
-    int r;                 /* likewise */
+    int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
     int64_t blackout_ns, held_ns;
