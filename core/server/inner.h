@@ -72,10 +72,11 @@ struct restart {
     struct loop_task launch, restored;
     sigset_t mask; /* before signals were blocked */
     bool masked;
-    bool compacting; /* `job` is on the lane: also behind a restart that ran out of time */
     struct lane_job job;
-    struct ledger *ledger; /* borrowed: of the job */
-    int r;                 /* likewise */
+    bool job_runs;               /* until it has come back, which may be after the restart has failed */
+    struct ledger *ledger;       /* borrowed: of the job */
+    struct chronicle *chronicle; /* likewise */
+    int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
     int64_t blackout_ns, held_ns;

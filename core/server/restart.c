@@ -23,6 +23,7 @@ enum {
     EARLY_ANSWER_MS = 45000, /* clients give up after 60 s */
     LEAST_STARTUP_MS = 1000,
     INTERRUPTED_MS = 300, /* for the handlers of interrupted calls to come back, so that their plugin can save */
+    CHRONICLE_MS = 500,   /* for the database to take what the exec would forget */
 };
 
 static const char *const reasons[] = {"manual_request", "configuration_update", "schema_migration", "error_recovery",
@@ -229,6 +230,12 @@ static void launch(struct server *server) ON_LOOP {
 
 /* ---- serializing_state ---- */
 
+static void submit(struct server *server, struct lane_job job) ON_LOOP {
+    server->restart.job = job;
+    server->restart.job_runs = true;
+    lane_submit(server->lane, &server->restart.job);
+}
+
 static void compact_run(void *job) {
     struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
 
@@ -241,7 +248,7 @@ static void on_compacted(struct lane_job *job, bool timed_out) {
 
     loop_enter();
     (void)timed_out; /* it has no limit */
-    restart->compacting = false;
+    restart->job_runs = false;
     if (restart->r < 0)
         log_warning("the ledger was not compacted: %s", restart->err.message);
     launch(server);
@@ -252,9 +259,7 @@ static void compact(struct server *server) ON_LOOP {
 
     restart->ledger = server->ledger;
     restart->err = (struct theseus_error){0};
-    restart->compacting = true;
-    restart->job = (struct lane_job){.run = compact_run, .done = on_compacted};
-    lane_submit(server->lane, &restart->job);
+    submit(server, (struct lane_job){.run = compact_run, .done = on_compacted});
 }
 
 static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
@@ -369,6 +374,30 @@ static void maintain(struct server *server) ON_LOOP {
     suspend(server);
 }
 
+static void write_run(void *job) {
+    struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
+
+    restart->r = chronicle_flush(restart->chronicle, CHRONICLE_MS) ? 0 : -1;
+}
+
+static void on_history_written(struct lane_job *job, bool timed_out) {
+    struct restart *restart = container_of(job, struct restart, job);
+    struct server *server = container_of(restart, struct server, restart);
+
+    loop_enter();
+    (void)timed_out; /* it has no limit of the lane's */
+    restart->job_runs = false;
+    if (restart->r < 0)
+        log_warning("the database is slow: entries of the history may be lost by the restart");
+    maintain(server);
+}
+
+/* What the history has not taken yet is heap, which the exec forgets; a write on its way would make the exec wait. */
+static void write_history(struct server *server) ON_LOOP {
+    server->restart.chronicle = server->upkeep.chronicle;
+    submit(server, (struct lane_job){.run = write_run, .done = on_history_written});
+}
+
 static void on_examined(void *arg, const struct preflight_result *result, const struct theseus_error *err) ON_LOOP {
     struct server *server = arg;
     struct restart *restart = &server->restart;
@@ -380,7 +409,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     if (!err) {
         if (json_array_size(result->migrations) > 0)
             restart->facts.flags |= RESTART_MIGRATES;
-        maintain(server);
+        write_history(server);
         return;
     }
     json_array_foreach (result->problems, i, problem)
@@ -414,7 +443,7 @@ static void prepare(struct server *server) ON_LOOP {
         if (binary_open_own(&restart->candidate, &err) < 0)
             fail_restart(server, &err);
         else
-            maintain(server);
+            write_history(server);
     } else if (examine(server, &err) < 0) {
         fail_restart(server, &err);
     }
@@ -458,10 +487,10 @@ static int check(const struct server *server, const struct restart_request *requ
     if (server->restart.under_way)
         return fail(err, ERR_BUSY, "a restart is under way already, in phase %s",
                     phase_name(server->restart.facts.phase));
+    if (server->restart.job_runs)
+        return fail(err, ERR_BUSY, "the last restart has failed, and something that it began has not ended yet");
     if (server->leaving)
         return fail(err, ERR_BUSY, "the server is ending");
-    if (server->restart.compacting) /* its end must not be taken for that of the next one */
-        return fail(err, ERR_BUSY, "the restart before, which ran out of time, still waits for a plugin to come back");
     if (!server->argv)
         return fail(err, ERR_INVALID, "this server was not started as a process of its own");
     if (!is_reason(request->reason))
@@ -513,10 +542,12 @@ int restart_ask(struct server *server, const struct restart_request *request, st
                     "restart", NULL, NULL);
     server_load(server); /* its plugins are what the next image is tried with */
     restart_set_phase(server, PHASE_PREPARING);
-    if (strcmp(request->reason, "configuration_update") == 0)
+    if (strcmp(request->reason, "configuration_update") == 0) {
+        reloads_restart(server->upkeep.reloads, request->by);
         reconfigure(server, on_reconfigured, server);
-    else
+    } else {
         prepare(server);
+    }
     return 0;
 }
 
