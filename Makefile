@@ -149,6 +149,19 @@ $(NOWHERE): tests/plugins/needs.c $(BUILD)/flags
 
 $(BUILD)/tests/plugins/needs.so: $(NOWHERE)
 
+# ---- libraries that tests put under a server -----------------------------------------------------------------------
+
+PRELOADS := $(patsubst %.c,$(BUILD)/%.so,$(sort $(wildcard tests/system/preload/*.c)))
+.PHONY: preloads
+preloads: $(PRELOADS)
+
+# Without a sanitizer: they are there before its run-time library is.
+$(PRELOADS): $(BUILD)/%.so: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) -D_GNU_SOURCE -std=gnu17 -O2 -g $(WARNINGS) -fvisibility=hidden -fPIC $(LDFLAGS) \
+	    -shared -MMD -MP -o $@ $< -ldl
+
 # ---- candidates: servers of another version, good and bad, that the tests restart into --------------------------------
 
 CANDIDATES := none preflight-exits preflight-crashes preflight-hangs preflight-differs \
@@ -246,7 +259,7 @@ $(PLAY): transcripts-%: all fixtures $(TRANSCRIPT_RUNNER)
 
 # SYSTEM names the files to run; all of them unless it is given.
 SYSTEM ?= $(sort $(wildcard tests/system/*.test.js tests/system/guide/*.test.js))
-system: all fixtures candidates
+system: all fixtures candidates preloads
 	$(if $(findstring /guide/,$(SYSTEM)),@tools/node-modules --check tests/clients)
 	$(Q)$(RUN) $(NODE_TEST) $(SYSTEM)
 
@@ -263,7 +276,7 @@ fuzz-replay: $(REPLAYS) fixtures
 	done
 
 bench-programs: $(BENCH_PROGRAMS)
-test-programs: all fixtures candidates $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
+test-programs: all fixtures preloads candidates $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
 # In parts that follow each other, each with all processors unless the caller has said how many. (The + tells make that
@@ -436,4 +449,4 @@ help:
 #: CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, LIBDIR, SYSCONFDIR and DESTDIR as usual; V=1 prints the commands, WERROR=1 makes
 #: errors of warnings, BUILD=build/NAME builds elsewhere, SANITIZE=address,undefined with a sanitizer.
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/tests/system -name '*.d' 2>/dev/null)

@@ -247,7 +247,7 @@ static void come_back(struct server *server) ON_LOOP {
     report_answer(server, report_failed_new(server));
 }
 
-void arrival_note_failure(struct ledger *ledger, const struct theseus_error *err) {
+static void note_failure(struct ledger *ledger, const struct theseus_error *err) {
     struct restart_facts facts = {0};
     struct theseus_error unrecorded = {0};
 
@@ -260,8 +260,13 @@ void arrival_note_failure(struct ledger *ledger, const struct theseus_error *err
     facts_fini(&facts);
 }
 
-static void give_up(struct server *server, const struct theseus_error *err) ON_LOOP {
-    arrival_note_failure(server->ledger, err);
+void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
+    if (!wayback_is_open())
+        return;
+    if (ledger)
+        note_failure(ledger, err);
+    else
+        log_error("%s", err->message); /* there is no other way to tell the one before */
     wayback_take();
     log_error("there is no way back: %s", err->message);
 }
@@ -335,7 +340,7 @@ static void on_migrated(struct lane_job *job, bool timed_out) {
     loop_enter();
     (void)timed_out; /* it has no limit of its own: the alarm is there */
     if (restart->r < 0)
-        give_up(server, &restart->err);
+        arrival_give_up(server->ledger, &restart->err);
     else
         resume(server);
 }

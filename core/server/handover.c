@@ -21,9 +21,9 @@ static int set_inheritable(int fd, bool inheritable) {
 
 /* ---- what came along ---- */
 
-/* Only descriptors that are really open: the variable may have been set by somebody else. */
+/* Only descriptors that are really open: the variable may have been set by somebody else. One that is, is never lost. */
 static int own(int fd) {
-    return fd > STDERR_FILENO && set_inheritable(fd, false) == 0 ? fd : -1;
+    return fd > STDERR_FILENO && (set_inheritable(fd, false) == 0 || errno != EBADF) ? fd : -1;
 }
 
 void handover_find(struct handover *ret_handover) {
@@ -41,6 +41,12 @@ int handover_keep(struct ledger *ledger, const char *name, int fd, struct theseu
     struct kept_record record = {.name = span_of(name), .fd = (uint64_t)fd};
 
     return ledger_put(ledger, &kept_kind, &record, err);
+}
+
+int handover_forget(struct ledger *ledger, const char *name, struct theseus_error *err) {
+    struct kept_record record = {.name = span_of(name)};
+
+    return ledger_drop(ledger, &kept_kind, &record, err);
 }
 
 static void take_fd(void *arg, const void *recorded) {
@@ -153,7 +159,7 @@ int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseu
     collect_fds(plan, spec);
     make_environment(plan);
     for (size_t i = 0; i < plan->count; i++)
-        if (fcntl(plan->fds[i], F_GETFD) < 0)
+        if (fcntl(plan->fds[i], F_GETFD) < 0 && errno == EBADF)
             return fail_errno(err, "descriptor %d cannot be handed over", plan->fds[i]);
     *ret_plan = TAKE_PTR(plan);
     return 0;

@@ -25,6 +25,8 @@ void handover_find(struct handover *ret_handover);
 
 /* Records that `fd` goes along. It stays the caller's. */
 MUST_CHECK int handover_keep(struct ledger *ledger, const char *name, int fd, struct theseus_error *err);
+/* There is none of that name any more. */
+MUST_CHECK int handover_forget(struct ledger *ledger, const char *name, struct theseus_error *err);
 /* The descriptor that came along under that name, now the caller's. -1: none did. */
 int handover_take(struct ledger *ledger, const char *name);
 /* The descriptors in the records are close-on-exec again. */

@@ -111,6 +111,7 @@ struct server {
     struct loop *loop;
     struct ledger *ledger; /* borrowed */
     struct config *config; /* owned */
+    bool lends_config;     /* it could not be made, and the configuration is not its own */
     struct workers *workers;
     struct lane *lane;
     struct store *store;

@@ -36,8 +36,10 @@ static void settle_process(void) {
     (void)pthread_setname_np(pthread_self(),
                              "theseus"); /* executed by its descriptor, it would be called by a number */
 
-    if (!getenv(HANDOVER_VARIABLE))
+    if (!getenv(HANDOVER_VARIABLE)) {
         unblock_signals();
+        (void)signal(SIGALRM, SIG_IGN); /* from the kernel's timer alone it means something, to a new image */
+    }
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would reap our children unseen */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), and no reason to end */
@@ -107,14 +109,6 @@ static int make_server(struct server **ret_server, struct server_args *args, str
     return r;
 }
 
-/* An image that cannot begin makes room for the one before it. */
-static int give_up(struct ledger *ledger, const struct theseus_error *err) {
-    if (wayback_is_open() && ledger)
-        arrival_note_failure(ledger, err);
-    wayback_take();
-    return -1;
-}
-
 static int serve(const struct config_source *source, const char *program, char *const *argv,
                  struct theseus_error *err) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
@@ -136,8 +130,10 @@ static int serve(const struct config_source *source, const char *program, char *
         return -1;
     if (!args.follows && isatty(STDIN_FILENO))
         greet_person(program);
-    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0)
-        return give_up(ledger, err);
+    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0) {
+        arrival_give_up(ledger, err);
+        return -1;
+    }
     unblock_signals();
     int status = server_run(server);
     limit_tidying();

@@ -153,7 +153,7 @@ static void block_signals(struct restart *restart) {
 }
 
 static int keep(struct server *server, const char *name, int fd, struct theseus_error *err) {
-    return fd < 0 ? 0 : handover_keep(server->ledger, name, fd, err);
+    return fd < 0 ? handover_forget(server->ledger, name, err) : handover_keep(server->ledger, name, fd, err);
 }
 
 static int record_all(struct server *server, struct theseus_error *err) ON_LOOP {
@@ -409,6 +409,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     if (!err) {
         if (json_array_size(result->migrations) > 0)
             restart->facts.flags |= RESTART_MIGRATES;
+        restart->preflight = preflight_free(restart->preflight); /* no image after this one would remove its room */
         write_history(server);
         return;
     }

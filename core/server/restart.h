@@ -40,8 +40,11 @@ MUST_CHECK int restart_ask(struct server *server, const struct restart_request *
 bool restart_is_under_way(const struct server *server) ON_LOOP;
 enum phase restart_phase(const struct server *server) ON_LOOP; /* PHASE_IDLE, COMPLETE or FAILED: none is under way */
 
-/* A new image that cannot begin says why, before it goes back. */
-void arrival_note_failure(struct ledger *ledger, const struct theseus_error *err);
+/*
+ * For a new image that cannot begin: notes why and goes back, before anything is undone or removed that the image before
+ * goes on with. Returns if there is no way back. `ledger` NULL: it cannot be read.
+ */
+void arrival_give_up(struct ledger *ledger, const struct theseus_error *err);
 
 /* {phase, progress, message, started_at, estimated_completion, maintenance_mode, errors[]}; new reference. */
 json_t *restart_status_new(const struct server *server) ON_LOOP;

@@ -348,7 +348,8 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     if (r == 0)
         r = connect_client(server, args, err);
     if (r < 0) {
-        server->config = NULL; /* the caller's */
+        arrival_give_up(ledger, err);
+        server->lends_config = true; /* it stays the caller's, and is looked at to the end */
         return -1;
     }
     reconfigure_init(server);
@@ -395,7 +396,8 @@ struct server *server_free(struct server *server) {
     server->store = store_free(server->store);
     server->loop = loop_free(server->loop);
     free_infos(server);
-    server->config = config_free(server->config);
+    if (!server->lends_config)
+        server->config = config_free(server->config);
     if (server->exe_fd >= 0)
         (void)close(server->exe_fd);
     free(server->program);

@@ -48,9 +48,10 @@ static void block_all(sigset_t *ret_before) {
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
-static void on_signal(int signum) {
-    if (atomic_load(&way.state) == WAY_CLOSED && signum == SIGALRM)
-        return; /* it came too late: this image is there to stay */
+static void on_signal(int signum, siginfo_t *info, void *context) {
+    (void)context;
+    if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
+        return; /* it is not the timer's, or it came too late: this image is there to stay */
     go(signum);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
@@ -61,7 +62,7 @@ static void on_exit_called(void) {
 }
 
 static void handle_all(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO};
 
     (void)sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
@@ -132,6 +133,7 @@ void wayback_close(void) {
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         (void)sigaction(signals[i], &way.before[i], NULL);
     way.plan = plan_free(way.plan);
+    (void)close(way.spec.exe_fd);
 }
 
 bool wayback_is_open(void) {

@@ -17,8 +17,8 @@ struct wayback_note {
 
 struct handover;
 
-/* Before the ledger is read: an image that cannot read it goes back, too. The descriptors are kept open by the caller.
- */
+/* Before the ledger is read: an image that cannot read it goes back, too. The binary's descriptor is closed with the way;
+ * the ledger's is kept open by the caller. */
 MUST_CHECK int wayback_open(const struct handover *handover, char *const *argv, struct theseus_error *err);
 MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err);
 void wayback_close(void); /* this image is there to stay; harmless where there is no way back */

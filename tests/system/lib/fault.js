@@ -1,0 +1,62 @@
+/* The control of a preloaded library that makes one call fail (preload/fault.c), in a server and its children. */
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { until } from '../../clients/lib/until.js';
+import { binary } from './home.js';
+
+const WORDS = 6, NAME_BYTES = 32;
+
+export class Fault {
+    constructor(path) {
+        this.path = path;
+        this.file = openSync(path, 'w+', 0o600);
+        writeSync(this.file, Buffer.alloc(WORDS * 4 + NAME_BYTES), 0, undefined, 0);
+    }
+
+    /* For the environment of a server. */
+    get env() {
+        return { LD_PRELOAD: join(dirname(binary), 'tests', 'system', 'preload', 'fault.so'), THESEUS_FAULT: this.path };
+    }
+
+    /* Nothing is called any more in the server that could fail: what it did beside its work has come to its end. */
+    async quiet(pid) {
+        let before, same = 0;
+        this.arm(0xffffffff, { pid });
+        await until('the server to be quiet', () => {
+            const count = this.#words().readUInt32LE(4);
+            same = count === before ? same + 1 : 0;
+            before = count;
+            return same === 4;
+        });
+    }
+
+    /* The n-th call from now on fails; n = 0: none does. */
+    arm(n, { pid, error = 'EIO', inChildren = false }) {
+        const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
+        const put = (index, value) => words.writeUInt32LE(value, 4 * index);
+        put(2, constants.errno[error]);
+        put(3, pid);
+        put(4, inChildren ? 1 : 0);
+        writeSync(this.file, words, 0, undefined, 0); /* what was counted is gone before the counting begins */
+        put(0, n);
+        writeSync(this.file, words, 0, 4, 0);
+    }
+
+    /* The name of the function whose call has failed; undefined: none has. */
+    get failed() {
+        const words = this.#words();
+        return words.readUInt32LE(20) ? words.toString('latin1', WORDS * 4).replace(/\0.*$/s, '') : undefined;
+    }
+
+    #words() {
+        const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
+        readSync(this.file, words, 0, words.length, 0);
+        return words;
+    }
+
+    close() {
+        closeSync(this.file);
+    }
+}

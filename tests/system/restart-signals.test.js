@@ -1,0 +1,113 @@
+/* Signals at every moment of a restart: none kills, none is lost, and those that end the server let it answer first. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until, within } from '../clients/lib/until.js';
+import { Client, serving } from './lib/client.js';
+import { Home, sanitized } from './lib/home.js';
+import { beginRestart, restart, restarts, settledTable, settles } from './lib/restart.js';
+
+const PHASES = ['preparing', 'maintenance_mode', 'suspending_tasks', 'serializing_state', 'starting_process', 'loading_state',
+    'restoring_database', 'resuming_tasks', 'enabling_connections', 'complete'];
+const RESTARTS = sanitized ? 10 : 50;
+const MOMENTS = sanitized ? 10 : 40;
+
+/* Sends it again and again until `body` is done. */
+async function under(client, signal, body) {
+    let sent = 0, over = false;
+    const shower = (async () => {
+        for (; !over; sent++) {
+            client.process.kill(signal);
+            await new Promise((resolve) => setImmediate(resolve));
+        }
+    })();
+    try {
+        await body();
+    } finally {
+        over = true;
+        await shower;
+    }
+    return sent;
+}
+
+/* One that is asked for while another is under way is told so, and asked for again. */
+const restartAtLast = (client) => until('a restart of our own', async () => {
+    const report = await restart(client);
+    assert.ok(report.success || /under way/.test(report.message), JSON.stringify(report));
+    return report.success;
+});
+
+describe('signals during restarts', { concurrency: 2 }, () => {
+    for (const signal of ['SIGHUP', 'SIGUSR2', 'SIGCHLD', 'SIGALRM', 'SIGPIPE', 'SIGWINCH'])
+        test(`${signal}, all the time during ${RESTARTS}`, (t) => serving(async (client) => {
+            await restarts(client);
+            const before = await settledTable(client);
+            const sent = await under(client, signal, async () => {
+                for (let i = 0; i < RESTARTS; i++) {
+                    await restartAtLast(client);
+                    assert.equal(await client.text('echo', { message: `m${i}` }), `m${i}`);
+                }
+            });
+            t.diagnostic(`${sent} signals`);
+            await restartAtLast(client);
+            await settles(client, before);
+        }));
+
+    test('SIGUSR2 restarts the server once, at whatever moment of another restart it comes', () => serving(async (client) => {
+        const boot = async () => (await client.value('orchestrator_health_check')).boot_id;
+        const restarted = await boot();
+        client.process.kill('SIGUSR2');
+        await until('another image', async () => (await boot()) !== restarted);
+        for (const phase of PHASES) {
+            const mine = beginRestart(client);
+            await mine.reaches(phase);
+            client.process.kill('SIGUSR2');
+            await within('the answer', mine.report);
+            assert.equal(await client.text('echo', { message: phase }), phase);
+        }
+    }));
+});
+
+/* A server of its own is told to end at `moment(restart)`; it has answered the restart and is gone in time. */
+async function ends(signal, moment) {
+    const home = new Home();
+    const client = new Client(home);
+    try {
+        await client.initialize();
+        await client.names();
+        const mine = beginRestart(client);
+        const report = mine.report.catch((error) => error);
+        await mine.reaches('preparing');
+        await moment(mine);
+        client.process.kill(signal);
+        const exit = await within(`leaving on ${signal}`, client.exited, sanitized ? 10_000 : 3000);
+        assert.deepEqual(exit, { code: 0, signal: null }, client.stderr);
+        const answer = await report;
+        assert.ok(!(answer instanceof Error), `${answer}`);
+        assert.match(answer.phase, /^(complete|failed)$/);
+        assert.deepEqual(client.problems, []);
+        return answer.success;
+    } finally {
+        await client.kill();
+        home.dispose();
+    }
+}
+
+describe('a server that is told to end during a restart answers and leaves', { concurrency: 4 }, () => {
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+        for (const phase of PHASES)
+            test(`${signal} in ${phase}`, () => ends(signal, (mine) => mine.reaches(phase)));
+
+        test(`${signal} at ${MOMENTS} moments`, async (t) => {
+            let complete = 0;
+            for (let i = 0; i < MOMENTS; i++) {
+                const due = process.hrtime.bigint() + BigInt(i) * 1_000_000n;
+                complete += await ends(signal, async () => {
+                    while (process.hrtime.bigint() < due)
+                        await new Promise((resolve) => setImmediate(resolve));
+                });
+            }
+            t.diagnostic(`${complete} restarts of ${MOMENTS} were complete by then`);
+        });
+    }
+});
