@@ -88,6 +88,12 @@ void arrival_prepare(struct server *server) {
     drop_kind(server->ledger, &saved_kind);
 }
 
+/* Should one of them hang, the alarm leads back. */
+void arrival_load_early(struct server *server) {
+    if (is_new_image(server) && server->was_awake && wayback_is_open())
+        plugins_restore_early(server->plugins);
+}
+
 /* ---- calls ---- */
 
 static bool same_key(const struct call_key *a, const struct call_key *b) {

@@ -250,7 +250,10 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!goes_on(server))
         return;
-    if (err)
+    bool may_lose = !(server->restart.facts.flags & RESTART_GRACEFUL) && err && err->code == ERR_BUSY;
+    if (may_lose)
+        log_warning("the restart goes on without waiting: %s", err->message);
+    if (err && !may_lose)
         fail_restart(server, err);
     else
         compact(server);

@@ -179,7 +179,6 @@ static void wire(struct server *server) {
         .lane = server->lane,
         .store = server->store,
         .registry = server->registry,
-        .state = server->state,
         .config = config,
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
@@ -276,12 +275,13 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
-    server->state = state_new(server->ledger);
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
     adopt_images(server);
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
+    arrival_load_early(server);
+    server->state = server->plugin_host.state = state_new(server->ledger); /* it may be much: beside the loading */
     upkeep_init(server);
     adopt_snapshots(server);
     server_set_info(server);
