@@ -22,6 +22,7 @@ enum {
     TICK_MS = 2,
     EARLY_ANSWER_MS = 45000, /* clients give up after 60 s */
     LEAST_STARTUP_MS = 1000,
+    HISTORY_MS = 250,     /* for the history to be written */
     INTERRUPTED_MS = 300, /* for the handlers of interrupted calls to come back, so that their plugin can save */
 };
 
@@ -219,9 +220,13 @@ static void launch(struct server *server) ON_LOOP {
 
 /* ---- serializing_state ---- */
 
+/* On the lane. What waits for the database would end with this image, and a locked database must not hold it up. */
 static void compact_run(void *job) {
     struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
+    struct server *server = container_of(restart, struct server, restart);
 
+    if (!chronicle_flush(server->upkeep.chronicle, HISTORY_MS))
+        log_warning("the history may lack what happened just before this restart: the database is busy");
     restart->r = ledger_compact(restart->ledger, &restart->err);
 }
 
