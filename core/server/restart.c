@@ -250,7 +250,10 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!goes_on(server))
         return;
-    if (err)
+    bool may_lose = !(server->restart.facts.flags & RESTART_GRACEFUL) && err && err->code == ERR_BUSY;
+    if (may_lose)
+        log_warning("the restart goes on without waiting: %s", err->message);
+    if (err && !may_lose)
         fail_restart(server, err);
     else
         compact(server);
@@ -551,11 +554,11 @@ void restart_init(struct server *server) {
 void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
-    if (!server->loop)
-        return;
     restart->under_way = false;
-    loop_forget(server->loop, &restart->launch);
-    loop_forget(server->loop, &restart->restored);
+    if (server->loop) {
+        loop_forget(server->loop, &restart->launch);
+        loop_forget(server->loop, &restart->restored);
+    }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);

@@ -10,7 +10,7 @@ import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { binary } from './lib/home.js';
 import { Installed, candidate, candidateVersion } from './lib/installed.js';
-import { children, descriptors } from './lib/proc.js';
+import { children, standing } from './lib/proc.js';
 
 const RESTART_DEADLINE_MS = 60_000;
 
@@ -42,7 +42,7 @@ function traffic(client) {
 /* The restart fails with `words`, and nothing else happens. Returns the answer. */
 async function failing(client, home, words) {
     const before = await identity(client);
-    const open = descriptors(client.pid).sort();
+    const open = standing(client.pid);
     const calls = traffic(client);
     const count = await client.value('count');
     calls.add(5);
@@ -99,7 +99,7 @@ function refuses(what, install, words, options) {
         const { report, before, after, open } = await failing(client, home, words);
         assert.equal(report.phase_reached, 'preparing');
         assert.equal(after.boot_id, before.boot_id);
-        assert.deepEqual(descriptors(client.pid).sort(), open);
+        assert.deepEqual(standing(client.pid), open);
     }, options);
 }
 
@@ -177,7 +177,7 @@ function returns(name, words, options) {
         const { report, before, after, open } = await failing(client, home, words);
         assert.notEqual(after.boot_id, before.boot_id);
         assert.equal(report.boot_id.before, before.boot_id);
-        assert.deepEqual(descriptors(client.pid).length, open.length);
+        await until('the same descriptors', () => standing(client.pid).length === open.length);
         await failing(client, home, words); /* and again, from an image that has come back */
         home.install(candidate('none')); /* it can still go on */
         const { result } = await restart(client);

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 import { pause, until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
-import { atMost, sanitized, shipped } from './lib/home.js';
+import { atMost, binary, sanitized, shipped } from './lib/home.js';
+import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
 
 const observed = new Set();
@@ -224,6 +225,28 @@ describe('the option', { concurrency: 4 }, () => {
         assert.equal(structuredContent.config.text.length, 40_000);
         assert.ok(content[0].text.length < 1000, content[0].text.slice(0, 200));
     }, { drops: ['config'], sections: { limits: { max_result: '64K' }, 'plugin:config': { text: 't'.repeat(40_000) } } });
+
+    observes('restart.total_restart', 'is how long a restart may take that says nothing else', async (client) => {
+        await client.appears('orchestrator_restart_server');
+        const { timeout, success } = await client.value('orchestrator_restart_server');
+        assert.equal(timeout, 44);
+        assert.equal(success, true);
+        assert.equal((await client.value('orchestrator_restart_server', { timeout: 10 })).timeout, 10);
+    }, { sections: { restart: { total_restart: 44 } } });
+
+    observes('restart.watch_binary', 'restarts when another program stands in its place', async (client, home) => {
+        await client.appears('orchestrator_health_check');
+        const boot = async () => (await client.value('orchestrator_health_check')).boot_id;
+        const first = await boot();
+        home.install(binary);
+        await pause(300); /* longer than it settles */
+        assert.equal(await boot(), first);
+        home.configure({ restart: { watch_binary: 'yes' } });
+        await until('the option to be taken', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.generation === 2);
+        home.install(binary);
+        await until('another boot', async () => (await boot()) !== first);
+    }, { Place: Installed });
 
     observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
         await client.appears('version');

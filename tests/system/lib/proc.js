@@ -9,6 +9,11 @@ export function rss(pid) {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 }
 
+/* What the open descriptors are, save for files in the state directory: those are opened when they are first needed. */
+export function standing(pid) {
+    return descriptors(pid).filter((one) => !one.includes('/state/')).sort();
+}
+
 /* What the open descriptors are. */
 export function descriptors(pid) {
     return readdirSync(`/proc/${pid}/fd`).map((fd) => {

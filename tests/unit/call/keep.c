@@ -38,11 +38,17 @@ static void brings_the_last_checkpoint_back(void **state) {
 
     (void)state;
     keep_entered(call);
+    assert_false(atomic_load(&call->has_checkpoint));
     assert_int_equal(keep_checkpoint(call, json_pack("{s:i}", "at", 1), NULL), 0);
+    assert_true(atomic_load(&call->has_checkpoint));
+    keep_restore_checkpoint(call);
+    assert_int_equal(json_integer_value(json_object_get(call->resume, "at")), 1);
     assert_int_equal(keep_checkpoint(call, json_pack("{s:i}", "at", 2), NULL), 0);
     keep_restore(again);
     keep_restore(other);
     assert_null(other->resume);
+    assert_false(atomic_load(&other->has_checkpoint));
+    assert_true(atomic_load(&again->has_checkpoint));
     assert_int_equal(json_integer_value(json_object_get(again->resume, "at")), 2);
     call_cancel(again); /* never entered in this image */
     assert_int_equal(ledger_count(owner->ledger), 1);

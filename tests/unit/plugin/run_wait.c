@@ -229,7 +229,7 @@ static void goes_on_from_its_checkpoint_each_step_once(void **state) {
 
     (void)state;
     floor_load(floor);
-    struct call *call = floor_call(floor, "resumable", "{\"steps\":60,\"ms\":1}");
+    struct call *call = floor_call(floor, "resumable", "{\"steps\":60,\"ms\":8}");
     for (int i = 0; i < 5 && !call_is_over(call); i++) {
         until(floor->owner->loop, atomic_load(&call->stage) == CALL_RUNNING);
         turn(floor, 3);
@@ -246,7 +246,7 @@ static void goes_on_from_its_checkpoint_each_step_once(void **state) {
 static void goes_on_from_its_checkpoint_in_the_next_image(void **state) {
     CLEANUP(floor_free) struct floor *floor = floor_new(fixtures, "", 2);
     CLEANUP(free) char *effects = effects_of(60);
-    const char *args = "{\"steps\":60,\"ms\":1}";
+    const char *args = "{\"steps\":60,\"ms\":8}";
 
     (void)state;
     floor_load(floor);
