@@ -196,6 +196,9 @@ void restore_settled(struct plugins *plugins) {
 }
 
 void restore_fini(struct plugins *plugins) {
+    if (plugins->adopted)
+        loader_drop_copying(plugins); /* nobody asked for them */
+    plugins->adopted = false;
     plugins->look = timer_free(plugins->look);
 }
 
