@@ -37,7 +37,8 @@ OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION=
 # The prefix map keeps the checkout's place out of the objects: the same bytes wherever they are built.
 OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-common -ffile-prefix-map=$(CURDIR)=. \
               $(SANITIZERS)
-OUR_LDFLAGS := -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZERS)
+# Most symbols are the C library's: it is the first one in which the dynamic linker looks.
+OUR_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-O1 $(if $(INSTRUMENTED),,-Wl,--no-as-needed -lc) -Wl,--as-needed $(SANITIZERS)
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PACKAGES)) -ldl -pthread -lm
 PLUGIN_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -pthread

@@ -23,7 +23,8 @@ static struct run_record run_of(const struct call *call, uint64_t index) {
  * it can stay behind. */
 static int put_while_open(struct call *call, const struct record_kind *kind, const void *record,
                           struct theseus_error *err) {
-    CLEANUP(batch_fini) struct batch batch = {0};
+    /* What has begun must not look as if it had not: for that there is room where there is none for new work. */
+    CLEANUP(batch_fini) struct batch batch = {.reserve = kind == &run_kind};
 
     batch_put(&batch, kind, record);
     ledger_enter(call->ledger);
@@ -39,9 +40,12 @@ bool keep_entered(struct call *call) {
 
     if (!atomic_compare_exchange_strong(&call->entry, &entry, ENTRY_TAKEN) && entry == ENTRY_BARRED)
         return false;
-    if (put_while_open(call, &run_kind, &record, &err) < 0)
-        warn_unrecorded("a running call", &err);
-    return true;
+    if (put_while_open(call, &run_kind, &record, &err) == 0)
+        return true;
+    error_prefix(&err, "the call was never begun, because that could not be recorded: ");
+    log_error("%s", err.message);
+    call_fail(call, &err, NULL);
+    return false;
 }
 
 bool keep_bar(struct call *call) {

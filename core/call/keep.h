@@ -4,7 +4,7 @@
 #include "call/call.h"
 
 /* From here on it is not held but running. Said by the thread that enters the handler, before it does. False: it must
- * not be entered any more. */
+ * not be entered any more, and is answered: one that ran unrecorded would run a second time behind a restart. */
 bool keep_entered(struct call *call);
 /* Bars the way: no handler of this image has been entered, and none will be. False: one has been, or an earlier image's. */
 bool keep_bar(struct call *call);

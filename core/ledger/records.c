@@ -119,8 +119,7 @@ static const struct record_field restart_fields[] = {
     U64(restart_record, requests_held, 18, 0),
     U64(restart_record, calls_interrupted, 19, 0),
     U64(restart_record, bytes_carried, 20, 0),
-    BYTES(restart_record, failed_phase, 21, 0),
-    BYTES(restart_record, error, 22, 0),
+    BYTES(restart_record, error, 21, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 

@@ -138,7 +138,7 @@ struct restart_record {
     uint64_t held_ns;    /* since when tool calls wait */
     uint64_t suspend_ns; /* how long running calls were waited for */
     uint64_t requests_held, calls_interrupted, bytes_carried;
-    struct span failed_phase, error; /* why the new image gave up; empty: it has not */
+    struct span error; /* why the new image gave up; empty: it has not, or could not say */
 };
 extern const struct record_kind restart_kind;
 

@@ -31,15 +31,25 @@ static int fill(int fd, off_t offset, off_t len) {
     return hole >= offset + len ? 0 : memfd_allocate(fd, offset, len);
 }
 
-/* The segments that the file has; the last one is made whole. */
+static bool is_absent(const struct space *space, size_t segment) {
+    off_t data = lseek(space->fd, offset_of(segment), SEEK_DATA);
+
+    return data < 0 ? errno == ENXIO : data >= offset_of(segment + 1);
+}
+
+/* The segments that the file has; the last one is made whole. A look for the next hole goes through every page up to
+ * there, so it is not repeated for what lies in front of it. */
 static int map_present(struct space *space, off_t size, struct theseus_error *err) {
+    off_t hole = 0;
     size_t count = 0;
 
     while (count < space->bound && offset_of(count) < size) {
-        off_t data = lseek(space->fd, offset_of(count), SEEK_DATA);
-        bool absent = data < 0 ? errno == ENXIO : data >= offset_of(count + 1);
-        if (!absent) {
-            if (fill(space->fd, offset_of(count), SEGMENT_BYTES) < 0 || map(space, offset_of(count), SEGMENT_BYTES) < 0)
+        if (hole < offset_of(count + 1) && !is_absent(space, count))
+            hole = lseek(space->fd, offset_of(count), SEEK_HOLE);
+        bool whole = hole >= offset_of(count + 1);
+        if (whole || !is_absent(space, count)) {
+            if ((!whole && memfd_allocate(space->fd, offset_of(count), SEGMENT_BYTES) < 0) ||
+                map(space, offset_of(count), SEGMENT_BYTES) < 0)
                 return fail_errno(err, "cannot map the ledger at byte %lld", (long long)offset_of(count));
             space->mapped[count] = true;
             space->states[count] = SEGMENT_FREE;

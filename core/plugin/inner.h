@@ -112,6 +112,8 @@ struct plugins {
     struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
     bool restoring;                     /* what served in the image before is being loaded */
     struct loop_task *done;             /* borrowed: to be run when that is through */
+    struct lane_job adoption;           /* see plugins_restore_early() */
+    bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */
@@ -135,6 +137,7 @@ void scan_watch(struct plugins *plugins) ON_LOOP; /* watches what the configurat
 /* loader.c */
 void loader_init(struct plugins *plugins);
 void loader_stop(struct plugins *plugins) ON_LOOP; /* nothing more is begun; what is on the lane ends by itself */
+void loader_drop_copying(struct plugins *plugins) ON_LOOP; /* what no job is at work on any more */
 void loader_fini(struct plugins *plugins) ON_LOOP;
 void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* unless that content serves already */
 void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */

@@ -391,6 +391,10 @@ void loader_stop(struct plugins *plugins) {
     free_all(plugins, &loader->later);
 }
 
+void loader_drop_copying(struct plugins *plugins) {
+    free_all(plugins, &plugins->loader.copying);
+}
+
 void loader_fini(struct plugins *plugins) {
     struct loader *loader = &plugins->loader;
 

@@ -345,6 +345,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
             retire(plugins, TAKE_PTR(plugin->active));
     }
     drain(plugins);
+    restore_fini(plugins);
     loader_fini(plugins);
     apply_fini(plugins);
     list_for_each (link, &plugins->plugins) {
@@ -358,7 +359,6 @@ struct plugins *plugins_free(struct plugins *plugins) {
         (void)source_free(list_entry(link, struct source, link));
     run_drop_paused(plugins->host);
     saver_fini(plugins);
-    restore_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
     plugins->patience = timer_free(plugins->patience);

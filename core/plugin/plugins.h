@@ -55,6 +55,11 @@ void plugins_configure(struct plugins *plugins) ON_LOOP;
  * one of them serves or was refused. Then the directories are looked at as by plugins_load().
  */
 void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
+/*
+ * Optional, before plugins_restore(): the images are mapped and checked meanwhile; no slot is called. Without a limit of
+ * its own: somebody must see to it that an image whose constructors hang comes to an end.
+ */
+void plugins_restore_early(struct plugins *plugins) ON_LOOP;
 
 /* `save` of every serving plugin that has one, recorded as saved_record. No handler may be at work in such a plugin.
  * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */

@@ -19,9 +19,7 @@
 /* The directories are looked at when the clients have been served again: this costs a copy of every file. */
 enum { LOOK_AFTER_MS = 20 };
 
-static void adopt_run(void *job) {
-    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
-
+static void adopt(struct candidate *candidate) {
     candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
                                &candidate->err);
     if (candidate->r < 0)
@@ -31,6 +29,10 @@ static void adopt_run(void *job) {
     if (candidate->r == 0)
         candidate->r =
             contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+}
+
+static void adopt_run(void *job) {
+    adopt(container_of((struct lane_job *)job, struct candidate, job));
 }
 
 static void adopted(struct candidate *candidate) ON_LOOP {
@@ -85,25 +87,79 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
     list_append(before->next, &candidate->link); /* in front of what follows */
 }
 
-void plugins_restore(struct plugins *plugins, struct loop_task *done) {
+/* What served, on its way. False: nothing did. */
+static bool begin(struct plugins *plugins) ON_LOOP {
     struct restore restore = {.plugins = plugins};
 
     list_init(&restore.candidates);
     scan_list(plugins);
     ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
-    if (plugins->began || restore.records == 0) { /* nothing was loaded: that is done when it is wanted */
+    if (restore.records == 0)
+        return false;
+    plugins->began = true;
+    list_splice(&plugins->loader.copying, &restore.candidates);
+    return true;
+}
+
+/* ---- all on the lane in one go, beside what the loop does ---- */
+
+static void adopt_all_run(void *job) {
+    struct plugins *plugins = container_of((struct lane_job *)job, struct plugins, adoption);
+
+    list_for_each (link, &plugins->loader.copying) /* which nobody touches until this is over */
+        adopt(list_entry(link, struct candidate, link));
+}
+
+/* Both have come: the images, and the wish to have them serve. */
+static void take_adopted(struct plugins *plugins) ON_LOOP {
+    struct list all;
+
+    if (!plugins->adopted || !plugins->restoring)
+        return;
+    plugins->adopted = false;
+    list_init(&all);
+    list_splice(&all, &plugins->loader.copying);
+    list_for_each (link, &all)
+        adopted(list_entry(link, struct candidate, link));
+    plugins_settled(plugins);
+}
+
+static void on_all_adopted(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = container_of(job, struct plugins, adoption);
+
+    loop_enter();
+    (void)timed_out; /* it has no limit */
+    plugins->adopted = true;
+    if (plugins->stopping)
+        loader_drop_copying(plugins);
+    else
+        take_adopted(plugins);
+}
+
+void plugins_restore_early(struct plugins *plugins) {
+    if (plugins->began || !begin(plugins))
+        return;
+    plugins->adopting = true;
+    plugins->adoption = (struct lane_job){.run = adopt_all_run, .done = on_all_adopted};
+    lane_submit(plugins->host->lane, &plugins->adoption);
+}
+
+void plugins_restore(struct plugins *plugins, struct loop_task *done) {
+    bool begun = plugins->adopting || (!plugins->began && begin(plugins));
+
+    if (!begun) { /* nothing was loaded: that is done when it is wanted */
         loop_post_task(plugins->host->loop, done);
         return;
     }
-    plugins->began = true;
     plugins->restoring = true;
     plugins->done = done;
-    list_for_each (link, &restore.candidates) {
-        struct candidate *candidate = list_entry(link, struct candidate, link);
-        list_remove(link);
-        list_append(&plugins->loader.copying, link);
-        loader_on_lane(candidate, adopt_run, adopted);
+    if (plugins->adopting) {
+        plugins->adopting = false;
+        take_adopted(plugins);
+        return;
     }
+    list_for_each (link, &plugins->loader.copying)
+        loader_on_lane(list_entry(link, struct candidate, link), adopt_run, adopted);
     plugins_settled(plugins);
 }
 
@@ -140,6 +196,9 @@ void restore_settled(struct plugins *plugins) {
 }
 
 void restore_fini(struct plugins *plugins) {
+    if (plugins->adopted)
+        loader_drop_copying(plugins); /* nobody asked for them */
+    plugins->adopted = false;
     plugins->look = timer_free(plugins->look);
 }
 

@@ -292,10 +292,35 @@ static void refuse(struct run *run, const struct theseus_error *err) {
     (void)run_unref(run);
 }
 
+/* Was a handler at work on the call when an earlier image of the server ended, or until this one suspended it? What was
+ * only held has had no effect. */
+static bool has_begun(const struct run *run) {
+    return run->request->attempts > 0 || run->suspended;
+}
+
+static int fail_begun(const struct run *run, struct theseus_error *err) {
+    return fail(err, ERR_INTERNAL,
+                "the server was restarted while tool '%s' ran; it may have executed, and is not run again: check what "
+                "it did before calling it again",
+                run->name);
+}
+
+static int check_attempts(const struct run *run, struct theseus_error *err) {
+    unsigned flags = run->offer->tool->flags;
+    bool resumes = (flags & THESEUS_RESUMABLE) && run->request->resume;
+
+    return !has_begun(run) || resumes || (flags & MAY_RUN_AGAIN) ? 0 : fail_begun(run, err);
+}
+
 static void refuse_unknown(struct run *run) ON_LOOP {
     CLEANUP(free) char *owner = registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
 
+    if (has_begun(run)) { /* by a handler that is not there any more */
+        (void)fail_begun(run, &err);
+        refuse(run, &err);
+        return;
+    }
     if (owner) {
         (void)fail(&err, ERR_MISSING,
                    "tool '%s' of plugin '%s' is not offered any more; ask for the list of tools again", run->name,
@@ -312,21 +337,6 @@ int run_check_args(const struct run *run, struct theseus_error *err) {
     if (schema_check(run->offer->tool->input, run->args, err) < 0)
         return error_prefix(err, "invalid arguments for tool '%s': ", run->name);
     return 0;
-}
-
-/* A call that was running when an earlier image of the server ended, or that this one has suspended. What was only held
- * has had no effect. */
-static int check_attempts(const struct run *run, struct theseus_error *err) {
-    struct call *request = run->request;
-    unsigned flags = run->offer->tool->flags;
-    bool resumes = (flags & THESEUS_RESUMABLE) && request->resume;
-
-    if ((request->attempts == 0 && !run->suspended) || resumes || (flags & MAY_RUN_AGAIN))
-        return 0;
-    return fail(err, ERR_INTERNAL,
-                "the server was restarted while tool '%s' ran; it may have executed, and is not run again: check what "
-                "it did before calling it again",
-                run->name);
 }
 
 static void submit(struct run *run) ON_LOOP {

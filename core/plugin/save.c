@@ -5,7 +5,6 @@
  * `save` runs when nothing is being promoted and no handler is at work in a plugin that keeps state. A handler whose
  * call is answered already may need a moment to come back; one that does not costs its plugin's state, not the others'.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -234,9 +233,14 @@ void saver_go_on(struct plugins *plugins) {
 }
 
 void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) {
-    struct saver *saver = xcalloc(1, sizeof(*saver));
+    struct theseus_error err = {0};
 
-    assert(!plugins->saver); /* there is one restart at a time */
+    if (plugins->saver) { /* of a restart that ran out of time */
+        (void)fail(&err, ERR_BUSY, "a 'save' that was begun for the restart before has not come back yet");
+        done(arg, &err);
+        return;
+    }
+    struct saver *saver = xcalloc(1, sizeof(*saver));
     saver->plugins = plugins;
     saver->done = done;
     saver->arg = arg;
@@ -275,6 +279,7 @@ void plugins_drop_saved(struct plugins *plugins) {
 
     if (plugins->saver)
         plugins->saver->done = NULL;
+    saver_fini(plugins); /* one that has not begun */
     if (drop_all(plugins, &err) < 0)
         log_error("what plugins saved could not be dropped: %s", err.message);
     if (plugins->began && !plugins->restoring)

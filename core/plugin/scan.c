@@ -1,11 +1,13 @@
 /* Which files there are in the plugin directories, and which of them have changed. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "plugin/inner.h"
 
@@ -241,9 +243,22 @@ void scan_again(struct plugins *plugins, struct source *source) {
     plugins_settled(plugins);
 }
 
+/* Behind a restart the file was not looked at yet: is it what serves? */
+static bool serves_already(const struct source *source) {
+    const struct plugin *plugin = source->restored ? source->plugin : NULL;
+    char hash[HASH_TEXT_BYTES];
+
+    if (!plugin || plugin->source != source || !plugin->active)
+        return false;
+    CLEANUP(fd_close) int fd = open(source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd >= 0 && hash_fd(fd, hash, NULL) == 0 && strcmp(hash, image_hash(plugin->active->image)) == 0;
+}
+
 static const char *change_of(const struct source *source) {
     if (!source->present)
         return source->plugin ? "removed" : NULL;
+    if (!source->looked_at && source->plugin)
+        return serves_already(source) ? NULL : "changed";
     return !source->looked_at ? "new" : source_differs(source) ? "changed" : NULL;
 }
 

@@ -33,7 +33,8 @@ void args_print_help(FILE *out) {
         if (commands[i].does)
             (void)fprintf(out, "  %s\n      %s\n", commands[i].use, commands[i].does);
     (void)fputs("\nThe configuration is FILE, else $THESEUS_CONFIG, else ~/.config/theseus/theseus.ini, else\n"
-                "/etc/theseus/theseus.ini, else built in. Signals: SIGHUP looks at configuration and plugins again.\n",
+                "/etc/theseus/theseus.ini, else built in. Signals: SIGHUP looks at configuration and plugins again,\n"
+                "SIGUSR2 restarts the server under its clients, SIGTERM and SIGINT end it.\n",
                 out);
 }
 

@@ -88,6 +88,12 @@ void arrival_prepare(struct server *server) {
     drop_kind(server->ledger, &saved_kind);
 }
 
+/* Should one of them hang, the alarm leads back. */
+void arrival_load_early(struct server *server) {
+    if (is_new_image(server) && server->was_awake && wayback_is_open())
+        plugins_restore_early(server->plugins);
+}
+
 /* ---- calls ---- */
 
 static bool same_key(const struct call_key *a, const struct call_key *b) {
@@ -275,12 +281,11 @@ static void serve(struct server *server) ON_LOOP {
     conn_each_call(server->conn, count_call, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
-    if (!restart->under_way)
-        return;
-    if (server->is_back)
+    if (restart->under_way && server->is_back)
         come_back(server);
-    else
+    else if (restart->under_way)
         complete(server);
+    late_close(server->upkeep.late, server->ledger);
 }
 
 static void on_restored(void *arg) {

@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 enum { GATE_TIMEOUT_MS = 100 };
+enum { IS_BACK = 1, IS_TORN = 2 }; /* what the last digit of the variable says */
 
 extern char **environ;
 
@@ -27,11 +28,12 @@ static int own(int fd) {
 
 void handover_find(struct handover *ret_handover) {
     const char *text = getenv(HANDOVER_VARIABLE);
-    int ledger_fd = -1, back_fd = -1, is_back = 0;
+    int ledger_fd = -1, back_fd = -1;
+    unsigned flags = 0;
 
     *ret_handover = (struct handover){.ledger_fd = -1, .back_fd = -1};
-    if (text && sscanf(text, "%d:%d:%d", &ledger_fd, &back_fd, &is_back) == 3)
-        *ret_handover = (struct handover){own(ledger_fd), own(back_fd), is_back != 0};
+    if (text && sscanf(text, "%d:%d:%u", &ledger_fd, &back_fd, &flags) == 3)
+        *ret_handover = (struct handover){own(ledger_fd), own(back_fd), flags & IS_BACK, flags & IS_TORN};
     (void)unsetenv(HANDOVER_VARIABLE);
 }
 
@@ -153,7 +155,7 @@ int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseu
     plan->startup_ms = spec->startup_ms;
     (void)snprintf(plan->path, sizeof(plan->path), "/proc/self/fd/%d", spec->exe_fd);
     (void)snprintf(plan->variable, sizeof(plan->variable), HANDOVER_VARIABLE "=%d:%d:%d", spec->ledger_fd,
-                   spec->back_fd, spec->is_back ? 1 : 0);
+                   spec->back_fd, spec->is_back ? IS_BACK : 0);
     collect_fds(plan, spec);
     make_environment(plan);
     for (size_t i = 0; i < plan->count; i++)
@@ -200,6 +202,8 @@ void plan_execute(struct plan *plan) {
     int taken = take_gate(plan);
     int saved = EBUSY;
 
+    if (taken == GATE_OWN)
+        plan->variable[strlen(plan->variable) - 1] |= IS_TORN; /* of a digit's code, the low bits are its value */
     if (is_ours(taken) && inherit_all(plan, true) == 0) {
         arm(plan->startup_ms);
         (void)execve(plan->path, plan->argv, plan->envp); /* point of no return */

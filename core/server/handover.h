@@ -17,6 +17,7 @@ struct handover {
     int ledger_fd; /* -1: nothing was handed over, this is a fresh start */
     int back_fd;   /* the binary of the image before; -1: there is no way back */
     bool is_back;  /* this is the image before, executed again because the one after it failed */
+    bool is_torn;  /* the image before this one ended while it was reading or writing: how far that came is not known */
 };
 
 /* Takes it out of the environment. The descriptors are the caller's, and close-on-exec again. */

@@ -17,6 +17,7 @@
 #include "server/binary.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
+#include "server/late.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -67,14 +68,15 @@ struct restart {
     struct binary candidate;
     struct preflight *preflight;        /* owned */
     struct timer *limit, *early, *tick; /* owned */
-    int64_t suspend_began_ns, interrupted_ns;
+    int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
-    int turns; /* of the loop since signals are blocked */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
-    struct ledger *ledger; /* borrowed: of the job */
-    int r;                 /* likewise */
+    bool job_runs;               /* until it has come back, which may be after the restart has failed */
+    struct ledger *ledger;       /* borrowed: of the job */
+    struct chronicle *chronicle; /* likewise */
+    int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
     int64_t blackout_ns, held_ns;
@@ -88,6 +90,7 @@ struct upkeep {
     struct reloads *reloads;
     struct keeper *keeper;
     struct sweep *sweep;
+    struct late *late;
     struct loop_task state_is_back;
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };

@@ -77,6 +77,7 @@ static void end_child(void *arg, const void *recorded) {
     if (proc_start_time((long)child->pid, &start_time, &err) < 0 || start_time != child->start_time)
         return;
     (void)kill(-(pid_t)child->pid, SIGKILL);
+    (void)kill((pid_t)child->pid, SIGKILL); /* which may lead no group: it is waited for below */
     while (waitpid((pid_t)child->pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }

@@ -87,8 +87,10 @@ static int open_ledger(struct ledger **ret_ledger, const struct handover *handov
         return ledger_create(ret_ledger, -1, err);
     if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
+    if (wayback_set_ledger(*ret_ledger, err) < 0)
+        return -1; /* before the descriptors are sealed: the image before needs them */
     handover_seal(*ret_ledger);
-    return wayback_set_ledger(*ret_ledger, err);
+    return 0;
 }
 
 static int make_server(struct server **ret_server, struct server_args *args, struct ledger *ledger,
@@ -122,7 +124,8 @@ static int serve(const struct config_source *source, const char *program, char *
                                .argv = argv,
                                .started_by = started_by,
                                .follows = handover.ledger_fd >= 0,
-                               .is_back = handover.is_back};
+                               .is_back = handover.is_back,
+                               .is_torn = handover.is_torn};
     if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
         return -1;
     if (!args.follows && isatty(STDIN_FILENO))

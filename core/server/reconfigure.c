@@ -14,13 +14,17 @@ struct waiting {
     struct list link;
     reconfigured_fn *done;
     void *arg;
+    bool begun; /* the file was read after it was asked for */
 };
 
 static void on_start(void *arg);
 
+/* Who asked while the file was being worked on waits for the next time: it may have changed meanwhile. */
 static void tell(struct server *server, const char *outcome) {
     list_for_each (link, &server->reconfigure.waiting) {
         struct waiting *waiting = list_entry(link, struct waiting, link);
+        if (!waiting->begun)
+            continue;
         list_remove(&waiting->link);
         if (waiting->done)
             waiting->done(waiting->arg, outcome);
@@ -127,6 +131,11 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     end(server, "reloaded");
 }
 
+static void begin_all(struct reconfigure *state) {
+    list_for_each (link, &state->waiting)
+        list_entry(link, struct waiting, link)->begun = true;
+}
+
 static void on_start(void *arg) {
     struct server *server = arg;
     struct reconfigure *state = &server->reconfigure;
@@ -135,6 +144,7 @@ static void on_start(void *arg) {
 
     loop_enter();
     state->busy = true;
+    begin_all(state);
     clear_refusal(&state->refused);
     if (config_load(&state->next, &server->source, on_problem, &state->refused, &err) < 0) {
         refuse(server, &err);
@@ -226,6 +236,7 @@ void reconfigure_fini(struct server *server) {
     if (!state->start.run)
         return;
     loop_forget(server->loop, &state->start);
+    begin_all(state);
     tell(server, "refused: the server is ending");
     forget_dirs(state);
     state->watch = watch_free(state->watch);

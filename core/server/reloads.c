@@ -12,6 +12,7 @@ struct asking {
     char *name, *version, *transport; /* owned */
     int64_t uid, started_ms, started_ns;
     bool open;
+    bool is_restart;   /* which has an event of its own for what became of the configuration */
     bool is_looked_at; /* the configuration is through: what is left is the plugins' */
 };
 
@@ -39,13 +40,9 @@ static char *copy(const char *text) {
     return text ? xstrdup(text) : NULL;
 }
 
-void reloads_ask(struct reloads *reloads, const struct asker *by, const char *session, const char *plugin,
-                 const char *refusal) {
+static void take_asker(struct reloads *reloads, const struct asker *by) ON_LOOP {
     struct asking *asking = &reloads->asking;
 
-    chronicle_asked(reloads->chronicle, by, session, "reload", plugin, refusal);
-    if (refusal)
-        return;
     asking_fini(asking);
     *asking = (struct asking){.name = copy(by->name),
                               .version = copy(by->version),
@@ -53,8 +50,21 @@ void reloads_ask(struct reloads *reloads, const struct asker *by, const char *se
                               .uid = by->uid,
                               .started_ms = clock_wall_ms(),
                               .started_ns = clock_now_ns(),
-                              .open = true,
-                              .is_looked_at = plugin != NULL};
+                              .open = true};
+}
+
+void reloads_ask(struct reloads *reloads, const struct asker *by, const char *session, const char *plugin,
+                 const char *refusal) {
+    chronicle_asked(reloads->chronicle, by, session, "reload", plugin, refusal);
+    if (refusal)
+        return;
+    take_asker(reloads, by);
+    reloads->asking.is_looked_at = plugin != NULL;
+}
+
+void reloads_restart(struct reloads *reloads, const struct asker *by) {
+    take_asker(reloads, by);
+    reloads->asking.is_restart = true;
 }
 
 /* ---- what has changed ---- */
@@ -134,8 +144,11 @@ static void compare(struct reloads *reloads, const json_t *generations, const js
 void reloads_settled(struct reloads *reloads, struct plugins *plugins) {
     json_t *generations = plugins_generations_new(plugins), *refused = plugins_refused_new(plugins);
 
-    if (reloads->generations)
-        compare(reloads, generations, refused);
+    if (!reloads->generations) { /* the first load is none, but the configuration may have changed meanwhile */
+        reloads->generations = json_incref(generations);
+        reloads->refused = json_incref(refused);
+    }
+    compare(reloads, generations, refused);
     json_decref(reloads->generations);
     json_decref(reloads->refused);
     reloads->generations = generations;
@@ -156,10 +169,10 @@ static void on_idle(void *arg) {
 void reloads_configured(struct reloads *reloads, struct plugins *plugins, const char *outcome) {
     static const char refused[] = "refused: ";
 
-    if (strcmp(outcome, "reloaded") == 0)
+    if (strcmp(outcome, "reloaded") == 0 && !reloads->asking.is_restart)
         reloads->reconfigured = true;
     free(TAKE_PTR(reloads->refusal));
-    if (strncmp(outcome, refused, strlen(refused)) == 0)
+    if (strncmp(outcome, refused, strlen(refused)) == 0 && !reloads->asking.is_restart)
         reloads->refusal = xstrdup(outcome + strlen(refused));
     reloads->asking.is_looked_at = true;
     reloads->plugins = plugins;

@@ -21,6 +21,9 @@ struct reloads *reloads_free(struct reloads *reloads) ON_LOOP;
 void reloads_ask(struct reloads *reloads, const struct asker *by, const char *session, const char *plugin,
                  const char *refusal) ON_LOOP;
 
+/* The configuration is looked at for a restart, which the audit has, and whose event tells what became of it. */
+void reloads_restart(struct reloads *reloads, const struct asker *by) ON_LOOP;
+
 /* What became of the configuration, in the words of reconfigured_fn. The plugins may still have to do with it. */
 void reloads_configured(struct reloads *reloads, struct plugins *plugins, const char *outcome) ON_LOOP;
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "plugin/run.h"
 #include "server/handover.h"
+#include "server/late.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -22,6 +23,7 @@ enum {
     EARLY_ANSWER_MS = 45000, /* clients give up after 60 s */
     LEAST_STARTUP_MS = 1000,
     INTERRUPTED_MS = 300, /* for the handlers of interrupted calls to come back, so that their plugin can save */
+    CHRONICLE_MS = 500,   /* for the database to take what the exec would forget */
 };
 
 static const char *const reasons[] = {"manual_request", "configuration_update", "schema_migration", "error_recovery",
@@ -84,6 +86,8 @@ static void undo(struct server *server) ON_LOOP {
     if (restart->masked)
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
+    late_drop(server->ledger);
+    loop_forget(server->loop, &restart->launch);
     suspend_take_back(server);
     plugins_drop_saved(server->plugins);
     if (restart->paused)
@@ -159,8 +163,8 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     facts->attempt = 1;
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
-    facts->stopped_ns = clock_now_ns();
-    if (keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
+    if (late_keep(server->ledger, err) < 0 ||
+        keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
         keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || server_record_boot(server, err) < 0)
         return -1;
     return facts_record(facts, server->ledger, err);
@@ -184,6 +188,7 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
                              .argv = server->argv,
                              .startup_ms = startup_ms(server)};
 
+    restart->facts.stopped_ns = clock_now_ns(); /* no line is handled from here on */
     if (binary_check_unchanged(&restart->candidate, err) < 0)
         return -1;
     conn_flush(server->conn);
@@ -193,22 +198,23 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
-/*
- * Signals are blocked, and those that came before are to be heard first: else the image that has caught them is gone.
- * The loop hears them after whatever else is ready in a turn, so the exec is for the turn behind the next.
- */
+/* At the end of the turn behind the one in which signals were blocked: those that had come by then have been heard. */
 static void on_launch(void *arg) {
     struct server *server = arg;
-    struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
     loop_enter();
-    if (!goes_on(server))
-        return;
-    if (++restart->turns < 2)
-        loop_post_task(server->loop, &restart->launch);
-    else if (execute(server, &err) < 0)
+    if (goes_on(server) && execute(server, &err) < 0)
         fail_restart(server, &err);
+}
+
+/* In that turn. Its signals are told after its posted tasks. */
+static void on_blocked(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    server->restart.launch = (struct loop_task){.run = on_launch, .arg = server};
+    loop_defer(server->loop, &server->restart.launch);
 }
 
 static void launch(struct server *server) ON_LOOP {
@@ -218,12 +224,17 @@ static void launch(struct server *server) ON_LOOP {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
-    restart->turns = 0;
-    restart->launch = (struct loop_task){.run = on_launch, .arg = server};
+    restart->launch = (struct loop_task){.run = on_blocked, .arg = server};
     loop_post_task(server->loop, &restart->launch);
 }
 
 /* ---- serializing_state ---- */
+
+static void submit(struct server *server, struct lane_job job) ON_LOOP {
+    server->restart.job = job;
+    server->restart.job_runs = true;
+    lane_submit(server->lane, &server->restart.job);
+}
 
 static void compact_run(void *job) {
     struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
@@ -237,6 +248,7 @@ static void on_compacted(struct lane_job *job, bool timed_out) {
 
     loop_enter();
     (void)timed_out; /* it has no limit */
+    restart->job_runs = false;
     if (restart->r < 0)
         log_warning("the ledger was not compacted: %s", restart->err.message);
     launch(server);
@@ -247,8 +259,7 @@ static void compact(struct server *server) ON_LOOP {
 
     restart->ledger = server->ledger;
     restart->err = (struct theseus_error){0};
-    restart->job = (struct lane_job){.run = compact_run, .done = on_compacted};
-    lane_submit(server->lane, &restart->job);
+    submit(server, (struct lane_job){.run = compact_run, .done = on_compacted});
 }
 
 static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
@@ -256,7 +267,10 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!goes_on(server))
         return;
-    if (err)
+    bool may_lose = !(server->restart.facts.flags & RESTART_GRACEFUL) && err && err->code == ERR_BUSY;
+    if (may_lose)
+        log_warning("the restart goes on without waiting: %s", err->message);
+    if (err && !may_lose)
         fail_restart(server, err);
     else
         compact(server);
@@ -309,22 +323,27 @@ static void interrupt(struct server *server) ON_LOOP {
     timer_start(restart->tick, TICK_MS, TICK_MS);
 }
 
+/* How long running calls may take: so long that a start-up fits behind it; where both do not, each has one half. */
+static int64_t suspension_limit_ms(const struct server *server) {
+    int64_t limit = (int64_t)server->config->restart.shutdown_timeout * 1000, left = left_ms(&server->restart);
+    int64_t rest = left - (int64_t)server->config->restart.process_startup * 1000;
+
+    if (rest < left / 2)
+        rest = left / 2;
+    return limit < rest ? limit : rest;
+}
+
 static void on_tick(void *arg) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
-    const struct config *config = server->config;
     int64_t waited = (clock_now_ns() - restart->suspend_began_ns) / 1000000;
-    int64_t limit = (int64_t)config->restart.shutdown_timeout * 1000;
-    int64_t rest = left_ms(restart) - (int64_t)config->restart.process_startup * 1000;
 
     loop_enter();
     if (!goes_on(server))
         return;
-    if (rest < left_ms(restart) / 2) /* suspension and start are cut to fit */
-        rest = left_ms(restart) / 2;
     struct tally tally = suspend_count(server);
-    if (suspend_is_done(restart, &tally, waited, limit < waited + rest ? limit : waited + rest,
-                        (int64_t)config->restart.task_suspension * 1000))
+    if (suspend_is_done(restart, &tally, waited, restart->suspend_limit_ms,
+                        (int64_t)server->config->restart.task_suspension * 1000))
         interrupt(server);
 }
 
@@ -333,6 +352,7 @@ static void suspend(struct server *server) ON_LOOP {
 
     restart_set_phase(server, PHASE_SUSPENDING);
     restart->suspend_began_ns = clock_now_ns();
+    restart->suspend_limit_ms = suspension_limit_ms(server);
     if (restart->facts.flags & RESTART_GRACEFUL)
         suspend_ask(server);
     restart->tick = timer_new(server->loop, on_tick, server);
@@ -354,6 +374,30 @@ static void maintain(struct server *server) ON_LOOP {
     suspend(server);
 }
 
+static void write_run(void *job) {
+    struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
+
+    restart->r = chronicle_flush(restart->chronicle, CHRONICLE_MS) ? 0 : -1;
+}
+
+static void on_history_written(struct lane_job *job, bool timed_out) {
+    struct restart *restart = container_of(job, struct restart, job);
+    struct server *server = container_of(restart, struct server, restart);
+
+    loop_enter();
+    (void)timed_out; /* it has no limit of the lane's */
+    restart->job_runs = false;
+    if (restart->r < 0)
+        log_warning("the database is slow: entries of the history may be lost by the restart");
+    maintain(server);
+}
+
+/* What the history has not taken yet is heap, which the exec forgets; a write on its way would make the exec wait. */
+static void write_history(struct server *server) ON_LOOP {
+    server->restart.chronicle = server->upkeep.chronicle;
+    submit(server, (struct lane_job){.run = write_run, .done = on_history_written});
+}
+
 static void on_examined(void *arg, const struct preflight_result *result, const struct theseus_error *err) ON_LOOP {
     struct server *server = arg;
     struct restart *restart = &server->restart;
@@ -366,7 +410,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
         if (json_array_size(result->migrations) > 0)
             restart->facts.flags |= RESTART_MIGRATES;
         restart->preflight = preflight_free(restart->preflight); /* no image after this one would remove its room */
-        maintain(server);
+        write_history(server);
         return;
     }
     json_array_foreach (result->problems, i, problem)
@@ -400,7 +444,7 @@ static void prepare(struct server *server) ON_LOOP {
         if (binary_open_own(&restart->candidate, &err) < 0)
             fail_restart(server, &err);
         else
-            maintain(server);
+            write_history(server);
     } else if (examine(server, &err) < 0) {
         fail_restart(server, &err);
     }
@@ -413,8 +457,8 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct restart *restart = &server->restart;
 
     (void)outcome;
-    if (!goes_on(server))
-        return;
+    if (!goes_on(server) || strcmp(restart->facts.reason, "configuration_update") != 0)
+        return; /* the restart that asked for it ran out of time, and this is another */
     json_t *refused = reconfigure_refused_new(server);
     if (refused) {
         restart_add_error(server, refused);
@@ -444,6 +488,8 @@ static int check(const struct server *server, const struct restart_request *requ
     if (server->restart.under_way)
         return fail(err, ERR_BUSY, "a restart is under way already, in phase %s",
                     phase_name(server->restart.facts.phase));
+    if (server->restart.job_runs)
+        return fail(err, ERR_BUSY, "the last restart has failed, and something that it began has not ended yet");
     if (server->leaving)
         return fail(err, ERR_BUSY, "the server is ending");
     if (!server->argv)
@@ -497,10 +543,12 @@ int restart_ask(struct server *server, const struct restart_request *request, st
                     "restart", NULL, NULL);
     server_load(server); /* its plugins are what the next image is tried with */
     restart_set_phase(server, PHASE_PREPARING);
-    if (strcmp(request->reason, "configuration_update") == 0)
+    if (strcmp(request->reason, "configuration_update") == 0) {
+        reloads_restart(server->upkeep.reloads, request->by);
         reconfigure(server, on_reconfigured, server);
-    else
+    } else {
         prepare(server);
+    }
     return 0;
 }
 
@@ -558,11 +606,11 @@ void restart_init(struct server *server) {
 void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
-    if (!server->loop)
-        return;
     restart->under_way = false;
-    loop_forget(server->loop, &restart->launch);
-    loop_forget(server->loop, &restart->restored);
+    if (server->loop) {
+        loop_forget(server->loop, &restart->launch);
+        loop_forget(server->loop, &restart->restored);
+    }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);

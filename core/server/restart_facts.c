@@ -11,8 +11,7 @@ static char *text_or_null(struct span span) {
 }
 
 void facts_fini(struct restart_facts *facts) {
-    char *texts[] = {facts->reason,         facts->asker,        facts->boot_before,
-                     facts->version_before, facts->failed_phase, facts->error};
+    char *texts[] = {facts->reason, facts->asker, facts->boot_before, facts->version_before, facts->error};
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         free(texts[i]);
@@ -41,7 +40,6 @@ int facts_record(const struct restart_facts *facts, struct ledger *ledger, struc
         .requests_held = facts->requests_held,
         .calls_interrupted = facts->calls_interrupted,
         .bytes_carried = facts->bytes_carried,
-        .failed_phase = span_or_empty(facts->failed_phase),
         .error = span_or_empty(facts->error),
     };
 
@@ -61,7 +59,6 @@ static void read_record(void *arg, const void *recorded) {
         .asker = text_or_null(record->asker),
         .boot_before = text_or_null(record->boot_before),
         .version_before = text_or_null(record->version_before),
-        .failed_phase = text_or_null(record->failed_phase),
         .error = text_or_null(record->error),
         .started_ms = (int64_t)record->started_ms,
         .started_ns = (int64_t)record->started_ns,

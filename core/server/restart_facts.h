@@ -15,7 +15,7 @@ struct restart_facts {
     char *reason;        /* texts are owned; NULL: not known */
     char *asker;         /* JSON */
     char *boot_before, *version_before;
-    char *failed_phase, *error;
+    char *error; /* why the new image gave up */
     int64_t started_ms, started_ns, timeout_ms, stopped_ns, held_ns, suspend_ns;
     uint64_t attempt, requests_held, calls_interrupted, bytes_carried;
 };

@@ -210,13 +210,15 @@ static const char *status_message(const struct server *server) {
     return restart->facts.phase == PHASE_COMPLETE ? "the last restart is complete" : "there was no restart yet";
 }
 
-/* As long as the last one took; without one nobody knows. */
+/* As long as the last one took; without one nobody knows. One that takes longer ends with its time at the latest. */
 static json_t *estimate_new(const struct server *server) {
     const struct restart *restart = &server->restart;
+    int64_t estimate_ms = restart->facts.started_ms + server->last_duration_ms;
 
     if (!restart->under_way || server->last_duration_ms <= 0)
         return json_null();
-    return time_new(restart->facts.started_ms + server->last_duration_ms);
+    return time_new(estimate_ms > clock_wall_ms() ? estimate_ms
+                                                  : restart->facts.started_ms + restart->facts.timeout_ms);
 }
 
 json_t *restart_status_new(const struct server *server) {

@@ -71,11 +71,12 @@ static bool wake(struct server *server) ON_LOOP {
     return true;
 }
 
+/* Behind an exec the plugins that served come back by themselves; loading their files first would lose their state. */
 static void on_wake(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    if (wake(server))
+    if (wake(server) && !(server->follows && server->was_awake))
         plugins_when_loaded(server->plugins, &server->loaded);
 }
 
@@ -186,7 +187,6 @@ static void wire(struct server *server) {
         .lane = server->lane,
         .store = server->store,
         .registry = server->registry,
-        .state = server->state,
         .config = config,
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
@@ -284,12 +284,13 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
-    server->state = state_new(server->ledger);
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
     adopt_images(server);
     wire(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
+    arrival_load_early(server);
+    server->state = server->plugin_host.state = state_new(server->ledger); /* it may be much: beside the loading */
     upkeep_init(server);
     adopt_snapshots(server);
     server_set_info(server);
@@ -304,8 +305,13 @@ static int connect_client(struct server *server, const struct server_args *args,
     uint64_t number = 0;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &number);
-    if (number > 0 && server->follows)
-        return conn_restore(&server->conn, &server->conn_host, number, -1, -1, err);
+    if (number > 0 && server->follows) {
+        if (conn_restore(&server->conn, &server->conn_host, number, -1, -1, err) < 0)
+            return -1;
+        if (args->is_torn)
+            conn_unknown_position(server->conn);
+        return 0;
+    }
     if (number > 0)
         return conn_restore(&server->conn, &server->conn_host, number, args->in, args->out, err);
     return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
@@ -321,9 +327,7 @@ static void watch_signals(struct server *server) ON_LOOP {
 static void has_session(struct server *server) ON_LOOP {
     const struct session *session = conn_session(server->conn);
 
-    if (server->follows && server->was_awake)
-        (void)wake(server); /* its plugins come back by themselves */
-    else if (session->initialized)
+    if ((server->follows && server->was_awake) || session->initialized)
         on_wake(server); /* a session that goes on: its tools are wanted again */
 }
 

@@ -9,7 +9,7 @@
 #include "store/history.h"
 #include "store/metrics.h"
 
-enum { RECENT_RESTARTS = 20 };
+enum { RECENT_RESTARTS = 20, WRITTEN_MS = 1000 };
 
 static json_t *history_new(struct store *store, struct theseus_error *err) {
     const struct history_query query = {.restarts_only = true, .limit = RECENT_RESTARTS};
@@ -33,6 +33,7 @@ json_t *status_gather(struct server *server, struct run *run, const json_t *args
     (void)run;
     if (!facts_wants(args, "include_history", false))
         return NULL;
+    (void)chronicle_flush(server->upkeep.chronicle, WRITTEN_MS); /* what has just happened belongs to it */
     json_t *history = history_new(server->store, &err);
     return history ? history : json_pack("{s:s}", "error", err.message);
 }

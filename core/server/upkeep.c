@@ -47,6 +47,7 @@ void upkeep_init(struct server *server) {
         .chronicle = upkeep->chronicle,
         .imagedir = server->imagedir,
     });
+    upkeep->late = late_new(upkeep->lane);
     upkeep->state_is_back = (struct loop_task){.run = on_state_is_back, .arg = server};
 }
 
@@ -54,6 +55,7 @@ void upkeep_fini(struct server *server) {
     struct upkeep *upkeep = &server->upkeep;
 
     upkeep->lane = lane_free(upkeep->lane);
+    upkeep->late = late_free(upkeep->late);
     upkeep->sweep = sweep_free(upkeep->sweep);
     upkeep->keeper = keeper_free(upkeep->keeper);
     upkeep->reloads = reloads_free(upkeep->reloads);

@@ -13,23 +13,32 @@
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
+enum { WAY_CLOSED, WAY_OPEN, WAY_TAKEN }; /* taken: a thread is on it, and executes the image before */
+enum { WAIT_US = 1000 };
+
 static struct {
     struct plan *plan; /* owned */
     struct plan_spec spec;
     struct wayback_note *note; /* in the ledger */
     struct sigaction before[ARRAY_SIZE(signals)];
-    atomic_bool open;
+    atomic_int state; /* WAY_… */
 } way;
 
 /* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. */
 static void go(int signum) {
-    if (!atomic_exchange(&way.open, false))
+    int state = WAY_OPEN;
+
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN)) {
+        while (atomic_load(&way.state) == WAY_TAKEN)
+            (void)usleep(WAIT_US);
         return;
+    }
     if (way.note) {
         way.note->signum = signum;
         memcpy(way.note->magic, WAYBACK_MAGIC, sizeof(way.note->magic));
     }
     plan_execute(way.plan);
+    atomic_store(&way.state, WAY_CLOSED);
 }
 
 static void block_all(sigset_t *ret_before) {
@@ -41,7 +50,7 @@ static void block_all(sigset_t *ret_before) {
 
 static void on_signal(int signum, siginfo_t *info, void *context) {
     (void)context;
-    if (signum == SIGALRM && (info->si_code != SI_KERNEL || !atomic_load(&way.open)))
+    if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
         return; /* it is not the timer's, or it came too late: this image is there to stay */
     go(signum);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
@@ -88,7 +97,7 @@ int wayback_open(const struct handover *handover, char *const *argv, struct thes
     if (plan_new(&way.plan, &way.spec, err) < 0)
         return -1;
     give_stack();
-    atomic_store(&way.open, true);
+    atomic_store(&way.state, WAY_OPEN);
     handle_all();
     if (!registered)
         registered = atexit(on_exit_called) == 0;
@@ -115,9 +124,10 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
 
 void wayback_close(void) {
     struct itimerval none = {0};
+    int state = WAY_OPEN;
 
     (void)setitimer(ITIMER_REAL, &none, NULL);
-    if (!atomic_exchange(&way.open, false))
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED))
         return;
     (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
@@ -127,7 +137,7 @@ void wayback_close(void) {
 }
 
 bool wayback_is_open(void) {
-    return atomic_load(&way.open);
+    return atomic_load(&way.state) == WAY_OPEN;
 }
 
 void wayback_take(void) {

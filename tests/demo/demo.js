@@ -2,12 +2,13 @@
  * The narrated demo: node demo.js [BUILD]
  *
  * One client of the official SDK holds one conversation with one server process, and meanwhile tools come, change, fail
- * and go. Every step says what is done ($), what is sent (→) and what comes back (←), and ends the demo with exit
- * status 1 if that is not what it should be. All files of the server are in BUILD/demo, which is removed at the end.
+ * and go, and then the whole server is replaced. Every step says what is done ($), what is sent (→) and what comes back
+ * (←), and ends the demo with exit status 1 if that is not what it should be. All files of the server, its own program
+ * among them, are in BUILD/demo, which is removed at the end.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,12 +20,15 @@ const build = resolve(checkout, process.argv[2] ?? 'build');
 const home = join(build, 'demo');
 const plugins = join(home, 'plugins');
 const config = join(home, 'theseus.ini');
-const server = join(build, 'theseus');
+const built = join(build, 'theseus');
+const server = join(home, 'bin', 'theseus'); /* a copy: another program will stand at its place */
 const PATIENCE_MS = 10_000;
 const SLOW_MS = 1500;
+const PARTS = 8, PARTS_BEFORE = 3; /* of a batch; done when the restart is asked for */
 
 process.chdir(checkout);
 const shown = (path) => relative(process.cwd(), path) || '.';
+const wrapped = (text) => text.replace(/(.{1,92})(?: |$)/g, '$1\n');
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 let steps = 0;
@@ -61,7 +65,7 @@ const client = new Client({ name: 'theseus-demo', version: '1.0.0' }, {
 const transport = new StdioClientTransport({
     command: server,
     args: ['-c', config],
-    env: { HOME: home, PATH: process.env.PATH },
+    env: { HOME: home, PATH: process.env.PATH, TMPDIR: home },
     stderr: 'ignore',
 });
 
@@ -85,6 +89,15 @@ async function ask(name, args) {
     return result.content.map((item) => item.text).join('');
 }
 
+async function structured(name, args) {
+    return (await client.callTool({ name, arguments: args })).structuredContent;
+}
+
+async function report(name, args) {
+    sent(`tools/call ${name} ${JSON.stringify(args)}`);
+    return structured(name, args);
+}
+
 async function call(name, args, expected) {
     sent(`tools/call ${name} ${JSON.stringify(args)}`);
     const text = await ask(name, args);
@@ -92,17 +105,30 @@ async function call(name, args, expected) {
     assert.match(text, expected, `${name} answered something else than was expected`);
 }
 
-/* Whole or not at all, as a good build does it. */
+/* Whole or not at all, as a good build and a good installer do it. */
+function copy(from, to) {
+    copyFileSync(from, `${to}.new`);
+    renameSync(`${to}.new`, to);
+}
+
 function put(file, as) {
     const from = join(build, 'tests', 'plugins', file), to = join(plugins, as);
     did(`cp ${shown(from)} ${shown(to)}`);
-    copyFileSync(from, `${to}.new`);
-    renameSync(`${to}.new`, to);
+    copy(from, to);
+}
+
+function installServer(from, name) {
+    did(`install ${name} ${shown(server)}`);
+    copy(from, server);
+    chmodSync(server, 0o755);
 }
 
 function prepare() {
     rmSync(home, { recursive: true, force: true });
     mkdirSync(plugins, { recursive: true, mode: 0o700 });
+    mkdirSync(join(home, 'bin'), { mode: 0o700 });
+    copyFileSync(built, server);
+    chmodSync(server, 0o755);
     writeFileSync(config, `[server]
 state_dir = state
 runtime_dir = run
@@ -164,7 +190,7 @@ async function broken() {
         refused = (await ask('theseus_plugins', {})).split('\n').find((line) => line.startsWith('refused:'));
     }
     sent('tools/call theseus_plugins {}');
-    came(refused.replaceAll(`${home}/`, '').replace(/(.{1,92})(?: |$)/g, '$1\n'));
+    came(wrapped(refused.replaceAll(`${home}/`, '')));
     assert.match(refused, /undefined symbol/);
     await call('version', {}, /^two$/);
 }
@@ -182,7 +208,7 @@ async function configure() {
 }
 
 async function remove() {
-    step('Delete it', 'The plugin\'s file is removed, and its tools go. Nothing was restarted.');
+    step('Delete it', 'The plugin\'s file is removed, and its tools go. So far, nothing was restarted.');
     did(`rm ${shown(join(plugins, 'version.so'))}`);
     rmSync(join(plugins, 'version.so'));
     await listChanges((names) => !names.includes('version'));
@@ -190,6 +216,82 @@ async function remove() {
     const names = (await client.listTools()).tools.map((tool) => tool.name);
     came(names.join(', '));
     assert.ok(!names.includes('version') && names.includes('count_lines') && names.includes('echo'));
+}
+
+const figure = (value, unit) => value === null ? 'not known' : `${Number(value.toPrecision(3))} ${unit}`;
+
+/* Says what became of a restart. */
+function describe(answer) {
+    const { success, phase, phase_reached: reached, message, pid, boot_id: boot, blackout_ms: blackout } = answer;
+    came(success ? `${phase}: process ${pid.before} is process ${pid.after}, image ${boot.before} is now ${boot.after}
+blackout: for ${figure(blackout, 'ms')} nothing was handled`
+        : wrapped(`${phase} in ${reached}: ${message}`));
+    return answer;
+}
+
+/* A tool that takes a moment, so that a restart can come between, and leaves a mark, so that it can be counted. */
+async function addTool() {
+    const section = ['', '[tool:work]', 'command = sh -c \'sleep 0.25; echo "part $0" >>$HOME/done\' {part}',
+        'description = Use this to do one part of the work.', 'input.part = integer: which one', '', '[access]', 'call_by_name = yes'];
+    did(`cat >>${shown(config)} <<END${section.join('\n     ').replaceAll(/ +$/gm, '')}\n     END`);
+    appendFileSync(config, `${section.join('\n')}\n`);
+    await listChanges((names) => names.includes('work'));
+}
+
+async function restart() {
+    step('Restart it at work', `Now the whole server. A batch of ${PARTS} calls runs, and in its midst the process is replaced`
+        + '\n   by a new image of its program. That one answers the call which asked for it, and the batch goes on.');
+    await addTool();
+    const calls = Array.from({ length: PARTS }, (_, i) => ({ tool: 'work', arguments: { part: i + 1 } }));
+    let asked, last = -1;
+    sent(`tools/call batch {"calls":[{"tool":"work","arguments":{"part":1}}, … ${PARTS} of them]}`);
+    const onprogress = ({ progress, total }) => {
+        assert.ok(progress > last, 'progress went back');
+        last = progress;
+        came(`notifications/progress ${progress} of ${total}`);
+        if (progress === PARTS_BEFORE)
+            asked = report('orchestrator_restart_server', {}).then(describe);
+    };
+    const { structuredContent: batch } = await client.callTool({ name: 'batch', arguments: { calls } }, { onprogress });
+    came(`batch: ${batch.completed} of ${batch.total} done; went on from its checkpoint: ${batch.resumed} ×`);
+    const answer = await asked;
+    assert.equal(answer?.success, true, answer?.message);
+    assert.notEqual(answer.boot_id.after, answer.boot_id.before);
+    assert.deepEqual([batch.completed, batch.resumed], [PARTS, 1]);
+    assert.ok(last > PARTS_BEFORE, 'progress went on behind the restart');
+    did(`paste -sd, ${shown(join(home, 'done'))}`);
+    const marks = readFileSync(join(home, 'done'), 'utf8').trim().split('\n');
+    assert.deepEqual(marks, calls.map((_, i) => `part ${i + 1}`), 'each part is done once');
+    came(marks.join(','));
+}
+
+async function badBinary() {
+    step('Install a bad version', 'What stands at the server\'s place is no server. It is tried before anything is given up,'
+        + '\n   and refused; the server that runs goes on.');
+    installServer('/bin/true', '/bin/true');
+    const refused = describe(await report('orchestrator_restart_server', {}));
+    assert.deepEqual([refused.success, refused.phase, refused.phase_reached], [false, 'failed', 'preparing']);
+    await call('echo', { message: 'still here' }, /^still here$/);
+    installServer(built, shown(built));
+    const answer = describe(await report('orchestrator_restart_server', {}));
+    assert.equal(answer.success, true, answer.message);
+}
+
+async function history() {
+    step('Look back', 'Every restart is in the history, with what it has cost.');
+    sent('tools/call orchestrator_restart_status {"include_history":true}');
+    let past;
+    for (const end = Date.now() + PATIENCE_MS; past?.total_restarts !== 3; await pause(20)) { /* it is written beside the work */
+        assert.ok(Date.now() < end, 'the history does not have the three restarts');
+        past = (await structured('orchestrator_restart_status', { include_history: true })).history;
+    }
+    const lines = past.recent_restarts.map((one) => `${one.timestamp} ${one.reason}, asked by ${one.requested_by.name}: `
+        + (one.success ? `complete in ${figure(one.duration * 1000, 'ms')}, blackout ${figure(one.blackout_ms, 'ms')}` : `failed in ${one.phase}`));
+    const { success_rate: success, state_preservation_rate: state } = past.metrics;
+    came([...lines, `success rate ${figure(success.value, '%')}, state preserved ${figure(state.value, '%')}`,
+        ...past.alerts.map((alert) => `alert: ${alert.message}`)].join('\n'));
+    assert.deepEqual(past.recent_restarts.map((one) => one.success), [true, false, true]);
+    assert.equal(past.alerts.length, 1, 'one of three has failed: that is an alert');
 }
 
 async function leave(pid) {
@@ -212,9 +314,12 @@ async function main() {
     await broken();
     await configure();
     await remove();
+    await restart();
+    await badBinary();
+    await history();
     await leave(pid);
-    console.log(`\nYour turn. This is what your host needs to know.\n\n${execFileSync(server, ['client', 'claude-code'], { encoding: 'utf8' })}`);
-    console.log(`The text for another host: ${shown(server)} client claude-desktop | vscode | cursor | windsurf`);
+    console.log(`\nYour turn. This is what your host needs to know.\n\n${execFileSync(built, ['client', 'claude-code'], { encoding: 'utf8' })}`);
+    console.log(`The text for another host: ${shown(built)} client claude-desktop | vscode | cursor | windsurf`);
 }
 
 try {

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { atMost, sanitized } from './lib/home.js';
-import { descriptors, rss } from './lib/proc.js';
+import { rss, standing } from './lib/proc.js';
 
 const RELOADS = sanitized ? 200 : 1000;
 const quick = { plugins: { settle_ms: 1 } };
@@ -55,7 +55,7 @@ describe('a plugin that is replaced 1,000 times', { concurrency: 1 }, () => {
             generation = await replace(client, home, 'version', i % 2 ? 'version2' : 'version1', generation);
             if (i === 100) {
                 memory = rss(client.pid);
-                files = descriptors(client.pid).length;
+                files = standing(client.pid).length;
             }
         }
         const seconds = (Date.now() - begin) / 1000;
@@ -71,7 +71,7 @@ describe('a plugin that is replaced 1,000 times', { concurrency: 1 }, () => {
             !(await client.value('theseus_plugins')).plugins.some((one) => one.state === 'draining'));
         const grown = rss(client.pid) - memory;
         assert.ok(grown <= atMost(1024), `memory grew by ${grown} KiB`);
-        const now = descriptors(client.pid);
+        const now = standing(client.pid);
         assert.ok(now.length <= files, `${files} descriptors became ${now.length}: ${now.join(' ')}`);
         assert.ok(copies(home).length <= 7, `copies are left: ${copies(home).join(' ')}`);
         const swap = (await client.plugin('version')).swaps.p99_ms;

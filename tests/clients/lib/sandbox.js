@@ -4,7 +4,7 @@
  *
  * $THESEUS names the binary (default build/theseus); shipped plugins lie beside it, fixtures in tests/plugins/ there.
  */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +28,7 @@ export class Sandbox {
         this.root = mkdtempSync(join(tmpdir(), 'theseus-clients-'));
         this.plugins = join(this.root, 'plugins');
         this.config = join(this.root, 'theseus.ini');
+        this.builds = 0;
         for (const name of ['home', 'plugins', 'state', 'run'])
             mkdirSync(join(this.root, name), { mode: 0o700 });
         this.configure();
@@ -60,11 +61,15 @@ ${more}`;
             renameSync(draft, this.config);
     }
 
-    /* Puts a fixture plugin into the watched directory, whole or not at all. `as` is its file name there. */
+    /*
+     * Puts a fixture plugin into the watched directory, whole or not at all. `as` is its file name there. Each one is a
+     * new build: the same bytes again would be no change, and what serves already is not loaded again.
+     */
     drop(fixture, as = fixture) {
         const from = needed(join(build, 'tests', 'plugins', `${fixture}.so`), 'make fixtures');
         const draft = join(this.plugins, `${as}.so.new`);
         copyFileSync(from, draft);
+        appendFileSync(draft, `build ${++this.builds}\n`); /* behind everything that the loader looks at */
         chmodSync(draft, 0o700);
         renameSync(draft, join(this.plugins, `${as}.so`));
     }

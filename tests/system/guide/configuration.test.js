@@ -28,6 +28,8 @@ for (const [name, build] of Object.entries(generations))
             assert.equal(after.healthy, true);
             assert.equal(after.boot_id, before.boot_id);
             assert.ok(after.checks.configuration.generation > before.checks.configuration.generation);
+            const { history } = await host.status({ include_history: true });
+            assert.deepEqual([history.total_restarts, history.total_reloads], [1, 0], 'one event, not two');
         }, { build, prepare: configured }));
 
         test('is refused with file and line, and nothing changes', () => hosting(async (host, home) => {

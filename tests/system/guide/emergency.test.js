@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../../clients/lib/until.js';
+import { run } from '../lib/proc.js';
 import { generations, hosting } from '../lib/sdk.js';
 
 const EMERGENCY = { graceful: false, preserve_state: false, reason: 'emergency_shutdown', timeout: 15 };
@@ -56,6 +57,15 @@ for (const [name, build] of Object.entries(generations))
             assert.deepEqual(history.recent_restarts.map((one) => one.reason).sort(), ['emergency_shutdown', 'manual_request']);
             assert.equal((await host.health()).healthy, true);
         }, { build, prepare: busy }));
+
+        test('is in the history and in the audit, each one of several in a row', () => hosting(async (host, home) => {
+            for (let i = 0; i < 5; i++)
+                await host.restart(EMERGENCY);
+            const { history } = await host.status({ include_history: true });
+            assert.equal(history.total_restarts, 5);
+            const { out } = await run('sqlite3', [home.path('state', 'theseus.db'), 'SELECT count(*) FROM audit']);
+            assert.equal(out.trim(), '5');
+        }, { build }));
 
         test('means it where the reason alone says so', () => hosting(async (host) => {
             const { graceful, preserve_state } = await host.restart({ reason: 'emergency_shutdown' });

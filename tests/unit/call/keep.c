@@ -30,6 +30,41 @@ static void counts_how_often_a_handler_was_entered(void **state) {
     }
 }
 
+static void fill(struct ledger *ledger, bool reserve) {
+    static const char text[64 << 10];
+    struct theseus_error err = {0};
+    static uint64_t number;
+
+    for (int r = 0; r == 0;) {
+        CLEANUP(batch_fini) struct batch batch = {.reserve = reserve};
+        struct request_record record = {2, ++number, 0, {text, sizeof(text)}, 0};
+        batch_put(&batch, &request_kind, &record);
+        r = ledger_commit(ledger, &batch, &err);
+    }
+}
+
+static void enters_nothing_unrecorded(void **state) {
+    CLEANUP(owner_free) struct owner *owner = owner_new();
+    CLEANUP(call_unref) struct call *call = owner_call_new(owner, OWNER_REQUEST, 9);
+    CLEANUP(call_unref) struct call *late = owner_call_new(owner, OWNER_REQUEST, 10);
+
+    (void)state;
+    ledger_set_bound(owner->ledger, LIMIT_LEDGER_RESERVE + (4 << 20));
+    fill(owner->ledger, false);
+    assert_true(keep_entered(call)); /* there is room for that */
+    assert_int_equal(attempts_in(owner), 1);
+    fill(owner->ledger, true);
+    for (int i = 0; i < 100000 && !call_is_over(late); i++) { /* the last segment's rest */
+        atomic_store(&late->entry, ENTRY_FREE);
+        late->attempts = (uint64_t)i;
+        if (!keep_entered(late))
+            break;
+    }
+    assert_true(call_is_over(late));
+    assert_int_equal(owner->answers, 1);
+    call_cancel(call);
+}
+
 static void brings_the_last_checkpoint_back(void **state) {
     CLEANUP(owner_free) struct owner *owner = owner_new();
     CLEANUP(call_unref) struct call *call = owner_call_new(owner, OWNER_REQUEST, 9);
@@ -38,11 +73,17 @@ static void brings_the_last_checkpoint_back(void **state) {
 
     (void)state;
     keep_entered(call);
+    assert_false(atomic_load(&call->has_checkpoint));
     assert_int_equal(keep_checkpoint(call, json_pack("{s:i}", "at", 1), NULL), 0);
+    assert_true(atomic_load(&call->has_checkpoint));
+    keep_restore_checkpoint(call);
+    assert_int_equal(json_integer_value(json_object_get(call->resume, "at")), 1);
     assert_int_equal(keep_checkpoint(call, json_pack("{s:i}", "at", 2), NULL), 0);
     keep_restore(again);
     keep_restore(other);
     assert_null(other->resume);
+    assert_false(atomic_load(&other->has_checkpoint));
+    assert_true(atomic_load(&again->has_checkpoint));
     assert_int_equal(json_integer_value(json_object_get(again->resume, "at")), 2);
     call_cancel(again); /* never entered in this image */
     assert_int_equal(ledger_count(owner->ledger), 1);
@@ -136,6 +177,7 @@ static void bars_the_way_only_to_a_call_that_no_handler_was_entered_for(void **s
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_how_often_a_handler_was_entered),
+        cmocka_unit_test(enters_nothing_unrecorded),
         cmocka_unit_test(brings_the_last_checkpoint_back),
         cmocka_unit_test(takes_a_checkpoint_up_to_its_limit),
         cmocka_unit_test(leaves_nothing_behind),

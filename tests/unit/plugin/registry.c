@@ -93,6 +93,24 @@ static void keeps_a_generation_pinned_while_it_is_used(void **state) {
     until(made->host.loop, made->idle == 2);
 }
 
+static void says_the_flags_of_a_tool_that_is_offered(void **state) {
+    char name[] = "a", *const hidden[] = {name, NULL};
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *plugin = generation_served(made, "p", a_and_b);
+    unsigned flags = 77;
+
+    (void)state;
+    assert_false(registry_tool_flags(made->host.registry, "c", &flags));
+    assert_int_equal(flags, 77);
+    assert_true(registry_tool_flags(made->host.registry, "a", &flags));
+    assert_int_equal(flags, THESEUS_READ_ONLY);
+    assert_true(registry_tool_flags(made->host.registry, "b", &flags));
+    assert_int_equal(flags, 0);
+    assert_int_equal(registry_pins(made->host.registry, plugin), 0);
+    registry_hide(made->host.registry, hidden);
+    assert_false(registry_tool_flags(made->host.registry, "a", &flags));
+}
+
 static void hides_what_patterns_name(void **state) {
     CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
     CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
@@ -393,6 +411,7 @@ int main(void) {
         cmocka_unit_test(exchanges_all_tools_at_once),
         cmocka_unit_test(refuses_a_name_that_is_another_plugins),
         cmocka_unit_test(keeps_a_generation_pinned_while_it_is_used),
+        cmocka_unit_test(says_the_flags_of_a_tool_that_is_offered),
         cmocka_unit_test(hides_what_patterns_name),
         cmocka_unit_test(tells_a_real_change_from_none),
         cmocka_unit_test(adds_and_removes_while_it_serves),

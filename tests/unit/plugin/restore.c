@@ -40,6 +40,42 @@ static void serves_the_same_generations_with_what_they_had(void **state) {
     }
 }
 
+/* However long it takes until somebody wants them to serve. */
+static void maps_them_early_and_begins_none_before_it_is_asked_to(void **state) {
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
+        floor_load(floor);
+        floor_gives(floor, "count", NULL, "\"count\":1");
+        loop_enter();
+        json_auto_t *before = plugins_generations_new(floor->plugins);
+        save_and_exec(floor);
+        plugins_restore_early(floor->plugins);
+        if (waits)
+            until(floor->owner->loop, lane_pending(floor->host.lane) == 0);
+        assert_false(plugins_are_loaded(floor->plugins));
+        json_auto_t *none = plugins_generations_new(floor->plugins);
+        assert_int_equal(json_object_size(none), 0);
+        floor_restore(floor);
+        json_auto_t *after = plugins_generations_new(floor->plugins);
+        assert_true(json_equal(before, after));
+        floor_gives(floor, "count", NULL, "\"count\":2");
+    }
+}
+
+static void lets_go_of_what_was_mapped_early_and_never_wanted(void **state) {
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
+        floor_load(floor);
+        save_and_exec(floor);
+        loop_enter();
+        plugins_restore_early(floor->plugins);
+        if (waits)
+            until(floor->owner->loop, lane_pending(floor->host.lane) == 0);
+    }
+}
+
 /* The first one that loads is given up, and the image before comes back: it finds what it had saved. */
 static void can_be_repeated_until_the_restart_is_through(void **state) {
     CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
@@ -106,7 +142,8 @@ static void do_harm(const char *path, enum harm harm) {
 
 static void begins_anew_with_the_file_when_a_copy_is_not_what_it_was(void **state) {
     (void)state;
-    for (enum harm harm = 0; harm < HARMS; harm++) {
+    for (int i = 0; i < 2 * HARMS; i++) {
+        enum harm harm = (enum harm)(i % HARMS);
         CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
         floor_load(floor);
         floor_gives(floor, "count", NULL, "\"count\":1");
@@ -115,6 +152,9 @@ static void begins_anew_with_the_file_when_a_copy_is_not_what_it_was(void **stat
         CLEANUP(free) char *copy = copy_of(floor, "counter");
         do_harm(copy, harm);
         log_set_level(LOG_ERROR + 1);
+        loop_enter();
+        if (i >= HARMS)
+            plugins_restore_early(floor->plugins);
         floor_restore(floor);
         assert_true(floor_generation(floor, "counter") > counter);
         assert_int_equal(floor_generation(floor, "greet"), greet);
@@ -231,7 +271,8 @@ static void does_not_load_again_what_came_back(void **state) {
     plugins_rescan(floor->plugins); /* the first look at the directory */
     floor_be_idle(floor);
     assert_int_equal(floor_generation(floor, "version"), number);
-    floor_drop_in(floor, "version1", "version1"); /* from then on a file that is replaced is loaded, whatever it holds */
+    floor_drop_in(floor, "version1",
+                  "version1"); /* from then on a file that is replaced is loaded, whatever it holds */
     loop_enter();
     plugins_rescan(floor->plugins);
     floor_be_idle(floor);
@@ -256,6 +297,8 @@ static void loads_again_what_came_back_if_somebody_asks_for_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serves_the_same_generations_with_what_they_had),
+        cmocka_unit_test(maps_them_early_and_begins_none_before_it_is_asked_to),
+        cmocka_unit_test(lets_go_of_what_was_mapped_early_and_never_wanted),
         cmocka_unit_test(can_be_repeated_until_the_restart_is_through),
         cmocka_unit_test(gives_what_was_saved_only_once),
         cmocka_unit_test(begins_anew_with_the_file_when_a_copy_is_not_what_it_was),

@@ -316,11 +316,8 @@ static void runs_again_only_what_may_be_run_again(void **state) {
     static const struct {
         const char *tool;
         bool checkpoint, runs;
-    } rows[] = {{"worker", false, false},
-                {"worker", true, false},
-                {"again", false, true},
-                {"resumes", false, false},
-                {"resumes", true, true}};
+    } rows[] = {{"worker", false, false}, {"worker", true, false}, {"again", false, true}, {"resumes", false, false},
+                {"resumes", true, true},  {"gone", true, false}}; /* with the plugin that had it */
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -52,6 +52,7 @@ static void takes_what_was_left_out_of_the_environment(void **state) {
     assert_int_equal(handover.ledger_fd, ledger_fd);
     assert_int_equal(handover.back_fd, back_fd);
     assert_true(handover.is_back);
+    assert_false(handover.is_torn);
     assert_false(is_inheritable(ledger_fd));
     assert_null(getenv(HANDOVER_VARIABLE));
 }
@@ -149,6 +150,33 @@ static void hands_over_descriptors_and_where_the_ledger_is(void **state) {
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* The thread that executes is inside the gate, as one that crashed there would be. */
+static void tells_that_the_streams_are_torn(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(fd_close) int exe_fd = open_quietly("/bin/sh");
+    char *const argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
+                          (char *)(uintptr_t) "test \"${" HANDOVER_VARIABLE "##*:}\" = 2", NULL};
+    int status = 0;
+
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        CLEANUP(plan_free) struct plan *plan = plan_for(ledger, exe_fd, -1, argv);
+        ledger_enter(ledger);
+        plan_execute(plan);
+        _exit(99);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    CLEANUP(free) char *text = xasprintf("%d:-1:3", ledger_fd(ledger));
+    struct handover handover;
+    assert_int_equal(setenv(HANDOVER_VARIABLE, text, 1), 0);
+    handover_find(&handover);
+    assert_true(handover.is_back && handover.is_torn);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(believes_only_descriptors_that_are_open),
@@ -157,6 +185,7 @@ int main(void) {
         cmocka_unit_test(undoes_everything_when_the_exec_fails),
         cmocka_unit_test(refuses_a_descriptor_that_is_not_open),
         cmocka_unit_test(hands_over_descriptors_and_where_the_ledger_is),
+        cmocka_unit_test(tells_that_the_streams_are_torn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

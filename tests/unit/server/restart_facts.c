@@ -13,7 +13,6 @@ static struct restart_facts made_up(void) {
         .asker = facts_pack_asker(&(struct asker){"agent", "2.0", "stdio", 1000}, "a session"),
         .boot_before = xstrdup("0123456789abcdef"),
         .version_before = xstrdup("1.2.3"),
-        .failed_phase = xstrdup("loading_state"),
         .error = xstrdup("because"),
         .started_ms = 1,
         .started_ns = 2,
@@ -36,7 +35,6 @@ static void assert_same(const struct restart_facts *a, const struct restart_fact
     assert_string_equal(a->asker, b->asker);
     assert_string_equal(a->boot_before, b->boot_before);
     assert_string_equal(a->version_before, b->version_before);
-    assert_string_equal(a->failed_phase, b->failed_phase);
     assert_string_equal(a->error, b->error);
     assert_memory_equal(&a->started_ms, &b->started_ms,
                         sizeof(*a) - offsetof(struct restart_facts, started_ms)); /* numbers only, without gaps */

@@ -21,6 +21,8 @@ static char *const back_argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) 
 
 typedef void end_fn(void);
 
+static struct ledger *gated; /* of the child */
+
 /* In a child, since it ends: the way back is opened, and then `end` is what happens. Returns the wait status. */
 static int end_by(struct ledger *ledger, end_fn *end) {
     int status = 0;
@@ -34,6 +36,7 @@ static int end_by(struct ledger *ledger, end_fn *end) {
         (void)setrlimit(RLIMIT_CORE, &no_core);
         if (wayback_open(&handover, back_argv, &err) < 0 || wayback_set_ledger(ledger, &err) < 0)
             _exit(99);
+        gated = ledger;
         end();
         _exit(98);
     }
@@ -75,6 +78,30 @@ static void crashes_on_another_thread(void) {
         (void)pthread_join(thread, NULL);
 }
 
+/* The second one crashes while the first one is on its way, which the gate holds up here. */
+static void *hold_gate_on_thread(void *arg) {
+    ledger_enter(gated);
+    (void)usleep(50000);
+    ledger_leave(gated);
+    return arg;
+}
+
+static void *crash_soon_on_thread(void *arg) {
+    (void)usleep(20000);
+    (void)raise(SIGBUS);
+    return arg;
+}
+
+static void crashes_on_two_threads(void) {
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, hold_gate_on_thread, NULL) != 0 ||
+        pthread_create(&thread, NULL, crash_soon_on_thread, NULL) != 0)
+        _exit(97);
+    (void)usleep(5000);
+    (void)raise(SIGSEGV);
+}
+
 static void closes_and_leaves(void) {
     wayback_close();
     exit(7);
@@ -105,8 +132,13 @@ static void leads_back_from_whatever_ends_the_image(void **state) {
     static const struct {
         end_fn *end;
         int signum;
-    } ends[] = {{leaves_by_exit, 0}, {fails, 0},       {crashes, SIGSEGV},
-                {aborts, SIGABRT},   {hangs, SIGALRM}, {crashes_on_another_thread, SIGBUS}};
+    } ends[] = {{leaves_by_exit, 0},
+                {fails, 0},
+                {crashes, SIGSEGV},
+                {aborts, SIGABRT},
+                {hangs, SIGALRM},
+                {crashes_on_another_thread, SIGBUS},
+                {crashes_on_two_threads, SIGSEGV}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {

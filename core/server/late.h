@@ -1,0 +1,21 @@
+/*
+ * Descriptors that the exec would close slowly. For an inotify descriptor the system waits until no processor can be
+ * looking at its marks any more, milliseconds each, and an exec closes while nobody is served. So they go along, and
+ * the next image closes them beside its work.
+ */
+#pragma once
+
+#include "ledger/ledger.h"
+#include "loop/lane.h"
+
+/* For the exec: keeps each of them open under another number, and records that one. */
+MUST_CHECK int late_keep(struct ledger *ledger, struct theseus_error *err);
+/* There was no exec: what late_keep() did is undone. */
+void late_drop(struct ledger *ledger);
+
+struct late;
+
+struct late *late_new(struct lane *lane);  /* borrowed */
+struct late *late_free(struct late *late); /* after the lane has ended */
+/* Behind the exec, when no image before can come back: what came along is closed on the lane. */
+void late_close(struct late *late, struct ledger *ledger) ON_LOOP;
