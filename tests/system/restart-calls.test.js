@@ -14,6 +14,7 @@ import { restarts, settledTable, settles } from './lib/restart.js';
 const KINDS = ['inline', 'read', 'idempotent', 'once', 'serial', 'later', 'inner', 'resumable', 'careless', 'command'];
 const REPEATABLE = new Set(['read', 'idempotent']);
 const CALLS = 64, LONG_MS = 120_000;
+const WORKERS = 24, FIRST = 20; /* so many calls are begun at once */
 const UNCERTAIN = /may have executed/, UNTOUCHED = /can be sent again/;
 
 const effectsOf = (home) => (existsSync(home.path('effects')) ? readFileSync(home.path('effects'), 'utf8') : '')
@@ -38,7 +39,7 @@ async function among(client, home, restartArgs, msOf) {
     await client.appears('kind_once');
     const calls = Array.from({ length: CALLS }, (_, index) => {
         const kind = KINDS[index % KINDS.length];
-        return start(client, home, kind, index, msOf(kind));
+        return start(client, home, kind, index, msOf(kind, index));
     });
     await until('calls of all kinds to have begun', () => {
         const begun = new Set(effectsOf(home).map(([, tag]) => tag.split('-')[0]));
@@ -80,7 +81,7 @@ const configured = (more) => ({
     prepare: (home) => {
         home.drop('kinds');
         home.configure({
-            server: { workers: 24 },
+            server: { workers: WORKERS },
             restart: { shutdown_timeout: 1, task_suspension: 1 },
             'tool:command': {
                 command: `sh -c 'echo begin "$1" >>${home.path('effects')}; sleep "$2"; echo end "$1" >>${home.path('effects')}; echo "$1"' sh {tag} {seconds}`,
@@ -113,11 +114,16 @@ describe(`a restart among ${CALLS} calls`, { concurrency: 2 }, () => {
     }, patient));
 
     test('graceful, when some do not end: those are told that they may have executed', (t) => serving(async (client, home) => {
-        const long = (kind) => (['once', 'later', 'careless', 'command'].includes(kind) ? LONG_MS : 200);
-        const { report, calls } = await among(client, home, {}, (kind) => (kind === 'resumable' ? 3000 : long(kind)));
-        void report;
+        const isLong = (kind, index) => index < FIRST && ['once', 'later', 'careless', 'command'].includes(kind);
+        const msOf = (kind, index) => (isLong(kind, index) ? LONG_MS : kind === 'resumable' ? 3000 : 200);
+        const { report, calls } = await among(client, home, {}, msOf);
         tally(t, calls);
-        calls.forEach(judge);
+        calls.forEach((call, index) => {
+            judge(call);
+            assert.equal(call.failed, isLong(call.kind, index), `${call.tag}: ${call.text}`);
+            inOrder(call.steps);
+        });
+        assert.equal(report.calls_interrupted, 8);
     }, configured()));
 
     test('not graceful: what can go on goes on, what may run again does, the others are told', (t) => serving(async (client, home) => {
@@ -133,9 +139,11 @@ describe(`a restart among ${CALLS} calls`, { concurrency: 2 }, () => {
     }, configured()));
 
     test('graceful without state: what was held is told that it can be sent again', (t) => serving(async (client, home) => {
-        const { calls } = await among(client, home, { preserve_state: false }, (kind) => (kind === 'once' ? LONG_MS : 200));
+        const { calls } = await among(client, home, { preserve_state: false }, (kind, index) =>
+            (kind === 'once' && index < FIRST ? LONG_MS : 500));
         tally(t, calls);
         calls.forEach(judge);
+        assert.ok(calls.some((call) => UNTOUCHED.test(call.text)), 'what was held is not begun');
     }, configured()));
 
     test('neither: everything in flight is told', (t) => serving(async (client, home) => {
