@@ -70,6 +70,7 @@ struct restart {
     struct timer *limit, *early, *tick; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
+    int turns; /* of the loop since signals are blocked */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
@@ -127,7 +128,7 @@ struct server {
     struct conn_host conn_host;
     struct conn *conn;
     char tools_digest[33]; /* of the list that clients know */
-    struct loop_task loaded;
+    struct loop_task loaded, look_again;
     bool awake;       /* work was wanted: files may be made, plugins are loaded */
     bool was_awake;   /* an image before was */
     char *image_path; /* owned: the directory of private copies that it had; NULL: none */

@@ -198,23 +198,22 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
-/* At the end of the turn behind the one in which signals were blocked: those that had come by then have been heard. */
+/*
+ * Signals are blocked, and those that came before are to be heard first: else the image that has caught them is gone.
+ * The loop hears them after whatever else is ready in a turn, so the exec is for the turn behind the next.
+ */
 static void on_launch(void *arg) {
     struct server *server = arg;
+    struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
     loop_enter();
-    if (goes_on(server) && execute(server, &err) < 0)
+    if (!goes_on(server))
+        return;
+    if (++restart->turns < 2)
+        loop_post_task(server->loop, &restart->launch);
+    else if (execute(server, &err) < 0)
         fail_restart(server, &err);
-}
-
-/* In that turn. Its signals are told after its posted tasks. */
-static void on_blocked(void *arg) {
-    struct server *server = arg;
-
-    loop_enter();
-    server->restart.launch = (struct loop_task){.run = on_launch, .arg = server};
-    loop_defer(server->loop, &server->restart.launch);
 }
 
 static void launch(struct server *server) ON_LOOP {
@@ -224,7 +223,8 @@ static void launch(struct server *server) ON_LOOP {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
-    restart->launch = (struct loop_task){.run = on_blocked, .arg = server};
+    restart->turns = 0;
+    restart->launch = (struct loop_task){.run = on_launch, .arg = server};
     loop_post_task(server->loop, &restart->launch);
 }
 

@@ -97,14 +97,22 @@ static void on_conn_closed(void *arg, struct conn *conn) {
     leave_closed(server);
 }
 
-static void on_hangup(void *arg, int signum) {
+static void on_look_again(void *arg) {
     loop_enter();
-    (void)signum;
     log_info("SIGHUP: the configuration and the plugins are looked at again");
     upkeep_asked_to_reload(arg, NULL, NULL, NULL);
     reconfigure(arg, NULL, NULL);
     if (((struct server *)arg)->awake)
         plugins_rescan(((struct server *)arg)->plugins);
+}
+
+/* However many of them have come. */
+static void on_hangup(void *arg, int signum) {
+    struct server *server = arg;
+
+    loop_enter();
+    (void)signum;
+    loop_defer(server->loop, &server->look_again);
 }
 
 /* ---- making ---- */
@@ -213,6 +221,7 @@ static void wire(struct server *server) {
         .arg = &server->methods,
     };
     server->loaded = (struct loop_task){.run = on_plugins_loaded, .arg = server};
+    server->look_again = (struct loop_task){.run = on_look_again, .arg = server};
 }
 
 /* Answers on any thread refer to it, and jansson reads a count without regard for other threads: so it is one that
@@ -382,10 +391,11 @@ struct server *server_free(struct server *server) {
         plugins_let_go(server->plugins);
     server->workers = workers_free(server->workers); /* no worker is in a plugin from here on */
     server->plugins = plugins_free(server->plugins);
-    if (server->loop)
+    if (server->loop) {
         loop_forget(server->loop, &server->loaded);
-    if (server->loop)
+        loop_forget(server->loop, &server->look_again);
         control_fini(server);
+    }
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
     if (server->upkeep.lane)

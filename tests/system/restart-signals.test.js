@@ -59,10 +59,12 @@ describe('signals during restarts', { concurrency: 2 }, () => {
         client.process.kill('SIGUSR2');
         await until('another image', async () => (await boot()) !== restarted);
         for (const phase of PHASES) {
-            const mine = beginRestart(client);
-            await mine.reaches(phase);
-            client.process.kill('SIGUSR2');
-            await within('the answer', mine.report);
+            await until('a restart to have passed it', async () => {
+                const mine = beginRestart(client);
+                await Promise.race([mine.reaches(phase), mine.report]);
+                client.process.kill('SIGUSR2');
+                return (await within('the answer', mine.report)).success; /* or the signal of the turn before was first */
+            });
             assert.equal(await client.text('echo', { message: phase }), phase);
         }
     }));
