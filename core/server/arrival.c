@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -57,6 +58,54 @@ static void drop_inner_runs(struct ledger *ledger) {
         log_error("records of inner calls could not be dropped: %s", err.message);
 }
 
+/*
+ * What is not to be carried on is put aside until it is certain that this image stays: the image before would need it.
+ */
+static const struct {
+    const struct record_kind *kind, *aside;
+} not_carried[] = {
+    {&state_kind, &state_aside_kind},
+    {&checkpoint_kind, &checkpoint_aside_kind},
+    {&saved_kind, &saved_aside_kind},
+};
+
+struct moving {
+    struct batch batch;
+    const struct record_kind *from, *to;
+};
+
+static void move_one(void *arg, const void *record) {
+    struct moving *moving = arg;
+
+    batch_put(&moving->batch, moving->to, record);
+    batch_drop(&moving->batch, moving->from, record);
+}
+
+static void move_kind(struct ledger *ledger, const struct record_kind *from, const struct record_kind *to) {
+    struct moving moving = {.from = from, .to = to};
+    struct theseus_error err = {0};
+
+    ledger_each(ledger, from, move_one, &moving);
+    if (ledger_commit(ledger, &moving.batch, &err) < 0)
+        log_error("%s: %s", from->name, err.message);
+    batch_fini(&moving.batch);
+}
+
+static void put_aside(struct ledger *ledger) {
+    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
+        move_kind(ledger, not_carried[i].kind, not_carried[i].aside);
+}
+
+static void take_back(struct ledger *ledger) {
+    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
+        move_kind(ledger, not_carried[i].aside, not_carried[i].kind);
+}
+
+static void drop_aside(struct ledger *ledger) {
+    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
+        drop_kind(ledger, not_carried[i].aside);
+}
+
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
 }
@@ -81,11 +130,10 @@ void arrival_prepare(struct server *server) {
     drop_kind(server->ledger, &child_kind);
     drop_inner_runs(server->ledger);
     reap();
-    if (!is_new_image(server) || preserves(server))
-        return;
-    drop_kind(server->ledger, &state_kind);
-    drop_kind(server->ledger, &checkpoint_kind);
-    drop_kind(server->ledger, &saved_kind);
+    if (server->is_back)
+        take_back(server->ledger);
+    else if (is_new_image(server) && !preserves(server))
+        put_aside(server->ledger);
 }
 
 /* Should one of them hang, the alarm leads back. */
@@ -136,6 +184,8 @@ static void count_call(void *arg, struct call *call) {
 
     if (strcmp(call->method, "tools/call") != 0 || arrival_claims(arg, call))
         return;
+    if (is_new_image(arg) && !preserves(arg))
+        return; /* it is dismissed */
     if (call->attempts > 0 && goes_on(arg, call))
         restart->resumed++;
     else if (call->attempts > 0)
@@ -178,9 +228,18 @@ static void audit_calls(struct server *server) ON_LOOP {
         log_error("%d requests and %d running calls did not come along", audit.requests, audit.runs);
 }
 
-/* Nothing is carried on: each call is told what has become of it. */
-static void dismiss(void *arg, struct call *call) {
+/* Nothing is carried on: each call is told what has become of it, once it is certain that this image stays. */
+static void note_dismissed(void *arg, struct call *call) {
     struct server *server = arg;
+    struct restart *restart = &server->restart;
+
+    if (strcmp(call->method, "tools/call") != 0 || call->urgent || arrival_claims(server, call))
+        return;
+    restart->dismissed = xreallocarray(restart->dismissed, restart->dismissed_count + 1, sizeof(struct call *));
+    restart->dismissed[restart->dismissed_count++] = call_ref(call);
+}
+
+static void dismiss(struct server *server, struct call *call) ON_LOOP {
     const char *text = call->attempts > 0
                            ? "the server was restarted without its state while this call ran: it may have "
                              "executed, in full or in part; look what it has done before it is called "
@@ -188,13 +247,20 @@ static void dismiss(void *arg, struct call *call) {
                            : "the server was restarted without its state before this call was begun; it "
                              "can be sent again";
 
-    loop_enter();
-    if (strcmp(call->method, "tools/call") != 0 || arrival_claims(server, call))
-        return;
     method_adopt(&server->methods, server->conn, call);
     if (call->attempts > 0)
         server->restart.facts.calls_interrupted++;
     call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
+}
+
+static void dismiss_all(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    for (size_t i = 0; i < restart->dismissed_count; i++) {
+        dismiss(server, restart->dismissed[i]);
+        (void)call_unref(restart->dismissed[i]);
+    }
+    restart->dismissed_count = 0;
 }
 
 /* ---- complete, or back ---- */
@@ -209,6 +275,8 @@ static void complete(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
     wayback_close();
+    dismiss_all(server);
+    drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
@@ -268,7 +336,9 @@ void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
     else
         log_error("%s", err->message); /* there is no other way to tell the one before */
     wayback_take();
-    log_error("there is no way back: %s", err->message);
+    log_error("there is no way back, and no way on: %s", err->message);
+    log_close();
+    _exit(EXIT_FAILURE);
 }
 
 /* ---- the steps ---- */
@@ -279,6 +349,8 @@ static void serve(struct server *server) ON_LOOP {
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
     conn_each_call(server->conn, count_call, server);
+    if (is_new_image(server) && !preserves(server))
+        conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
     if (restart->under_way && server->is_back)
@@ -292,10 +364,10 @@ static void on_restored(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    if (server->watch_binary)
-        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
     plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 
 static void resume(struct server *server) ON_LOOP {
@@ -303,8 +375,6 @@ static void resume(struct server *server) ON_LOOP {
 
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESUMING);
-    if (is_new_image(server) && !preserves(server))
-        conn_each_call(server->conn, dismiss, server);
     restart->restored = (struct loop_task){.run = on_restored, .arg = server};
     if (server->awake)
         plugins_restore(server->plugins, &restart->restored);
@@ -331,6 +401,16 @@ static void migrate_run(void *job) {
     struct server *server = container_of(restart, struct server, restart);
 
     restart->r = migrate(server, &restart->err);
+    if (restart->r == 0)
+        arrival_on_migrated(server);
+}
+
+/* The commit is the second point of no return: an older image would not know the schema. */
+void arrival_on_migrated(void *arg) {
+    (void)arg;
+    if (wayback_is_open())
+        log_info("the schema of the database is a new one: from here on there is no way back to the image before");
+    wayback_close();
 }
 
 static void on_migrated(struct lane_job *job, bool timed_out) {

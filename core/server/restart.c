@@ -262,14 +262,22 @@ static void compact(struct server *server) ON_LOOP {
     submit(server, (struct lane_job){.run = compact_run, .done = on_compacted});
 }
 
+/* May it go on although a handler does not come back, and the state of its plugin stays behind? */
+static bool sheds(const struct restart *restart) {
+    return !(restart->facts.flags & RESTART_GRACEFUL) || strcmp(restart->facts.reason, "error_recovery") == 0;
+}
+
 static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
     struct server *server = arg;
 
     if (!goes_on(server))
         return;
-    bool may_lose = !(server->restart.facts.flags & RESTART_GRACEFUL) && err && err->code == ERR_BUSY;
-    if (may_lose)
+    bool may_lose = err && err->code == ERR_BUSY && sheds(&server->restart);
+    if (may_lose) {
         log_warning("the restart goes on without waiting: %s", err->message);
+        free(server->restart.facts.lost);
+        server->restart.facts.lost = xstrdup(err->message);
+    }
     if (err && !may_lose)
         fail_restart(server, err);
     else
@@ -418,8 +426,8 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     fail_restart(server, err);
 }
 
-static bool is_emergency(const struct restart *restart) {
-    return strcmp(restart->facts.reason, "emergency_shutdown") == 0;
+bool restart_is_emergency(const struct server *server) {
+    return strcmp(server->restart.facts.reason, "emergency_shutdown") == 0;
 }
 
 static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
@@ -440,7 +448,7 @@ static void prepare(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
-    if (is_emergency(restart)) {
+    if (restart_is_emergency(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             fail_restart(server, &err);
         else
@@ -617,6 +625,9 @@ void restart_fini(struct server *server) {
     restart->preflight = preflight_free(restart->preflight);
     restart->run = run_unref(restart->run);
     restart->call = call_unref(restart->call);
+    for (size_t i = 0; i < restart->dismissed_count; i++)
+        (void)call_unref(restart->dismissed[i]);
+    free(restart->dismissed);
     binary_close(&restart->candidate);
     json_decref(TAKE_PTR(restart->errors));
     facts_fini(&restart->facts);
