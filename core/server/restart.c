@@ -264,7 +264,8 @@ static void compact(struct server *server) ON_LOOP {
 
 /* May it go on although a handler does not come back, and the state of its plugin stays behind? */
 static bool sheds(const struct restart *restart) {
-    return !(restart->facts.flags & RESTART_GRACEFUL) || strcmp(restart->facts.reason, "error_recovery") == 0;
+    return !(restart->facts.flags & RESTART_GRACEFUL) || !(restart->facts.flags & RESTART_PRESERVE) ||
+           strcmp(restart->facts.reason, "error_recovery") == 0;
 }
 
 static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
@@ -288,7 +289,7 @@ static void serialize(struct server *server) ON_LOOP {
     if (!goes_on(server))
         return;
     restart_set_phase(server, PHASE_SERIALIZING);
-    if (server->restart.facts.flags & RESTART_PRESERVE)
+    if (server->restart.facts.flags & (RESTART_PRESERVE | RESTART_GRACEFUL)) /* the way back needs it in any case */
         plugins_save(server->plugins, on_saved, server);
     else
         compact(server);
