@@ -11,100 +11,13 @@
 #include "call/keep.h"
 #include "plugin/run.h"
 #include "rpc/shape.h"
+#include "server/carried.h"
 #include "server/restart_inner.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/schema.h"
-
-/* ---- what is not carried on ---- */
-
-struct dropping {
-    struct batch batch;
-    const struct record_kind *kind;
-};
-
-static void drop_one(void *arg, const void *record) {
-    struct dropping *dropping = arg;
-
-    batch_drop(&dropping->batch, dropping->kind, record);
-}
-
-static void drop_kind(struct ledger *ledger, const struct record_kind *kind) {
-    struct dropping dropping = {.kind = kind};
-    struct theseus_error err = {0};
-
-    ledger_each(ledger, kind, drop_one, &dropping);
-    if (ledger_commit(ledger, &dropping.batch, &err) < 0)
-        log_error("what is not carried on could not be dropped: %s", err.message);
-    batch_fini(&dropping.batch);
-}
-
-/* Calls that handlers made themselves ended with the image; the outer call says what becomes of them. */
-static void drop_inner_run(void *arg, const void *recorded) {
-    const struct run_record *run = recorded;
-
-    if (keep_is_inner(run->index))
-        batch_drop(arg, &run_kind, run);
-}
-
-static void drop_inner_runs(struct ledger *ledger) {
-    CLEANUP(batch_fini) struct batch batch = {0};
-    struct theseus_error err = {0};
-
-    ledger_each(ledger, &run_kind, drop_inner_run, &batch);
-    if (ledger_commit(ledger, &batch, &err) < 0)
-        log_error("records of inner calls could not be dropped: %s", err.message);
-}
-
-/*
- * What is not to be carried on is put aside until it is certain that this image stays: the image before would need it.
- */
-static const struct {
-    const struct record_kind *kind, *aside;
-} not_carried[] = {
-    {&state_kind, &state_aside_kind},
-    {&checkpoint_kind, &checkpoint_aside_kind},
-    {&saved_kind, &saved_aside_kind},
-};
-
-struct moving {
-    struct batch batch;
-    const struct record_kind *from, *to;
-};
-
-static void move_one(void *arg, const void *record) {
-    struct moving *moving = arg;
-
-    batch_put(&moving->batch, moving->to, record);
-    batch_drop(&moving->batch, moving->from, record);
-}
-
-static void move_kind(struct ledger *ledger, const struct record_kind *from, const struct record_kind *to) {
-    struct moving moving = {.from = from, .to = to};
-    struct theseus_error err = {0};
-
-    ledger_each(ledger, from, move_one, &moving);
-    if (ledger_commit(ledger, &moving.batch, &err) < 0)
-        log_error("%s: %s", from->name, err.message);
-    batch_fini(&moving.batch);
-}
-
-static void put_aside(struct ledger *ledger) {
-    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
-        move_kind(ledger, not_carried[i].kind, not_carried[i].aside);
-}
-
-static void take_back(struct ledger *ledger) {
-    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
-        move_kind(ledger, not_carried[i].aside, not_carried[i].kind);
-}
-
-static void drop_aside(struct ledger *ledger) {
-    for (size_t i = 0; i < ARRAY_SIZE(not_carried); i++)
-        drop_kind(ledger, not_carried[i].aside);
-}
 
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
@@ -127,13 +40,12 @@ void arrival_prepare(struct server *server) {
         return;
     restart->under_way = restart->facts.phase != PHASE_COMPLETE && restart->facts.phase != PHASE_FAILED;
     leave_end_children(server);
-    drop_kind(server->ledger, &child_kind);
-    drop_inner_runs(server->ledger);
+    carried_drop_gone(server->ledger);
     reap();
     if (server->is_back)
-        take_back(server->ledger);
+        carried_take_back(server->ledger);
     else if (is_new_image(server) && !preserves(server))
-        put_aside(server->ledger);
+        carried_put_aside(server->ledger);
 }
 
 /* Should one of them hang, the alarm leads back. */
@@ -276,7 +188,7 @@ static void complete(struct server *server) ON_LOOP {
 
     wayback_close();
     dismiss_all(server);
-    drop_aside(server->ledger);
+    carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
