@@ -142,6 +142,7 @@ void output_unpark(struct conn *conn) {
 static int wrote_locked(struct conn *conn, size_t count, struct list *done, struct theseus_error *err) {
     struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame), 0};
 
+    conn->batch.reserve = true; /* what has left must not leave again */
     outbox_wrote(&conn->outbox, count);
     position.written = conn->outbox.written;
     batch_put(&conn->batch, &position_kind, &position);

@@ -120,6 +120,7 @@ static const struct record_field restart_fields[] = {
     U64(restart_record, calls_interrupted, 19, 0),
     U64(restart_record, bytes_carried, 20, 0),
     BYTES(restart_record, error, 21, 0),
+    BYTES(restart_record, lost, 22, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 
@@ -149,3 +150,7 @@ static const struct record_field boot_fields[] = {
     U64(boot_record, awake, 9, 0),           U64(boot_record, last_duration_ms, 10, 0),
 };
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
+
+const struct record_kind state_aside_kind = KIND(18, state_record, state_fields);
+const struct record_kind checkpoint_aside_kind = KIND(19, checkpoint_record, checkpoint_fields);
+const struct record_kind saved_aside_kind = KIND(20, saved_record, saved_fields);

@@ -139,8 +139,12 @@ struct restart_record {
     uint64_t suspend_ns; /* how long running calls were waited for */
     uint64_t requests_held, calls_interrupted, bytes_carried;
     struct span error; /* why the new image gave up; empty: it has not, or could not say */
+    struct span lost;  /* what was left behind on the way; empty: nothing */
 };
 extern const struct record_kind restart_kind;
+
+/* State, checkpoints and saved values that a restart does not carry on, until it is complete. Owner: server. */
+extern const struct record_kind state_aside_kind, checkpoint_aside_kind, saved_aside_kind;
 
 /* A descriptor that goes from image to image. Owner: server. */
 struct kept_record {

@@ -1,8 +1,10 @@
 #include "ledger/space.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "ledger/memfd.h"
@@ -12,6 +14,7 @@ enum {
     READY_SEGMENTS = RESERVE_SEGMENTS + 1,
     SPARE_SEGMENTS = READY_SEGMENTS + 8, /* more free ones than that give their memory back … */
     QUIET_SEGMENTS = READY_SEGMENTS + 1, /* … when little is in use, more than that */
+    BLOCK_BYTES = 512,                   /* of st_blocks */
 };
 
 static off_t offset_of(size_t segment) {
@@ -31,6 +34,16 @@ static int fill(int fd, off_t offset, off_t len) {
     return hole >= offset + len ? 0 : memfd_allocate(fd, offset, len);
 }
 
+/* How much there is from the beginning on without a hole, as far as that can be told at once: where the file system's
+ * count is exact, a file that has memory for all of its size has no hole. */
+static off_t whole_until(int fd, const struct stat *stat) {
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        return 0;
+    return (off_t)stat->st_blocks * BLOCK_BYTES >= stat->st_size ? stat->st_size : 0;
+}
+
 static bool is_absent(const struct space *space, size_t segment) {
     off_t data = lseek(space->fd, offset_of(segment), SEEK_DATA);
 
@@ -39,8 +52,7 @@ static bool is_absent(const struct space *space, size_t segment) {
 
 /* The segments that the file has; the last one is made whole. A look for the next hole goes through every page up to
  * there, so it is not repeated for what lies in front of it. */
-static int map_present(struct space *space, off_t size, struct theseus_error *err) {
-    off_t hole = 0;
+static int map_present(struct space *space, off_t size, off_t hole, struct theseus_error *err) {
     size_t count = 0;
 
     while (count < space->bound && offset_of(count) < size) {
@@ -68,7 +80,8 @@ int space_open(struct space *space, struct gate *gate, int fd, struct theseus_er
     *space = (struct space){.gate = gate, .fd = -1, .bound = SEGMENTS_MAX};
     if (fstat(fd, &stat) < 0)
         return fail_errno(err, "cannot look at the ledger's file");
-    if (fill(fd, 0, sizeof(struct format_head)) < 0)
+    off_t whole = whole_until(fd, &stat);
+    if (whole < (off_t)sizeof(struct format_head) && fill(fd, 0, sizeof(struct format_head)) < 0)
         return fail_errno(err, "no memory for a ledger");
     char *base = mmap(NULL, range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
@@ -79,7 +92,7 @@ int space_open(struct space *space, struct gate *gate, int fd, struct theseus_er
     if (r < 0)
         r = fail_errno(err, "cannot map the ledger");
     if (r == 0)
-        r = map_present(space, stat.st_size, err);
+        r = map_present(space, stat.st_size, whole, err);
     if (r < 0) {
         space->fd = -1; /* the caller's still */
         space_close(space);

@@ -43,6 +43,8 @@ struct plugin_host {
     void (*secret)(void *arg, const char *plugin, const char *key, const json_t *value);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
+    /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
+    void (*migrated)(void *arg);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */

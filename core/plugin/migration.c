@@ -14,6 +14,8 @@ static void note_migrated(struct generation *generation, int steps, char *backup
              backup ? "; the database before is in " : "", backup ? backup : "");
     generation->backup = backup;
     atomic_store(&generation->migrated, true);
+    if (generation->host->migrated)
+        generation->host->migrated(generation->host->arg);
 }
 
 /* What is committed here stays, also when this generation is refused: hence the backup. */

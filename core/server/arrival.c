@@ -4,58 +4,20 @@
  */
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "call/keep.h"
 #include "plugin/run.h"
 #include "rpc/shape.h"
+#include "server/carried.h"
 #include "server/restart_inner.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
 #include "store/backup.h"
 #include "store/migrate.h"
 #include "store/schema.h"
-
-/* ---- what is not carried on ---- */
-
-struct dropping {
-    struct batch batch;
-    const struct record_kind *kind;
-};
-
-static void drop_one(void *arg, const void *record) {
-    struct dropping *dropping = arg;
-
-    batch_drop(&dropping->batch, dropping->kind, record);
-}
-
-static void drop_kind(struct ledger *ledger, const struct record_kind *kind) {
-    struct dropping dropping = {.kind = kind};
-    struct theseus_error err = {0};
-
-    ledger_each(ledger, kind, drop_one, &dropping);
-    if (ledger_commit(ledger, &dropping.batch, &err) < 0)
-        log_error("what is not carried on could not be dropped: %s", err.message);
-    batch_fini(&dropping.batch);
-}
-
-/* Calls that handlers made themselves ended with the image; the outer call says what becomes of them. */
-static void drop_inner_run(void *arg, const void *recorded) {
-    const struct run_record *run = recorded;
-
-    if (keep_is_inner(run->index))
-        batch_drop(arg, &run_kind, run);
-}
-
-static void drop_inner_runs(struct ledger *ledger) {
-    CLEANUP(batch_fini) struct batch batch = {0};
-    struct theseus_error err = {0};
-
-    ledger_each(ledger, &run_kind, drop_inner_run, &batch);
-    if (ledger_commit(ledger, &batch, &err) < 0)
-        log_error("records of inner calls could not be dropped: %s", err.message);
-}
 
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
@@ -78,14 +40,12 @@ void arrival_prepare(struct server *server) {
         return;
     restart->under_way = restart->facts.phase != PHASE_COMPLETE && restart->facts.phase != PHASE_FAILED;
     leave_end_children(server);
-    drop_kind(server->ledger, &child_kind);
-    drop_inner_runs(server->ledger);
+    carried_drop_gone(server->ledger);
     reap();
-    if (!is_new_image(server) || preserves(server))
-        return;
-    drop_kind(server->ledger, &state_kind);
-    drop_kind(server->ledger, &checkpoint_kind);
-    drop_kind(server->ledger, &saved_kind);
+    if (server->is_back)
+        carried_take_back(server->ledger);
+    else if (is_new_image(server) && !preserves(server))
+        carried_put_aside(server->ledger);
 }
 
 /* Should one of them hang, the alarm leads back. */
@@ -136,6 +96,8 @@ static void count_call(void *arg, struct call *call) {
 
     if (strcmp(call->method, "tools/call") != 0 || arrival_claims(arg, call))
         return;
+    if (is_new_image(arg) && !preserves(arg))
+        return; /* it is dismissed */
     if (call->attempts > 0 && goes_on(arg, call))
         restart->resumed++;
     else if (call->attempts > 0)
@@ -178,9 +140,18 @@ static void audit_calls(struct server *server) ON_LOOP {
         log_error("%d requests and %d running calls did not come along", audit.requests, audit.runs);
 }
 
-/* Nothing is carried on: each call is told what has become of it. */
-static void dismiss(void *arg, struct call *call) {
+/* Nothing is carried on: each call is told what has become of it, once it is certain that this image stays. */
+static void note_dismissed(void *arg, struct call *call) {
     struct server *server = arg;
+    struct restart *restart = &server->restart;
+
+    if (strcmp(call->method, "tools/call") != 0 || call->urgent || arrival_claims(server, call))
+        return;
+    restart->dismissed = xreallocarray(restart->dismissed, restart->dismissed_count + 1, sizeof(struct call *));
+    restart->dismissed[restart->dismissed_count++] = call_ref(call);
+}
+
+static void dismiss(struct server *server, struct call *call) ON_LOOP {
     const char *text = call->attempts > 0
                            ? "the server was restarted without its state while this call ran: it may have "
                              "executed, in full or in part; look what it has done before it is called "
@@ -188,13 +159,20 @@ static void dismiss(void *arg, struct call *call) {
                            : "the server was restarted without its state before this call was begun; it "
                              "can be sent again";
 
-    loop_enter();
-    if (strcmp(call->method, "tools/call") != 0 || arrival_claims(server, call))
-        return;
     method_adopt(&server->methods, server->conn, call);
     if (call->attempts > 0)
         server->restart.facts.calls_interrupted++;
     call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
+}
+
+static void dismiss_all(struct server *server) ON_LOOP {
+    struct restart *restart = &server->restart;
+
+    for (size_t i = 0; i < restart->dismissed_count; i++) {
+        dismiss(server, restart->dismissed[i]);
+        (void)call_unref(restart->dismissed[i]);
+    }
+    restart->dismissed_count = 0;
 }
 
 /* ---- complete, or back ---- */
@@ -209,6 +187,8 @@ static void complete(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
     wayback_close();
+    dismiss_all(server);
+    carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
@@ -268,7 +248,9 @@ void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
     else
         log_error("%s", err->message); /* there is no other way to tell the one before */
     wayback_take();
-    log_error("there is no way back: %s", err->message);
+    log_error("there is no way back, and no way on: %s", err->message);
+    log_close();
+    _exit(EXIT_FAILURE);
 }
 
 /* ---- the steps ---- */
@@ -279,6 +261,8 @@ static void serve(struct server *server) ON_LOOP {
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
     conn_each_call(server->conn, count_call, server);
+    if (is_new_image(server) && !preserves(server))
+        conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
     if (restart->under_way && server->is_back)
@@ -292,10 +276,10 @@ static void on_restored(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    if (server->watch_binary)
-        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
     plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 
 static void resume(struct server *server) ON_LOOP {
@@ -303,8 +287,6 @@ static void resume(struct server *server) ON_LOOP {
 
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESUMING);
-    if (is_new_image(server) && !preserves(server))
-        conn_each_call(server->conn, dismiss, server);
     restart->restored = (struct loop_task){.run = on_restored, .arg = server};
     if (server->awake)
         plugins_restore(server->plugins, &restart->restored);
@@ -331,6 +313,16 @@ static void migrate_run(void *job) {
     struct server *server = container_of(restart, struct server, restart);
 
     restart->r = migrate(server, &restart->err);
+    if (restart->r == 0)
+        arrival_on_migrated(server);
+}
+
+/* The commit is the second point of no return: an older image would not know the schema. */
+void arrival_on_migrated(void *arg) {
+    (void)arg;
+    if (wayback_is_open())
+        log_info("the schema of the database is a new one: from here on there is no way back to the image before");
+    wayback_close();
 }
 
 static void on_migrated(struct lane_job *job, bool timed_out) {

@@ -70,6 +70,7 @@ struct restart {
     struct timer *limit, *early, *tick; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
+    int turns;     /* of the loop since signals are blocked */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
@@ -80,6 +81,8 @@ struct restart {
     struct theseus_error err;
     /* measured; negative: not known */
     int64_t blackout_ns, held_ns;
+    struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
+    size_t dismissed_count;
     int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
 };
 

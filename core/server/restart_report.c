@@ -100,6 +100,8 @@ json_t *report_complete_new(struct server *server) {
     add_identity(report, server);
     add_measured(report, server);
     set(report, "plugins", plugins_new_brief(server));
+    if (server->restart.facts.lost)
+        set(report, "left_behind", json_string(server->restart.facts.lost));
     return report;
 }
 

@@ -193,6 +193,7 @@ static void wire(struct server *server) {
         .control = control_run,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
+        .migrated = arrival_on_migrated,
         .arg = server,
     };
     method_env_init(&server->methods);

@@ -187,6 +187,14 @@ function returns(name, words, options) {
 }
 
 describe('a candidate that passes its examination and then', { concurrency: 3 }, () => {
+    candidates('leads back with all state where none was to be carried on', async (client, home) => {
+        const before = await client.value('count');
+        home.install(candidate('late-exits'));
+        const { result } = await restart(client, { preserve_state: false });
+        assert.equal(result.structuredContent.success, false, JSON.stringify(result.structuredContent));
+        assert.deepEqual(await client.value('count'), { ...before, count: before.count + 1 });
+    });
+
     const left = /the new server left by itself before it served/;
 
     /* Before it has the ledger an image has nowhere to write what ends it. */

@@ -66,6 +66,37 @@ static void works_on_so_many_and_holds_the_others_in_order(void **state) {
     }
 }
 
+/* Until there is no room for a record of `len` bytes. */
+static void fill(struct ledger *ledger, size_t len) {
+    static const char text[64 << 10];
+    static uint64_t number;
+    struct theseus_error err = {0};
+    int r = 0;
+
+    while (r == 0) {
+        struct request_record record = {2, ++number, 0, {text, len}, 0};
+        r = ledger_put(ledger, &request_kind, &record, &err);
+    }
+}
+
+static void answers_where_there_is_no_room_for_new_work(void **state) {
+    CLEANUP(client_fini) struct client *client = opened_for(10, 0);
+
+    (void)state;
+    asks_ten(client);
+    ledger_set_bound(client->ledger, LIMIT_LEDGER_RESERVE + (4 << 20));
+    fill(client->ledger, 64 << 10);
+    fill(client->ledger, 1);
+    for (int id = 0; id < 10; id++) {
+        answer_first(client);
+        if (id == 0)
+            fill(client->ledger, 1); /* what the answer's record has left of its segment */
+        gets(client, id);
+    }
+    client_exec(client);
+    assert_int_equal(client_take(client, 1), 0); /* none of them again */
+}
+
 static void reads_a_ping_past_held_requests(void **state) {
     CLEANUP(client_fini) struct client *client = opened_for(1, 0);
 
@@ -298,6 +329,7 @@ static void visits_its_calls_in_the_order_of_their_arrival_and_lets_the_visitor_
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(works_on_so_many_and_holds_the_others_in_order),
+        cmocka_unit_test(answers_where_there_is_no_room_for_new_work),
         cmocka_unit_test(reads_a_ping_past_held_requests),
         cmocka_unit_test(reads_what_is_urgent_past_held_requests_whatever_its_method),
         cmocka_unit_test(goes_on_with_what_is_urgent_first),

@@ -14,6 +14,7 @@ static struct restart_facts made_up(void) {
         .boot_before = xstrdup("0123456789abcdef"),
         .version_before = xstrdup("1.2.3"),
         .error = xstrdup("because"),
+        .lost = xstrdup("something"),
         .started_ms = 1,
         .started_ns = 2,
         .timeout_ms = 3,
@@ -36,6 +37,7 @@ static void assert_same(const struct restart_facts *a, const struct restart_fact
     assert_string_equal(a->boot_before, b->boot_before);
     assert_string_equal(a->version_before, b->version_before);
     assert_string_equal(a->error, b->error);
+    assert_string_equal(a->lost, b->lost);
     assert_memory_equal(&a->started_ms, &b->started_ms,
                         sizeof(*a) - offsetof(struct restart_facts, started_ms)); /* numbers only, without gaps */
 }
