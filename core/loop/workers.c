@@ -31,13 +31,14 @@ struct workers {
     struct list threads; /* worker::link, owned */
     int count;           /* threads there may be */
     int alive, idle, busy, queued;
+    int urgent_busy; /* of `busy`, those in urgent work */
     bool retrying;
     bool closing;
 };
 
 /* How many threads there may be at this moment. */
 static int most(const struct workers *workers) {
-    return workers->count + !list_empty(&workers->urgent);
+    return workers->count + (workers->urgent_busy > 0) + !list_empty(&workers->urgent);
 }
 
 static bool surplus(const struct workers *workers) {
@@ -45,7 +46,7 @@ static bool surplus(const struct workers *workers) {
 }
 
 /* The next job; NULL: the thread is to leave. Called and left with the lock held. */
-static struct work *worker_next(struct workers *workers) {
+static struct work *worker_next(struct workers *workers, bool *ret_urgent) {
     while (workers->queued == 0 && !surplus(workers)) {
         workers->idle++;
         uv_cond_wait(&workers->changed, &workers->lock);
@@ -53,8 +54,8 @@ static struct work *worker_next(struct workers *workers) {
     }
     if (surplus(workers))
         return NULL;
-    struct list *first = list_empty(&workers->urgent) ? &workers->queue : &workers->urgent;
-    struct work *work = list_first(first, struct work, link);
+    *ret_urgent = !list_empty(&workers->urgent);
+    struct work *work = list_first(*ret_urgent ? &workers->urgent : &workers->queue, struct work, link);
     list_remove(&work->link);
     workers->queued--;
     return work;
@@ -63,14 +64,17 @@ static struct work *worker_next(struct workers *workers) {
 static void worker_main(void *arg) {
     struct worker *worker = arg;
     struct workers *workers = worker->workers;
+    bool urgent;
 
     uv_mutex_lock(&workers->lock);
-    for (struct work *work; (work = worker_next(workers));) {
+    for (struct work *work; (work = worker_next(workers, &urgent));) {
         workers->busy++;
+        workers->urgent_busy += urgent;
         uv_mutex_unlock(&workers->lock);
         work->run(work);
         uv_mutex_lock(&workers->lock);
         workers->busy--;
+        workers->urgent_busy -= urgent;
     }
     workers->alive--;
     worker->ended = true;

@@ -2,8 +2,8 @@
  * The threads on which tools run that may block: a queue, first come, first served. A thread is made when work is
  * waiting and none is idle, up to the number; a server that is only probed makes none.
  *
- * Urgent work goes before all other, and where every thread is busy one more is made for it, which leaves again. So it
- * waits for nothing but other urgent work.
+ * Urgent work goes before all other, and where every thread is busy one more is made for it, which leaves again; and
+ * another one while that is busy. So a piece of it waits for nothing, though one other may take long.
  */
 #pragma once
 

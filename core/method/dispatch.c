@@ -55,18 +55,20 @@ static const struct row *find_row(const char *method) {
     return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
 }
 
-/* How a restart goes is told also while every other tool call waits for it. */
-static bool asks_for_restart_status(const struct message *message) {
+/* How a restart goes is told also while every other tool call waits for it. One is asked for past calls that keep every
+ * worker busy, since they may be the reason, and past the calls that wait for another: that is the answer then. */
+static bool is_of_restart(const struct message *message) {
     const char *tool = json_string_value(json_object_get(message->params, "name"));
 
-    return strcmp(message->method, "tools/call") == 0 && tool && strcmp(tool, "orchestrator_restart_status") == 0;
+    return strcmp(message->method, "tools/call") == 0 && tool &&
+           (strcmp(tool, "orchestrator_restart_status") == 0 || strcmp(tool, "orchestrator_restart_server") == 0);
 }
 
 bool method_is_urgent(void *arg, const struct message *message) {
     const struct row *row = find_row(message->method);
 
     (void)arg;
-    return row && ((row->flags & URGENT) || asks_for_restart_status(message));
+    return row && ((row->flags & URGENT) || is_of_restart(message));
 }
 
 void method_refuse_params(struct call *call, const char *text) {

@@ -32,8 +32,9 @@ export function beginRestart(client, args = {}) {
     };
 }
 
-/* What the open descriptors lead to. The pipes of an event loop are new in each image. */
-export const descriptorTable = (pid) => descriptors(pid).map((target) => target.replace(/^pipe:.*/, 'pipe')).sort();
+/* What the open descriptors lead to. The pipes of an event loop are new in each image; a lock comes with a snapshot. */
+export const descriptorTable = (pid) => descriptors(pid).filter((target) => !/snapshots\/\w+\.lock$/.test(target))
+    .map((target) => target.replace(/^pipe:.*/, 'pipe')).sort();
 
 /* The same, when the files are open that are opened beside the work, and nothing has changed at many looks. */
 export async function settledTable(client) {

@@ -207,7 +207,7 @@ static void submit_urgent(struct workers *workers, struct gated *gated) {
 
 static void keeps_urgent_work_waiting_for_nobody(void **state) {
     CLEANUP(loop_free) struct loop *loop = loop_new();
-    struct gated busy[2] = {0}, waiting = {0}, urgent[2] = {0};
+    struct gated busy[2] = {0}, waiting = {0}, urgent[3] = {0};
 
     (void)state;
     loop_enter();
@@ -219,13 +219,16 @@ static void keeps_urgent_work_waiting_for_nobody(void **state) {
     submit_urgent(workers, &urgent[0]);
     until(loop, atomic_load(&urgent[0].begun));
     assert_int_equal(worker_threads(), 3);
-    submit_urgent(workers, &urgent[1]); /* there is one more thread, and no second one */
+    submit_urgent(workers, &urgent[1]); /* one may take long */
+    until(loop, atomic_load(&urgent[1].begun));
+    submit_urgent(workers, &urgent[2]); /* there are two more threads, and no third one */
     assert_int_equal(workers_queued(workers), 2);
-    assert_int_equal(worker_threads(), 3);
+    assert_int_equal(worker_threads(), 4);
     atomic_store(&urgent[0].may_end, true);
-    until(loop, atomic_load(&urgent[1].begun)); /* before what came earlier and is not urgent */
+    until(loop, atomic_load(&urgent[2].begun)); /* before what came earlier and is not urgent */
     assert_false(atomic_load(&waiting.begun));
     atomic_store(&urgent[1].may_end, true);
+    atomic_store(&urgent[2].may_end, true);
     until(loop, worker_threads() == 2); /* and it leaves */
     assert_false(atomic_load(&waiting.begun));
     atomic_store(&waiting.may_end, true);
@@ -246,28 +249,30 @@ static void keeps_urgent_work_waiting_for_nobody(void **state) {
 
 static void takes_back_and_drops_urgent_work_too(void **state) {
     CLEANUP(loop_free) struct loop *loop = loop_new();
-    struct gated busy = {0}, first = {0}, taken = {0}, dropped = {0};
+    struct gated running[3] = {0}, taken = {0}, dropped = {0};
 
     (void)state;
     loop_enter();
     struct workers *workers = workers_new(loop, 1);
-    submit(workers, &busy);
-    until(loop, atomic_load(&busy.begun));
-    submit_urgent(workers, &first);
-    until(loop, atomic_load(&first.begun));
+    submit(workers, &running[0]);
+    until(loop, atomic_load(&running[0].begun));
+    for (int i = 1; i < 3; i++) {
+        submit_urgent(workers, &running[i]);
+        until(loop, atomic_load(&running[i].begun));
+    }
     submit_urgent(workers, &taken);
     submit_urgent(workers, &dropped);
     assert_true(workers_retract(workers, &taken.work));
     assert_int_equal(workers_queued(workers), 1);
-    struct ender ender = {.workers = workers, .running = &busy};
-    struct thread *thread;
-    assert_int_equal(thread_start(&thread, "ender", end_it, &ender, NULL), 0);
-    struct ender other = {.workers = workers, .running = &first};
-    struct thread *second;
-    assert_int_equal(thread_start(&second, "ender", end_it, &other, NULL), 0);
+    struct ender enders[3];
+    struct thread *threads[3];
+    for (int i = 0; i < 3; i++) {
+        enders[i] = (struct ender){.workers = workers, .running = &running[i]};
+        assert_int_equal(thread_start(&threads[i], "ender", end_it, &enders[i], NULL), 0);
+    }
     (void)workers_free(workers);
-    (void)thread_join(thread);
-    (void)thread_join(second);
+    for (int i = 0; i < 3; i++)
+        (void)thread_join(threads[i]);
     assert_false(atomic_load(&taken.begun));
     assert_false(atomic_load(&dropped.begun));
 }

@@ -141,12 +141,13 @@ static bool is_urgent(const char *text) {
 
 #define LINE(method, params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
 
-static void keeps_neither_a_ping_nor_the_status_of_a_restart_waiting(void **state) {
+static void keeps_neither_a_ping_nor_what_is_of_a_restart_waiting(void **state) {
     (void)state;
     assert_true(is_urgent(LINE("ping", "")));
     assert_true(is_urgent("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}"));
     assert_true(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_restart_status\"")));
-    assert_false(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_restart_server\"")));
+    assert_true(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_restart_server\"")));
+    assert_false(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_health_check\"")));
     assert_false(is_urgent(LINE("tools/call", "\"name\":[\"orchestrator_restart_status\"]")));
     assert_false(is_urgent(LINE("tools/call", "")));
     assert_false(is_urgent("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\"}"));
@@ -160,7 +161,7 @@ int main(void) {
         cmocka_unit_test(asks_a_stranger_to_say_who_it_is),
         cmocka_unit_test(serves_a_legacy_session),
         cmocka_unit_test(names_a_method_that_it_does_not_know),
-        cmocka_unit_test(keeps_neither_a_ping_nor_the_status_of_a_restart_waiting),
+        cmocka_unit_test(keeps_neither_a_ping_nor_what_is_of_a_restart_waiting),
     };
 
     return cmocka_run_group_tests_name("method/dispatch", tests, NULL, NULL);
