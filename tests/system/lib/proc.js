@@ -11,7 +11,7 @@ export function rss(pid) {
 
 /* What the open descriptors are, save for files in the state directory: those are opened when they are first needed. */
 export function standing(pid) {
-    return descriptors(pid).filter((one) => !one.includes('/state/')).sort();
+    return descriptors(pid).filter((one) => !/\/state(\/|$)/.test(one)).sort();
 }
 
 /* What the open descriptors are. */

@@ -271,7 +271,8 @@ static void does_not_load_again_what_came_back(void **state) {
     plugins_rescan(floor->plugins); /* the first look at the directory */
     floor_be_idle(floor);
     assert_int_equal(floor_generation(floor, "version"), number);
-    floor_drop_in(floor, "version1", "version1"); /* from then on a file that is replaced is loaded, whatever it holds */
+    floor_drop_in(floor, "version1",
+                  "version1"); /* from then on a file that is replaced is loaded, whatever it holds */
     loop_enter();
     plugins_rescan(floor->plugins);
     floor_be_idle(floor);
