@@ -114,6 +114,7 @@ struct plugins {
     struct loop_task *done;             /* borrowed: to be run when that is through */
     struct lane_job adoption;           /* see plugins_restore_early() */
     bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
+    bool adoptees;                      /* what is in loader.copying is the adoption's alone */
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */

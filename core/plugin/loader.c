@@ -169,7 +169,7 @@ static void copied(struct candidate *candidate) ON_LOOP {
 void loader_copy(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
 
-    if (atomic_load(&plugins->pause.on)) {
+    if (atomic_load(&plugins->pause.on) || plugins->adoptees) {
         list_append(&plugins->loader.later, &candidate->link);
         return;
     }

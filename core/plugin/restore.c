@@ -116,11 +116,12 @@ static void take_adopted(struct plugins *plugins) ON_LOOP {
 
     if (!plugins->adopted || !plugins->restoring)
         return;
-    plugins->adopted = false;
+    plugins->adopted = plugins->adoptees = false;
     list_init(&all);
     list_splice(&all, &plugins->loader.copying);
     list_for_each (link, &all)
         adopted(list_entry(link, struct candidate, link));
+    loader_resume(plugins); /* what others wanted meanwhile */
     plugins_settled(plugins);
 }
 
@@ -139,7 +140,7 @@ static void on_all_adopted(struct lane_job *job, bool timed_out) {
 void plugins_restore_early(struct plugins *plugins) {
     if (plugins->began || !begin(plugins))
         return;
-    plugins->adopting = true;
+    plugins->adopting = plugins->adoptees = true;
     plugins->adoption = (struct lane_job){.run = adopt_all_run, .done = on_all_adopted};
     lane_submit(plugins->host->lane, &plugins->adoption);
 }
