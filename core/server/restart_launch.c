@@ -100,6 +100,7 @@ void restart_launch(struct server *server) {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
+    plugins_pause_urgent(server->plugins);
     restart->turns = 0;
     restart->blocked_ns = clock_now_ns();
     restart->launch = (struct loop_task){.run = on_launch, .arg = server};
