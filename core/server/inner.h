@@ -132,7 +132,7 @@ struct server {
     struct conn_host conn_host;
     struct conn *conn;
     char tools_digest[33]; /* of the list that clients know */
-    struct loop_task loaded, look_again;
+    struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */
     bool was_awake;   /* an image before was */

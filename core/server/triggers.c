@@ -17,10 +17,20 @@ static void ask(struct server *server, const char *what) ON_LOOP {
         log_warning("%s: no restart: %s", what, err.message);
 }
 
+static void on_asked(void *arg) {
+    loop_enter();
+    ask(arg, "signal");
+}
+
+/* However many of them have come. */
 void triggers_on_signal(void *arg, int signum) {
+    struct server *server = arg;
+
     loop_enter();
     (void)signum;
-    ask(arg, "signal");
+    if (!server->asked_by_signal.run)
+        server->asked_by_signal = (struct loop_task){.run = on_asked, .arg = server};
+    loop_defer(server->loop, &server->asked_by_signal);
 }
 
 static void on_binary(void *arg) {
@@ -54,5 +64,7 @@ void triggers_apply(struct server *server) {
 }
 
 void triggers_fini(struct server *server) {
+    if (server->loop)
+        loop_forget(server->loop, &server->asked_by_signal);
     server->watch_binary = watch_binary_free(server->watch_binary);
 }

@@ -65,7 +65,7 @@ async function faulty(body) {
     }
 }
 
-describe('a restart of which one step fails', { concurrency: 4, skip }, () => {
+describe('a restart of which one step fails', { concurrency: 4 }, () => {
     for (const error of ['EIO', 'ENOMEM', 'EMFILE'])
         test(`with ${error} in the server`, (t) => faulty((client, home) => failEach(client, home, t, { error })));
     test('in the examination of the candidate', (t) =>

@@ -15,9 +15,13 @@ export class Fault {
         writeSync(this.file, Buffer.alloc(WORDS * 4 + NAME_BYTES), 0, undefined, 0);
     }
 
-    /* For the environment of a server. */
+    /* For the environment of a server. A sanitizer's run-time library wants to be the first, and need not be. */
     get env() {
-        return { LD_PRELOAD: join(dirname(binary), 'tests', 'system', 'preload', 'fault.so'), THESEUS_FAULT: this.path };
+        return {
+            LD_PRELOAD: join(dirname(binary), 'tests', 'system', 'preload', 'fault.so'),
+            ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
+            THESEUS_FAULT: this.path,
+        };
     }
 
     /* Nothing is called any more in the server that could fail: what it did beside its work has come to its end. */
