@@ -290,7 +290,12 @@ void plugins_pause(struct plugins *plugins) {
         run_pause_queued(list_entry(orphan, struct generation, link));
 }
 
+void plugins_pause_urgent(struct plugins *plugins) {
+    atomic_store(&plugins->pause.all, true);
+}
+
 void plugins_resume(struct plugins *plugins) {
+    atomic_store(&plugins->pause.all, false);
     if (!atomic_exchange(&plugins->pause.on, false))
         return;
     run_release_paused(plugins->host);

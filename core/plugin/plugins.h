@@ -76,6 +76,7 @@ void plugins_drop_saved(struct plugins *plugins) ON_LOOP;
  * suspended is not entered again before plugins_resume().
  */
 void plugins_pause(struct plugins *plugins) ON_LOOP;
+void plugins_pause_urgent(struct plugins *plugins) ON_LOOP; /* just before the exec: urgent ones wait as well */
 void plugins_resume(struct plugins *plugins) ON_LOOP; /* all of that goes on, suspended calls from their checkpoint */
 
 /* Is a handler at work, or one that said it will answer later? Their code must stay where it is. */

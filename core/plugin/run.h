@@ -19,6 +19,7 @@
 
 /* A pause: runs that begin wait, urgent ones excepted. */
 struct run_pause {
+    atomic_bool all; /* urgent ones as well */
     atomic_bool on;
     struct list runs; /* run::wait_link, owned, in the order of their acceptance; loop */
 };

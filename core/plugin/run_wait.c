@@ -5,7 +5,7 @@
 bool run_is_paused(const struct run *run) {
     const struct run_pause *pause = run->host->pause;
 
-    return pause && !run->request->urgent && atomic_load(&pause->on);
+    return pause && atomic_load(run->request->urgent ? &pause->all : &pause->on);
 }
 
 /* Those that were suspended, taken back or held elsewhere come late, and were accepted early. */

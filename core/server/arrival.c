@@ -270,6 +270,10 @@ static void serve(struct server *server) ON_LOOP {
     else if (restart->under_way)
         complete(server);
     late_close(server->upkeep.late, server->ledger);
+    reconfigure_hold(server, false);
+    if (server->look_wanted)
+        loop_defer(server->loop, &server->look_again);
+    server->look_wanted = false;
 }
 
 static void on_restored(void *arg) {
@@ -340,6 +344,7 @@ static void on_migrated(struct lane_job *job, bool timed_out) {
 void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
+    reconfigure_hold(server, true);
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);

@@ -38,6 +38,7 @@ struct reconfigure {
     char **dirs;         /* owned, NULL-terminated */
     struct config *next; /* owned: read, and being asked about */
     struct refusal refused;
+    bool held;               /* see reconfigure_hold() */
     struct config *at_start; /* owned: what this image began with; NULL: server.config is that */
     int64_t loaded_ms;       /* wall clock: when the present one was taken */
     unsigned generation;     /* configurations that were taken, the first included */
@@ -70,6 +71,7 @@ struct restart {
     struct timer *limit, *early, *tick; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
     struct loop_task launch, restored;
+    int64_t blocked_ns;
     int turns;     /* of the loop since signals are blocked */
     sigset_t mask; /* before signals were blocked */
     bool masked;
@@ -131,6 +133,7 @@ struct server {
     struct conn *conn;
     char tools_digest[33]; /* of the list that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
+    bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */
     bool was_awake;   /* an image before was */
     char *image_path; /* owned: the directory of private copies that it had; NULL: none */
@@ -155,6 +158,9 @@ void server_set_info(struct server *server) ON_LOOP; /* what clients are told of
 void reconfigure_init(struct server *server) ON_LOOP;
 void reconfigure_fini(struct server *server) ON_LOOP;
 void reconfigure(struct server *server, reconfigured_fn *done, void *arg) ON_LOOP; /* done may be NULL */
+/* While an image arrives nothing is looked at again: what is asked for meanwhile is done when that is over. */
+void reconfigure_hold(struct server *server, bool hold) ON_LOOP;
+bool reconfigure_is_held(const struct server *server) ON_LOOP;
 bool reconfigure_needs_image(const struct server *server) ON_LOOP;
 /* {"file", "line", "text"}: the file as it is now is not taken. New reference; NULL: it is. */
 json_t *reconfigure_refused_new(const struct server *server) ON_LOOP;

@@ -172,6 +172,20 @@ void reconfigure(struct server *server, reconfigured_fn *done, void *arg) {
         loop_post_task(server->loop, &state->start);
 }
 
+void reconfigure_hold(struct server *server, bool hold) {
+    struct reconfigure *state = &server->reconfigure;
+
+    state->held = state->busy = hold;
+    if (!hold && state->again) {
+        state->again = false;
+        loop_post_task(server->loop, &state->start);
+    }
+}
+
+bool reconfigure_is_held(const struct server *server) {
+    return server->reconfigure.held;
+}
+
 /* ---- watching the file ---- */
 
 static void on_change(void *arg, const char *dir, const char *name) {

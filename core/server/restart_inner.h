@@ -13,6 +13,7 @@
 struct tally {
     int resumable, repeatable, others; /* handlers at work */
     int held, suspended;
+    int urgent; /* of those at work, the ones that are not held either */
 };
 
 /* suspend.c */

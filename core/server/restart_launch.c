@@ -10,7 +10,7 @@
 #include "server/late.h"
 #include "server/restart_inner.h"
 
-enum { LEAST_STARTUP_MS = 1000 };
+enum { LEAST_STARTUP_MS = 1000, URGENT_MS = 100 };
 
 /* All but those that a crash raises: a signal between two images would kill, blocked it waits for the next one. */
 static void block_signals(struct restart *restart) {
@@ -70,6 +70,11 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
+/* Somebody asks how the restart goes, or for another one: that is answered in this very turn of the loop, or the next. */
+static bool waits(const struct restart *restart) {
+    return clock_now_ns() - restart->blocked_ns < URGENT_MS * INT64_C(1000000);
+}
+
 /*
  * Signals are blocked, and those that came before are to be heard first: else the image that has caught them is gone.
  * The loop hears them after whatever else is ready in a turn, so the exec is for the turn behind the next.
@@ -82,7 +87,7 @@ static void on_launch(void *arg) {
     loop_enter();
     if (!restart_goes_on(server))
         return;
-    if (++restart->turns < 2)
+    if (++restart->turns < 2 || (suspend_count(server).urgent > 0 && waits(restart)))
         loop_post_task(server->loop, &restart->launch);
     else if (execute(server, &err) < 0)
         restart_fail(server, &err);
@@ -95,7 +100,9 @@ void restart_launch(struct server *server) {
         return;
     restart_set_phase(server, PHASE_STARTING);
     block_signals(restart);
+    plugins_pause_urgent(server->plugins);
     restart->turns = 0;
+    restart->blocked_ns = clock_now_ns();
     restart->launch = (struct loop_task){.run = on_launch, .arg = server};
     loop_post_task(server->loop, &restart->launch);
 }

@@ -98,12 +98,18 @@ static void on_conn_closed(void *arg, struct conn *conn) {
 }
 
 static void on_look_again(void *arg) {
+    struct server *server = arg;
+
     loop_enter();
+    if (reconfigure_is_held(server)) {
+        server->look_wanted = true;
+        return;
+    }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
-    upkeep_asked_to_reload(arg, NULL, NULL, NULL);
-    reconfigure(arg, NULL, NULL);
-    if (((struct server *)arg)->awake)
-        plugins_rescan(((struct server *)arg)->plugins);
+    upkeep_asked_to_reload(server, NULL, NULL, NULL);
+    reconfigure(server, NULL, NULL);
+    if (server->awake)
+        plugins_rescan(server->plugins);
 }
 
 /* However many of them have come. */

@@ -43,6 +43,8 @@ static void count(void *arg, struct call *call) {
 
     if (!is_tool_call(call) || is_asker(counting->server, call))
         return;
+    if (stage == CALL_RUNNING && call->urgent)
+        tally->urgent++;
     if (stage == CALL_HELD)
         tally->held++;
     else if (stage == CALL_SUSPENDED)

@@ -19,6 +19,8 @@
 
 #include "base/fs.h"
 
+#define CACHE_KIB "256" /* of each connection: there is one per thread, and the tables are small */
+
 static enum errc code_of(int result) {
     switch (result & 0xff) {
     case SQLITE_BUSY:
@@ -121,7 +123,7 @@ static int set_modes(sqlite3 *db, struct theseus_error *err) {
         sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK)
         return db_fail(db, err, "cannot set up the connection");
-    return db_exec(db, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", err);
+    return db_exec(db, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA cache_size = -" CACHE_KIB, err);
 }
 
 /* The first statement that touches the file: what is no database is found here. */

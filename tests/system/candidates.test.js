@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
@@ -99,7 +100,7 @@ function refuses(what, install, words, options) {
         const { report, before, after, open } = await failing(client, home, words);
         assert.equal(report.phase_reached, 'preparing');
         assert.equal(after.boot_id, before.boot_id);
-        assert.deepEqual(standing(client.pid), open);
+        await until('the same descriptors', () => isDeepStrictEqual(standing(client.pid), open));
     }, options);
 }
 

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
+import { until } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { atMost, sanitized } from './lib/home.js';
 import { children, rss } from './lib/proc.js';
@@ -23,9 +24,15 @@ function ledgerBytes(pid) {
 const copies = (home) => readdirSync(home.path('run')).flatMap((dir) =>
     readdirSync(home.path('run', dir)).map((name) => join(dir, name.replace(/\..*(?=\.so$)/, ''))));
 
+/* Once the files have been looked at behind the restart: until then there are copies that are only compared. */
+const settledCopies = (home) => until('the copies to be one of each', () => {
+    const names = copies(home).sort();
+    return new Set(names).size === names.length && names;
+});
+
 const measure = async (client, home) => ({
     table: await settledTable(client),
-    copies: copies(home).sort(),
+    copies: await settledCopies(home),
     rss: rss(client.pid),
     mappings: mappings(client.pid).length,
     ledger: ledgerBytes(client.pid),

@@ -24,10 +24,13 @@ export async function restarts(client, args = {}) {
 export function beginRestart(client, args = {}) {
     const token = `restart-${client.lastId + 1}`;
     const { id, answer } = client.start('tools/call', { name: TOOL, arguments: args, _meta: { progressToken: token } });
+    answer.catch(() => {}); /* it may never come, and nobody may wait for it */
     const steps = () => client.notifications.filter((one) => one.params?.progressToken === token).map((one) => one.params);
     return {
         id, steps,
-        report: answer.then((one) => one.result?.structuredContent ?? assert.fail(JSON.stringify(one))),
+        get report() {
+            return answer.then((one) => one.result?.structuredContent ?? assert.fail(JSON.stringify(one)));
+        },
         reaches: (phase) => until(`phase ${phase}`, () => steps().some((one) => one.message === phase)),
     };
 }
