@@ -118,8 +118,7 @@ extern const struct record_kind saved_kind;
 enum restart_flags {
     RESTART_GRACEFUL = 1,
     RESTART_PRESERVE = 2,
-    RESTART_ANSWERED = 4, /* the caller was told already that it goes on */
-    RESTART_MIGRATES = 8, /* there are steps of the database's schema to be applied */
+    RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */

@@ -31,7 +31,6 @@ static void on_early(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    server->restart.facts.flags |= RESTART_ANSWERED;
     report_answer(server, report_pending_new(server));
 }
 

@@ -1,5 +1,5 @@
-/* The restart's own struct, for the files of this folder that are parts of it: restart.c up to the exec, arrival.c behind
- * it, suspend.c, restart_report.c. */
+/* The restart's own struct, for the files of this folder that are parts of it: restart_ask.c, restart.c with suspend.c,
+ * and restart_launch.c up to the exec, arrival.c behind it, restart_report.c for both. */
 #pragma once
 
 #include "loop/lane.h"

@@ -115,9 +115,11 @@ static const char *first_message(const json_t *errors) {
 json_t *report_failed_new(const struct server *server) {
     const struct restart *restart = &server->restart;
     json_t *report = common_new(server, false, PHASE_FAILED);
+    int interrupted = (int)restart->facts.calls_interrupted;
+    CLEANUP(free) char *but = interrupted ? xasprintf(", but %d calls were interrupted", interrupted) : xstrdup("");
     CLEANUP(free)
-    char *message =
-        xasprintf("nothing has changed, and the server goes on as before: %s", first_message(restart->errors));
+    char *message = xasprintf("%sthe server goes on as before%s: %s", interrupted ? "" : "nothing has changed, and ",
+                              but, first_message(restart->errors));
 
     set(report, "progress", json_real(phase_progress(restart->reached)));
     set(report, "message", json_string(message));

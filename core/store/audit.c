@@ -84,18 +84,5 @@ int audit_list(struct store *store, int64_t since_ms, int limit, json_t **ret_li
 }
 
 int audit_sweep(struct store *store, int64_t before_ms, int *ret_removed, struct theseus_error *err) {
-    CLEANUP(sqlite3_reset) sqlite3_stmt *delete = NULL;
-    int r = schema_for_reading(store, err);
-
-    if (r < 0 || (r == 0 && ask(store, delete_sql, &delete, err) < 0))
-        return -1;
-    if (r == SCHEMA_EMPTY) {
-        *ret_removed = 0;
-        return 0;
-    }
-    (void)sqlite3_bind_int64(delete, 1, before_ms);
-    if (sqlite3_step(delete) != SQLITE_DONE)
-        return db_fail(sqlite3_db_handle(delete), err, "cannot remove old lines of the audit");
-    *ret_removed = sqlite3_changes(sqlite3_db_handle(delete));
-    return 0;
+    return schema_expire(store, delete_sql, before_ms, ret_removed, err);
 }

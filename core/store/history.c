@@ -228,18 +228,5 @@ int history_sum(struct store *store, int64_t since_ms, struct history_sums *ret_
 }
 
 int history_sweep(struct store *store, int64_t before_ms, int *ret_removed, struct theseus_error *err) {
-    CLEANUP(sqlite3_reset) sqlite3_stmt *delete = NULL;
-    int r = schema_for_reading(store, err);
-
-    if (r < 0 || (r == 0 && ask(store, delete_sql, &delete, err) < 0))
-        return -1;
-    if (r == SCHEMA_EMPTY) {
-        *ret_removed = 0;
-        return 0;
-    }
-    (void)sqlite3_bind_int64(delete, 1, before_ms);
-    if (sqlite3_step(delete) != SQLITE_DONE)
-        return db_fail(sqlite3_db_handle(delete), err, "cannot remove old history");
-    *ret_removed = sqlite3_changes(sqlite3_db_handle(delete));
-    return 0;
+    return schema_expire(store, delete_sql, before_ms, ret_removed, err);
 }

@@ -1,5 +1,8 @@
 #include "store/schema.h"
 
+#include "store/db.h"
+#include "store/store.h"
+
 #include <stddef.h>
 
 #include "base/mem.h"
@@ -55,4 +58,21 @@ int schema_for_writing(struct store *store, struct theseus_error *err) {
     int r = schema_for_reading(store, err);
 
     return r == SCHEMA_EMPTY ? store_migrate(store, SCHEMA_CORE, schema_core_steps, err) : r;
+}
+
+int schema_expire(struct store *store, const char *sql, int64_t before_ms, int *ret_removed,
+                  struct theseus_error *err) {
+    CLEANUP(sqlite3_reset) sqlite3_stmt *delete = NULL;
+    int r = schema_for_reading(store, err);
+
+    *ret_removed = 0;
+    if (r == SCHEMA_EMPTY)
+        return 0;
+    if (r < 0 || store_statement(store, SCHEMA_CORE, sql, &delete, err) < 0)
+        return -1;
+    (void)sqlite3_bind_int64(delete, 1, before_ms);
+    if (sqlite3_step(delete) != SQLITE_DONE)
+        return db_fail(sqlite3_db_handle(delete), err, "cannot remove what is old");
+    *ret_removed = sqlite3_changes(sqlite3_db_handle(delete));
+    return 0;
 }

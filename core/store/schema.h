@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 struct store;
@@ -18,3 +20,7 @@ MUST_CHECK int schema_for_reading(struct store *store, struct theseus_error *err
 
 /* The same, and makes them where there is none. */
 MUST_CHECK int schema_for_writing(struct store *store, struct theseus_error *err);
+
+/* `sql` deletes the rows before its first parameter, a time; `ret_removed` counts them. Makes no table. Any thread. */
+MUST_CHECK int schema_expire(struct store *store, const char *sql, int64_t before_ms, int *ret_removed,
+                             struct theseus_error *err);

@@ -226,6 +226,8 @@ static void reports_a_database_that_is_none(void **state) {
     char text[4096];
 
     memset(text, 'x', sizeof(text));
+    CLEANUP(free) char *dir = path_dir(scratch->path);
+    assert_int_equal(fs_make_private_dir(dir, NULL), 0);
     assert_int_equal(fs_write_file(scratch->path, (struct span){text, sizeof(text)}, 0600, NULL), 0);
     assert_int_equal(history_add(scratch->store, &event, &add_err), -1);
     assert_non_null(strstr(add_err.message, scratch->path));

@@ -2,7 +2,6 @@
 
 #include "store/migrate.h"
 
-#include <ftw.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "scratch.h"
 #include "store/store.h"
 
 enum { PROCESSES = 4 };
@@ -23,46 +23,6 @@ static const char *const kv_steps[] = {
     "UPDATE kv SET expires = 9",
     NULL,
 };
-
-struct scratch {
-    char *dir;           /* owned */
-    char *path;          /* owned */
-    struct store *store; /* owned */
-};
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int make_scratch(void **state) {
-    struct scratch *scratch = xcalloc(1, sizeof(*scratch));
-
-    *state = scratch;
-    scratch->dir = xstrdup("/tmp/theseus-migrate-XXXXXX");
-    if (!mkdtemp(scratch->dir))
-        return -1;
-    scratch->path = path_join(scratch->dir, "theseus.db");
-    scratch->store = store_new(scratch->path);
-    return 0;
-}
-
-static int remove_scratch(void **state) {
-    struct scratch *scratch = *state;
-
-    scratch->store = store_free(scratch->store);
-    int r = nftw(scratch->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    free(scratch->path);
-    free(scratch->dir);
-    free(scratch);
-    return r;
-}
-
-static struct store *store_of(void **state) {
-    return ((struct scratch *)*state)->store;
-}
 
 static int64_t ask(struct store *store, const char *sql) {
     sqlite3_stmt *statement = NULL;

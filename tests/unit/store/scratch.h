@@ -27,10 +27,10 @@ static int make_scratch(void **state) {
     struct scratch *scratch = xcalloc(1, sizeof(*scratch));
 
     *state = scratch;
-    scratch->dir = xstrdup("/tmp/theseus-history-XXXXXX");
+    scratch->dir = xstrdup("/tmp/theseus-store-XXXXXX");
     if (!mkdtemp(scratch->dir))
         return -1;
-    scratch->path = path_join(scratch->dir, "theseus.db");
+    scratch->path = path_join(scratch->dir, "state/theseus.db");
     scratch->store = store_new(scratch->path);
     return 0;
 }
