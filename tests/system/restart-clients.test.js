@@ -55,8 +55,10 @@ describe('across a restart', { concurrency: 4 }, () => {
         assert.ok(answers.every((one) => one.result.structuredContent.most >= 1), JSON.stringify(answers[0]));
         const texts = (await within('the echoes', Promise.all(more))).map((one) => one.result.content[0].text);
         assert.deepEqual(texts, Array.from({ length: 150 }, (_, i) => `m${i}`));
-        assert.equal((await first).success, true);
-        assert.equal((await second).success, false, 'it is answered while the first one runs');
+        const reports = await Promise.all([first, second]);
+        const [refused, done] = reports.sort((a, b) => a.success - b.success); /* two threads serve them: either may be first */
+        assert.equal(done.success, true, JSON.stringify(reports));
+        assert.match(refused.message, /under way already/, JSON.stringify(reports));
     }, {
         prepare: (home) => {
             home.drop('serial');
