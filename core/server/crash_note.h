@@ -1,0 +1,44 @@
+/*
+ * What a crash handler leaves in the ledger's scratch memory for the next image: plain memory, since a handler can
+ * neither allocate nor write records. Addresses are of the image that crashed; the table of modules gives them a meaning.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ledger;
+
+enum {
+    CRASH_FRAMES_MAX = 48,
+    CRASH_MODULES_MAX = 48,
+    CRASH_NAME_BYTES = 64,
+    CRASH_HASH_BYTES = 72,
+    CRASH_PATH_BYTES = 192,
+};
+
+/* An object that was mapped: the program, a library, a plugin's private copy. */
+struct crash_module {
+    uint64_t base, end;          /* addresses */
+    char path[CRASH_PATH_BYTES]; /* cut at the front when it is longer */
+};
+
+struct crash_note {
+    char magic[8]; /* CRASH_MAGIC, written last: the rest is meant */
+    int64_t at_ns; /* monotonic clock, when the signal came */
+    int32_t signum, code;
+    uint64_t address; /* si_addr */
+    uint32_t faults;  /* 1: the handler itself did not crash */
+    uint32_t on_loop; /* 1: on the loop's thread */
+    char thread[16];  /* its name */
+    char plugin[CRASH_NAME_BYTES], version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES]; /* empty: the core's own code */
+    char tool[CRASH_NAME_BYTES], slot[CRASH_NAME_BYTES];                              /* empty: none */
+    uint64_t conn, offset, index; /* the client's request; conn 0: none */
+    uint32_t frame_count, module_count;
+    uint64_t frames[CRASH_FRAMES_MAX]; /* the innermost first */
+    struct crash_module modules[CRASH_MODULES_MAX];
+};
+#define CRASH_MAGIC "crashed"
+
+/* The note that was left, once; false: there is none. */
+bool crash_note_read(struct ledger *ledger, struct crash_note *ret_note);
