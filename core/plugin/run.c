@@ -3,11 +3,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/blame.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
 #include "plugin/generation.h"
+#include "plugin/image.h"
 #include "plugin/plugin.h"
 #include "rpc/schema.h"
 #include "rpc/shape.h"
@@ -237,6 +239,32 @@ static void suspend(struct run *run) {
     loop_post_task(run->host->loop, &run->resume);
 }
 
+/* The handler; whatever goes wrong on this thread meanwhile is its plugin's. */
+static int call_handler(struct run *run) {
+    const struct generation *generation = run->offer->generation;
+    const struct tool *tool = run->offer->tool;
+    const struct call_key *key = &run->request->key;
+    struct blame blame = {.plugin = generation->name,
+                          .version = generation->version,
+                          .hash = image_hash(generation->image),
+                          .tool = run->name,
+                          .structured = tool->output != NULL,
+                          .conn = key->conn,
+                          .offset = key->offset,
+                          .index = key->index};
+
+    blame_enter(&blame);
+    int outcome = tool->call(&run->call, generation->self, run->args);
+    blame_leave(&blame);
+    return outcome;
+}
+
+/* From here on the plugin may answer at any time on a thread that does not say for which call. */
+static void note_later(struct run *run) {
+    if (!run->outer && !atomic_load(&run->replied))
+        keep_later(run->request, run->offer->generation->name, run->offer->tool->output != NULL);
+}
+
 void run_enter(struct run *run) {
     if (!run->outer && !keep_entered(run->request)) {
         (void)run_unref(run); /* it was held for too long, and is answered */
@@ -246,7 +274,10 @@ void run_enter(struct run *run) {
         atomic_store(&run->request->stage, CALL_RUNNING);
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
-    if (after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args))) {
+    int outcome = call_handler(run);
+    if (outcome == THESEUS_LATER)
+        note_later(run);
+    if (after_handler(run, outcome)) {
         (void)run_unref(run); /* there is no answer to come: not the last one */
         suspend(run);         /* with the handler's */
         return;
