@@ -17,6 +17,8 @@
 /* Flags by which a tool may be run again although an earlier run of the call may have had its effect. */
 enum { MAY_RUN_AGAIN = THESEUS_READ_ONLY | THESEUS_IDEMPOTENT };
 
+enum { CRASHES_MAX = 2 }; /* of the server while one call was at work, which may well be the reason */
+
 static void on_worker(void *job);
 static void on_resume(void *arg);
 
@@ -330,6 +332,8 @@ static bool has_begun(const struct run *run) {
 }
 
 static int fail_begun(const struct run *run, struct theseus_error *err) {
+    if (run->host->explains && run->host->explains(run->host->arg, run->request, run->name, err))
+        return -1;
     return fail(err, ERR_INTERNAL,
                 "the server was restarted while tool '%s' ran; it may have executed, and is not run again: check what "
                 "it did before calling it again",
@@ -338,6 +342,10 @@ static int fail_begun(const struct run *run, struct theseus_error *err) {
 
 static int check_attempts(const struct run *run, struct theseus_error *err) {
     unsigned flags = run->offer->tool->flags;
+    if (run->request->crashes >= CRASHES_MAX)
+        return fail(err, ERR_INTERNAL,
+                    "the server crashed twice while tool '%s' ran; it may have executed, and is not run a third time",
+                    run->name);
     bool resumes = (flags & THESEUS_RESUMABLE) && run->request->resume;
 
     return !has_begun(run) || resumes || (flags & MAY_RUN_AGAIN) ? 0 : fail_begun(run, err);
