@@ -203,10 +203,10 @@ static char *name_by_file(const struct image *image) {
 
 int image_load(struct image *image, struct theseus_error *err) {
     CLEANUP(free) char *name = name_by_file(image);
-    CLEANUP(blame_leave)
-    struct blame blame = {.plugin = name, .version = "", .hash = image->hash, .slot = "load"};
+    CLEANUP(blame_end)
+    struct blame *blame =
+        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
 
-    blame_enter(&blame);
     if (image->loaded)
         return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)

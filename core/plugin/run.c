@@ -246,7 +246,7 @@ static int call_handler(struct run *run) {
     const struct generation *generation = run->offer->generation;
     const struct tool *tool = run->offer->tool;
     const struct call_key *key = &run->request->key;
-    struct blame blame = {.plugin = generation->name,
+    run->blame = (struct blame){.plugin = generation->name,
                           .version = generation->version,
                           .hash = image_hash(generation->image),
                           .tool = run->name,
@@ -254,10 +254,9 @@ static int call_handler(struct run *run) {
                           .conn = key->conn,
                           .offset = key->offset,
                           .index = key->index};
-
-    blame_enter(&blame);
+    blame_enter(&run->blame);
     int outcome = tool->call(&run->call, generation->self, run->args);
-    blame_leave(&blame);
+    blame_leave(&run->blame);
     return outcome;
 }
 

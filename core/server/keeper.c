@@ -367,6 +367,8 @@ struct keeper *keeper_new(const struct keeper_origin *origin) {
     keeper->ledger = origin->ledger;
     keeper->state = origin->state;
     keeper->chronicle = origin->chronicle;
+    keeper->locked = origin->locked;
+    keeper->arg = origin->arg;
     keeper->goes_on = origin->goes_on;
     keeper->dir = path_join(origin->state_dir, "snapshots");
     keeper->snapshot = snapshot_new(&(struct snapshot_origin){

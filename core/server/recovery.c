@@ -140,6 +140,7 @@ void recovery_prepare(struct server *server) {
     if (!recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);
+    late_adopt(server->ledger);
     count_execs(server);
     count_runs(server);
     carried_take_back(server->ledger);
