@@ -9,8 +9,8 @@
 enum { MODULES_MAX = 256, MODULE_PATH_BYTES = 192, MODULE_NAME_BYTES = 64, MODULE_HASH_BYTES = 72 };
 
 struct module {
-    uint64_t base, end;                                          /* addresses */
-    char path[MODULE_PATH_BYTES];                                /* its end, when it is longer */
+    uint64_t base, end;                                         /* addresses */
+    char path[MODULE_PATH_BYTES];                               /* its end, when it is longer */
     char plugin[MODULE_NAME_BYTES], version[MODULE_NAME_BYTES]; /* whose image it is; empty: no plugin's */
     char hash[MODULE_HASH_BYTES];
 };

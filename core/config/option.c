@@ -68,7 +68,8 @@ const struct option_def option_table[] = {
      .help = "restart by itself when the program's file has changed"},
 
     {"crash", "max_execs", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.max_execs), .text = "20", .max = 1000000,
-     .help = "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},
+     .help =
+         "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},
     {"crash", "execs_window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.execs_window), .text = "60", .max = DAY,
      .help = "see max_execs; 0: it never leaves for that"},
 

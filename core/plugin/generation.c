@@ -37,6 +37,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->slots = *image_plugin(image);
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
+    image_tell_name(image, generation->name, generation->version);
     generation->component = xasprintf("%s#%u", generation->name, number);
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();

@@ -216,8 +216,11 @@ int image_load(struct image *image, struct theseus_error *err) {
         return -1;
     }
     image->loaded = true;
-    modules_name(image->mapping.start, image->plugin.name, image->plugin.version, image->hash);
     return 0;
+}
+
+void image_tell_name(const struct image *image, const char *name, const char *version) {
+    modules_name(image->mapping.start, name, version, image->hash);
 }
 
 int image_unload(struct image *image) {

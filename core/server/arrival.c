@@ -91,8 +91,8 @@ static void on_children_ended(void *arg, const struct call_key *key) ON_LOOP {
 }
 
 void arrival_meet_children(struct server *server) {
-    server->children = children_new(server->ledger, server->loop, server->recovery.note.core_pid, on_children_ended,
-                                    server);
+    server->children =
+        children_new(server->ledger, server->loop, server->recovery.note.core_pid, on_children_ended, server);
 }
 
 static void find_asker(void *arg, struct call *call) {

@@ -44,7 +44,7 @@ struct children {
     pid_t core_pid;
     struct list endings;   /* ending::link, owned; those that are over, too */
     struct list strangers; /* stranger::link, owned */
-    struct timer *timer; /* owned; NULL: nothing is left to be looked at */
+    struct timer *timer;   /* owned; NULL: nothing is left to be looked at */
     int64_t begun_ns;
 };
 

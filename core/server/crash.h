@@ -24,7 +24,7 @@
 struct crash_spec {
     struct ledger *ledger;
     struct loop *loop;
-    int exe_fd;        /* the binary of this image; borrowed, as what follows */
+    int exe_fd; /* the binary of this image; borrowed, as what follows */
     char *const *argv;
 };
 

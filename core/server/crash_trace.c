@@ -9,7 +9,9 @@
 #include "base/mem.h"
 #include "base/modules.h"
 
-enum { STEPS_MAX = 512 }; /* of a stack that overflowed the innermost ones are enough, and the handler's own come first */
+enum {
+    STEPS_MAX = 512
+}; /* of a stack that overflowed the innermost ones are enough, and the handler's own come first */
 
 static void copy_text(char *to, size_t size, const char *from) {
     size_t len = from ? strnlen(from, size - 1) : 0;

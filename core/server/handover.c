@@ -116,7 +116,7 @@ struct plan {
     char **envp; /* owned, texts and all; but for the last one, which is `variable` */
     size_t env_count;
     bool is_crash;
-    int *fds;    /* owned */
+    int *fds; /* owned */
     size_t count;
     int startup_ms;
 };

@@ -121,8 +121,8 @@ struct server {
     struct restart restart;
     struct recovery recovery;
     struct standby standby;
-    struct children *children; /* owned: those that an image before has left; NULL: this is the first one */
-    int status;                /* of the process, at its end */
+    struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
+    int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;

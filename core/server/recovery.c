@@ -37,8 +37,9 @@ static char *what_new(const struct recovery *recovery) {
 }
 
 static const char *children_text(const struct server *server, const struct call *call) ON_LOOP {
-    return children_of(server->children, &call->key) == CHILDREN_NONE ? ""
-                                                                      : " The child process that it had started was ended.";
+    return children_of(server->children, &call->key) == CHILDREN_NONE
+               ? ""
+               : " The child process that it had started was ended.";
 }
 
 /* ---- what the image before has left ---- */
@@ -95,8 +96,8 @@ struct counting {
 static bool is_later_of_blamed(const struct recovery *recovery, const struct run_record *run) {
     const struct crash_note *note = &recovery->note;
 
-    return run->later && recovery->noted && note->conn == 0 && note->plugin[0] && run->plugin.len == strlen(note->plugin) &&
-           memcmp(run->plugin.data, note->plugin, run->plugin.len) == 0;
+    return run->later && recovery->noted && note->conn == 0 && note->plugin[0] &&
+           run->plugin.len == strlen(note->plugin) && memcmp(run->plugin.data, note->plugin, run->plugin.len) == 0;
 }
 
 static void note_later(struct recovery *recovery, const struct run_record *run) {
@@ -194,11 +195,11 @@ static const char *next_text(const struct recovery *recovery) {
 static void answer(struct server *server, struct call *call, bool structured) ON_LOOP {
     const struct recovery *recovery = &server->recovery;
     CLEANUP(free)
-    char *text = xasprintf("%s %s. It may have executed, in full or in part: look what it has done before it is called "
-                           "again.%s The server goes on, and the plugin: %s.",
-                           recovery->what,
-                           recovery->note.conn ? "in this call" : "while this call waited for its answer",
-                           children_text(server, call), next_text(recovery));
+    char *text =
+        xasprintf("%s %s. It may have executed, in full or in part: look what it has done before it is called "
+                  "again.%s The server goes on, and the plugin: %s.",
+                  recovery->what, recovery->note.conn ? "in this call" : "while this call waited for its answer",
+                  children_text(server, call), next_text(recovery));
     json_t *data = data_new(recovery);
     struct theseus_error err = {0};
 
@@ -261,8 +262,7 @@ static void end_restart(struct server *server) ON_LOOP {
 
     if (!restart->under_way)
         return;
-    restart_add_error(server,
-                      json_pack("{s:s, s:s}", "phase", phase_name(reached), "message", server->recovery.what));
+    restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(reached), "message", server->recovery.what));
     log_warning("the restart failed in phase %s: %s", phase_name(reached), server->recovery.what);
     restart->reached = reached;
     restart_end(server, PHASE_FAILED);
@@ -295,15 +295,17 @@ static void begin_restart(struct server *server) ON_LOOP {
     (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &restart->facts.boot_before);
     restart->under_way = true;
     restart->in_place = false;
-    restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(PHASE_STARTING), "message",
-                                        server->recovery.what));
+    restart_add_error(server,
+                      json_pack("{s:s, s:s}", "phase", phase_name(PHASE_STARTING), "message", server->recovery.what));
 }
 
 void recovery_begin(struct server *server) {
     struct recovery *recovery = &server->recovery;
 
     log_error("%s%s%s%s; the server goes on in a new image", recovery->what, recovery->note.tool[0] ? " in tool " : "",
-              recovery->note.tool[0] ? recovery->note.tool : recovery->note.slot[0] ? " in " : "",
+              recovery->note.tool[0]   ? recovery->note.tool
+              : recovery->note.slot[0] ? " in "
+                                       : "",
               recovery->note.tool[0] ? "" : recovery->note.slot);
     end_restart(server);
     begin_restart(server);

@@ -25,7 +25,7 @@ struct recovery {
     struct crash_note note;
     struct recovery_later *laters; /* owned: of the plugin that is to blame, when it is for no call */
     size_t later_count;
-    bool told;       /* which calls are answered with the crash is settled */
+    bool told;        /* which calls are answered with the crash is settled */
     const char *next; /* what becomes of the plugin; NULL: there is none to blame */
     char *what;       /* owned: who crashed, with which signal */
     int execs;        /* images one after the other that have crashed and served nothing */

@@ -9,5 +9,6 @@
 struct server;
 
 void standby_begin(struct server *server) ON_LOOP;
-void standby_update(struct server *server) ON_LOOP; /* something of it may have changed; harmless before standby_begin() */
+void standby_update(
+    struct server *server) ON_LOOP; /* something of it may have changed; harmless before standby_begin() */
 void standby_end(struct server *server) ON_LOOP;

@@ -147,23 +147,22 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
 
 #define ARGUMENTS "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\",\"answered\"]}}}"
 
-#define WAYS(X)                                                                                                  \
+#define WAYS(X) \
     X(null) X(bus) X(fpe) X(ill) X(abort) X(smash) X(overflow) X(free) X(jump) X(heap) X(malloc) X(lost) X(signal)
 
 #define WAY(way) static way_fn *way_##way = by_##way;
 WAYS(WAY)
 
-#define TOOLS(way)                                                                                               \
-    {.name = "die_" #way, .input_schema = ARGUMENTS, .call = die, .data = &way_##way},                           \
-    {.name = "inline_" #way, .input_schema = ARGUMENTS, .flags = THESEUS_INLINE, .call = die, .data = &way_##way},
+#define TOOLS(way)                                                                     \
+    {.name = "die_" #way, .input_schema = ARGUMENTS, .call = die, .data = &way_##way}, \
+        {.name = "inline_" #way, .input_schema = ARGUMENTS, .flags = THESEUS_INLINE, .call = die, .data = &way_##way},
 
 static const struct theseus_tool tools[] = {
-    WAYS(TOOLS)
-    {.name = "die_structured",
-     .output_schema = "{\"type\":\"object\"}",
-     .input_schema = ARGUMENTS,
-     .call = die,
-     .data = &way_null},
+    WAYS(TOOLS){.name = "die_structured",
+                .output_schema = "{\"type\":\"object\"}",
+                .input_schema = ARGUMENTS,
+                .call = die,
+                .data = &way_null},
     {.name = "die_again", .flags = THESEUS_IDEMPOTENT, .input_schema = ARGUMENTS, .call = die, .data = &way_null},
     {.name = "wait_for_ever", .flags = THESEUS_IDEMPOTENT, .call = wait_for_ever},
     {0},
