@@ -162,10 +162,17 @@ static void thread_main(void *arg) {
 
 int generation_thread(struct generation *generation, theseus_thread_fn *run, void *arg, struct theseus_error *err) {
     struct plugin_thread *thread = xcalloc(1, sizeof(*thread));
+    const struct blame *maker = blame_current();
 
     thread->run = run;
     thread->arg = arg;
     thread->blame = blame_of(generation, "thread");
+    if (maker) {
+        thread->blame.structured = maker->structured;
+        thread->blame.conn = maker->conn;
+        thread->blame.offset = maker->offset;
+        thread->blame.index = maker->index;
+    }
     if (thread_start(&thread->thread, generation->name, thread_main, thread, err) < 0) {
         free(thread);
         return -1;

@@ -1,12 +1,13 @@
 /*
  * A tool for each way to die: `die_WAY` on the worker, `inline_WAY` on the loop thread. {"where": "thread"} lets a thread of
- * the plugin's own die while the call waits for its answer.
+ * the plugin's own die while the call waits for its answer. {"ms": N} takes its time before.
  */
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <theseus/plugin.h>
@@ -116,19 +117,42 @@ static void by_signal(void) {
     (void)raise(SIGSEGV);
 }
 
+static void wait_ms(json_int_t ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    (void)nanosleep(&time, NULL);
+}
+
+struct death {
+    way_fn *way;
+    json_int_t ms;
+};
+
 static void run_way(void *arg) {
-    (*(way_fn **)arg)();
+    struct death death = *(struct death *)arg;
+
+    free(arg);
+    wait_ms(death.ms);
+    death.way();
+}
+
+static int die_on_thread(struct theseus_call *call, struct theseus_ctx *ctx, const struct death *death) {
+    struct death *copy = malloc(sizeof(*copy));
+
+    *copy = *death;
+    return theseus_thread(ctx, run_way, copy) < 0 ? theseus_reply_error(call, "no thread") : THESEUS_LATER;
 }
 
 static int die(struct theseus_call *call, void *self, const json_t *args) {
-    way_fn **way = theseus_tool_data(call);
+    const struct death death = {*(way_fn **)theseus_tool_data(call), json_integer_value(json_object_get(args, "ms"))};
     const char *where = json_string_value(json_object_get(args, "where"));
 
     if (where && strcmp(where, "thread") == 0)
-        return theseus_thread(self, run_way, way) < 0 ? theseus_reply_error(call, "no thread") : THESEUS_LATER;
+        return die_on_thread(call, self, &death);
     if (where && strcmp(where, "answered") == 0)
         theseus_reply_text(call, "answered");
-    (*way)();
+    wait_ms(death.ms);
+    death.way();
     return theseus_reply_text(call, "it lives");
 }
 
@@ -145,7 +169,9 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
     return 0;
 }
 
-#define ARGUMENTS "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\",\"answered\"]}}}"
+#define ARGUMENTS \
+    "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\",\"answered\"]}," \
+    "\"ms\":{\"type\":\"integer\"}}}"
 
 #define WAYS(X) \
     X(null) X(bus) X(fpe) X(ill) X(abort) X(smash) X(overflow) X(free) X(jump) X(heap) X(malloc) X(lost) X(signal)
