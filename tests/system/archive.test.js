@@ -24,10 +24,15 @@ describe('the database', { concurrency: 4 }, () => {
         await put(client, 'a', 'before');
         mkdirSync(home.path('state', 'artifacts'), { mode: 0o700 });
         writeFileSync(home.path('state', 'artifacts', 'one'), 'large', { mode: 0o600 });
+        const health = async () => (await client.value('orchestrator_health_check')).checks.database;
+        assert.equal((await health()).last_backup, null);
         const backup = await theseus('backup', file);
         assert.equal(backup.err, '');
         assert.equal(backup.code, 0);
         assert.equal(statSync(file).mode & 0o777, 0o600);
+        const { last_backup: told } = await health();
+        assert.equal(told.file, file);
+        assert.ok(Math.abs(Date.parse(told.at) - statSync(file).mtimeMs) < 10_000, told.at);
         await put(client, 'a', 'after');
         writeFileSync(home.path('state', 'artifacts', 'one'), 'lost', { mode: 0o600 });
 
