@@ -30,5 +30,6 @@ enum {
     LIMIT_SNAPSHOT_DAYS = 30,       /* orphans that nobody has claimed: longer than any holiday from a project */
     LIMIT_ARTIFACT = 512 << 20,     /* bytes of a file beside the database */
     LIMIT_ARTIFACT_NAME = 200,      /* of its name below the directory */
+    LIMIT_TASK_TTL_S = 7 * 86400,   /* how long an MCP task is kept, from its creation */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

@@ -31,6 +31,8 @@ struct conn_ops {
     void (*notification)(void *arg, struct conn *conn, const struct message *message);
     /* The client's answer to a request of ours. */
     void (*response)(void *arg, struct conn *conn, const struct message *message);
+    /* A detached call is over: its outcome is recorded. NULL where nothing is ever detached. */
+    void (*outcome)(void *arg, struct conn *conn, struct call *call);
     /* The input has ended, and every request that came is answered and written; or the output is broken. */
     void (*closed)(void *arg, struct conn *conn);
     /* The input has ended. */
@@ -92,6 +94,15 @@ void conn_cancel(struct conn *conn, const json_t *id) ON_LOOP;
 
 /* Every call that is not over: it ends without an answer, and its handler is asked to stop. */
 void conn_cancel_all(struct conn *conn) ON_LOOP;
+
+/* ---- calls that go on as tasks ---- */
+
+/*
+ * Answers the call with `line` (its content is taken), commits `batch` with that, and lets the call go on: it is no work
+ * of this connection any more and its id is free. What it ends with becomes an outcome_record under its key, which is
+ * whoever's who is told of it. False: it was over already, or has been detached; then nothing happened.
+ */
+bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) ON_LOOP;
 
 /* ---- subscriptions/listen ---- */
 
