@@ -7,6 +7,7 @@ enum {
     LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
     LIMIT_HANGUP_MS = 1000,         /* for a client that has gone to take what waits for it */
     LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */
+    LIMIT_TOPICS = 1024,            /* names in one of them */
     LIMIT_BATCH = 1000,             /* messages in one array */
     LIMIT_INPUT_PIECE = 4096,       /* unfinished lines up to this are recorded as one piece */
     LIMIT_SCHEMA_DEPTH = 64,        /* nested schemas, and references followed, in one validation */

@@ -68,7 +68,7 @@ struct conn *conn_free(struct conn *conn) {
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
-        free(list_entry(link, struct listen, link));
+        listen_free(list_entry(link, struct listen, link));
     outbox_fini(&conn->outbox);
     batch_fini(&conn->batch);
     conn->frame = frame_free(conn->frame);

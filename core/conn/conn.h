@@ -108,8 +108,12 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
 
 enum listen_wants { LISTEN_TOOLS = 1 };
 
-/* The call stays open as a subscription, and no longer counts as work. ERR_INTERNAL: there are too many. */
-MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, struct theseus_error *err) ON_LOOP;
+/* The call stays open as a subscription, and no longer counts as work. `topics` (borrowed; NULL: none) has arrays of
+ * names under the kinds of topics. ERR_INTERNAL: there are too many. */
+MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics,
+                           struct theseus_error *err) ON_LOOP;
+/* Sends a notification to every subscription that has `name` among its topics of that kind. */
+void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */
 void conn_tools_changed(struct conn *conn) ON_LOOP;
 /* Ends the subscriptions from our side: a result for each, then a cancellation. */

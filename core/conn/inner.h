@@ -62,6 +62,7 @@ struct listen {
     struct list link;
     struct call *call; /* borrowed from ids */
     unsigned wants;
+    json_t *topics; /* owned: kind of topic → array of names; NULL: none */
 };
 
 /* conn.c */
@@ -115,6 +116,7 @@ void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the 
 void queue_fini(struct conn *conn) ON_LOOP;
 
 /* listen.c */
+void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
 void listen_restore(struct conn *conn) ON_LOOP;

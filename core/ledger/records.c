@@ -73,7 +73,7 @@ const struct record_kind progress_kind = KIND(8, progress_record, progress_field
 static const struct record_field listen_fields[] = {
     U64(listen_record, conn, 1, RECORD_KEY),  U64(listen_record, offset, 2, RECORD_KEY),
     U64(listen_record, index, 3, RECORD_KEY), BYTES(listen_record, id, 4, 0),
-    U64(listen_record, wants, 5, 0),
+    U64(listen_record, wants, 5, 0),          BYTES(listen_record, topics, 6, 0),
 };
 const struct record_kind listen_kind = KIND(9, listen_record, listen_fields);
 

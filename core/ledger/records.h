@@ -79,6 +79,7 @@ struct listen_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;               /* JSON */
     uint64_t wants;               /* bits of enum listen_wants */
+    struct span topics;           /* JSON; empty: none */
 };
 extern const struct record_kind listen_kind;
 

@@ -34,6 +34,7 @@ struct method_env {
 /* `arg` is the environment's. */
 struct method_tasks {
     void (*offer)(void *arg, struct conn *conn, struct call *call, bool now);
+    bool (*runs)(void *arg, const char *id); /* may there be news of it? */
     void (*get)(void *arg, struct call *call, const char *id);
     void (*cancel)(void *arg, struct call *call, const char *id);
     void (*update)(void *arg, struct call *call, const char *id);
@@ -67,6 +68,8 @@ void method_listen(struct method_env *env, struct conn *conn, struct call *call)
 void method_tasks_get(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tasks_cancel(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tasks_update(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+/* False: the client does not, and the call has been answered with that. */
+bool method_tasks_are_known(struct method_env *env, struct call *call) ON_LOOP;
 /* A call of a tool by a client that knows tasks may become one. */
 void method_tasks_offer(struct method_env *env, struct conn *conn, struct call *call, const char *tool) ON_LOOP;
 

@@ -22,13 +22,21 @@ static void refuse_stranger(struct call *call) {
     call_fail(call, &err, json_pack("{s:{s:{s:{}}}}", "requiredCapabilities", "extensions", META_TASKS));
 }
 
+bool method_tasks_are_known(struct method_env *env, struct call *call) {
+    bool known = knows_tasks(env, call);
+
+    if (!known)
+        refuse_stranger(call);
+    return known;
+}
+
 /* The task's id; NULL: the call has been answered. */
-static const char *id_of(struct method_env *env, struct call *call) {
+static const char *id_of(struct method_env *env, struct call *call) ON_LOOP {
     const json_t *id = json_object_get(call->message.params, "taskId");
 
-    if (!knows_tasks(env, call))
-        refuse_stranger(call);
-    else if (!json_is_string(id))
+    if (!method_tasks_are_known(env, call))
+        return NULL;
+    if (!json_is_string(id))
         method_refuse_params(call, "'taskId' is missing or no string");
     else
         return json_string_value(id);

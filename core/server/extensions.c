@@ -7,6 +7,19 @@ static void offer(void *arg, struct conn *conn, struct call *call, bool now) {
     mcp_tasks_offer(((struct server *)arg)->mcp_tasks, conn, call, now);
 }
 
+static bool runs(void *arg, const char *id) {
+    loop_enter();
+    return mcp_tasks_runs(((struct server *)arg)->mcp_tasks, id);
+}
+
+static void on_changed(void *arg, const char *id, json_t *task) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (server->conn)
+        conn_tell(server->conn, "taskIds", id, "notifications/tasks", task);
+}
+
 static void get(void *arg, struct call *call, const char *id) {
     loop_enter();
     mcp_tasks_get(((struct server *)arg)->mcp_tasks, call, id);
@@ -22,7 +35,8 @@ static void update(void *arg, struct call *call, const char *id) {
     mcp_tasks_update(((struct server *)arg)->mcp_tasks, call, id);
 }
 
-static const struct method_tasks operations = {.offer = offer, .get = get, .cancel = cancel, .update = update};
+static const struct method_tasks operations = {
+    .offer = offer, .runs = runs, .get = get, .cancel = cancel, .update = update};
 
 static void on_outcome(void *arg, struct conn *conn, struct call *call) {
     struct method_env *env = arg;
@@ -39,6 +53,8 @@ void extensions_init(struct server *server) {
         .ledger = server->ledger,
         .store = server->store,
         .config = server->plugin_host.config,
+        .changed = on_changed,
+        .arg = server,
     });
     server->methods.tasks = &operations;
     server->conn_ops.outcome = on_outcome;

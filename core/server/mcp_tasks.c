@@ -112,6 +112,13 @@ static json_t *live_new(const struct task *task) {
     return json;
 }
 
+static void tell(struct task *task) {
+    const struct mcp_tasks_origin *origin = &task->tasks->origin;
+    json_auto_t *json = live_new(task);
+
+    origin->changed(origin->arg, task->id, json);
+}
+
 static void refuse_unknown(struct call *call, const char *id) {
     struct theseus_error err = {0};
 
@@ -367,6 +374,7 @@ static void look_at_step(struct task *task) ON_LOOP {
     task->message = step;
     task->updated_ms = clock_wall_ms();
     submit(task, run_put, on_updated);
+    tell(task);
 }
 
 static void end(struct task *task) ON_LOOP;
@@ -432,6 +440,7 @@ static bool take_outcome(struct task *task) {
 static void end(struct task *task) {
     if (take_outcome(task)) {
         submit(task, run_put, on_ended);
+        tell(task);
         return;
     }
     log_error("task %s of tool '%s' has ended without an outcome", task->id, task->tool);
@@ -525,6 +534,10 @@ void mcp_tasks_restore(struct mcp_tasks *tasks, struct conn *conn) {
 }
 
 /* ---- questions ---- */
+
+bool mcp_tasks_runs(struct mcp_tasks *tasks, const char *id) {
+    return find(tasks, id) != NULL;
+}
 
 /* By another server that has the same database; what this one works on is not asked of the database. */
 static bool is_at_work(const struct mcp_tasks *tasks, const struct mcp_task_row *row) {

@@ -20,6 +20,8 @@ struct mcp_tasks_origin { /* everything is borrowed */
     struct ledger *ledger;
     struct store *store;
     const struct config *const *config;
+    void (*changed)(void *arg, const char *id, json_t *task); /* borrowed: as tasks/get would tell it */
+    void *arg;
 };
 
 struct mcp_tasks *mcp_tasks_new(const struct mcp_tasks_origin *origin) ON_LOOP;
@@ -31,6 +33,7 @@ void mcp_tasks_offer(struct mcp_tasks *tasks, struct conn *conn, struct call *ca
 /* A call that goes on as a task is over: conn_ops::outcome. */
 void mcp_tasks_outcome(struct mcp_tasks *tasks, struct call *call) ON_LOOP;
 
+bool mcp_tasks_runs(struct mcp_tasks *tasks, const char *id) ON_LOOP;
 /* Answer `call`, sooner or later, about the task `id`. */
 void mcp_tasks_get(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;
 void mcp_tasks_cancel(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;

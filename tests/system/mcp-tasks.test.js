@@ -98,6 +98,25 @@ describe('a task', { concurrency: 4 }, () => {
         assert.equal((await ask(client, 'tasks/list')).error.code, -32601);
     });
 
+    serves('tells who listens of its steps and its end', async (client) => {
+        const id = await taskOf(client, 'long_steps', { steps: 30, ms: 50 });
+        client.start('subscriptions/listen', { notifications: { taskIds: [id, 'f'.repeat(32)] }, _meta: meta(true) });
+        const told = (method) => client.notifications.filter((one) => one.method === method).map((one) => one.params);
+        await until('the acknowledgement', () => told('notifications/subscriptions/acknowledged').length === 1);
+        assert.deepEqual(told('notifications/subscriptions/acknowledged')[0].notifications, { taskIds: [id] });
+        const subscription = client.lastId;
+        assert.equal((await restart(client)).success, true, 'it goes on behind a restart');
+        await until('the end', () => told('notifications/tasks').some((task) => task.status === 'completed'), 10_000);
+        const tasks = told('notifications/tasks');
+        assert.ok(tasks.length > 1 && tasks.slice(0, -1).every((task) => task.status === 'working'), JSON.stringify(tasks));
+        assert.ok(tasks.every((task) => task.taskId === id
+            && task._meta['io.modelcontextprotocol/subscriptionId'] === subscription));
+        assert.equal(tasks.at(-1).result.structuredContent.steps, 30);
+        const { error } = await within('the refusal', client.start('subscriptions/listen',
+            { notifications: { taskIds: [id] }, _meta: meta(false) }).answer);
+        assert.equal(error.code, -32021);
+    });
+
     serves('is cancelled by its id alone', async (client) => {
         const { id, answer } = client.start('tools/call',
             { name: 'long_steps', arguments: { steps: 1000, ms: 20 }, _meta: meta(true) });
@@ -130,6 +149,17 @@ describe('a task', { concurrency: 4 }, () => {
         assert.ok(task.result.structuredContent.resumed_at > 0, 'from its checkpoint');
         assert.equal((await restart(client)).success, true);
         assert.deepEqual((await get(client, id)).result, task.result);
+    });
+
+    serves('is what a restart is answered with that takes long, and the next image ends it', async (client) => {
+        const slow = client.call('plain_wait', { ms: 3000 });
+        await until('it to run', async () => (await client.plugin('longwork')).in_flight > 0);
+        const id = await taskOf(client, 'orchestrator_restart_server', {});
+        const task = await settled(client, id);
+        assert.equal(task.status, 'completed');
+        assert.equal(task.result.structuredContent.success, true, JSON.stringify(task.result));
+        assert.equal(task.result.structuredContent.phase, 'complete');
+        assert.equal((await within('the slow call', slow)).result.content[0].text, 'waited');
     });
 
     serves('that may not run again says so behind a restart', async (client) => {
