@@ -89,7 +89,7 @@ void upkeep_loaded(struct server *server) {
 void upkeep_reconfigured(struct server *server) {
     standby_update(server);
     if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
-        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval);
+        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
 }
 
 /* Which settings are secrets only the plugin's schema could say: all of them are taken for one. */

@@ -78,7 +78,7 @@ static void knows_a_group_by_those_of_it_that_are_at_work(void **state) {
     assert_int_equal(kill(leader, SIGKILL), 0);
     siginfo_t info;
     assert_int_equal(waitid(P_PID, (id_t)leader, &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(kill(-leader, 0), 0); /* it is still there, … */
+    assert_int_equal(kill(-leader, 0), 0);  /* it is still there, … */
     assert_false(proc_group_lives(leader)); /* … but has ended */
     assert_int_equal(waitpid(leader, NULL, 0), leader);
     (void)close(pipes[0]);
