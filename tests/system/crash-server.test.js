@@ -52,7 +52,10 @@ describe('behind a crash', { skip, concurrency: 4 }, () => {
         for (const place of Object.keys(PLACES))
             for (const way of ['malloc', 'heap', 'free']) {
                 const pings = Array.from({ length: 50 }, () => client.start('ping').answer);
-                await crash(client, way, place);
+                const [name, args] = PLACES[place](way, {});
+                const { result } = await within(name, client.call(name, args));
+                /* All share one heap: another thread may be the first to stumble over what is wrong with it. */
+                assert.match(result.content[0].text, /crashed with SIG(SEGV|ABRT).*may have executed/);
                 for (const ping of pings)
                     assert.ok((await within('a ping', ping)).result);
             }
