@@ -279,6 +279,36 @@ static void does_not_load_again_what_came_back(void **state) {
     assert_true(floor_generation(floor, "version") > number);
 }
 
+static int copies(const struct floor *floor) {
+    DIR *dir = opendir(imagedir_path(floor->dir));
+    int count = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        count += strstr(entry->d_name, ".so") != NULL;
+    (void)closedir(dir);
+    return count;
+}
+
+/* The next restart begins while the files are compared with what serves. */
+static void leaves_no_copy_behind_that_was_only_compared(void **state) {
+    CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
+
+    (void)state;
+    floor_load(floor);
+    save_and_exec(floor);
+    floor_restore(floor);
+    loop_enter();
+    plugins_drop_saved(floor->plugins);
+    plugins_rescan(floor->plugins); /* the first look at the directory */
+    plugins_pause(floor->plugins);
+    until(floor->owner->loop, lane_pending(floor->host.lane) == 0);
+    assert_int_equal(copies(floor), 5);
+    plugins_resume(floor->plugins);
+    floor_be_idle(floor);
+    assert_int_equal(copies(floor), 5);
+}
+
 static void loads_again_what_came_back_if_somebody_asks_for_it(void **state) {
     static const char *const one[] = {"version1", NULL};
     CLEANUP(floor_free) struct floor *floor = floor_new(one, "", 2);
@@ -309,6 +339,7 @@ int main(void) {
         cmocka_unit_test(has_nothing_to_do_when_nothing_was_loaded),
         cmocka_unit_test(can_be_thrown_away_in_the_middle),
         cmocka_unit_test(does_not_load_again_what_came_back),
+        cmocka_unit_test(leaves_no_copy_behind_that_was_only_compared),
         cmocka_unit_test(loads_again_what_came_back_if_somebody_asks_for_it),
     };
 
