@@ -95,6 +95,8 @@ void registry_hide(struct registry *registry, char *const *patterns);
 
 /* Full entries of tools/list, sorted by name. New reference. */
 json_t *registry_list_new(struct registry *registry) ON_LOOP;
+/* Makes the entry of one more tool, for which nobody has asked yet. False: there is none. */
+bool registry_list_ahead(struct registry *registry) ON_LOOP;
 /* Hash of that list in canonical form: differs when, and only when, the list really changed. */
 void registry_digest(struct registry *registry, char text[static 33]) ON_LOOP;
 /* Of which plugin was this tool, when it was still there? Owned; NULL: not lately. */

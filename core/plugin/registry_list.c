@@ -69,12 +69,33 @@ json_t *registry_list_new(struct registry *registry) {
     struct listing listing = {registry, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
     map_each(registry->offers, collect, &listing);
     qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
-    for (size_t i = 0; list && i < listing.count; i++)
-        if (json_array_append(list, listing.offers[i]->entry) < 0)
+    for (size_t i = 0; list && i < listing.count; i++) {
+        json_t *entry = offer_entry(listing.offers[i]);
+        if (entry && json_array_append(list, entry) < 0)
             list = (json_decref(list), NULL);
+    }
     registry_unlock(registry);
     free(listing.offers);
     return list;
+}
+
+static void find_unwanted(struct span key, void *value, void *arg) {
+    struct offer *offer = value, **found = arg;
+
+    (void)key;
+    if (!*found && offer->listed && !offer->wanted)
+        *found = offer;
+}
+
+bool registry_list_ahead(struct registry *registry) {
+    struct offer *offer = NULL;
+
+    registry_lock(registry);
+    map_each(registry->offers, find_unwanted, &offer);
+    if (offer)
+        (void)offer_entry(offer);
+    registry_unlock(registry);
+    return offer;
 }
 
 void registry_digest(struct registry *registry, char text[static 33]) {

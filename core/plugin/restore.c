@@ -26,9 +26,9 @@ static void adopt(struct candidate *candidate) {
         return;
     image_keep_file(candidate->image);
     candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0)
+    if (candidate->r == 0) /* its schemas have been checked, and are read when they are wanted */
         candidate->r =
-            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+            contract_take(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static void adopt_run(void *job) {
