@@ -14,6 +14,13 @@ typedef void work_fn(void *job);
 MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
                             struct theseus_error *err);
 
+/*
+ * Makes one ahead of its work, for who knows that it will be wanted in a moment: it comes up meanwhile, and the next
+ * thread_start() takes it. Where none can be had there is none, and thread_start() makes its own.
+ */
+void thread_make_ahead(void);
+void thread_drop_ahead(void); /* one that nobody took */
+
 /* Both end the caller's ownership and return NULL. A detached thread is never waited for. Any thread. */
 struct thread *thread_join(struct thread *thread);
 struct thread *thread_detach(struct thread *thread);
