@@ -320,6 +320,7 @@ static void conclude(struct server *server) ON_LOOP {
         come_back(server);
     else if (server->restart.under_way)
         complete(server);
+    standby_begin(server); /* the way back is closed, or was already */
     if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
