@@ -1,0 +1,43 @@
+/*
+ * What becomes of a plugin whose code has crashed.
+ *
+ * Decided by the image that arrives after the crash, before it loads a plugin: crashes are counted by the hash of the
+ * image that crashed, in the ledger. One that crashes too often (crash.limit, crash.window), or while it is new
+ * (crash.probation, crash.probation_calls), is banned: the last image of that plugin that is known to be good serves
+ * in its place, or nothing does, until the file holds something else.
+ */
+#pragma once
+
+#include "base/thread.h"
+#include "server/crash_note.h"
+#include "store/history.h"
+
+struct config;
+struct ledger;
+struct server;
+
+enum quarantine_next { QUARANTINE_STILL_THERE, QUARANTINE_REVERTED, QUARANTINE_UNLOADED };
+
+struct verdict {
+    enum quarantine_next next;
+    char plugin[CRASH_NAME_BYTES]; /* who is blamed: empty: nobody but the core */
+    char version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES];
+    char good_version[CRASH_NAME_BYTES]; /* reverted: to this one; empty: not known */
+    int crashes;                         /* of that image within crash.window, this one included */
+    bool probation;                      /* it was new */
+};
+
+/* Counts the crash and writes into the ledger what follows from it. Once for a note; before plugins_new(). */
+void quarantine_decide(struct ledger *ledger, const struct config *config, const struct crash_note *note,
+                       struct verdict *ret_verdict);
+
+/* "still there", "reverted", "unloaded": what a client is told. */
+const char *quarantine_next_text(enum quarantine_next next);
+
+/*
+ * Says it: a line of the log and one for each frame, an event in the history, a line of the audit. Once the server has
+ * its parts; it reads symbol tables, so after clients are served again. `measured` (NULL: nothing was) gives blackout_ms,
+ * duration_ms and the counts of requests and calls.
+ */
+void quarantine_report(struct server *server, const struct crash_note *note, const struct verdict *verdict,
+                       const struct history_event *measured) ON_LOOP;
