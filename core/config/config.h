@@ -65,6 +65,10 @@ struct config {
         char *key_file;
     } state;
     struct {
+        int limit, window;              /* crashes of one image within so many seconds; 0: however many */
+        int probation, probation_calls; /* seconds; a generation younger than both is new */
+    } crash;
+    struct {
         bool restart;
         enum config_call_by_name call_by_name;
     } access;

@@ -75,6 +75,17 @@ const struct option_def option_table[] = {
     {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
      .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
+    {"crash", "limit", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.limit), .text = "3", .max = 100,
+     .help = "crashes of one plugin file within the window; then the last good one serves instead; 0: never"},
+    {"crash", "window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.window), .text = "60", .max = DAY,
+     .help = "for how long a crash counts; 0: crashes are not counted"},
+    {"crash", "probation", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.probation), .text = "60", .max = DAY,
+     .help =
+         "a plugin file that is younger, and has had fewer calls than probation_calls, goes at its first crash; one "
+         "that is older and has had more is known to be good; 0: none is too young"},
+    {"crash", "probation_calls", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.probation_calls), .text = "100", .max = 1000000,
+     .help = "answered calls of a plugin file; see probation; 0: none has had too few"},
+
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",

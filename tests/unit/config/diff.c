@@ -57,6 +57,10 @@ static const struct {
     {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
     {"buffer.cleanup_interval=1", "buffer.cleanup_interval\n"},
     {"state.key_file=/x", "state.key_file (re-exec)\n"},
+    {"crash.limit=2", "crash.limit\n"},
+    {"crash.window=61", "crash.window\n"},
+    {"crash.probation=61", "crash.probation\n"},
+    {"crash.probation_calls=99", "crash.probation_calls\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
 };
