@@ -28,6 +28,7 @@ static void on_tools_touched(void *arg) {
         return;
     bool first = server->tools_digest[0] == '\0';
     memcpy(server->tools_digest, digest, sizeof(digest));
+    plugins_tools_changed(server->plugins);
     if (!first && server->conn)
         conn_tools_changed(server->conn);
 }

@@ -46,6 +46,7 @@ void upkeep_init(struct server *server) {
         .snapshot = keeper_snapshot(upkeep->keeper),
         .chronicle = upkeep->chronicle,
         .imagedir = server->imagedir,
+        .state_dir = server->config->server.state_dir,
     });
     upkeep->late = late_new(upkeep->lane);
     upkeep->state_is_back = (struct loop_task){.run = on_state_is_back, .arg = server};
@@ -78,8 +79,10 @@ void upkeep_loaded(struct server *server) {
 }
 
 void upkeep_reconfigured(struct server *server) {
-    if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
-        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval);
+    if (!plugins_are_loaded(server->plugins) || server->plugin_host.rehearsal)
+        return;
+    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval);
+    plugins_crash_rules(server->plugins);
 }
 
 void upkeep_leave(struct server *server) {
