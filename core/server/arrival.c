@@ -12,6 +12,7 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
@@ -190,6 +191,8 @@ static void complete(struct server *server) ON_LOOP {
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
+    if (strcmp(restart->facts.reason, "error_recovery") == 0)
+        quarantine_forgive(server); /* the directories are looked at a moment later */
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
     drop_note(server);

@@ -41,3 +41,6 @@ const char *quarantine_next_text(enum quarantine_next next);
  */
 void quarantine_report(struct server *server, const struct crash_note *note, const struct verdict *verdict,
                        const struct history_event *measured) ON_LOOP;
+
+/* Somebody insists: what crashed is tried again when its file is looked at next, and nothing is held against it. */
+void quarantine_forgive(struct server *server) ON_LOOP;
