@@ -69,6 +69,9 @@ struct config {
         int probation, probation_calls; /* seconds; a generation younger than both is new */
     } crash;
     struct {
+        int keep; /* seconds */
+    } history;
+    struct {
         bool restart;
         enum config_call_by_name call_by_name;
     } access;

@@ -86,6 +86,9 @@ const struct option_def option_table[] = {
     {"crash", "probation_calls", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.probation_calls), .text = "100", .max = 1000000,
      .help = "answered calls of a plugin file; see probation; 0: none has had too few"},
 
+    {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
+     .help = "how long events of the history and lines of the audit are kept"},
+
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",

@@ -45,15 +45,16 @@ struct generation {
     atomic_bool migrated;     /* its start has changed the database's schema */
     char *backup;             /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
-    struct plugins *plugins;                /* borrowed: who loaded it */
-    bool over, stopping;                    /* retired; its stop is on the lane */
-    bool stuck;                             /* quarantined, because a thread did not come back from its code */
-    int unloaded;                           /* outcome of image_unload() */
-    const char *quarantined;                /* why; NULL: it is not */
-    int64_t since_ns;                       /* monotonic clock: when its image began to serve. Loop */
-    bool good;                              /* that is known to be good: see probation.c. Loop */
-    bool keeping;                           /* being put on the shelf as such. Loop */
-    atomic_uint_fast64_t calls, calls_mark; /* that the image has answered; `proof` is posted when so many have been; 0: never */
+    struct plugins *plugins; /* borrowed: who loaded it */
+    bool over, stopping;     /* retired; its stop is on the lane */
+    bool stuck;              /* quarantined, because a thread did not come back from its code */
+    int unloaded;            /* outcome of image_unload() */
+    const char *quarantined; /* why; NULL: it is not */
+    int64_t since_ns;        /* monotonic clock: when its image began to serve. Loop */
+    bool good;               /* that is known to be good: see probation.c. Loop */
+    bool keeping;            /* being put on the shelf as such. Loop */
+    atomic_uint_fast64_t calls,
+        calls_mark; /* that the image has answered; `proof` is posted when so many have been; 0: never */
     struct loop_task proof;
     char *trouble; /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;

@@ -18,6 +18,7 @@
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/quarantine.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -111,6 +112,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct verdict verdict;            /* on the crash that this image follows */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;

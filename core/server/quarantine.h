@@ -34,6 +34,10 @@ void quarantine_decide(struct ledger *ledger, const struct config *config, const
 /* "still there", "reverted", "unloaded": what a client is told. */
 const char *quarantine_next_text(enum quarantine_next next);
 
+/* The same for the server that arrives: it keeps the verdict, whose text is asked for afterwards. */
+void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
+const char *quarantine_next(const struct server *server, const struct crash_note *note) ON_LOOP;
+
 /*
  * Says it: a line of the log and one for each frame, an event in the history, a line of the audit. Once the server has
  * its parts; it reads symbol tables, so after clients are served again. `measured` (NULL: nothing was) gives blackout_ms,

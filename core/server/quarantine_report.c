@@ -20,6 +20,15 @@ const char *quarantine_next_text(enum quarantine_next next) {
     return texts[next];
 }
 
+void quarantine_count(struct server *server, const struct crash_note *note) {
+    quarantine_decide(server->ledger, server->config, note, &server->verdict);
+}
+
+const char *quarantine_next(const struct server *server, const struct crash_note *note) {
+    (void)note;
+    return quarantine_next_text(server->verdict.next);
+}
+
 static char *culprit_text(const struct crash_note *note, const struct verdict *verdict) {
     CLEANUP(free) char *where = crash_words_where(note);
 
