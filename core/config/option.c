@@ -29,6 +29,8 @@ const struct option_def option_table[] = {
      .help = "what is written to the log file; stderr gets warnings and errors"},
     {"server", "workers", OPT_COUNT, OPT_IN_PLACE, FIELD(server.workers), .text = "4", .min = 1, .max = 256,
      .help = "threads for tools that may block"},
+    {"server", "core_dump", OPT_BOOL, OPT_IN_PLACE, FIELD(server.core_dump), .text = "no",
+     .help = "when the server crashes and goes on, a core is written, too"},
 
     {"plugins", "path", OPT_PATHS, OPT_IN_PLACE, FIELD(plugins.path), .text = "", .compute = place_set_plugin_path,
      .help = "directories with plugins (*.so) and tool files (*.ini); empty: ~/.local/share/theseus/plugins, then the "
@@ -65,16 +67,6 @@ const struct option_def option_table[] = {
     {"restart", "watch_binary", OPT_BOOL, OPT_IN_PLACE, FIELD(restart.watch_binary), .text = "no",
      .help = "restart by itself when the program's file has changed"},
 
-    {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
-     .help = "requests of one connection held in parsed form while they cannot be served"},
-    {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
-     .max = DAY, .help = "a request that is held for longer, and was not begun, gets an error; 0: never"},
-    {"buffer", "cleanup_interval", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.cleanup_interval), .text = "60", .min = 1,
-     .max = DAY, .help = "how often old snapshots, plugin copies of dead servers and old history are removed"},
-
-    {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
-     .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
-
     {"crash", "limit", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.limit), .text = "3", .max = 100,
      .help = "crashes of one plugin file within the window; then the last good one serves instead; 0: never"},
     {"crash", "window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.window), .text = "60", .max = DAY,
@@ -85,6 +77,21 @@ const struct option_def option_table[] = {
          "that is older and has had more is known to be good; 0: none is too young"},
     {"crash", "probation_calls", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.probation_calls), .text = "100", .max = 1000000,
      .help = "answered calls of a plugin file; see probation; 0: none has had too few"},
+    {"crash", "max_execs", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.max_execs), .text = "20", .max = 1000000,
+     .help =
+         "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},
+    {"crash", "execs_window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.execs_window), .text = "60", .max = DAY,
+     .help = "see max_execs; 0: it never leaves for that"},
+
+    {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
+     .help = "requests of one connection held in parsed form while they cannot be served"},
+    {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
+     .max = DAY, .help = "a request that is held for longer, and was not begun, gets an error; 0: never"},
+    {"buffer", "cleanup_interval", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.cleanup_interval), .text = "60", .min = 1,
+     .max = DAY, .help = "how often old snapshots, plugin copies of dead servers and old history are removed"},
+
+    {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
+     .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
     {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
      .help = "how long events of the history and lines of the audit are kept"},

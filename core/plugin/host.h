@@ -13,6 +13,7 @@
 #include "loop/lane.h"
 #include "loop/workers.h"
 
+struct call;
 struct generation;
 struct plugins;
 struct registry;
@@ -45,6 +46,9 @@ struct plugin_host {
     void (*settled)(void *arg);
     /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
     void (*migrated)(void *arg);
+    /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
+     * no other reason than that. */
+    bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */

@@ -9,8 +9,10 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/modules.h"
 #include "plugin/elf.h"
 #include "plugin/imagedir.h"
 #include "plugin/mapping.h"
@@ -204,7 +206,20 @@ static int find_plugin(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
+/* Constructors run while the name of the plugin is not known yet: that of its file has to do. */
+static char *name_by_file(const struct image *image) {
+    const char *base = path_base(image->file);
+    size_t len = strlen(base);
+
+    return xstrndup(base, len > 3 && strcmp(base + len - 3, ".so") == 0 ? len - 3 : len);
+}
+
 int image_load(struct image *image, struct theseus_error *err) {
+    CLEANUP(free) char *name = name_by_file(image);
+    CLEANUP(blame_leave)
+    struct blame blame = {.plugin = name, .version = "", .hash = image->hash, .slot = "load"};
+
+    blame_enter(&blame);
     if (image->loaded)
         return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)
@@ -214,6 +229,7 @@ int image_load(struct image *image, struct theseus_error *err) {
         return -1;
     }
     image->loaded = true;
+    modules_name(image->mapping.start, image->plugin.name, image->plugin.version, image->hash);
     return 0;
 }
 

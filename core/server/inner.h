@@ -15,10 +15,12 @@
 #include "plugin/registry.h"
 #include "plugin/state.h"
 #include "server/binary.h"
+#include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
 #include "server/quarantine.h"
+#include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -101,6 +103,12 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See standby.c. */
+struct standby {
+    bool on;
+    int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
+};
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -112,7 +120,11 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
-    struct verdict verdict;            /* on the crash that this image follows */
+    struct verdict verdict; /* on the crash that this image follows */
+    struct recovery recovery;
+    struct standby standby;
+    struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
+    int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;

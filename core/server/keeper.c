@@ -59,6 +59,8 @@ struct keeper {
     struct ledger *ledger;
     struct state *state;
     struct chronicle *chronicle;
+    void (*locked)(void *arg);
+    void *arg;
     bool goes_on;
     char *dir;                 /* owned */
     struct snapshot *snapshot; /* owned */
@@ -172,6 +174,7 @@ static void on_written(struct lane_job *job, bool timed_out) {
         return; /* the job is the thread's until it comes back */
     }
     keeper->writing.runs = false;
+    keeper->locked(keeper->arg);
     if (keeper->writing.r < 0)
         complain(keeper, keeper->writing.err.message);
     else if (keeper->complained)
@@ -327,6 +330,7 @@ static void on_claimed(struct lane_job *job, bool timed_out) {
         log_warning("the snapshots in '%s' are not read yet; the plugins do not wait for them any longer", keeper->dir);
     else
         take_claimed(keeper);
+    keeper->locked(keeper->arg);
     let_go(keeper);
 }
 
