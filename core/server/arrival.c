@@ -220,7 +220,7 @@ static void complete(struct server *server) ON_LOOP {
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
-    if (strcmp(restart->facts.reason, "error_recovery") == 0)
+    if (strcmp(restart->facts.reason, "error_recovery") == 0 && !recovery_is_restart(server))
         quarantine_forgive(server); /* the directories are looked at a moment later */
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);

@@ -20,7 +20,9 @@ struct entry {
     enum what what;
     struct history_event event;
     struct audit_line line;
-    int64_t before_ms; /* wall clock: what a sweep removes */
+    int64_t before_ms;           /* wall clock: what a sweep removes */
+    chronicle_finish_fn *finish; /* of an event; NULL: nothing is missing */
+    void *arg;                   /* owned: its */
 };
 
 struct chronicle {
@@ -53,6 +55,7 @@ static struct entry *entry_free(struct entry *entry) {
     EACH_EVENT_TEXT(FREE_TEXT, event)
     EACH_LINE_TEXT(FREE_TEXT, line)
     json_decref(entry->event.errors);
+    free(entry->arg);
     free(entry);
     return NULL;
 }
@@ -150,6 +153,8 @@ static void write_entry(struct chronicle *chronicle, const struct entry *entry) 
 
     if (chronicle->goes_on && !chronicle->alerts)
         chronicle->alerts = read_alerts(chronicle); /* they have been told by the image before */
+    if (entry->finish)
+        entry->finish(entry->arg, entry->event.errors);
     if (entry->what == SWEEP)
         sweep(chronicle, entry->before_ms);
     else if (entry->what == LINE && audit_add(chronicle->store, &entry->line, &err) < 0)
@@ -219,6 +224,15 @@ static void give(struct chronicle *chronicle, struct entry *entry) {
 
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event) {
     give(chronicle, entry_of_event(event));
+}
+
+void chronicle_add_unfinished(struct chronicle *chronicle, const struct history_event *event,
+                              chronicle_finish_fn *finish, void *arg) {
+    struct entry *entry = entry_of_event(event);
+
+    entry->finish = finish;
+    entry->arg = arg;
+    give(chronicle, entry);
 }
 
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line) {

@@ -19,6 +19,11 @@ struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the res
 
 /* Any thread, at once. */
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event);
+/* The same for an event of which something takes time to find out: `finish` is called on the chronicle's thread, just
+ * before it is written, and may change `errors`. Takes `arg`, which free() frees. */
+typedef void chronicle_finish_fn(void *arg, json_t *errors);
+void chronicle_add_unfinished(struct chronicle *chronicle, const struct history_event *event,
+                              chronicle_finish_fn *finish, void *arg);
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line);
 
 /* Somebody asked for `action` ("restart", "reload") on `target` (NULL: the server); `refusal` NULL: it is begun. */

@@ -39,12 +39,10 @@ void quarantine_count(struct server *server, const struct crash_note *note) ON_L
 const char *quarantine_next(const struct server *server, const struct crash_note *note) ON_LOOP;
 
 /*
- * Says it: a line of the log and one for each frame, an event in the history, a line of the audit. Once the server has
- * its parts; it reads symbol tables, so after clients are served again. `measured` (NULL: nothing was) gives blackout_ms,
- * duration_ms and the counts of requests and calls.
+ * Says what the crash was that this server follows: in the log with one line for each frame, in the history, and in the
+ * audit. It reads symbol tables, so after clients are served again. `measured` has the figures of the restart.
  */
-void quarantine_report(struct server *server, const struct crash_note *note, const struct verdict *verdict,
-                       const struct history_event *measured) ON_LOOP;
+void quarantine_report(struct server *server, const struct history_event *measured) ON_LOOP;
 
 /* Somebody insists: what crashed is tried again when its file is looked at next, and nothing is held against it. */
 void quarantine_forgive(struct server *server) ON_LOOP;

@@ -29,63 +29,51 @@ const char *quarantine_next(const struct server *server, const struct crash_note
     return quarantine_next_text(server->verdict.next);
 }
 
-static char *culprit_text(const struct crash_note *note, const struct verdict *verdict) {
-    CLEANUP(free) char *where = crash_words_where(note);
-
-    if (!*verdict->plugin)
-        return xstrdup("the server's own code");
-    return xasprintf("plugin '%s' %s%s%s", verdict->plugin, verdict->version, *where ? ", " : "", where);
-}
-
 static char *next_text(const struct verdict *verdict) {
+    if (!*verdict->plugin)
+        return xstrdup("no plugin is to blame");
     if (verdict->next == QUARANTINE_REVERTED)
         return xasprintf("it is reverted to version %s", verdict->good_version);
     if (verdict->next == QUARANTINE_UNLOADED)
-        return xstrdup("it is unloaded, for there is no version of it that is known to be good");
+        return xstrdup("it is unloaded, for no version of it is known to be good");
     return xstrdup("it is still there");
+}
+
+static char *message_new(const struct crash_note *note, const struct verdict *verdict) {
+    CLEANUP(free) char *where = crash_words_where(note);
+    CLEANUP(free) char *next = next_text(verdict);
+    CLEANUP(free) char *signal = crash_words_signal(note);
+
+    CLEANUP(free)
+    char *who = *verdict->plugin ? xasprintf("plugin '%s' %s", verdict->plugin, verdict->version)
+                                 : xstrdup("the server's own code");
+
+    return xasprintf("%s crashed with %s%s%s; %s", who, signal, *where ? " in " : "", where, next);
 }
 
 static json_t *details_new(const struct crash_note *note, const struct verdict *verdict, const char *message) {
     CLEANUP(free) char *signal = crash_words_signal(note);
-    json_t *backtrace = backtrace_new(note);
 
-    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:o, s:s}", "plugin",
+    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:s}", "plugin",
                      *verdict->plugin ? verdict->plugin : NULL, "version", *verdict->version ? verdict->version : NULL,
                      "hash", *verdict->hash ? verdict->hash : NULL, "tool", *note->tool ? note->tool : NULL, "slot",
                      *note->slot ? note->slot : NULL, "signal", signal, "thread", note->thread, "next",
-                     quarantine_next_text(verdict->next), "crashes", verdict->crashes, "backtrace", backtrace,
-                     "message", message);
+                     quarantine_next_text(verdict->next), "crashes", verdict->crashes, "message", message);
 }
 
-static void log_frames(const json_t *details) {
-    json_t *frame;
+/* On the chronicle's thread: symbol tables are long. */
+static void add_backtrace(void *arg, json_t *errors) {
+    const struct crash_note *note = arg;
+    json_t *frames = backtrace_new(note), *frame;
     size_t i;
 
-    json_array_foreach (json_object_get(details, "backtrace"), i, frame)
-        log_error("  %s", json_string_value(frame));
+    json_array_foreach (frames, i, frame)
+        log_error("  #%zu %s", i, json_string_value(frame));
+    (void)json_object_set_new(json_array_get(errors, 0), "backtrace", frames);
 }
 
-static void write_history(struct server *server, const struct verdict *verdict, json_t *details,
-                          const struct history_event *measured) ON_LOOP {
-    json_auto_t *errors = json_pack("[O]", details);
-    struct history_event event =
-        measured ? *measured : history_event_of(HISTORY_CRASH, "error_recovery", clock_wall_ms());
-
-    event.kind = HISTORY_CRASH;
-    event.reason = "error_recovery";
-    event.mechanism = "reexec";
-    event.phase = "complete";
-    event.success = true;
-    event.preserve_state = true;
-    event.subject = *verdict->plugin ? verdict->plugin : NULL;
-    event.by = (struct asker){.transport = "crash", .uid = -1};
-    event.boot_after = server->boot_id;
-    event.version_after = THESEUS_VERSION;
-    event.errors = errors;
-    chronicle_add(server->upkeep.chronicle, &event);
-}
-
-static void write_audit(struct server *server, const struct verdict *verdict, const char *message) {
+static void write_audit(struct server *server, const char *message) {
+    const struct verdict *verdict = &server->verdict;
     const struct audit_line line = {.at_ms = clock_wall_ms(),
                                     .by = {.transport = "crash", .uid = -1},
                                     .action = verdict->next == QUARANTINE_REVERTED ? "revert" : "unload",
@@ -96,23 +84,33 @@ static void write_audit(struct server *server, const struct verdict *verdict, co
     chronicle_audit(server->upkeep.chronicle, &line);
 }
 
-void quarantine_report(struct server *server, const struct crash_note *note, const struct verdict *verdict,
-                       const struct history_event *measured) {
-    CLEANUP(free) char *culprit = culprit_text(note, verdict);
-    CLEANUP(free) char *next = next_text(verdict);
-    CLEANUP(free) char *signal = crash_words_signal(note);
-    CLEANUP(free)
-    char *message = *verdict->plugin ? xasprintf("%s crashed in %s; %s", signal, culprit, next)
-                                     : xasprintf("%s in %s", signal, culprit);
+static void report_note(struct server *server, struct history_event *event) ON_LOOP {
+    const struct crash_note *note = &server->recovery.note;
+    const struct verdict *verdict = &server->verdict;
+    CLEANUP(free) char *message = message_new(note, verdict);
     json_auto_t *details = details_new(note, verdict, message);
+    json_auto_t *errors = json_pack("[O]", details);
 
     log_error("%s", message);
-    log_frames(details);
-    write_history(server, verdict, details, measured);
+    event->subject = *verdict->plugin ? verdict->plugin : NULL;
+    event->errors = errors;
+    struct crash_note *copy = xcalloc(1, sizeof(*copy));
+    *copy = *note;
+    chronicle_add_unfinished(server->upkeep.chronicle, event, add_backtrace, copy);
     if (verdict->next == QUARANTINE_STILL_THERE)
         return;
-    write_audit(server, verdict, message);
+    write_audit(server, message);
     plugins_keep_bans(server->plugins, verdict->plugin);
+}
+
+void quarantine_report(struct server *server, const struct history_event *measured) {
+    struct history_event event = *measured;
+
+    event.kind = HISTORY_CRASH;
+    if (server->recovery.noted)
+        report_note(server, &event);
+    else
+        chronicle_add(server->upkeep.chronicle, &event);
 }
 
 /* ---- another try ---- */

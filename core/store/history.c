@@ -20,8 +20,9 @@
 static const char insert_sql[] = "INSERT INTO history (kind, errors, " COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
                                  "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, "
                                  "?25, ?26, ?27, ?28, ?29, ?30, ?31)";
-static const char select_sql[] = "SELECT id, kind, errors, " COLUMNS " FROM history WHERE started_ms >= ?1 "
-                                 "AND (kind = 'restart' OR NOT ?2) ORDER BY started_ms DESC, id DESC LIMIT ?3";
+static const char select_sql[] =
+    "SELECT id, kind, errors, " COLUMNS " FROM history WHERE started_ms >= ?1 "
+    "AND (kind = 'restart' OR NOT ?2) AND (kind = 'crash' OR NOT ?4) ORDER BY started_ms DESC, id DESC LIMIT ?3";
 static const char sum_sql[] =
     "SELECT count(*) FILTER (WHERE kind = 'restart'), count(*) FILTER (WHERE kind = 'restart' AND success), "
     "count(*) FILTER (WHERE kind = 'reload'), count(*) FILTER (WHERE kind = 'crash'), "
@@ -140,6 +141,7 @@ int history_each(struct store *store, const struct history_query *query, history
     (void)sqlite3_bind_int64(select, 1, query->since_ms);
     (void)sqlite3_bind_int(select, 2, query->restarts_only);
     (void)sqlite3_bind_int(select, 3, query->limit > 0 ? query->limit : -1);
+    (void)sqlite3_bind_int(select, 4, query->crashes_only);
     while ((r = sqlite3_step(select)) == SQLITE_ROW)
         visit_row(select, visit, arg);
     return r == SQLITE_DONE ? 0 : db_fail(sqlite3_db_handle(select), err, "cannot read the history");

@@ -45,6 +45,7 @@ MUST_CHECK int history_add(struct store *store, const struct history_event *even
 struct history_query {
     int64_t since_ms;   /* started then or later; 0: all */
     bool restarts_only; /* else reloads and crashes as well */
+    bool crashes_only;  /* else restarts and reloads as well */
     int limit;          /* 0: no limit */
 };
 
