@@ -177,3 +177,9 @@ static const struct record_field ban_fields[] = {
     BYTES(ban_record, text, 2, 0),
 };
 const struct record_kind ban_kind = KIND(22, ban_record, ban_fields);
+
+static const struct record_field event_fields[] = {
+    U64(event_record, number, 1, RECORD_KEY),
+    BYTES(event_record, text, 2, 0),
+};
+const struct record_kind event_kind = KIND(23, event_record, event_fields);

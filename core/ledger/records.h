@@ -126,6 +126,13 @@ struct ban_record {
 };
 extern const struct record_kind ban_kind;
 
+/* Something that is still to be written into the history. Owner: server. */
+struct event_record {
+    uint64_t number;  /* key: in the order in which they came */
+    struct span text; /* JSON */
+};
+extern const struct record_kind event_kind;
+
 /* A child process that a call started. Owner: call. */
 struct child_record {
     uint64_t pid;                 /* key */

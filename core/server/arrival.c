@@ -380,6 +380,7 @@ void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
     reconfigure_hold(server, true);
+    chronicle_go_on(server->upkeep.chronicle);
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);

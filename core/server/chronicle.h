@@ -11,19 +11,23 @@
 #include "store/history.h"
 
 struct chronicle;
+struct ledger;
 struct store;
 
-/* `goes_on`: another image of this process came before, and has told of the alerts that there are. */
-struct chronicle *chronicle_new(struct store *store, bool goes_on);
+/*
+ * `goes_on`: another image of this process came before, and has told of the alerts that there are. Events are kept in
+ * the ledger until they are written (NULL: they are not), for this image may crash meanwhile. `finish` (NULL: nothing)
+ * is called for an event's errors just before that, on the chronicle's thread: for what takes its time to be found out.
+ */
+typedef void chronicle_finish_fn(json_t *errors);
+struct chronicle *chronicle_new(struct store *store, struct ledger *ledger, bool goes_on, chronicle_finish_fn *finish);
 struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the rest first. Waits for the database */
+
+/* What the image before did not come to write. */
+void chronicle_go_on(struct chronicle *chronicle);
 
 /* Any thread, at once. */
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event);
-/* The same for an event of which something takes time to find out: `finish` is called on the chronicle's thread, just
- * before it is written, and may change `errors`. Takes `arg`, which free() frees. */
-typedef void chronicle_finish_fn(void *arg, json_t *errors);
-void chronicle_add_unfinished(struct chronicle *chronicle, const struct history_event *event,
-                              chronicle_finish_fn *finish, void *arg);
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line);
 
 /* Somebody asked for `action` ("restart", "reload") on `target` (NULL: the server); `refusal` NULL: it is begun. */

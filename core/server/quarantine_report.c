@@ -54,22 +54,12 @@ static char *message_new(const struct crash_note *note, const struct verdict *ve
 static json_t *details_new(const struct crash_note *note, const struct verdict *verdict, const char *message) {
     CLEANUP(free) char *signal = crash_words_signal(note);
 
-    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:s}", "plugin",
+    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:o, s:s}", "plugin",
                      *verdict->plugin ? verdict->plugin : NULL, "version", *verdict->version ? verdict->version : NULL,
                      "hash", *verdict->hash ? verdict->hash : NULL, "tool", *note->tool ? note->tool : NULL, "slot",
                      *note->slot ? note->slot : NULL, "signal", signal, "thread", note->thread, "next",
-                     quarantine_next_text(verdict->next), "crashes", verdict->crashes, "message", message);
-}
-
-/* On the chronicle's thread: symbol tables are long. */
-static void add_backtrace(void *arg, json_t *errors) {
-    const struct crash_note *note = arg;
-    json_t *frames = backtrace_new(note), *frame;
-    size_t i;
-
-    json_array_foreach (frames, i, frame)
-        log_error("  #%zu %s", i, json_string_value(frame));
-    (void)json_object_set_new(json_array_get(errors, 0), "backtrace", frames);
+                     quarantine_next_text(verdict->next), "crashes", verdict->crashes, "backtrace", backtrace_new(note),
+                     "message", message);
 }
 
 static void write_audit(struct server *server, const char *message) {
@@ -94,9 +84,7 @@ static void report_note(struct server *server, struct history_event *event) ON_L
     log_error("%s", message);
     event->subject = *verdict->plugin ? verdict->plugin : NULL;
     event->errors = errors;
-    struct crash_note *copy = xcalloc(1, sizeof(*copy));
-    *copy = *note;
-    chronicle_add_unfinished(server->upkeep.chronicle, event, add_backtrace, copy);
+    chronicle_add(server->upkeep.chronicle, event);
     if (verdict->next == QUARANTINE_STILL_THERE)
         return;
     write_audit(server, message);

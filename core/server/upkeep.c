@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 #include "plugin/run.h"
+#include "server/backtrace.h"
 #include "server/inner.h"
 #include "server/standby.h"
 
@@ -33,7 +34,7 @@ void upkeep_init(struct server *server) {
 
     ledger_each(server->ledger, &conn_kind, note_conn, &goes_on);
     upkeep->lane = lane_new(server->loop, "keeper");
-    upkeep->chronicle = chronicle_new(server->store, goes_on);
+    upkeep->chronicle = chronicle_new(server->store, server->ledger, goes_on, backtrace_resolve);
     upkeep->reloads = reloads_new(server->loop, upkeep->chronicle);
     upkeep->keeper = keeper_new(&(struct keeper_origin){
         .loop = server->loop,

@@ -47,7 +47,7 @@ static void open_log(const struct scratch *scratch) {
 
 static void makes_nothing_before_there_is_something_to_write(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(store_of(state), false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(store_of(state), NULL, false, NULL);
 
     assert_true(chronicle_flush(chronicle, 0));
     assert_int_not_equal(access(scratch->path, F_OK), 0);
@@ -55,7 +55,7 @@ static void makes_nothing_before_there_is_something_to_write(void **state) {
 
 static void makes_no_database_for_a_sweep(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
 
     chronicle_sweep(chronicle, clock_wall_ms() - 3600000);
     assert_true(chronicle_flush(chronicle, PATIENCE_MS));
@@ -64,7 +64,7 @@ static void makes_no_database_for_a_sweep(void **state) {
 
 static void writes_copies_in_their_order(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     char reason[] = "schema_migration";
     struct history_event event = restart(true);
 
@@ -86,7 +86,7 @@ static void writes_copies_in_their_order(void **state) {
 
 static void writes_the_rest_before_it_ends(void **state) {
     const struct scratch *scratch = *state;
-    struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct history_event event = restart(true);
 
     for (int i = 0; i < 20; i++)
@@ -98,7 +98,7 @@ static void writes_the_rest_before_it_ends(void **state) {
 
 static void notes_who_asked_and_what_was_refused(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct asker by = {"client", "2", "stdio", 7};
     json_t *list = NULL;
 
@@ -119,7 +119,7 @@ static void notes_who_asked_and_what_was_refused(void **state) {
 
 static void says_an_alert_once_when_it_appears_and_once_when_it_ends(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct history_event good = restart(true), bad = restart(false);
 
     open_log(scratch);
@@ -142,8 +142,8 @@ static void says_an_alert_once_when_it_appears_and_once_when_it_ends(void **stat
 
 static void does_not_repeat_an_alert_that_the_image_before_has_told(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *before = chronicle_new(scratch->store, false);
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, true);
+    CLEANUP(chronicle_free) struct chronicle *before = chronicle_new(scratch->store, NULL, false, NULL);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, true, NULL);
     const struct history_event bad = restart(false);
 
     open_log(scratch);
@@ -157,7 +157,7 @@ static void does_not_repeat_an_alert_that_the_image_before_has_told(void **state
 
 static void removes_what_is_older_than_the_limit(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     struct history_event event = restart(true);
 
     chronicle_add(chronicle, &event);
