@@ -48,7 +48,7 @@ static const struct crash_module *module_at(const struct crash_note *note, uint6
 /* Addresses but the first are those to return to: they may be another function's first, and what was called is before. */
 static json_t *frame_new(const struct crash_note *note, uint32_t index) {
     const uint64_t address = note->frames[index];
-    const int back = index > 0 && address > 0;
+    const int back = index > 0;
     const struct crash_module *module = module_at(note, address - (uint64_t)back);
     json_t *frame = NULL;
 
@@ -61,7 +61,7 @@ static json_t *frame_new(const struct crash_note *note, uint32_t index) {
 json_t *backtrace_new(const struct crash_note *note) {
     json_t *frames = json_array();
 
-    for (uint32_t i = 0; i < note->frame_count && i < CRASH_FRAMES_MAX; i++)
+    for (uint32_t i = 0; i < note->frame_count && i < CRASH_FRAMES_MAX && (i == 0 || note->frames[i]); i++)
         (void)json_array_append_new(frames, frame_new(note, i));
     return frames;
 }
