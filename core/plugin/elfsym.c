@@ -154,6 +154,20 @@ static int search(const struct object *object, const struct table *table, uint64
     return found->any ? 0 : ELFSYM_NONE;
 }
 
+/* One that does not know its size ends with its section at the latest. */
+static int check_end(const struct object *object, const ElfW(Sym) * symbol, uint64_t address,
+                     struct theseus_error *err) {
+    ElfW(Shdr) section;
+
+    if (symbol->st_size > 0)
+        return 0;
+    if (symbol->st_shndx >= object->header.e_shnum)
+        return ELFSYM_NONE;
+    if (read_section(object, symbol->st_shndx, &section, err) < 0)
+        return -1;
+    return address >= section.sh_addr && address - section.sh_addr < section.sh_size ? 0 : ELFSYM_NONE;
+}
+
 static int read_name(const struct object *object, const struct table *table, uint64_t at,
                      char name[static ELFSYM_NAME_BYTES], struct theseus_error *err) {
     const ElfW(Shdr) *strings = &table->strings;
@@ -182,6 +196,7 @@ int elfsym_find(int fd, const char *file, uint64_t offset, char name[static ELFS
         return -1;
     if ((r = find_table(&object, &table, err)) != 0 ||
         (r = search(&object, &table, offset + object.bias, &found, err)) != 0 ||
+        (r = check_end(&object, &found.symbol, offset + object.bias, err)) != 0 ||
         (r = read_name(&object, &table, found.symbol.st_name, name, err)) != 0)
         return r;
     *ret_into = offset + object.bias - found.symbol.st_value;
