@@ -2,8 +2,11 @@
 
 #include "server/chronicle.h"
 
+#include <sqlite3.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/ledger.h"
 #include "store/scratch.h"
 
 enum { PATIENCE_MS = 20000 };
@@ -155,6 +158,72 @@ static void does_not_repeat_an_alert_that_the_image_before_has_told(void **state
     log_close();
 }
 
+static void count_record(void *arg, const void *record) {
+    (void)record;
+    ++*(int *)arg;
+}
+
+static int kept(struct ledger *ledger) {
+    int count = 0;
+
+    ledger_each(ledger, &event_kind, count_record, &count);
+    return count;
+}
+
+static void finish(json_t *errors) {
+    (void)json_array_append_new(errors, json_string("found out"));
+}
+
+/* The first image ends in the middle of that: its chronicle is not asked to write. */
+static void writes_what_the_image_before_did_not_come_to_write(void **state) {
+    const struct scratch *scratch = *state;
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct history_event event = restart(true);
+    json_auto_t *errors = json_pack("[s]", "first");
+
+    event.errors = errors;
+    event.boot_after = "boot";
+    event.calls_lost = 7;
+    json_auto_t *packed = history_event_keep_new(&event);
+    CLEANUP(free) char *text = json_dumps(packed, 0);
+    for (uint64_t number = 5; number < 7; number++) /* the same one twice: one of them was written already */
+        assert_int_equal(
+            ledger_put(ledger, &event_kind, &(struct event_record){.number = number, .text = span_of(text)}, NULL), 0);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, ledger, true, finish);
+    chronicle_go_on(chronicle);
+    event.started_ms++;
+    chronicle_add(chronicle, &event);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(kept(ledger), 0);
+    json_auto_t *list = events_new(scratch);
+    assert_int_equal(json_array_size(list), 2);
+    const json_t *first = json_array_get(list, 1);
+    assert_string_equal(json_string_value(json_object_get(first, "reason")), "manual_request");
+    assert_int_equal(json_integer_value(json_object_get(first, "calls_lost")), 7);
+    assert_true(json_is_null(json_object_get(first, "blackout_ms")));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(first, "errors"), 1)), "found out");
+    assert_int_equal(json_array_size(errors), 1); /* that was a copy */
+}
+
+static void keeps_an_event_until_it_is_written(void **state) {
+    const struct scratch *scratch = *state;
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, ledger, false, NULL);
+    const struct history_event event = restart(true);
+    sqlite3 *other = NULL;
+
+    chronicle_add(chronicle, &event);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(sqlite3_open(scratch->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    chronicle_add(chronicle, &event);
+    assert_int_equal(kept(ledger), 1);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(kept(ledger), 0);
+}
+
 static void removes_what_is_older_than_the_limit(void **state) {
     const struct scratch *scratch = *state;
     CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
@@ -178,6 +247,8 @@ int main(void) {
         WITH_SCRATCH(notes_who_asked_and_what_was_refused),
         WITH_SCRATCH(says_an_alert_once_when_it_appears_and_once_when_it_ends),
         WITH_SCRATCH(does_not_repeat_an_alert_that_the_image_before_has_told),
+        WITH_SCRATCH(writes_what_the_image_before_did_not_come_to_write),
+        WITH_SCRATCH(keeps_an_event_until_it_is_written),
         WITH_SCRATCH(removes_what_is_older_than_the_limit),
     };
 
