@@ -216,10 +216,10 @@ static char *name_by_file(const struct image *image) {
 
 int image_load(struct image *image, struct theseus_error *err) {
     CLEANUP(free) char *name = name_by_file(image);
-    CLEANUP(blame_leave)
-    struct blame blame = {.plugin = name, .version = "", .hash = image->hash, .slot = "load"};
+    CLEANUP(blame_end)
+    struct blame *blame =
+        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
 
-    blame_enter(&blame);
     if (image->loaded)
         return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)
@@ -229,8 +229,11 @@ int image_load(struct image *image, struct theseus_error *err) {
         return -1;
     }
     image->loaded = true;
-    modules_name(image->mapping.start, image->plugin.name, image->plugin.version, image->hash);
     return 0;
+}
+
+void image_tell_name(const struct image *image, const char *name, const char *version) {
+    modules_name(image->mapping.start, name, version, image->hash);
 }
 
 int image_unload(struct image *image) {

@@ -248,18 +248,17 @@ static int call_handler(struct run *run) {
     const struct generation *generation = run->offer->generation;
     const struct tool *tool = run->offer->tool;
     const struct call_key *key = &run->request->key;
-    struct blame blame = {.plugin = generation->name,
-                          .version = generation->version,
-                          .hash = image_hash(generation->image),
-                          .tool = run->name,
-                          .structured = tool->output != NULL,
-                          .conn = key->conn,
-                          .offset = key->offset,
-                          .index = key->index};
-
-    blame_enter(&blame);
+    run->blame = (struct blame){.plugin = generation->name,
+                                .version = generation->version,
+                                .hash = image_hash(generation->image),
+                                .tool = run->name,
+                                .structured = tool->output != NULL,
+                                .conn = key->conn,
+                                .offset = key->offset,
+                                .index = key->index};
+    blame_enter(&run->blame);
     int outcome = tool->call(&run->call, generation->self, run->args);
-    blame_leave(&blame);
+    blame_leave(&run->blame);
     return outcome;
 }
 

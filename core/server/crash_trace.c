@@ -52,7 +52,9 @@ void crash_trace_begin(struct crash_note *note, int signum, const siginfo_t *inf
 
 /* ---- the way there ---- */
 
-/* Where the thread was, and where its stack ends; 0: not known on this machine. */
+enum { UNKNOWN_PC = 1 }; /* on this machine; no instruction is there */
+
+/* Where the thread was. */
 static uint64_t pc_of(const ucontext_t *context) {
 #if defined(__x86_64__)
     return (uint64_t)context->uc_mcontext.gregs[REG_RIP];
@@ -60,7 +62,7 @@ static uint64_t pc_of(const ucontext_t *context) {
     return context->uc_mcontext.pc;
 #else
     (void)context;
-    return 0;
+    return UNKNOWN_PC;
 #endif
 }
 
@@ -83,7 +85,7 @@ static void add_frame(struct crash_note *note, uint64_t address) {
 
 struct walk {
     struct crash_note *note;
-    uint64_t from; /* 0: everything is of interest */
+    uint64_t from; /* UNKNOWN_PC: everything is of interest */
     int steps;
     bool found;
 };
@@ -100,7 +102,7 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *context, void *arg) 
 
 /* Looks up what it needs through the linker's table without locks (_dl_find_object of glibc 2.35), and allocates nothing. */
 static void unwind(struct crash_note *note, uint64_t from) {
-    struct walk walk = {.note = note, .from = from, .found = from == 0};
+    struct walk walk = {.note = note, .from = from, .found = from == UNKNOWN_PC};
 
     (void)_Unwind_Backtrace(on_frame, &walk);
 }
@@ -150,9 +152,9 @@ void crash_trace_walk(struct crash_note *note, const ucontext_t *context) {
     uint64_t pc = pc_of(context);
 
     modules_freeze();
-    if (pc)
+    if (pc != UNKNOWN_PC)
         add_frame(note, pc);
-    if (pc && !modules_find(pc))
+    if (pc != UNKNOWN_PC && !modules_find(pc))
         add_frame(note, caller_of(context)); /* there is nothing that would lead on from here */
     else
         unwind(note, pc);

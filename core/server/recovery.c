@@ -96,7 +96,7 @@ struct counting {
 static bool is_later_of_blamed(const struct recovery *recovery, const struct run_record *run) {
     const struct crash_note *note = &recovery->note;
 
-    return run->later && recovery->noted && note->conn == 0 && note->plugin[0] &&
+    return run->later && recovery->noted && !note->tool[0] && note->plugin[0] &&
            run->plugin.len == strlen(note->plugin) && memcmp(run->plugin.data, note->plugin, run->plugin.len) == 0;
 }
 
@@ -132,8 +132,16 @@ static void count_runs(struct server *server) {
     batch_fini(&counting.batch);
 }
 
+static void read_boot(void *arg, const void *recorded) {
+    const struct boot_record *record = recorded;
+    char **id = arg;
+
+    *id = xstrndup(record->boot.data, record->boot.len);
+}
+
 void recovery_prepare(struct server *server) {
     struct recovery *recovery = &server->recovery;
+    struct boot_record boot = {.number = 1};
 
     recovery->noted = crash_note_read(server->ledger, &recovery->note);
     if (!recovery->came)
@@ -141,6 +149,8 @@ void recovery_prepare(struct server *server) {
     if (!recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);
+    (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &recovery->boot_before);
+    late_adopt(server->ledger);
     count_execs(server);
     count_runs(server);
     carried_take_back(server->ledger);
@@ -150,6 +160,7 @@ void recovery_prepare(struct server *server) {
 void recovery_fini(struct server *server) {
     free(server->recovery.laters);
     free(server->recovery.what);
+    free(server->recovery.boot_before);
 }
 
 /* ---- the call that has crashed ---- */
@@ -158,20 +169,20 @@ static bool same_key(const struct call_key *a, const struct call_key *b) {
     return a->conn == b->conn && a->offset == b->offset && a->index == b->index;
 }
 
-/* NULL: it has not, and was not waiting for a plugin that has. */
-static const bool *structured_of(const struct recovery *recovery, const struct call *call, bool *ret_is_structured) {
+/* Has it crashed, or waited for a plugin that has? */
+static bool is_concerned(const struct recovery *recovery, const struct call *call, bool *ret_structured) {
     const struct crash_note *note = &recovery->note;
     const struct call_key crashed = {note->conn, note->offset, note->index};
 
-    *ret_is_structured = note->structured;
+    *ret_structured = note->structured;
     if (recovery->noted && note->conn > 0 && same_key(&crashed, &call->key))
-        return ret_is_structured;
+        return true;
     for (size_t i = 0; i < recovery->later_count; i++) {
-        *ret_is_structured = recovery->laters[i].structured;
+        *ret_structured = recovery->laters[i].structured;
         if (same_key(&recovery->laters[i].key, &call->key))
-            return ret_is_structured;
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 /* {plugin, version, signal, may_have_executed, next}; new reference. */
@@ -197,7 +208,7 @@ static void answer(struct server *server, struct call *call, bool structured) ON
     char *text =
         xasprintf("%s %s. It may have executed, in full or in part: look what it has done before it is called "
                   "again.%s The server goes on, and the plugin: %s.",
-                  recovery->what, recovery->note.conn ? "in this call" : "while this call waited for its answer",
+                  recovery->what, recovery->note.tool[0] ? "in this call" : "while this call waited for its answer",
                   children_text(server, call), next_text(recovery));
     json_t *data = data_new(recovery);
     struct theseus_error err = {0};
@@ -217,7 +228,7 @@ bool recovery_claims(struct server *server, struct call *call) {
     const struct recovery *recovery = &server->recovery;
     bool structured;
 
-    if (!recovery->came || !recovery->told || !structured_of(recovery, call, &structured))
+    if (!recovery->came || !recovery->told || !is_concerned(recovery, call, &structured))
         return false;
     answer(server, call, structured);
     return true;
@@ -247,13 +258,6 @@ bool recovery_explains(void *arg, const struct call *call, const char *tool, str
 
 /* ---- the restart ---- */
 
-static void read_boot(void *arg, const void *recorded) {
-    const struct boot_record *record = recorded;
-    char **id = arg;
-
-    *id = xstrndup(record->boot.data, record->boot.len);
-}
-
 /* A restart that was on its way is over, and its asker hears of that. */
 static void end_restart(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
@@ -272,7 +276,6 @@ static void end_restart(struct server *server) ON_LOOP {
 static void begin_restart(struct server *server) ON_LOOP {
     const struct asker by = {.transport = "crash", .uid = -1};
     struct restart *restart = &server->restart;
-    struct boot_record boot = {.number = 1};
     int64_t at_ns = server->recovery.note.at_ns;
 
     facts_fini(&restart->facts);
@@ -282,6 +285,7 @@ static void begin_restart(struct server *server) ON_LOOP {
         .flags = RESTART_PRESERVE,
         .reason = xstrdup("error_recovery"),
         .asker = facts_pack_asker(&by, NULL),
+        .boot_before = xstrdup(server->recovery.boot_before ? server->recovery.boot_before : ""),
         .version_before = xstrdup(THESEUS_VERSION),
         .started_ns = at_ns,
         .started_ms = clock_wall_ms() - (clock_now_ns() - at_ns) / 1000000,
@@ -291,7 +295,6 @@ static void begin_restart(struct server *server) ON_LOOP {
         .timeout_ms = (int64_t)server->config->restart.total_restart * 1000,
         .bytes_carried = ledger_stats(server->ledger).live_bytes,
     };
-    (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &restart->facts.boot_before);
     restart->under_way = true;
     restart->in_place = false;
     restart_add_error(server,

@@ -27,7 +27,8 @@ struct recovery {
     size_t later_count;
     bool told;        /* which calls are answered with the crash is settled */
     const char *next; /* what becomes of the plugin; NULL: there is none to blame */
-    char *what;       /* owned: who crashed, with which signal */
+    char *boot_before; /* owned: id of the image that has crashed */
+    char *what;        /* owned: who crashed, with which signal */
     int execs;        /* images one after the other that have crashed and served nothing */
 };
 
