@@ -76,6 +76,7 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     free(generation->version);
     free(generation->component);
     free(generation->backup);
+    free(generation->recorded_tools);
     free(generation);
     return NULL;
 }

@@ -53,6 +53,7 @@ struct generation {
     int64_t since_ns;        /* monotonic clock: when its image began to serve. Loop */
     bool good;               /* that is known to be good: see probation.c. Loop */
     bool keeping;            /* being put on the shelf as such. Loop */
+    char *recorded_tools;    /* owned: as the ledger has them; NULL: it is not recorded yet. Loop */
     atomic_uint_fast64_t calls,
         calls_mark; /* that the image has answered; `proof` is posted when so many have been; 0: never */
     struct loop_task proof;

@@ -229,11 +229,7 @@ char *plugins_unknown(struct plugins *plugins, const char *name) {
 }
 
 void plugins_tools_changed(struct plugins *plugins) {
-    list_for_each (link, &plugins->plugins) {
-        const struct plugin *plugin = list_entry(link, struct plugin, link);
-        if (plugin->active && plugin->active->since_ns > 0)
-            probation_record(plugins, plugin);
-    }
+    probation_tools_changed(plugins);
 }
 
 void plugins_crash_rules(struct plugins *plugins) {

@@ -61,7 +61,7 @@ static char *tools_of(const struct plugins *plugins, const struct generation *ge
 }
 
 void probation_record(struct plugins *plugins, const struct plugin *plugin) {
-    const struct generation *active = plugin->active;
+    struct generation *active = plugin->active;
     const struct image *image = active->image;
     CLEANUP(known_fini) struct known known = {0};
     CLEANUP(free) char *tools = tools_of(plugins, active);
@@ -82,6 +82,19 @@ void probation_record(struct plugins *plugins, const struct plugin *plugin) {
                                         .tools = span_of(tools)};
     if (ledger_put(plugins->host->ledger, &image_kind, &record, &err) < 0)
         log_error("an image could not be recorded: %s", err.message);
+    free(active->recorded_tools);
+    active->recorded_tools = TAKE_PTR(tools);
+}
+
+void probation_tools_changed(struct plugins *plugins) {
+    list_for_each (link, &plugins->plugins) {
+        const struct plugin *plugin = list_entry(link, struct plugin, link);
+        if (!plugin->active || !plugin->active->recorded_tools)
+            continue;
+        CLEANUP(free) char *tools = tools_of(plugins, plugin->active);
+        if (strcmp(tools, plugin->active->recorded_tools) != 0)
+            probation_record(plugins, plugin);
+    }
 }
 
 /* ---- on the shelf; on the lane ---- */

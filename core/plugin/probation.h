@@ -25,3 +25,4 @@ bool probation_is_on(const struct plugins *plugins, const struct generation *gen
 
 /* Records the image that serves a plugin, with what is known of it. */
 void probation_record(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
+void probation_tools_changed(struct plugins *plugins) ON_LOOP; /* the same, of those whose tools are others by now */
