@@ -18,7 +18,7 @@ struct blame {
     /* Key of the client's request; conn 0: it is for none. A plugin's thread has that of the call which made it, whether
      * or not it works for that. */
     uint64_t conn, offset, index;
-    struct blame *outer;                 /* set by blame_enter(): what goes on afterwards */
+    struct blame *outer; /* set by blame_enter(): what goes on afterwards */
 };
 
 void blame_enter(struct blame *blame); /* must be left on the same thread, the last one first */

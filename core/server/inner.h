@@ -109,6 +109,8 @@ struct standby {
     int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
 };
 
+enum { DIGEST_BYTES = 33 };
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -145,7 +147,7 @@ struct server {
     struct conn_ops conn_ops;
     struct conn_host conn_host;
     struct conn *conn;
-    char tools_digest[33]; /* of the list that clients know */
+    char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */

@@ -25,11 +25,11 @@ struct recovery {
     struct crash_note note;
     struct recovery_later *laters; /* owned: of the plugin that is to blame, when it is for no call */
     size_t later_count;
-    bool told;        /* which calls are answered with the crash is settled */
-    const char *next; /* what becomes of the plugin; NULL: there is none to blame */
+    bool told;         /* which calls are answered with the crash is settled */
+    const char *next;  /* what becomes of the plugin; NULL: there is none to blame */
     char *boot_before; /* owned: id of the image that has crashed */
     char *what;        /* owned: who crashed, with which signal */
-    int execs;        /* images one after the other that have crashed and served nothing */
+    int execs;         /* images one after the other that have crashed and served nothing */
 };
 
 /* Before the parts are made: what the image before has left. */

@@ -169,7 +169,7 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
     return 0;
 }
 
-#define ARGUMENTS \
+#define ARGUMENTS                                                                                   \
     "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\",\"answered\"]}," \
     "\"ms\":{\"type\":\"integer\"}}}"
 
