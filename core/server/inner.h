@@ -200,6 +200,8 @@ void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before 
 void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
 void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
 void upkeep_reconfigured(struct server *server) ON_LOOP;
+/* The plugins will not be loaded, and the snapshot is to be sealed all the same. -1: it cannot be. */
+MUST_CHECK int upkeep_begin_without_plugins(struct server *server, struct theseus_error *err) ON_LOOP;
 void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
 void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
 bool upkeep_is_stuck(const struct server *server) ON_LOOP;

@@ -343,11 +343,15 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 }
 
 void recovery_leave(struct server *server) {
+    struct theseus_error err = {0};
+
     log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
               "crash.max_execs is %d: the server leaves",
               server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
               server->config->crash.max_execs);
     server->status = EXIT_FAILURE;
+    if (upkeep_begin_without_plugins(server, &err) < 0)
+        log_warning("the last snapshot is older than the crash: %s", err.message);
     conn_each_call(server->conn, dismiss_tool_call, server);
     conn_flush(server->conn);
     leave_begin(server, "it crashed too often", 0);
