@@ -31,8 +31,7 @@ void ledger_tend(struct ledger *ledger) {
     if (atomic_load_explicit(&ledger->watch, memory_order_relaxed) == WATCH_TOUCHED)
         tell_touched(ledger);
     space_tend(&ledger->journal.space);
-    if (fold_untended(&ledger->fold) < STEP_BYTES &&
-        !atomic_load_explicit(&ledger->fold.dirty, memory_order_relaxed))
+    if (fold_untended(&ledger->fold) < STEP_BYTES && !atomic_load_explicit(&ledger->fold.dirty, memory_order_relaxed))
         return; /* readers follow, too, and leave nothing to be followed, but all to be compacted */
     if (backlog >= CATCH_UP_BYTES)
         (void)pthread_mutex_lock(&ledger->lock);
