@@ -39,9 +39,8 @@ static char *next_text(const struct verdict *verdict) {
     return xstrdup("it is still there");
 }
 
-static char *message_new(const struct crash_note *note, const struct verdict *verdict) {
+static char *message_new(const struct crash_note *note, const struct verdict *verdict, const char *next) {
     CLEANUP(free) char *where = crash_words_where(note);
-    CLEANUP(free) char *next = next_text(verdict);
     CLEANUP(free) char *signal = crash_words_signal(note);
 
     CLEANUP(free)
@@ -77,11 +76,13 @@ static void write_audit(struct server *server, const char *message) {
 static void report_note(struct server *server, struct history_event *event) ON_LOOP {
     const struct crash_note *note = &server->recovery.note;
     const struct verdict *verdict = &server->verdict;
-    CLEANUP(free) char *message = message_new(note, verdict);
+    CLEANUP(free) char *next = next_text(verdict);
+    CLEANUP(free) char *message = message_new(note, verdict, next);
     json_auto_t *details = details_new(note, verdict, message);
     json_auto_t *errors = json_pack("[O]", details);
 
-    log_error("%s", message);
+    if (verdict->next != QUARANTINE_STILL_THERE)
+        log_error("plugin '%s' %s: %s", verdict->plugin, verdict->version, next);
     event->subject = *verdict->plugin ? verdict->plugin : NULL;
     event->errors = errors;
     chronicle_add(server->upkeep.chronicle, event);

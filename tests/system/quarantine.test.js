@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
+import { skip } from './lib/crash.js';
 import { restarts } from './lib/restart.js';
 
 /* Nothing is ever too new, or known to be good at once; crashes count for a minute. */
@@ -46,7 +47,7 @@ const nextOf = (result) => {
     return data.next;
 };
 
-describe('a plugin that crashes', { concurrency: 2 }, () => {
+describe('a plugin that crashes', { skip, concurrency: 2 }, () => {
     test('too often is reverted to the version before, which was good', () => serving(async (client, home) => {
         const good = await prove(client, home);
         const bad = await drop(client, home, 2);
@@ -127,7 +128,7 @@ describe('a plugin that crashes', { concurrency: 2 }, () => {
     }, rules({ ...GOOD_AT_ONCE, limit: 1 })));
 });
 
-describe('a plugin without a good version', { concurrency: 2 }, () => {
+describe('a plugin without a good version', { skip, concurrency: 2 }, () => {
     const NEW = { probation: 3600, probation_calls: 1000 };
     const isTakenAway = async (client) => {
         const { isError, content } = await client.result('brittle');
@@ -195,7 +196,7 @@ describe('a plugin without a good version', { concurrency: 2 }, () => {
     } }));
 });
 
-describe('a plugin that was reverted', { concurrency: 2 }, () => {
+describe('a plugin that was reverted', { skip, concurrency: 2 }, () => {
     const reverts = async (client, home) => {
         await prove(client, home);
         await drop(client, home, 2);
