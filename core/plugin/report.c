@@ -48,6 +48,7 @@ static json_t *add_crashes(struct plugins *plugins, const struct plugin *plugin,
         (void)json_object_set_new(report, "reason", json_string(banned));
     }
     (void)json_object_set_new(report, "crashes", json_integer(crashes_of(plugins, image_hash(generation->image))));
+    (void)json_object_set_new(report, "good", json_boolean(generation->good));
     (void)json_object_set_new(report, "probation",
                               json_boolean(is_waited_for(plugin, generation) && probation_is_on(plugins, generation)));
     return report;
@@ -91,11 +92,11 @@ static void add_unloaded(void *arg, const struct ban *ban) ON_LOOP {
         config_matches((*plugins->host->config)->plugins.disable, ban->plugin))
         return;
     (void)json_array_append_new(unloaded->list,
-                                json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:[], s:i, s:o, s:I, s:b}", "name",
+                                json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:[], s:i, s:o, s:I, s:b, s:b}", "name",
                                           ban->plugin, "version", ban->version, "file", ban->file, "hash", ban->hash,
                                           "generation", 0, "state", "unloaded", "reason", reason, "tools", "in_flight",
                                           0, "calls", calls_new(plugin ? &plugin->stats : &none), "crashes",
-                                          crashes_of(plugins, ban->hash), "probation", 0));
+                                          crashes_of(plugins, ban->hash), "probation", 0, "good", 0));
 }
 
 json_t *plugins_refused_new(struct plugins *plugins) {

@@ -119,6 +119,11 @@ static bool goes_on(struct server *server, struct call *call) {
            ((flags & THESEUS_RESUMABLE) && atomic_load(&call->has_checkpoint));
 }
 
+static void count_held(struct restart *restart, int64_t since) {
+    if (clock_now_ns() - since > restart->held_ns)
+        restart->held_ns = clock_now_ns() - since;
+}
+
 static void count_call(void *arg, struct call *call) {
     struct restart *restart = &((struct server *)arg)->restart;
     int64_t since = call->accepted_ns > restart->facts.held_ns ? call->accepted_ns : restart->facts.held_ns;
@@ -131,8 +136,8 @@ static void count_call(void *arg, struct call *call) {
         restart->resumed++;
     else if (call->attempts > 0)
         restart->facts.calls_interrupted++; /* it is told so when its turn comes */
-    else if (clock_now_ns() - since > restart->held_ns)
-        restart->held_ns = clock_now_ns() - since;
+    else
+        count_held(restart, since);
 }
 
 /* What the ledger has of calls, against what has come of it. */
