@@ -131,9 +131,9 @@ static void keeping_free(struct keeping *keeping) {
 static void on_kept(struct lane_job *job, bool timed_out) {
     struct keeping *keeping = container_of(job, struct keeping, job);
     struct plugins *plugins = keeping->plugins;
-    const struct plugin *plugin = plugins_find(plugins, keeping->name, false);
 
     loop_enter();
+    const struct plugin *plugin = plugins_find(plugins, keeping->name, false);
     if (timed_out || keeping->r < 0)
         log_warning("version %s of plugin '%s' is good, but cannot be kept for a bad day: %s", keeping->version,
                     keeping->name, timed_out ? "the disk does not answer" : keeping->err.message);

@@ -42,7 +42,7 @@ static bool is_waited_for(const struct plugin *plugin, const struct generation *
 
 /* What it has crashed, whether it may, and what it stands in for. Steals `report`. */
 static json_t *add_crashes(struct plugins *plugins, const struct plugin *plugin, const struct generation *generation,
-                           const char *banned, json_t *report) {
+                           const char *banned, json_t *report) ON_LOOP {
     if (banned) {
         (void)json_object_set_new(report, "state", json_string("reverted"));
         (void)json_object_set_new(report, "reason", json_string(banned));
@@ -55,7 +55,7 @@ static json_t *add_crashes(struct plugins *plugins, const struct plugin *plugin,
 }
 
 static json_t *generation_new_report(struct plugins *plugins, const struct plugin *plugin,
-                                     const struct generation *generation) {
+                                     const struct generation *generation) ON_LOOP {
     const char *reason = generation->quarantined;
     CLEANUP(free)
     char *banned =

@@ -136,8 +136,8 @@ static void measure_blame(struct bench *bench) {
     int64_t before = clock_now_ns();
 
     for (int i = 0; i < ROUNDS; i++) {
-        blame = (struct blame){.plugin = text, .version = text, .hash = text, .tool = text,
-                               .conn = 1, .offset = (uint64_t)i, .index = 0};
+        blame = (struct blame){
+            .plugin = text, .version = text, .hash = text, .tool = text, .conn = 1, .offset = (uint64_t)i, .index = 0};
         blame_enter(&blame);
         blame_leave(&blame);
     }
