@@ -7,6 +7,7 @@
 #include "plugin/host.h"
 #include "plugin/image.h"
 #include "plugin/migration.h"
+#include "plugin/probation.h"
 #include "plugin/registry.h"
 #include "store/store.h"
 
@@ -27,6 +28,13 @@ static void on_idle(void *arg) {
     generation->host->idle(generation->host->arg, generation);
 }
 
+static void on_proof(void *arg) {
+    struct generation *generation = arg;
+
+    loop_enter();
+    probation_look(generation->plugins);
+}
+
 struct generation *generation_new(const struct plugin_host *host, struct image *image, unsigned number) {
     struct generation *generation = xcalloc(1, sizeof(*generation));
 
@@ -42,6 +50,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
+    generation->proof = (struct loop_task){.run = on_proof, .arg = generation};
     list_init(&generation->link);
     list_init(&generation->offers);
     list_init(&generation->queued);
@@ -55,6 +64,7 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     if (!generation)
         return NULL;
     loop_forget(generation->idle_loop, &generation->idle);
+    loop_forget(generation->idle_loop, &generation->proof);
     list_remove(&generation->link);
     registry_clear(generation->host->registry, generation);
     generation->image = image_free(generation->image);
@@ -66,8 +76,20 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     free(generation->version);
     free(generation->component);
     free(generation->backup);
+    free(generation->recorded_tools);
     free(generation);
     return NULL;
+}
+
+void generation_count_call(struct generation *generation) {
+    uint_fast64_t calls = atomic_fetch_add_explicit(&generation->calls, 1, memory_order_relaxed) + 1;
+
+    uint_fast64_t mark = atomic_load_explicit(&generation->calls_mark, memory_order_relaxed);
+
+    if (mark == 0 || calls < mark)
+        return;
+    atomic_store(&generation->calls_mark, 0);
+    loop_post_task(generation->idle_loop, &generation->proof);
 }
 
 bool generation_keeps_state(const struct generation *generation) {
