@@ -70,12 +70,12 @@ struct restart {
     struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
     struct call *call;  /* the same in the image behind the exec */
     struct binary candidate;
-    struct preflight *preflight;        /* owned */
-    struct timer *limit, *early, *tick; /* owned */
+    struct preflight *preflight;               /* owned */
+    struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored;
+    struct loop_task launch, restored, served, next_tool;
     int64_t blocked_ns;
-    int turns;     /* of the loop since signals are blocked */
+    int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
