@@ -103,9 +103,9 @@ static struct blame blame_of(const struct generation *generation, const char *sl
                           .slot = slot};
 }
 
-/* From here to the end of the block the plugin is blamed. */
-static struct blame *blame_slot(const struct generation *generation, const char *slot) {
-    const struct blame blame = blame_of(generation, slot);
+/* From here to the end of the block the plugin is blamed, for the slot that is named then. */
+static struct blame *blame_plugin(const struct generation *generation) {
+    const struct blame blame = blame_of(generation, NULL);
 
     return blame_begin(&blame);
 }
@@ -128,7 +128,9 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 
     if (migration_run(generation, err) < 0)
         return -1;
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "start");
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+
+    blame->slot = "start";
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
@@ -140,21 +142,25 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 }
 
 json_t *generation_save(struct generation *generation) {
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "save");
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+
+    blame->slot = "save";
     return generation->slots.save ? generation->slots.save(generation->self) : NULL;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "activate");
+    blame->slot = "activate";
     return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "check");
+    blame->slot = "check";
     return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
@@ -162,8 +168,9 @@ int generation_check(struct generation *generation, const json_t *config, struct
  * generation. */
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "configure");
+    blame->slot = "configure";
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
@@ -238,8 +245,9 @@ void generation_thread_join(struct generation *generation, int number) {
 /* No call of it runs, and its threads have ended: nobody can be using its statements any more. */
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "stop");
+    blame->slot = "stop";
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;

@@ -217,9 +217,9 @@ static char *name_by_file(const struct image *image) {
 int image_load(struct image *image, struct theseus_error *err) {
     CLEANUP(free) char *name = name_by_file(image);
     CLEANUP(blame_end)
-    struct blame *blame =
-        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
+    struct blame *blame = blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash});
 
+    blame->slot = "load";
     if (image->loaded)
         return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)

@@ -176,6 +176,7 @@ void report_to_history(struct server *server) {
     bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
+    (void)asker; /* it holds the texts of event.by */
     event.mechanism = restart->in_place ? "reload" : "reexec";
     event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
     event.success = success;
