@@ -30,7 +30,7 @@ struct serving {
     uint64_t calls, generation;
 };
 
-static void serving_fini_cleanup(struct serving *serving) {
+static void serving_fini(struct serving *serving) {
     free(serving->file);
     free(serving->hash);
     free(serving->version);
@@ -109,6 +109,11 @@ struct deciding {
     struct serving serving;
     struct batch batch;
 };
+
+static void deciding_fini_cleanup(struct deciding *deciding) {
+    serving_fini(&deciding->serving);
+    batch_fini(&deciding->batch);
+}
 
 static bool is_serving(const struct deciding *deciding) {
     return deciding->serving.hash && strcmp(deciding->serving.hash, deciding->verdict->hash) == 0;
@@ -253,7 +258,7 @@ static void name_culprit(struct deciding *deciding) {
 
 void quarantine_decide(struct ledger *ledger, const struct config *config, const struct crash_note *note,
                        struct verdict *ret_verdict) {
-    CLEANUP(batch_fini) struct batch batch = {0};
+    CLEANUP(deciding_fini)
     struct deciding deciding = {.ledger = ledger, .config = config, .note = note, .verdict = ret_verdict};
     struct theseus_error err = {0};
 
@@ -261,12 +266,10 @@ void quarantine_decide(struct ledger *ledger, const struct config *config, const
     if (!*note->plugin || !*note->hash)
         return;
     name_culprit(&deciding);
-    CLEANUP(serving_fini) struct serving serving = deciding.serving;
     count(&deciding);
     if (is_too_much(&deciding) && (is_serving(&deciding) || is_candidate(&deciding)))
         ban(&deciding);
-    batch = deciding.batch;
-    if (ledger_commit(ledger, &batch, &err) < 0) {
+    if (ledger_commit(ledger, &deciding.batch, &err) < 0) {
         log_error("the crash of plugin '%s' could not be recorded: %s", ret_verdict->plugin, err.message);
         ret_verdict->next = QUARANTINE_STILL_THERE;
     }

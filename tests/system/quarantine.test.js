@@ -82,15 +82,15 @@ describe('a plugin that crashes', { skip, concurrency: 2 }, () => {
     test('at long intervals stays, and is taken away when they become short', () => serving(async (client, home) => {
         await prove(client, home);
         await drop(client, home, 2);
-        for (let i = 0; i < 3; i++) {
-            const begin = Date.now();
+        for (let i = 0; i < 2; i++) {
             assert.equal(nextOf(await crash(client)), 'still there');
-            await until('the window to pass', () => Date.now() - begin > 1050);
+            const begin = Date.now();
+            await until('the window to pass', () => Date.now() - begin > 3000);
         }
         assert.equal(nextOf(await crash(client)), 'still there');
         assert.equal(nextOf(await crash(client)), 'reverted');
         assert.equal(await client.text('brittle'), 'version 1');
-    }, rules({ ...GOOD_AT_ONCE, limit: 2, window: 1 })));
+    }, rules({ ...GOOD_AT_ONCE, limit: 2, window: 3 })));
 
     test('while it is new is reverted at once', () => serving(async (client, home) => {
         await prove(client, home);
