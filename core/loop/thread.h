@@ -14,6 +14,8 @@ typedef void work_fn(void *job);
 MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
                             struct theseus_error *err);
 
+/* For a thread that was not started here, such as the first one: an alternate stack that stays. */
+MUST_CHECK int thread_give_signal_stack(struct theseus_error *err);
 /*
  * Makes one ahead of its work, for who knows that it will be wanted in a moment: it comes up meanwhile, and the next
  * thread_start() takes it. Where none can be had there is none, and thread_start() makes its own.

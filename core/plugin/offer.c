@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "plugin/resource.h"
 
 enum { SAYS_WHAT_IT_DOES = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD };
 
@@ -39,6 +40,8 @@ json_t *offer_entry(struct offer *offer) {
     struct theseus_error err = {0};
 
     offer->wanted = true;
+    if (!offer->entry && offer->tool->resource)
+        offer->entry = json_incref(offer->tool->resource->entry);
     if (!offer->entry && tool_read(offer->tool, &err) == 0 && !(offer->entry = entry_new(offer->tool)))
         (void)fail(&err, ERR_MEMORY, "tool '%s': no memory for its entry", offer->tool->name);
     if (!offer->entry)

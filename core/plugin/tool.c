@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "plugin/contract.h"
+#include "plugin/resource.h"
 #include "rpc/schema.h"
 
 static const unsigned known_flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD |
@@ -26,6 +27,7 @@ struct tool *tool_free(struct tool *tool) {
         return NULL;
     if (tool->release)
         tool->release(tool->data);
+    tool->resource = resource_free(tool->resource);
     forget_schemas(tool);
     free(tool->input_text);
     free(tool->output_text);
