@@ -349,6 +349,7 @@ static void serve(struct server *server) ON_LOOP {
         conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
     if (restart->under_way && preserves(server))
         loop_defer(server->loop, &restart->served);
