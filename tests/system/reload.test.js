@@ -46,7 +46,7 @@ const copies = (home) => readdirSync(home.path('run')).flatMap((boot) => readdir
     .filter((name) => name.endsWith('.so'));
 
 /* By then the ledger's log has come round, and whatever is made once is made. */
-const WARM = 250;
+const WARM = RELOADS / 4;
 
 describe('a plugin that is replaced 1,000 times', { concurrency: 1 }, () => {
     test('under load loses, fails and doubles no request, and leaves nothing behind', () => serving(async (client, home) => {
