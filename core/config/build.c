@@ -48,7 +48,8 @@ static void refuse_section(struct build *build, const struct document_section *s
                      "[%s] is reserved: serving the tools of other MCP servers is not supported", section->name);
         return;
     }
-    names = xreallocarray(names, count + 2, sizeof(*names));
+    names = xreallocarray(names, count + 3, sizeof(*names));
+    names[count++] = "tasks";
     names[count++] = "plugin:NAME";
     names[count++] = "tool:NAME";
     CLEANUP(free) char *hint = advice(section->name, names, count, "[]");
@@ -101,12 +102,17 @@ static bool is_option_section(const char *name) {
     return false;
 }
 
+/* The settings of a shipped plugin that people know by the section's short name: [tasks] is [plugin:tasks]. */
+static bool is_plugin_section(const char *name) {
+    return section_behind(name, "plugin") || strcmp(name, "tasks") == 0;
+}
+
 static void add_section(struct build *build, const struct document_section *section, const char *file) {
     struct config *config = build->config;
-    bool is_plugin = section_behind(section->name, "plugin") != NULL;
+    bool is_plugin = is_plugin_section(section->name);
 
     if (is_plugin || section_behind(section->name, "tool")) {
-        if (!section_check_name(section, file, build->problems))
+        if (strchr(section->name, ':') && !section_check_name(section, file, build->problems))
             return;
         if (is_plugin)
             sections_put(&config->plugin_sections, &config->plugin_count, section, file);

@@ -89,7 +89,8 @@ const char *const schema_steps[] = {
     "CREATE TABLE task_answers ("
     "  id INTEGER PRIMARY KEY,"
     "  call TEXT NOT NULL UNIQUE,"
-    "  answer TEXT NOT NULL,"
+    "  text TEXT NOT NULL,"
+    "  value TEXT NOT NULL,"
     "  answered_at INTEGER NOT NULL"
     ") STRICT;"
 

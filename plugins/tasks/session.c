@@ -65,11 +65,36 @@ int session_get(struct work *work, const char *session_id) {
     return r < 0 ? -1 : 0;
 }
 
-int session_look(struct work *work) {
-    int r = by_connection(work);
+void session_forget(struct tasks *tasks) {
+    tasks->memo.connection[0] = '\0';
+}
 
+static void remember(struct work *work) {
+    struct session_memo *memo = &work->tasks->memo;
+
+    if (!work->writing || !work->session.id)
+        return;
+    memo->session = work->session;
+    (void)snprintf(memo->connection, sizeof(memo->connection), "%s", theseus_client(work->call)->session);
+}
+
+static bool recall(struct work *work) {
+    const struct session_memo *memo = &work->tasks->memo;
+
+    if (!work->writing || !memo->connection[0] ||
+        strcmp(memo->connection, theseus_client(work->call)->session) != 0)
+        return false;
+    work->session = memo->session;
+    return true;
+}
+
+int session_look(struct work *work) {
+    if (recall(work))
+        return 0;
+    int r = by_connection(work);
     if (r == 0)
         r = by_directory(work);
+    remember(work);
     return r < 0 ? -1 : 0;
 }
 
@@ -100,6 +125,7 @@ int session_find_one(struct work *work) {
 int session_make(struct work *work, const char *directory) {
     struct session session = {.updated_at = work->now};
 
+    session_forget(work->tasks);
     id_make(&work->tasks->ids, "session", session.session_id);
     if (sql_run(work,
                 "INSERT INTO task_sessions (session_id, directory, origin, state, created_at, updated_at) "
@@ -112,6 +138,7 @@ int session_make(struct work *work, const char *directory) {
 }
 
 int session_choose(struct work *work) {
+    session_forget(work->tasks);
     return sql_run(work,
                    "INSERT INTO task_connections (connection, session, chosen_at) VALUES (?1, ?2, ?3) "
                    "ON CONFLICT (connection) DO UPDATE SET session = excluded.session, chosen_at = excluded.chosen_at",
@@ -121,6 +148,7 @@ int session_choose(struct work *work) {
 int session_touch(struct work *work) {
     if (!work->session.id || work->now - work->session.updated_at < TOUCH_MS)
         return 0;
+    session_forget(work->tasks); /* it knows another time */
     return sql_run(work, "UPDATE task_sessions SET updated_at = ?2 WHERE id = ?1 AND updated_at < ?2", "ii",
                    work->session.id, work->now);
 }

@@ -8,6 +8,16 @@
 
 #include "work.h"
 
+enum { SESSION_CONNECTION = 64 };
+
+/* The session of the connection that called last: found once for the calls of one transaction. */
+struct session_memo {
+    char connection[SESSION_CONNECTION]; /* "": none is known */
+    struct session session;
+};
+
+void session_forget(struct tasks *tasks); /* a new transaction, or something about sessions has changed */
+
 /* Finds it: work->session. `session_id` "*" is every session. 0, WORK_MUST_WRITE: there is none yet, or -1. */
 int session_find(struct work *work);
 int session_find_one(struct work *work); /* "*" is refused */

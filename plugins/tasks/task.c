@@ -60,22 +60,22 @@ int task_check_start(struct work *work, const char *task_id, const struct task *
     return 0;
 }
 
-static int store_status(struct work *work, const struct task *task, enum status to) {
+static int store_status(struct work *work, const struct task *task, enum status to, const char *summary) {
     return sql_run(work,
-                   "UPDATE tasks SET status = ?2, updated_at = ?3, "
+                   "UPDATE tasks SET status = ?2, updated_at = ?3, summary = coalesce(?4, summary), "
                    "started_at = CASE WHEN ?2 = 'in_progress' THEN coalesce(started_at, ?3) ELSE started_at END, "
                    "completed_at = CASE ?2 WHEN 'completed' THEN ?3 WHEN 'archived' THEN completed_at END, "
                    "reason = CASE ?2 WHEN 'cancelled' THEN reason WHEN 'archived' THEN reason END WHERE id = ?1",
-                   "isi", task->id, status_name(to), work->now);
+                   "isis", task->id, status_name(to), work->now, summary);
 }
 
-int task_move(struct work *work, const char *task_id, struct task *task, enum status to) {
+int task_move(struct work *work, const char *task_id, struct task *task, enum status to, const char *summary) {
     if (!transition_allowed(task->status, to))
         return work_refuse(work, "task '%.40s' is %s and cannot become %s; what may follow is %s", task_id,
                            status_name(task->status), status_name(to), transition_choices(task->status));
     if (to == STATUS_IN_PROGRESS && task_check_start(work, task_id, task) < 0)
         return -1;
-    if (store_status(work, task, to) < 0)
+    if (store_status(work, task, to, summary) < 0)
         return -1;
     task->status = to;
     return session_touch(work);

@@ -21,8 +21,8 @@ int task_find(struct work *work, const char *task_id, struct task *ret_task);
 /* As above, where the session is known. */
 int task_get(struct work *work, const char *task_id, struct task *ret_task);
 
-/* Moves it on: refused where the table does not allow it, or prerequisites are missing. */
-int task_move(struct work *work, const char *task_id, struct task *task, enum status to);
+/* Moves it on: refused where the table does not allow it, or prerequisites are missing. `summary` NULL: as it is. */
+int task_move(struct work *work, const char *task_id, struct task *task, enum status to, const char *summary);
 int task_check_start(struct work *work, const char *task_id, const struct task *task);
 
 /* ---- as JSON ---- */

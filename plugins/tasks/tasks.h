@@ -5,13 +5,15 @@
 
 #include <theseus/plugin.h>
 
-#include "id.h"
+#include "session.h"
 
 struct writer;
 
 struct tasks {
     struct theseus_ctx *ctx;
     struct writer *writer;
-    struct id_source ids; /* the writer's thread alone */
+    /* of the writer's thread alone: */
+    struct id_source ids;
+    struct session_memo memo;
     atomic_bool is_full;  /* durability: is every commit on the disk before it is answered? */
 };

@@ -6,7 +6,7 @@
 
 /* Room for `more` bytes and the NUL behind them. */
 static bool reserve(struct text *text, size_t more) {
-    size_t needed = text->len + more + 1, capacity = text->capacity ? text->capacity : 128;
+    size_t needed = text->len + more + 1, capacity = text->capacity ? text->capacity : 256;
 
     if (text->failed)
         return false;
@@ -35,14 +35,21 @@ void text_add(struct text *text, const char *bytes, size_t len) {
 void text_print(struct text *text, const char *format, ...) {
     va_list args, again;
 
+    if (!reserve(text, 0))
+        return;
+    size_t room = text->capacity - text->len;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-    if (len < 0)
+    int len = vsnprintf(text->data + text->len, room, format, args);
+    if (len < 0) {
+        text->data[text->len] = '\0';
         text->failed = true;
-    else if (reserve(text, (size_t)len)) {
-        (void)vsnprintf(text->data + text->len, (size_t)len + 1, format, again);
+    } else if ((size_t)len < room || reserve(text, (size_t)len)) {
+        if ((size_t)len >= room)
+            (void)vsnprintf(text->data + text->len, (size_t)len + 1, format, again);
         text->len += (size_t)len;
+    } else {
+        text->data[text->len] = '\0';
     }
     va_end(again);
     va_end(args);

@@ -54,6 +54,7 @@ static const char *reason(const struct cleanup *cleanup, sqlite3_stmt *row) {
 }
 
 static int put_away(struct work *work, int64_t id, bool is_empty) {
+    session_forget(work->tasks);
     return is_empty ? sql_run(work, "DELETE FROM task_sessions WHERE id = ?1", "i", id)
                     : sql_run(work, "UPDATE task_sessions SET state = 'archived' WHERE id = ?1", "i", id);
 }

@@ -34,9 +34,12 @@ static enum status status_after(const char *next_action) {
 
 /* To go on with what one works at is no step from one state to another. */
 static int move(struct work *work, const char *task_id, struct task *task, enum status to) {
+    const char *summary = work_string(work, "summary");
+
     if (to == STATUS_IN_PROGRESS && task->status == STATUS_IN_PROGRESS)
-        return 0;
-    return task_move(work, task_id, task, to);
+        return sql_run(work, "UPDATE tasks SET summary = ?2, updated_at = ?3 WHERE id = ?1", "isi", task->id, summary,
+                       work->now);
+    return task_move(work, task_id, task, to, summary);
 }
 
 int tool_complete_prepare(struct work *work) {
@@ -55,7 +58,7 @@ static int answer_progress(struct work *work, const struct task *task) {
                                                                                                   : 0;
 }
 
-static int keep(struct work *work, struct task *task, char artifact_id[static ID_TEXT]) {
+static int keep(struct work *work, const struct task *task, char artifact_id[static ID_TEXT]) {
     const json_t *content = json_object_get(work->args, "detailed_work");
     const char *type = work_string(work, "artifact_type");
     struct artifact artifact = {.task = task->id,
@@ -66,10 +69,7 @@ static int keep(struct work *work, struct task *task, char artifact_id[static ID
                                 .len = json_string_length(content),
                                 .file_paths = json_object_get(work->args, "file_paths")};
 
-    if (artifact_add(work, &artifact, artifact_id) < 0)
-        return -1;
-    return sql_run(work, "UPDATE tasks SET summary = ?2, updated_at = ?3 WHERE id = ?1", "isi", task->id,
-                   artifact.summary, work->now);
+    return artifact_add(work, &artifact, artifact_id);
 }
 
 int tool_complete(struct work *work) {

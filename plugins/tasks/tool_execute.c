@@ -113,7 +113,7 @@ static int answer(struct work *work, const char *task_id, const json_t *task) {
 static int start(struct work *work, const char *task_id, struct task *task) {
     if (task->status == STATUS_IN_PROGRESS)
         return 0;
-    return task_move(work, task_id, task, STATUS_IN_PROGRESS);
+    return task_move(work, task_id, task, STATUS_IN_PROGRESS, NULL);
 }
 
 int tool_execute(struct work *work) {

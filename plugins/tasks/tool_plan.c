@@ -1,4 +1,5 @@
 /* orchestrator_plan_task: a new task, with its parent and its prerequisites. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -28,6 +29,8 @@ enum { NAME_ATTEMPTS = 8 }; /* another process may have made the same name in th
 
 struct plan {
     int64_t parent, id;
+    int64_t *prerequisites; /* owned */
+    size_t count;
     char task_id[ID_TEXT];
     const char *due_date;
     char *context;
@@ -79,11 +82,17 @@ static int insert_named(struct work *work, struct plan *plan) {
     return -1;
 }
 
-static int add_dependencies(struct work *work, const struct plan *plan) {
+/* Before anything is written: a refusal that comes later undoes other calls too. */
+static int find_prerequisites(struct work *work, struct plan *plan) {
     const json_t *dependencies = json_object_get(work->args, "dependencies"), *one;
     struct task prerequisite;
     size_t i;
 
+    if (json_array_size(dependencies) == 0)
+        return 0;
+    plan->prerequisites = calloc(json_array_size(dependencies), sizeof(int64_t));
+    if (!plan->prerequisites)
+        return work_no_memory(work);
     json_array_foreach (dependencies, i, one) {
         const char *task_id = json_string_value(one);
         if (task_get(work, task_id, &prerequisite) < 0)
@@ -92,9 +101,19 @@ static int add_dependencies(struct work *work, const struct plan *plan) {
         if ((prerequisite.status == STATUS_ARCHIVED && !was_done) || prerequisite.status == STATUS_CANCELLED)
             return work_refuse(work, "the task cannot depend on '%.40s': it is %s and will not be completed", task_id,
                                status_name(prerequisite.status));
-        if (tree_depend(work, task_id, plan->id, prerequisite.id) < 0)
+        if (tree_check_wait(work, task_id, plan->parent, prerequisite.id) < 0)
             return -1;
+        plan->prerequisites[plan->count++] = prerequisite.id;
     }
+    return 0;
+}
+
+static int add_dependencies(struct work *work, const struct plan *plan) {
+    for (size_t i = 0; i < plan->count; i++)
+        if (sql_run(work,
+                    "INSERT INTO task_dependencies (task, prerequisite) VALUES (?1, ?2) ON CONFLICT DO NOTHING", "ii",
+                    plan->id, plan->prerequisites[i]) < 0)
+            return -1;
     return 0;
 }
 
@@ -119,8 +138,8 @@ static int run(struct work *work, struct plan *plan) {
                            plan->due_date);
     if (context && !(plan->context = json_dumps(context, JSON_COMPACT)))
         return work_no_memory(work);
-    if (find_parent(work, plan) < 0 || insert_named(work, plan) < 0 || add_dependencies(work, plan) < 0 ||
-        session_touch(work) < 0)
+    if (find_parent(work, plan) < 0 || find_prerequisites(work, plan) < 0 || insert_named(work, plan) < 0 ||
+        add_dependencies(work, plan) < 0 || session_touch(work) < 0)
         return -1;
     return answer(work, plan);
 }
@@ -131,6 +150,7 @@ int tool_plan(struct work *work) {
 
     if (r == 0)
         r = run(work, &plan);
+    free(plan.prerequisites);
     free(plan.context);
     return r;
 }

@@ -49,7 +49,7 @@ static int check(struct work *work, struct removal *removal) {
 }
 
 static int archive(struct work *work, struct removal *removal) {
-    if (task_move(work, removal->task_id, &removal->task, STATUS_ARCHIVED) < 0)
+    if (task_move(work, removal->task_id, &removal->task, STATUS_ARCHIVED, NULL) < 0)
         return -1;
     if (removal->task.was_completed)
         return 0;
@@ -78,7 +78,7 @@ int tool_delete(struct work *work) {
 }
 
 static int cancel(struct work *work, const char *task_id, struct task *task) {
-    if (task_move(work, task_id, task, STATUS_CANCELLED) < 0)
+    if (task_move(work, task_id, task, STATUS_CANCELLED, NULL) < 0)
         return -1;
     if (sql_run(work, "UPDATE tasks SET reason = ?2 WHERE id = ?1", "is", task->id, work_string(work, "reason")) < 0)
         return -1;

@@ -72,6 +72,8 @@ static int list(struct work *work, bool every, bool all, int64_t limit, int64_t 
         if (json_array_append_new(sessions, row) < 0)
             return work_no_memory(work);
     }
+    if (r == 0 && json_array_size(sessions) == 0)
+        text_print(&work->text, "There is none%s.\n", every ? "" : " of this directory; session_id = * lists all");
     return r < 0 ? -1 : work_add_more(work, r > 0, offset + limit);
 }
 

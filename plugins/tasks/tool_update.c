@@ -36,14 +36,11 @@ static int set_field(struct work *work, size_t field, int64_t id, json_t *update
     const json_t *given = json_object_get(work->args, fields[field].name);
     CLEANUP(memory_free) char *dumped = json_is_object(given) ? json_dumps(given, JSON_COMPACT) : NULL;
     const char *text = json_is_object(given) ? dumped : json_string_value(given);
-    int64_t due;
 
     if (!given)
         return 0;
     if (!text)
         return work_no_memory(work);
-    if (strcmp(fields[field].name, "due_date") == 0 && !clock_parse(text, &due))
-        return work_refuse(work, "due_date '%.40s' is no date such as 2026-03-01 or 2026-03-01T09:30:00Z", text);
     (void)json_array_append_new(updated, json_string(fields[field].name));
     return sql_run(work, fields[field].sql, "isi", id, text, work->now);
 }
@@ -54,11 +51,20 @@ static int set_status(struct work *work, const char *task_id, struct task *task,
     if (!status)
         return 0;
     (void)json_array_append_new(updated, json_string("status"));
-    return task_move(work, task_id, task, status_find(status));
+    return task_move(work, task_id, task, status_find(status), NULL);
+}
+
+static int check_date(struct work *work) {
+    const char *text = work_string(work, "due_date");
+    int64_t due;
+
+    if (text && !clock_parse(text, &due))
+        return work_refuse(work, "due_date '%.40s' is no date such as 2026-03-01 or 2026-03-01T09:30:00Z", text);
+    return 0;
 }
 
 static int apply(struct work *work, const char *task_id, struct task *task, json_t *updated) {
-    if (set_status(work, task_id, task, updated) < 0)
+    if (check_date(work) < 0 || set_status(work, task_id, task, updated) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (set_field(work, i, task->id, updated) < 0)

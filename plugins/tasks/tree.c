@@ -75,23 +75,22 @@ int tree_add_dependencies(struct work *work, json_t *row, int64_t id) {
     return add_list(work, row, "dependencies", before) < 0 || add_list(work, row, "dependents", behind) < 0 ? -1 : 0;
 }
 
-int tree_depend(struct work *work, const char *prerequisite_id, int64_t task, int64_t prerequisite) {
+int tree_check_wait(struct work *work, const char *prerequisite_id, int64_t parent, int64_t prerequisite) {
     int64_t circle = 0;
 
-    if (sql_number(work, 0, &circle,
-                   "WITH RECURSIVE awaited (id) AS (VALUES (?1) UNION "
-                   "SELECT d.prerequisite FROM awaited a JOIN task_dependencies d ON d.task = a.id UNION "
-                   "SELECT c.id FROM awaited a JOIN tasks c ON c.parent = a.id) "
-                   "SELECT 1 FROM awaited WHERE id = ?2",
-                   "ii", prerequisite, task) < 0)
+    if (parent && sql_number(work, 0, &circle,
+                             "WITH RECURSIVE awaited (id) AS (VALUES (?1) UNION "
+                             "SELECT d.prerequisite FROM awaited a JOIN task_dependencies d ON d.task = a.id UNION "
+                             "SELECT c.id FROM awaited a JOIN tasks c ON c.parent = a.id) "
+                             "SELECT 1 FROM awaited WHERE id = ?2",
+                             "ii", prerequisite, parent) < 0)
         return -1;
     if (circle)
         return work_refuse(work,
-                           "the task cannot depend on '%.40s': that would be a cycle, for '%.40s' waits for it (a task "
-                           "waits for its prerequisites, a parent for its children)",
-                           prerequisite_id, prerequisite_id);
-    return sql_run(work, "INSERT INTO task_dependencies (task, prerequisite) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                   "ii", task, prerequisite);
+                           "the task cannot depend on '%.40s': that would be a cycle, for that task waits for its "
+                           "parent (a task waits for its prerequisites, a parent for its children)",
+                           prerequisite_id);
+    return 0;
 }
 
 int tree_count_dependents(struct work *work, int64_t id, int64_t *ret_dependents, int64_t *ret_children) {

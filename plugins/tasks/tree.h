@@ -11,10 +11,10 @@ int tree_add_dependencies(struct work *work, json_t *row, int64_t id);
 json_t *tree_children_new(struct work *work, int64_t id);
 
 /*
- * `task` is to wait for `prerequisite`. Refused where it is waited for itself already: a task waits for its
- * prerequisites, and a parent for its children.
+ * May a child of `parent` (0: of none) wait for `prerequisite`? Refused where that waits for the parent: a task waits for
+ * its prerequisites, and a parent for its children, so all would wait for each other.
  */
-int tree_depend(struct work *work, const char *prerequisite_id, int64_t task, int64_t prerequisite);
+int tree_check_wait(struct work *work, const char *prerequisite_id, int64_t parent, int64_t prerequisite);
 
 /* How many others wait for it and are not over, and how many children it has. */
 int tree_count_dependents(struct work *work, int64_t id, int64_t *ret_dependents, int64_t *ret_children);

@@ -8,6 +8,7 @@
 #include "answers.h"
 #include "clock.h"
 #include "search.h"
+#include "session.h"
 #include "sql.h"
 #include "tasks.h"
 
@@ -17,6 +18,7 @@ enum {
     LINGER_NS = 400 * 1000,        /* how long a commit waits for calls that are probably on their way */
     BUSY_PATIENCE_MS = 120 * 1000, /* for another process that keeps the write lock */
     CACHE_KIB = 4096,
+    LOG_PAGES = 4000, /* of the write-ahead log, then it is written back */
     SWEEP_MS = 10 * 1000, /* how often old answers are forgotten */
 };
 
@@ -152,38 +154,41 @@ static struct work *wait_next(struct writer *writer, const struct group *group) 
 /* ---- one call ---- */
 
 static int run(struct work *work) {
-    int r = answers_find(work);
+    int r = work->kind->run(work);
 
-    if (r != 0)
-        return r < 0 ? -1 : 0;
-    r = work->kind->run(work);
     if (r == 0)
         r = work_finish(work);
     return r == 0 ? answers_keep(work) : -1;
 }
 
-static bool in_transaction(const struct writer *writer) {
-    return !sqlite3_get_autocommit(theseus_db(writer->tasks->ctx));
+/* A call that has run before is refused for what it did then, or because its answer is there already. */
+static void find_answer(struct work *work) {
+    struct theseus_error refusal = work->err;
+
+    if (answers_find(work) == 0)
+        work->err = refusal;
 }
 
-/* In the transaction. 0: it did its work or was refused; -1: the transaction is gone. */
+/*
+ * In the transaction. 0: it did its work, or was refused before it had changed anything; -1: the transaction is of no use.
+ * (A savepoint for each call would allow to undo one alone, and costs a copy of every page that it touches.)
+ */
 static int run_one(struct writer *writer, struct work *work) {
+    sqlite3 *db = theseus_db(writer->tasks->ctx);
+    sqlite3_int64 before = sqlite3_total_changes64(db);
+
     if (theseus_cancelled(work->call)) {
         (void)work_refuse(work, "cancelled");
         return 0;
     }
-    if (sql_run(work, "SAVEPOINT task_call", "") < 0)
-        return in_transaction(writer) ? 0 : -1;
-    if (run(work) == 0 && sql_run(work, "RELEASE task_call", "") == 0)
+    if (run(work) == 0)
         return 0;
     json_decref(work->result);
     work->result = NULL;
-    if (!in_transaction(writer))
+    if (sqlite3_get_autocommit(db) || sqlite3_total_changes64(db) != before)
         return -1;
-    struct work undo = {.tasks = work->tasks};
-    if (sql_run(&undo, "ROLLBACK TO task_call", "") < 0 || sql_run(&undo, "RELEASE task_call", "") < 0)
-        return -1;
-    return 0;
+    find_answer(work);
+    return sqlite3_get_autocommit(db) ? -1 : 0;
 }
 
 /* ---- the transaction ---- */
@@ -195,8 +200,8 @@ static void set_up(struct writer *writer) {
 
     if (!db || (writer->is_set_up && writer->is_full == is_full))
         return;
-    char *pragmas = sqlite3_mprintf("PRAGMA synchronous = %s; PRAGMA cache_size = -%d", is_full ? "FULL" : "NORMAL",
-                                    (int)CACHE_KIB);
+    char *pragmas = sqlite3_mprintf("PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d",
+                                    is_full ? "FULL" : "NORMAL", (int)CACHE_KIB, (int)LOG_PAGES);
     writer->is_set_up = pragmas && sqlite3_exec(db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
     writer->is_full = is_full;
     sqlite3_free(pragmas);
@@ -212,6 +217,7 @@ static int begin(struct writer *writer, struct work *work) {
     int64_t give_up = clock_now() + BUSY_PATIENCE_MS;
 
     set_up(writer);
+    session_forget(writer->tasks);
     while (sql_run(work, "BEGIN IMMEDIATE", "") < 0)
         if (!is_busy(work) || clock_now() > give_up || theseus_cancelled(work->call))
             return -1;
@@ -223,7 +229,7 @@ static int begin(struct writer *writer, struct work *work) {
 static void roll_back(struct writer *writer) {
     struct work undo = {.tasks = writer->tasks};
 
-    if (in_transaction(writer))
+    if (!sqlite3_get_autocommit(theseus_db(writer->tasks->ctx)))
         (void)sql_run(&undo, "ROLLBACK", "");
 }
 
@@ -252,6 +258,8 @@ static void run_alone(struct writer *writer, struct work *work) {
     work->result = NULL;
     if (closing.err.code)
         work->err = closing.err;
+    else
+        find_answer(work);
 }
 
 static void add(struct group *group, struct work *work) {
