@@ -48,8 +48,7 @@ static void refuse_section(struct build *build, const struct document_section *s
                      "[%s] is reserved: serving the tools of other MCP servers is not supported", section->name);
         return;
     }
-    names = xreallocarray(names, count + 3, sizeof(*names));
-    names[count++] = "tasks";
+    names = xreallocarray(names, count + 2, sizeof(*names));
     names[count++] = "plugin:NAME";
     names[count++] = "tool:NAME";
     CLEANUP(free) char *hint = advice(section->name, names, count, "[]");
@@ -85,11 +84,27 @@ static void set_option(struct build *build, const struct option_def *option, con
     problems_add(build->problems, file, entry->line, "%s.%s: %s", option->section, option->key, err.message);
 }
 
+/* What is said of tasks stands in one section, whoever it concerns: what is no option of the server's in [tasks] is the
+ * plugin's of that name. */
+static bool is_shared(const char *section) {
+    return strcmp(section, "tasks") == 0;
+}
+
+static void hand_on(struct build *build, const struct document_section *section, struct document_entry *entry,
+                    const char *file) {
+    const struct document_section part = {
+        .name = section->name, .line = section->line, .entries = entry, .count = 1};
+
+    sections_put(&build->config->plugin_sections, &build->config->plugin_count, &part, file);
+}
+
 static void add_options(struct build *build, const struct document_section *section, const char *file) {
-    for (const struct document_entry *entry = section->entries; entry < section->entries + section->count; entry++) {
+    for (struct document_entry *entry = section->entries; entry < section->entries + section->count; entry++) {
         const struct option_def *option = option_find(section->name, entry->key);
         if (option)
             set_option(build, option, entry, file);
+        else if (is_shared(section->name))
+            hand_on(build, section, entry, file);
         else
             refuse_key(build, section->name, entry, file);
     }
@@ -102,17 +117,12 @@ static bool is_option_section(const char *name) {
     return false;
 }
 
-/* The settings of a shipped plugin that people know by the section's short name: [tasks] is [plugin:tasks]. */
-static bool is_plugin_section(const char *name) {
-    return section_behind(name, "plugin") || strcmp(name, "tasks") == 0;
-}
-
 static void add_section(struct build *build, const struct document_section *section, const char *file) {
     struct config *config = build->config;
-    bool is_plugin = is_plugin_section(section->name);
+    bool is_plugin = section_behind(section->name, "plugin") != NULL;
 
     if (is_plugin || section_behind(section->name, "tool")) {
-        if (strchr(section->name, ':') && !section_check_name(section, file, build->problems))
+        if (!section_check_name(section, file, build->problems))
             return;
         if (is_plugin)
             sections_put(&config->plugin_sections, &config->plugin_count, section, file);
