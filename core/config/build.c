@@ -92,8 +92,7 @@ static bool is_shared(const char *section) {
 
 static void hand_on(struct build *build, const struct document_section *section, struct document_entry *entry,
                     const char *file) {
-    const struct document_section part = {
-        .name = section->name, .line = section->line, .entries = entry, .count = 1};
+    const struct document_section part = {.name = section->name, .line = section->line, .entries = entry, .count = 1};
 
     sections_put(&build->config->plugin_sections, &build->config->plugin_count, &part, file);
 }

@@ -78,16 +78,16 @@ static size_t first_of(const struct edges *edges, int64_t task) {
 
 static int cut(struct scan *scan, const struct edge *edge) {
     CLEANUP(sql_done)
-    sqlite3_stmt *names = sql_query(scan->work, "SELECT a.task_id, b.task_id FROM tasks a, tasks b WHERE a.id = ?1 AND b.id = ?2",
-                                    "ii", edge->from, edge->to);
+    sqlite3_stmt *names =
+        sql_query(scan->work, "SELECT a.task_id, b.task_id FROM tasks a, tasks b WHERE a.id = ?1 AND b.id = ?2", "ii",
+                  edge->from, edge->to);
 
     if (sql_next(scan->work, names) <= 0)
         return scan->work->err.code ? -1 : 0;
     if (scan->mends &&
-        (edge->is_child
-             ? sql_run(scan->work, "UPDATE tasks SET parent = NULL WHERE id = ?1", "i", edge->to)
-             : sql_run(scan->work, "DELETE FROM task_dependencies WHERE task = ?1 AND prerequisite = ?2", "ii",
-                       edge->from, edge->to)) < 0)
+        (edge->is_child ? sql_run(scan->work, "UPDATE tasks SET parent = NULL WHERE id = ?1", "i", edge->to)
+                        : sql_run(scan->work, "DELETE FROM task_dependencies WHERE task = ?1 AND prerequisite = ?2",
+                                  "ii", edge->from, edge->to)) < 0)
         return -1;
     return scan_note(scan, "cycle", sql_text(names, 0), scan->mends, "it waits for %s, which waits for it%s",
                      sql_text(names, 1), edge->is_child ? " (a parent waits for its children)" : "");

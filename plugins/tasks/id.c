@@ -24,7 +24,7 @@ static void advance(struct id_source *source) {
     source->ms = now > source->ms ? now : source->ms + 1;
     if (getrandom(&source->chance, sizeof(source->chance), 0) != sizeof(source->chance))
         source->chance = (uint32_t)now * 2654435761u; /* whoever has the same is told by the database */
-    source->chance &= (1u << (CHANCE_BITS - 1)) - 1; /* leaves room to count */
+    source->chance &= (1u << (CHANCE_BITS - 1)) - 1;  /* leaves room to count */
 }
 
 void id_make(struct id_source *source, const char *prefix, char text[static ID_TEXT]) {

@@ -6,11 +6,11 @@
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* A reference that leaves its owner: `*ret = TAKE(value)`. */
-#define TAKE(pointer)                                                                                                  \
-    ({                                                                                                                 \
-        __typeof__(pointer) taken_ = (pointer);                                                                        \
-        (pointer) = NULL;                                                                                              \
-        taken_;                                                                                                        \
+#define TAKE(pointer)                           \
+    ({                                          \
+        __typeof__(pointer) taken_ = (pointer); \
+        (pointer) = NULL;                       \
+        taken_;                                 \
     })
 
 static inline void memory_free(void *pointer) {

@@ -23,8 +23,8 @@ int scan_note(struct scan *scan, const char *kind, const char *task_id, bool men
     va_end(args);
     if (len < 0)
         return work_no_memory(scan->work);
-    json_t *problem = json_pack("{s:s, s:s*, s:s, s:b}", "kind", kind, "task_id", task_id, "text", printed, "mended",
-                                (int)mended);
+    json_t *problem =
+        json_pack("{s:s, s:s*, s:s, s:b}", "kind", kind, "task_id", task_id, "text", printed, "mended", (int)mended);
     free(printed);
     return json_array_append_new(scan->problems, problem) < 0 ? work_no_memory(scan->work) : 0;
 }

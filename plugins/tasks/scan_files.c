@@ -32,8 +32,9 @@ int scan_artifacts(struct scan *scan) {
     CLEANUP(text_fini) struct text sql = {0};
     int r;
 
-    scan_print_sql(scan, &sql, "SELECT a.id, a.artifact_id, t.task_id, a.hash, a.bytes, a.missing FROM tasks t "
-                               "JOIN task_artifacts a ON a.task = t.id",
+    scan_print_sql(scan, &sql,
+                   "SELECT a.id, a.artifact_id, t.task_id, a.hash, a.bytes, a.missing FROM tasks t "
+                   "JOIN task_artifacts a ON a.task = t.id",
                    " AND a.hash IS NOT NULL ORDER BY a.id");
     if (sql.failed)
         return work_no_memory(scan->work);

@@ -78,7 +78,7 @@ const char *const schema_steps[] = {
     "  content TEXT," /* or in a file of this name: */
     "  hash TEXT,"
     "  bytes INTEGER NOT NULL,"
-    "  file_paths TEXT," /* a JSON array */
+    "  file_paths TEXT,"                                              /* a JSON array */
     "  missing INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1))," /* its file is gone */
     "  created_at INTEGER NOT NULL,"
     "  CHECK ((content IS NULL) <> (hash IS NULL))"

@@ -30,18 +30,19 @@ static int take_row(struct work *work, sqlite3_stmt *row) {
 
 static int by_name(struct work *work, const char *session_id) {
     CLEANUP(sql_done)
-    sqlite3_stmt *row = sql_query(
-        work, "SELECT id, session_id, updated_at FROM task_sessions WHERE session_id = ?1", "s", session_id);
+    sqlite3_stmt *row =
+        sql_query(work, "SELECT id, session_id, updated_at FROM task_sessions WHERE session_id = ?1", "s", session_id);
 
     return take_row(work, row);
 }
 
 static int by_connection(struct work *work) {
     CLEANUP(sql_done)
-    sqlite3_stmt *row = sql_query(work,
-                                  "SELECT s.id, s.session_id, s.updated_at FROM task_connections c "
-                                  "JOIN task_sessions s ON s.id = c.session WHERE c.connection = ?1 AND s.state = 'open'",
-                                  "s", theseus_client(work->call)->session);
+    sqlite3_stmt *row =
+        sql_query(work,
+                  "SELECT s.id, s.session_id, s.updated_at FROM task_connections c "
+                  "JOIN task_sessions s ON s.id = c.session WHERE c.connection = ?1 AND s.state = 'open'",
+                  "s", theseus_client(work->call)->session);
 
     return take_row(work, row);
 }
@@ -81,8 +82,7 @@ static void remember(struct work *work) {
 static bool recall(struct work *work) {
     const struct session_memo *memo = &work->tasks->memo;
 
-    if (!work->writing || !memo->connection[0] ||
-        strcmp(memo->connection, theseus_client(work->call)->session) != 0)
+    if (!work->writing || !memo->connection[0] || strcmp(memo->connection, theseus_client(work->call)->session) != 0)
         return false;
     work->session = memo->session;
     return true;

@@ -35,18 +35,19 @@ int work_add_more(struct work *work, bool has_more, int64_t next_offset) {
 }
 
 /* The first of each state by themselves: whoever sorts all of them takes long where there are many. */
-#define FIRST(rank, status)                                                                                            \
-    "SELECT * FROM (SELECT id, " rank " AS rank FROM tasks WHERE session = ?1 AND status = '" status                   \
+#define FIRST(rank, status)                                                                          \
+    "SELECT * FROM (SELECT id, " rank " AS rank FROM tasks WHERE session = ?1 AND status = '" status \
     "' ORDER BY created_at LIMIT ?2)"
 
 int session_add_open(struct work *work, unsigned wanted, int64_t limit) {
     CLEANUP(sql_done)
-    sqlite3_stmt *rows = sql_query(work,
-                                   "SELECT " TASK_COLUMNS " FROM (" FIRST("0", "in_progress") " UNION ALL " FIRST(
-                                       "1", "blocked") " UNION ALL " FIRST("2", "failed") " UNION ALL " FIRST("3",
-                                                                                                              "pending")
-                                   ") o JOIN tasks t ON t.id = o.id" TASK_JOINS "ORDER BY o.rank, t.id LIMIT ?2",
-                                   "ii", work->session.id, limit + 1);
+    sqlite3_stmt *rows =
+        sql_query(work,
+                  "SELECT " TASK_COLUMNS
+                  " FROM (" FIRST("0", "in_progress") " UNION ALL " FIRST("1", "blocked") " UNION ALL " FIRST(
+                      "2", "failed") " UNION ALL " FIRST("3", "pending") ") o JOIN tasks t ON t.id = o.id" TASK_JOINS
+                                                                         "ORDER BY o.rank, t.id LIMIT ?2",
+                  "ii", work->session.id, limit + 1);
     json_t *tasks = json_array();
     int r;
 

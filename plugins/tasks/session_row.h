@@ -4,13 +4,13 @@
 #include "sql.h"
 
 /* Everything that was planned in `s` is over, and something was. */
-#define SESSION_COMPLETED                                                                                              \
-    "(EXISTS (SELECT 1 FROM tasks x WHERE x.session = s.id) AND NOT EXISTS (SELECT 1 FROM tasks x WHERE "             \
+#define SESSION_COMPLETED                                                                                 \
+    "(EXISTS (SELECT 1 FROM tasks x WHERE x.session = s.id) AND NOT EXISTS (SELECT 1 FROM tasks x WHERE " \
     "x.session = s.id AND x.status IN ('pending', 'in_progress', 'blocked', 'failed')))"
-#define SESSION_COLUMNS                                                                                                \
-    "s.id, s.session_id, s.directory, CASE WHEN s.state = 'archived' THEN 'archived' WHEN " SESSION_COMPLETED          \
-    " THEN 'completed' ELSE 'active' END, s.created_at, s.updated_at, s.handover, "                                    \
-    "(SELECT count(*) FROM tasks x WHERE x.session = s.id), "                                                          \
+#define SESSION_COLUMNS                                                                                       \
+    "s.id, s.session_id, s.directory, CASE WHEN s.state = 'archived' THEN 'archived' WHEN " SESSION_COMPLETED \
+    " THEN 'completed' ELSE 'active' END, s.created_at, s.updated_at, s.handover, "                           \
+    "(SELECT count(*) FROM tasks x WHERE x.session = s.id), "                                                 \
     "(SELECT count(*) FROM tasks x WHERE x.session = s.id AND x.status = 'completed')"
 
 json_t *session_row_new(sqlite3_stmt *row); /* from SESSION_COLUMNS; new reference; NULL: no memory */

@@ -109,8 +109,8 @@ int sql_number(struct work *work, int64_t missing, int64_t *ret_number, const ch
     int r = sql_next(work, statement);
     if (r < 0)
         return -1;
-    *ret_number = r > 0 && sqlite3_column_type(statement, 0) != SQLITE_NULL ? sqlite3_column_int64(statement, 0)
-                                                                            : missing;
+    *ret_number =
+        r > 0 && sqlite3_column_type(statement, 0) != SQLITE_NULL ? sqlite3_column_int64(statement, 0) : missing;
     return 0;
 }
 

@@ -26,7 +26,7 @@ int sql_run(struct work *work, const char *text, const char *types, ...);
 /* One number of one row; `missing` where there is no row or it is NULL. 0 or -1. */
 int sql_number(struct work *work, int64_t missing, int64_t *ret_number, const char *text, const char *types, ...);
 
-void sql_done(sqlite3_stmt **statement); /* for CLEANUP */
+void sql_done(sqlite3_stmt **statement);             /* for CLEANUP */
 const char *sql_text(sqlite3_stmt *row, int column); /* borrowed until the next row; NULL is NULL */
 
 /* Turns the database's last failure on this thread into the run's error. Returns -1. */

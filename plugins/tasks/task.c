@@ -11,17 +11,19 @@
 
 int task_get(struct work *work, const char *task_id, struct task *ret_task) {
     CLEANUP(sql_done)
-    sqlite3_stmt *row = sql_query(work,
-                                  "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, "
-                                  "s.updated_at FROM tasks t JOIN task_sessions s ON s.id = t.session "
-                                  "WHERE t.task_id = ?1",
-                                  "s", task_id);
+    sqlite3_stmt *row =
+        sql_query(work,
+                  "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, "
+                  "s.updated_at FROM tasks t JOIN task_sessions s ON s.id = t.session "
+                  "WHERE t.task_id = ?1",
+                  "s", task_id);
     int r = sql_next(work, row);
 
     if (r < 0)
         return -1;
     if (r == 0 || (!work->session.every && work->session.id != sqlite3_column_int64(row, 1)))
-        return work_refuse(work, "there is no task '%.40s' in session '%s'; another session's tasks need its session_id",
+        return work_refuse(work,
+                           "there is no task '%.40s' in session '%s'; another session's tasks need its session_id",
                            task_id, work->session.session_id);
     *ret_task = (struct task){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2),
                               status_find(sql_text(row, 3)), sqlite3_column_int(row, 4)};
@@ -43,11 +45,12 @@ int task_find(struct work *work, const char *task_id, struct task *ret_task) {
 int task_check_start(struct work *work, const char *task_id, const struct task *task) {
     CLEANUP(text_fini) struct text missing = {0};
     CLEANUP(sql_done)
-    sqlite3_stmt *rows = sql_query(work,
-                                   "SELECT p.task_id, p.status FROM task_dependencies d "
-                                   "JOIN tasks p ON p.id = d.prerequisite WHERE d.task = ?1 AND p.status <> 'completed' "
-                                   "AND NOT (p.status = 'archived' AND p.completed_at IS NOT NULL)",
-                                   "i", task->id);
+    sqlite3_stmt *rows =
+        sql_query(work,
+                  "SELECT p.task_id, p.status FROM task_dependencies d "
+                  "JOIN tasks p ON p.id = d.prerequisite WHERE d.task = ?1 AND p.status <> 'completed' "
+                  "AND NOT (p.status = 'archived' AND p.completed_at IS NOT NULL)",
+                  "i", task->id);
     int r;
 
     while ((r = sql_next(work, rows)) > 0)
@@ -134,7 +137,8 @@ static int add_parts(struct work *work, json_t *object, int64_t id, unsigned wan
     if ((wanted & ROW_CHILDREN) && set_part(object, "children", tree_children_new(work, id)) < 0)
         return -1;
     if ((wanted & ROW_ARTIFACTS) &&
-        set_part(object, "artifacts", artifact_list_new(work, id, wanted & ROW_DETAIL ? -1 : 2, wanted & ROW_DETAIL)) < 0)
+        set_part(object, "artifacts", artifact_list_new(work, id, wanted & ROW_DETAIL ? -1 : 2, wanted & ROW_DETAIL)) <
+            0)
         return -1;
     return 0;
 }

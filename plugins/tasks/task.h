@@ -28,9 +28,9 @@ int task_check_start(struct work *work, const char *task_id, const struct task *
 /* ---- as JSON ---- */
 
 /* The columns that task_row_new() reads, of `tasks t`, and the joins that they need. */
-#define TASK_COLUMNS                                                                                                   \
-    "t.id, t.task_id, t.title, t.status, t.task_type, t.specialist_type, t.complexity, p.task_id, s.session_id, "      \
-    "t.description, t.estimated_effort, t.due_date, t.context, t.summary, t.reason, t.created_at, t.updated_at, "      \
+#define TASK_COLUMNS                                                                                              \
+    "t.id, t.task_id, t.title, t.status, t.task_type, t.specialist_type, t.complexity, p.task_id, s.session_id, " \
+    "t.description, t.estimated_effort, t.due_date, t.context, t.summary, t.reason, t.created_at, t.updated_at, " \
     "t.started_at, t.completed_at"
 #define TASK_JOINS " LEFT JOIN tasks p ON p.id = t.parent JOIN task_sessions s ON s.id = t.session "
 

@@ -129,17 +129,19 @@ KIND(maintenance, NULL);
 
 #define READS(name) .flags = THESEUS_READ_ONLY, .call = read_call, .data = (void *)&name##_kind, SCHEMAS(name)
 /* A call that is run again does nothing again: its answer is stored with what it did. */
-#define WRITES(name) .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind, SCHEMAS(name)
-#define DESTROYS(name)                                                                                                 \
-    .flags = THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind,      \
-    SCHEMAS(name)
+#define WRITES(name) \
+    .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind, SCHEMAS(name)
+#define DESTROYS(name)                                                                      \
+    .flags = THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, \
+    .data = (void *)&name##_kind, SCHEMAS(name)
 #define SCHEMAS(name) .input_schema = name##_input, .output_schema = name##_output
 
 static const struct theseus_tool tools[] = {
     {.name = "orchestrator_initialize_session",
      .title = "Begin a session",
-     .description = "Use this to begin a new piece of work in a directory. Its tasks are kept apart from those of other "
-                    "sessions; to go on with earlier work use orchestrator_resume_session instead.",
+     .description =
+         "Use this to begin a new piece of work in a directory. Its tasks are kept apart from those of other "
+         "sessions; to go on with earlier work use orchestrator_resume_session instead.",
      WRITES(initialize)},
     {.name = "orchestrator_list_sessions",
      .title = "List sessions",
@@ -202,7 +204,8 @@ static const struct theseus_tool tools[] = {
      READS(status)},
     {.name = "orchestrator_maintenance_coordinator",
      .title = "Maintain tasks",
-     .description = "Use this to check tasks for what is wrong and mend it, or to write a hand-over for whoever goes on.",
+     .description =
+         "Use this to check tasks for what is wrong and mend it, or to write a hand-over for whoever goes on.",
      .flags = THESEUS_IDEMPOTENT,
      .call = read_call,
      .data = (void *)&maintenance_kind,
@@ -222,5 +225,5 @@ const struct theseus_plugin theseus_plugin = {
     .config_schema = config_schema,
     .migrations = schema_steps,
     .tools = tools,
-    .flags = THESEUS_SHARED_STATE,
+    .flags = THESEUS_SHARED_STATE | THESEUS_SCHEMA_ON_USE,
 };

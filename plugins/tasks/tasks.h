@@ -15,5 +15,5 @@ struct tasks {
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;
-    atomic_bool is_full;  /* durability: is every commit on the disk before it is answered? */
+    atomic_bool is_full; /* durability: is every commit on the disk before it is answered? */
 };

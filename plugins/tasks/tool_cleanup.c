@@ -18,10 +18,9 @@ const char cleanup_input[] =
           "\"description\": \"old: not used for so many days\"}, \"dry_run\": {\"type\": \"boolean\", \"default\": "
           "true}, \"session_id\": {\"const\": \"*\", \"description\": \"those of every directory\"}",
           "");
-const char cleanup_output[] =
-    OUTPUT("\"cleanup_type\": " STRING ", \"dry_run\": " BOOLEAN ", \"sessions\": " LIST ", \"total\": " INTEGER
-           ", \"has_more\": " BOOLEAN,
-           "\"cleanup_type\", \"dry_run\", \"sessions\", \"total\", \"has_more\"");
+const char cleanup_output[] = OUTPUT("\"cleanup_type\": " STRING ", \"dry_run\": " BOOLEAN ", \"sessions\": " LIST
+                                     ", \"total\": " INTEGER ", \"has_more\": " BOOLEAN,
+                                     "\"cleanup_type\", \"dry_run\", \"sessions\", \"total\", \"has_more\"");
 
 enum { IN_USE_MS = 3600 * 1000, DAY_MS = 24 * 3600 * 1000, SHOWN = 100 };
 

@@ -21,10 +21,10 @@ const char complete_input[] = INPUT(
             "\"design\", \"test\", \"config\", \"general\"], \"default\": \"general\"}, " SESSION_ID,
     "\"task_id\", \"summary\", \"detailed_work\", \"next_action\"");
 
-const char complete_output[] = OUTPUT("\"task_id\": " STRING ", \"artifact_id\": " STRING ", \"status\": " STRING
-                                      ", \"next_action\": " STRING ", \"bytes\": " INTEGER
-                                      ", \"parent_progress\": " OBJECT,
-                                      "\"session_id\", \"task_id\", \"artifact_id\", \"status\"");
+const char complete_output[] =
+    OUTPUT("\"task_id\": " STRING ", \"artifact_id\": " STRING ", \"status\": " STRING ", \"next_action\": " STRING
+           ", \"bytes\": " INTEGER ", \"parent_progress\": " OBJECT,
+           "\"session_id\", \"task_id\", \"artifact_id\", \"status\"");
 
 static enum status status_after(const char *next_action) {
     if (strcmp(next_action, "complete") == 0)
@@ -54,8 +54,9 @@ static int answer_progress(struct work *work, const struct task *task) {
     json_auto_t *parent = json_object();
     if (tree_add_progress(work, parent, task->parent) < 0)
         return -1;
-    return json_object_set(work->value, "parent_progress", json_object_get(parent, "progress")) < 0 ? work_no_memory(work)
-                                                                                                  : 0;
+    return json_object_set(work->value, "parent_progress", json_object_get(parent, "progress")) < 0
+               ? work_no_memory(work)
+               : 0;
 }
 
 static int keep(struct work *work, const struct task *task, char artifact_id[static ID_TEXT]) {
@@ -80,10 +81,10 @@ int tool_complete(struct work *work) {
     if (task_find(work, task_id, &task) < 0 || move(work, task_id, &task, status_after(next_action)) < 0 ||
         keep(work, &task, artifact_id) < 0 || session_touch(work) < 0)
         return -1;
-    work->value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "session_id", work->session.session_id, "task_id",
-                            task_id, "artifact_id", artifact_id, "status", status_name(task.status), "next_action",
-                            next_action, "bytes",
-                            (json_int_t)json_string_length(json_object_get(work->args, "detailed_work")));
+    work->value =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "session_id", work->session.session_id, "task_id", task_id,
+                  "artifact_id", artifact_id, "status", status_name(task.status), "next_action", next_action, "bytes",
+                  (json_int_t)json_string_length(json_object_get(work->args, "detailed_work")));
     text_print(&work->text, "%s is %s; its work is %s.\nSession: %s", task_id, status_name(task.status), artifact_id,
                work->session.session_id);
     return work->value ? answer_progress(work, &task) : work_no_memory(work);

@@ -10,9 +10,9 @@
 
 const char execute_input[] = INPUT(TASK_ID ", " DETAIL ", " SESSION_ID, "\"task_id\"");
 const char execute_output[] =
-    OUTPUT("\"task_id\": " STRING ", \"status\": {\"const\": \"in_progress\"}, \"task\": " OBJECT ", \"context\": " OBJECT
-           ", \"specialist_type\": " STRING ", \"instructions\": " STRING ", \"prerequisites\": " LIST
-           ", \"previous_work\": " LIST,
+    OUTPUT("\"task_id\": " STRING ", \"status\": {\"const\": \"in_progress\"}, \"task\": " OBJECT
+           ", \"context\": " OBJECT ", \"specialist_type\": " STRING ", \"instructions\": " STRING
+           ", \"prerequisites\": " LIST ", \"previous_work\": " LIST,
            "\"session_id\", \"task_id\", \"status\", \"task\", \"instructions\", \"prerequisites\"");
 
 enum { CONTENT_SHOWN = 4000 }; /* bytes of an artifact, unless all of it is wanted */
@@ -46,7 +46,8 @@ static void print_artifacts(struct text *into, const json_t *artifacts) {
     json_array_foreach (artifacts, i, artifact) {
         const char *content = json_string_value(json_object_get(artifact, "content"));
         text_print(into, "--- %s: %s\n%s\n", json_string_value(json_object_get(artifact, "artifact_id")),
-                   json_string_value(json_object_get(artifact, "summary")), content ? content : "(its file is missing)");
+                   json_string_value(json_object_get(artifact, "summary")),
+                   content ? content : "(its file is missing)");
     }
 }
 
@@ -58,9 +59,9 @@ static int add_prerequisite(struct work *work, json_t *list, sqlite3_stmt *row, 
     text_print(&work->text, "Prerequisite %s, %s: %s\n", sql_text(row, 1), sql_text(row, 2),
                sql_text(row, 3) ? sql_text(row, 3) : "");
     print_artifacts(&work->text, artifacts);
-    return json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:o}", "task_id", sql_text(row, 1), "title",
-                                                 sql_text(row, 2), "summary", sql_text(row, 3), "artifacts",
-                                                 artifacts)) < 0
+    return json_array_append_new(list,
+                                 json_pack("{s:s, s:s, s:s*, s:o}", "task_id", sql_text(row, 1), "title",
+                                           sql_text(row, 2), "summary", sql_text(row, 3), "artifacts", artifacts)) < 0
                ? work_no_memory(work)
                : 0;
 }

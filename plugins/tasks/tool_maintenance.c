@@ -94,8 +94,8 @@ static int hand_over(struct work *work, const char *action) {
     if (handover_print(work, &markdown) < 0 || handover_write(work, &markdown, &path) < 0)
         return -1;
     size_t len = text_fitting(markdown.data, MARKDOWN_SHOWN);
-    work->value = json_pack("{s:s, s:s, s:s}", "session_id", work->session.session_id, "action", action, "path",
-                            path.data);
+    work->value =
+        json_pack("{s:s, s:s, s:s}", "session_id", work->session.session_id, "action", action, "path", path.data);
     if (!work->value || (shows && json_object_set_new(work->value, "markdown", json_stringn(markdown.data, len)) < 0))
         return work_no_memory(work);
     text_print(&work->text, "The hand-over is %s\n%.*s", path.data, shows ? (int)len : 0, markdown.data);

@@ -10,15 +10,15 @@
 #include "tree.h"
 #include "words.h"
 
-const char plan_input[] =
-    INPUT(TITLE ", \"description\": " STRING ", \"task_type\": {\"enum\": " WORDS_TASK_TYPE ", \"default\": \"standard\"}, "
-                "\"parent_task_id\": " STRING ", \"complexity\": {\"enum\": " WORDS_COMPLEXITY
-                ", \"default\": \"moderate\"}, \"specialist_type\": {\"enum\": " WORDS_SPECIALIST
-                ", \"default\": \"generic\"}, \"estimated_effort\": {\"type\": \"string\", \"description\": \"such as 2 "
-                "hours\"}, " DUE_DATE ", \"context\": {\"type\": \"object\", \"description\": \"what whoever does it "
-                "should know\"}, \"dependencies\": {\"type\": \"array\", \"items\": " STRING
-                ", \"description\": \"task_ids that must be completed before it starts\"}, " SESSION_ID,
-          "\"title\", \"description\"");
+const char plan_input[] = INPUT(
+    TITLE ", \"description\": " STRING ", \"task_type\": {\"enum\": " WORDS_TASK_TYPE ", \"default\": \"standard\"}, "
+          "\"parent_task_id\": " STRING ", \"complexity\": {\"enum\": " WORDS_COMPLEXITY
+          ", \"default\": \"moderate\"}, \"specialist_type\": {\"enum\": " WORDS_SPECIALIST
+          ", \"default\": \"generic\"}, \"estimated_effort\": {\"type\": \"string\", \"description\": \"such as 2 "
+          "hours\"}, " DUE_DATE ", \"context\": {\"type\": \"object\", \"description\": \"what whoever does it "
+          "should know\"}, \"dependencies\": {\"type\": \"array\", \"items\": " STRING
+          ", \"description\": \"task_ids that must be completed before it starts\"}, " SESSION_ID,
+    "\"title\", \"description\"");
 
 const char plan_output[] =
     OUTPUT("\"task_id\": " STRING ", \"title\": " STRING ", \"status\": " STRING ", \"parent_task_id\": " STRING
@@ -110,9 +110,8 @@ static int find_prerequisites(struct work *work, struct plan *plan) {
 
 static int add_dependencies(struct work *work, const struct plan *plan) {
     for (size_t i = 0; i < plan->count; i++)
-        if (sql_run(work,
-                    "INSERT INTO task_dependencies (task, prerequisite) VALUES (?1, ?2) ON CONFLICT DO NOTHING", "ii",
-                    plan->id, plan->prerequisites[i]) < 0)
+        if (sql_run(work, "INSERT INTO task_dependencies (task, prerequisite) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    "ii", plan->id, plan->prerequisites[i]) < 0)
             return -1;
     return 0;
 }

@@ -20,19 +20,21 @@
 
 #define WORDS(name, values) "\"" name "\": {\"type\": \"array\", \"items\": {\"enum\": " values "}}"
 
-const char query_input[] =
-    INPUT(WORDS("status", WORDS_STATUS) ", " WORDS("task_type", WORDS_TASK_TYPE) ", " WORDS(
-              "specialist_type", WORDS_SPECIALIST) ", " WORDS("complexity", WORDS_COMPLEXITY) ", "
-              "\"parent_task_id\": {\"type\": \"string\", \"description\": \"children of this task\"}, "
-              "\"search_text\": {\"type\": \"string\", \"description\": \"words of title or description, all of them; "
-              "word* is a beginning, \\\"two words\\\" a phrase\"}, "
-              "\"created_after\": {\"type\": \"string\", \"description\": \"ISO 8601; at this time or later\"}, "
-              "\"created_before\": {\"type\": \"string\", \"description\": \"ISO 8601; before this time\"}, "
-              "\"include_children\": {\"type\": \"boolean\", \"default\": false}, "
-              "\"include_artifacts\": {\"type\": \"boolean\", \"default\": false}, "
-              "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100}, "
-              "\"offset\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0}, " DETAIL ", " SESSION_ID,
-          "");
+const char query_input[] = INPUT(
+    WORDS("status", WORDS_STATUS) ", " WORDS("task_type", WORDS_TASK_TYPE) ", " WORDS("specialist_type", WORDS_SPECIALIST) ", " WORDS(
+        "complexity",
+        WORDS_COMPLEXITY) ", "
+                          "\"parent_task_id\": {\"type\": \"string\", \"description\": \"children of this task\"}, "
+                          "\"search_text\": {\"type\": \"string\", \"description\": \"words of title or description, all of them; "
+                          "word* is a beginning, \\\"two words\\\" a phrase\"}, "
+                          "\"created_after\": {\"type\": \"string\", \"description\": \"ISO 8601; at this time or later\"}, "
+                          "\"created_before\": {\"type\": \"string\", \"description\": \"ISO 8601; before this time\"}, "
+                          "\"include_children\": {\"type\": \"boolean\", \"default\": false}, "
+                          "\"include_artifacts\": {\"type\": \"boolean\", \"default\": false}, "
+                          "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100}, "
+                          "\"offset\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0}, " DETAIL
+                          ", " SESSION_ID,
+    "");
 
 const char query_output[] =
     OUTPUT("\"tasks\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {\"task_id\": " STRING
@@ -115,9 +117,9 @@ static int read_query(struct work *work, struct query *query) {
 /* ---- the statement ---- */
 
 /* ?1 session, ?2 parent, ?3 to ?5 words, ?6 and ?7 times, ?8 match, ?9 limit, ?10 offset */
-#define OTHER_CONDITIONS                                                                                               \
-    "x.created_at >= ?6 AND x.created_at < ?7 AND (?3 IS NULL OR instr(?3, ',' || x.task_type || ',')) "               \
-    "AND (?4 IS NULL OR instr(?4, ',' || x.specialist_type || ',')) "                                                  \
+#define OTHER_CONDITIONS                                                                                 \
+    "x.created_at >= ?6 AND x.created_at < ?7 AND (?3 IS NULL OR instr(?3, ',' || x.task_type || ',')) " \
+    "AND (?4 IS NULL OR instr(?4, ',' || x.specialist_type || ',')) "                                    \
     "AND (?5 IS NULL OR instr(?5, ',' || x.complexity || ','))"
 
 static void add_parent(const struct query *query, struct text *sql) {

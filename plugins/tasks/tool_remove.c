@@ -18,9 +18,10 @@ const char cancel_input[] =
     INPUT(TASK_ID ", \"reason\": " STRING ", \"preserve_work\": {\"type\": \"boolean\", \"default\": true, "
                   "\"description\": \"keep its artifacts\"}, " SESSION_ID,
           "\"task_id\"");
-const char cancel_output[] = OUTPUT("\"task_id\": " STRING ", \"status\": {\"const\": \"cancelled\"}, \"reason\": " STRING
-                                    ", \"artifacts_kept\": " INTEGER ", \"artifacts_removed\": " INTEGER,
-                                    "\"session_id\", \"task_id\", \"status\"");
+const char cancel_output[] =
+    OUTPUT("\"task_id\": " STRING ", \"status\": {\"const\": \"cancelled\"}, \"reason\": " STRING
+           ", \"artifacts_kept\": " INTEGER ", \"artifacts_removed\": " INTEGER,
+           "\"session_id\", \"task_id\", \"status\"");
 
 struct removal {
     const char *task_id;

@@ -12,8 +12,8 @@ const char initialize_input[] =
     INPUT("\"working_directory\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"where the work is; "
           "default: the client's directory\"}",
           "");
-const char initialize_output[] = OUTPUT("\"working_directory\": " STRING ", \"created_at\": " STRING,
-                                        "\"session_id\", \"working_directory\"");
+const char initialize_output[] =
+    OUTPUT("\"working_directory\": " STRING ", \"created_at\": " STRING, "\"session_id\", \"working_directory\"");
 
 const char list_sessions_input[] =
     INPUT("\"include_completed\": {\"type\": \"boolean\", \"default\": false}, \"limit\": {\"type\": \"integer\", "
@@ -25,10 +25,10 @@ const char list_sessions_output[] =
            "\"sessions\", \"has_more\", \"next_offset\"");
 
 const char resume_input[] = INPUT("\"session_id\": " STRING, "\"session_id\"");
-const char resume_output[] = OUTPUT("\"working_directory\": " STRING ", \"status\": " STRING ", \"progress\": " OBJECT
-                                    ", \"tasks\": " LIST ", \"has_more\": " BOOLEAN
-                                    ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
-                                    "\"session_id\", \"progress\", \"tasks\"");
+const char resume_output[] =
+    OUTPUT("\"working_directory\": " STRING ", \"status\": " STRING ", \"progress\": " OBJECT ", \"tasks\": " LIST
+           ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
+           "\"session_id\", \"progress\", \"tasks\"");
 
 const char session_status_input[] = INPUT("\"session_id\": " STRING ", " DETAIL, "\"session_id\"");
 const char session_status_output[] =
@@ -57,12 +57,12 @@ int tool_initialize(struct work *work) {
 
 static int list(struct work *work, bool every, bool all, int64_t limit, int64_t offset) {
     CLEANUP(sql_done)
-    sqlite3_stmt *rows = sql_query(
-        work,
-        "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
-        "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
-        "LIMIT ?4 OFFSET ?5",
-        "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, limit + 1, offset);
+    sqlite3_stmt *rows =
+        sql_query(work,
+                  "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
+                  "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
+                  "LIMIT ?4 OFFSET ?5",
+                  "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, limit + 1, offset);
     json_t *sessions = json_object_get(work->value, "sessions");
     int r;
 

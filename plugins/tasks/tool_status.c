@@ -5,9 +5,10 @@
 #include "tool.h"
 #include "words.h"
 
-const char status_input[] = INPUT("\"include_completed\": {\"type\": \"boolean\", \"default\": false}, \"task_id\": " STRING
-                                  ", " DETAIL ", " SESSION_ID,
-                                  "");
+const char status_input[] =
+    INPUT("\"include_completed\": {\"type\": \"boolean\", \"default\": false}, \"task_id\": " STRING ", " DETAIL
+          ", " SESSION_ID,
+          "");
 const char status_output[] =
     OUTPUT("\"progress\": " OBJECT ", \"tasks\": " LIST ", \"completed\": " LIST ", \"task\": " OBJECT
            ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",

@@ -6,8 +6,8 @@
 #include "tree.h"
 #include "words.h"
 
-const char synthesize_input[] =
-    INPUT("\"parent_task_id\": {\"type\": \"string\", \"minLength\": 1}, " DETAIL ", " SESSION_ID, "\"parent_task_id\"");
+const char synthesize_input[] = INPUT(
+    "\"parent_task_id\": {\"type\": \"string\", \"minLength\": 1}, " DETAIL ", " SESSION_ID, "\"parent_task_id\"");
 const char synthesize_output[] =
     OUTPUT("\"parent_task_id\": " STRING ", \"title\": " STRING ", \"status\": " STRING ", \"complete\": {\"type\": "
            "\"boolean\", \"description\": \"is every child over?\"}, \"progress\": " OBJECT ", \"results\": " LIST
@@ -40,9 +40,8 @@ static int add_open(struct work *work, sqlite3_stmt *row) {
 /* A child that has brought something has a result, whatever its state; the others are named if they are not over. */
 static int add_children(struct work *work, int64_t parent, bool whole) {
     CLEANUP(sql_done)
-    sqlite3_stmt *rows = sql_query(work,
-                                   "SELECT id, task_id, title, status, summary FROM tasks WHERE parent = ?1 ORDER BY id",
-                                   "i", parent);
+    sqlite3_stmt *rows = sql_query(
+        work, "SELECT id, task_id, title, status, summary FROM tasks WHERE parent = ?1 ORDER BY id", "i", parent);
     int r;
 
     while ((r = sql_next(work, rows)) > 0) {

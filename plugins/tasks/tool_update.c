@@ -8,12 +8,12 @@
 #include "tool.h"
 #include "words.h"
 
-const char update_input[] =
-    INPUT(TASK_ID ", " TITLE ", \"description\": " STRING ", \"status\": {\"enum\": " WORDS_STATUS
-                  "}, \"specialist_type\": {\"enum\": " WORDS_SPECIALIST "}, \"complexity\": {\"enum\": " WORDS_COMPLEXITY
-                  "}, \"estimated_effort\": " STRING ", " DUE_DATE ", \"context\": {\"type\": \"object\", "
-                  "\"description\": \"takes the place of what was there\"}, " SESSION_ID,
-          "\"task_id\"");
+const char update_input[] = INPUT(
+    TASK_ID ", " TITLE ", \"description\": " STRING ", \"status\": {\"enum\": " WORDS_STATUS
+            "}, \"specialist_type\": {\"enum\": " WORDS_SPECIALIST "}, \"complexity\": {\"enum\": " WORDS_COMPLEXITY
+            "}, \"estimated_effort\": " STRING ", " DUE_DATE ", \"context\": {\"type\": \"object\", "
+            "\"description\": \"takes the place of what was there\"}, " SESSION_ID,
+    "\"task_id\"");
 
 const char update_output[] =
     OUTPUT("\"task_id\": " STRING ", \"status\": " STRING ", \"updated\": {\"type\": \"array\", \"items\": " STRING "}",
@@ -81,8 +81,8 @@ int tool_update(struct work *work) {
 
     if (task_find(work, task_id, &task) < 0 || apply(work, task_id, &task, updated) < 0)
         return -1;
-    work->value = json_pack("{s:s, s:s, s:s, s:O}", "session_id", work->session.session_id, "task_id", task_id, "status",
-                            status_name(task.status), "updated", updated);
+    work->value = json_pack("{s:s, s:s, s:s, s:O}", "session_id", work->session.session_id, "task_id", task_id,
+                            "status", status_name(task.status), "updated", updated);
     text_print(&work->text, "Updated %s, which is %s.\nSession: %s", task_id, status_name(task.status),
                work->session.session_id);
     return 0;

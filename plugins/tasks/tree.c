@@ -2,9 +2,9 @@
 
 static int add_progress(struct work *work, json_t *row, int64_t total, int64_t completed, int64_t open) {
     int64_t wanted = open + completed;
-    json_t *progress = json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)total, "completed", (json_int_t)completed,
-                                 "open", (json_int_t)open, "percent",
-                                 (json_int_t)(wanted ? 100 * completed / wanted : 0));
+    json_t *progress =
+        json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)total, "completed", (json_int_t)completed, "open",
+                  (json_int_t)open, "percent", (json_int_t)(wanted ? 100 * completed / wanted : 0));
 
     return progress && json_object_set_new(row, "progress", progress) == 0 ? 0 : work_no_memory(work);
 }
@@ -20,8 +20,9 @@ int tree_add_progress(struct work *work, json_t *row, int64_t id) {
     if (sql_next(work, counts) <= 0)
         return -1;
     int64_t total = sqlite3_column_int64(counts, 0);
-    return total == 0 ? 0
-                      : add_progress(work, row, total, sqlite3_column_int64(counts, 1), sqlite3_column_int64(counts, 2));
+    return total == 0
+               ? 0
+               : add_progress(work, row, total, sqlite3_column_int64(counts, 1), sqlite3_column_int64(counts, 2));
 }
 
 /* The rows of `statement`, task_id, title and status, as a list. New reference; NULL: `err`. */

@@ -18,7 +18,7 @@ enum {
     LINGER_NS = 400 * 1000,        /* how long a commit waits for calls that are probably on their way */
     BUSY_PATIENCE_MS = 120 * 1000, /* for another process that keeps the write lock */
     CACHE_KIB = 4096,
-    LOG_PAGES = 4000, /* of the write-ahead log, then it is written back */
+    LOG_PAGES = 4000,     /* of the write-ahead log, then it is written back */
     SWEEP_MS = 10 * 1000, /* how often old answers are forgotten */
 };
 
@@ -31,7 +31,7 @@ struct writer {
     int thread; /* -1: not started */
     /* of the thread alone */
     bool is_full, is_set_up;
-    int64_t swept_at; /* ms */
+    int64_t swept_at;  /* ms */
     unsigned expected; /* calls of the last group: their clients have an answer, and are likely to call again */
 };
 

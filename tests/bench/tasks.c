@@ -108,9 +108,10 @@ static int take_answer(struct bench *bench, enum phase phase, struct span line, 
     unsigned id = number ? (unsigned)strtoul(number + 5, NULL, 10) : 0;
     struct span name = value_of(line, "\"task_id\":\""), status = value_of(line, "\"status\":\"");
 
-    if (id < 1 || id > bench->options->count || name.len == 0 || name.len >= NAME || !span_equals(status, states[phase]))
-        return fail(err, ERR_INVALID, "not the answer of %s: %.*s", phases[phase],
-                    line.len < 200 ? (int)line.len : 200, line.data);
+    if (id < 1 || id > bench->options->count || name.len == 0 || name.len >= NAME ||
+        !span_equals(status, states[phase]))
+        return fail(err, ERR_INVALID, "not the answer of %s: %.*s", phases[phase], line.len < 200 ? (int)line.len : 200,
+                    line.data);
     if (phase == PLAN)
         memcpy(bench->names[id - 1], name.data, name.len);
     return 0;
@@ -218,21 +219,23 @@ static int run_server(const struct options *options, struct theseus_error *err) 
 enum { FIND, SESSION, TASK, WRITE, MORE, KEEP, STATEMENTS };
 
 static const char *const sql[PHASES][STATEMENTS] = {
-    [PLAN] = {"SELECT value FROM task_answers WHERE call = ?1",
-              "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY id "
-              "DESC LIMIT 1",
-              NULL,
-              "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, specialist_type, status, "
-              "created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', 'moderate', 'generic', 'pending', ?4, ?4)",
-              NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
-    [UPDATE] = {"SELECT value FROM task_answers WHERE call = ?1",
-                "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY "
-                "id DESC LIMIT 1",
-                "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
-                "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
-                "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = NULL, reason "
-                "= NULL WHERE task_id = ?1",
-                NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
+    [PLAN] =
+        {"SELECT value FROM task_answers WHERE call = ?1",
+         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY id "
+         "DESC LIMIT 1",
+         NULL,
+         "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, specialist_type, status, "
+         "created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', 'moderate', 'generic', 'pending', ?4, ?4)",
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
+    [UPDATE] =
+        {"SELECT value FROM task_answers WHERE call = ?1",
+         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY "
+         "id DESC LIMIT 1",
+         "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
+         "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
+         "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = NULL, reason "
+         "= NULL WHERE task_id = ?1",
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
     [COMPLETE] = {"SELECT value FROM task_answers WHERE call = ?1",
                   "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER "
                   "BY id DESC LIMIT 1",
@@ -296,14 +299,16 @@ static int bare_call(sqlite3 *db, sqlite3_stmt *const statements[], enum phase p
 }
 
 static int execute(sqlite3 *db, const char *text, struct theseus_error *err) {
-    return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK ? 0
-                                                                : fail(err, ERR_SYSTEM, "%s: %s", text, sqlite3_errmsg(db));
+    return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : fail(err, ERR_SYSTEM, "%s: %s", text, sqlite3_errmsg(db));
 }
 
 static int prepare(sqlite3 *db, const char *const texts[], int count, sqlite3_stmt *statements[],
                    struct theseus_error *err) {
     for (int i = 0; i < count; i++)
-        if (texts[i] && sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
+        if (texts[i] &&
+            sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
             return fail(err, ERR_SYSTEM, "%s: %s", texts[i], sqlite3_errmsg(db));
     return 0;
 }
