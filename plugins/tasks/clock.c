@@ -34,7 +34,7 @@ static int number(const char **at, int digits) {
     return value;
 }
 
-static bool skip(const char **at, char wanted) {
+static bool pass(const char **at, char wanted) {
     if (**at != wanted)
         return false;
     (*at)++;
@@ -43,8 +43,8 @@ static bool skip(const char **at, char wanted) {
 
 static bool parse_date(const char **at, int64_t *ret_ms) {
     int year = number(at, 4);
-    int month = skip(at, '-') ? number(at, 2) : -1;
-    int day = skip(at, '-') ? number(at, 2) : -1;
+    int month = pass(at, '-') ? number(at, 2) : -1;
+    int day = pass(at, '-') ? number(at, 2) : -1;
     struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
 
     if (year < 1 || month < 1 || day < 1)
@@ -57,7 +57,7 @@ static bool parse_date(const char **at, int64_t *ret_ms) {
 static int fraction(const char **at) {
     int ms = 0, weight = 100;
 
-    if (!skip(at, '.'))
+    if (!pass(at, '.'))
         return 0;
     for (; isdigit((unsigned char)**at); (*at)++, weight /= 10)
         ms += weight * (**at - '0');
@@ -66,8 +66,8 @@ static int fraction(const char **at) {
 
 static bool parse_time(const char **at, int64_t *ms) {
     int hour = number(at, 2);
-    int minute = skip(at, ':') ? number(at, 2) : -1;
-    int second = skip(at, ':') ? number(at, 2) : 0;
+    int minute = pass(at, ':') ? number(at, 2) : -1;
+    int second = pass(at, ':') ? number(at, 2) : 0;
 
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
         return false;
@@ -78,12 +78,12 @@ static bool parse_time(const char **at, int64_t *ms) {
 static bool parse_zone(const char **at, int64_t *ms) {
     int sign = **at == '-' ? -1 : 1;
 
-    if (skip(at, 'Z') || !**at)
+    if (pass(at, 'Z') || !**at)
         return true;
-    if (!skip(at, '+') && !skip(at, '-'))
+    if (!pass(at, '+') && !pass(at, '-'))
         return false;
     int hours = number(at, 2);
-    (void)skip(at, ':');
+    (void)pass(at, ':');
     int minutes = number(at, 2);
     if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
         return false;
@@ -96,7 +96,7 @@ bool clock_parse(const char *text, int64_t *ret_ms) {
 
     if (!parse_date(&text, &ms))
         return false;
-    if ((skip(&text, 'T') || skip(&text, ' ')) && (!parse_time(&text, &ms) || !parse_zone(&text, &ms)))
+    if ((pass(&text, 'T') || pass(&text, ' ')) && (!parse_time(&text, &ms) || !parse_zone(&text, &ms)))
         return false;
     *ret_ms = ms;
     return !*text;

@@ -161,6 +161,12 @@ static int run(struct work *work) {
     return r == 0 ? answers_keep(work) : -1;
 }
 
+static bool in_transaction(const struct writer *writer) {
+    sqlite3 *db = theseus_db(writer->tasks->ctx);
+
+    return db && !sqlite3_get_autocommit(db);
+}
+
 /* A call that has run before is refused for what it did then, or because its answer is there already. */
 static void find_answer(struct work *work) {
     struct theseus_error refusal = work->err;
@@ -185,10 +191,10 @@ static int run_one(struct writer *writer, struct work *work) {
         return 0;
     json_decref(work->result);
     work->result = NULL;
-    if (sqlite3_get_autocommit(db) || sqlite3_total_changes64(db) != before)
+    if (!in_transaction(writer) || sqlite3_total_changes64(db) != before)
         return -1;
     find_answer(work);
-    return sqlite3_get_autocommit(db) ? -1 : 0;
+    return in_transaction(writer) ? 0 : -1;
 }
 
 /* ---- the transaction ---- */
@@ -229,7 +235,7 @@ static int begin(struct writer *writer, struct work *work) {
 static void roll_back(struct writer *writer) {
     struct work undo = {.tasks = writer->tasks};
 
-    if (!sqlite3_get_autocommit(theseus_db(writer->tasks->ctx)))
+    if (in_transaction(writer))
         (void)sql_run(&undo, "ROLLBACK", "");
 }
 
