@@ -1,6 +1,7 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -28,7 +29,8 @@ struct writer {
     pthread_cond_t wake;
     struct work *first, **last; /* the queue */
     bool stopping;
-    int thread; /* -1: not started */
+    unsigned queued, wanted; /* calls in it, and how many are worth waking the thread for; UINT_MAX: it is awake */
+    int thread;              /* -1: not started */
     /* of the thread alone */
     bool is_full, is_set_up;
     int64_t swept_at;  /* ms */
@@ -37,8 +39,8 @@ struct writer {
 
 /* The calls of one transaction, in their order. */
 struct group {
-    struct work *first, **last;
-    unsigned count;
+    struct work *first;
+    unsigned count; /* of those that were begun */
     int64_t begun_ns;
 };
 
@@ -53,6 +55,7 @@ struct writer *writer_new(struct tasks *tasks) {
     writer->tasks = tasks;
     writer->last = &writer->first;
     writer->thread = -1;
+    writer->wanted = UINT_MAX;
     (void)pthread_mutex_init(&writer->mutex, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -90,7 +93,8 @@ int writer_submit(struct writer *writer, struct work *work) {
     if (runs) {
         *writer->last = work;
         writer->last = &work->next;
-        (void)pthread_cond_signal(&writer->wake);
+        if (++writer->queued >= writer->wanted)
+            (void)pthread_cond_signal(&writer->wake);
     }
     (void)pthread_mutex_unlock(&writer->mutex);
     if (runs)
@@ -108,33 +112,38 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* With the mutex. */
+/* With the mutex: all that is queued; NULL: nothing is. */
 static struct work *take(struct writer *writer) {
-    struct work *work = writer->first;
+    struct work *works = writer->first;
 
-    if (!work)
-        return NULL;
-    writer->first = work->next;
-    if (!writer->first)
-        writer->last = &writer->first;
-    work->next = NULL;
-    return work;
+    writer->first = NULL;
+    writer->last = &writer->first;
+    writer->queued = 0;
+    return works;
 }
 
-/* Waits for the first call of a group; NULL: the writer is to end. */
+/* With the mutex, until so many calls are queued. False: it is `until` (NULL: never). */
+static bool wait(struct writer *writer, unsigned wanted, const struct timespec *until) {
+    writer->wanted = wanted;
+    int r = until ? pthread_cond_timedwait(&writer->wake, &writer->mutex, until)
+                  : pthread_cond_wait(&writer->wake, &writer->mutex);
+    writer->wanted = UINT_MAX;
+    return r != ETIMEDOUT;
+}
+
+/* Waits for the first calls of a group; NULL: the writer is to end. */
 static struct work *wait_first(struct writer *writer) {
     (void)pthread_mutex_lock(&writer->mutex);
     while (!writer->first && !writer->stopping)
-        (void)pthread_cond_wait(&writer->wake, &writer->mutex);
-    struct work *work = take(writer);
+        (void)wait(writer, 1, NULL);
+    struct work *works = take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
-    return work;
+    return works;
 }
 
-/* NULL: the group is complete. */
-static struct work *wait_next(struct writer *writer, const struct group *group) {
+/* More calls for the group; NULL: it is complete. */
+static struct work *wait_more(struct writer *writer, const struct group *group) {
     int64_t now = now_ns(), until = group->begun_ns + GROUP_NS;
-    struct work *work = NULL;
 
     if (group->count >= GROUP_MAX || now >= until)
         return NULL;
@@ -142,13 +151,12 @@ static struct work *wait_next(struct writer *writer, const struct group *group) 
         until = now + LINGER_NS;
     struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     (void)pthread_mutex_lock(&writer->mutex);
-    while (!(work = take(writer)) && writer->is_full && group->count < writer->expected && !writer->stopping)
-        if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &at) == ETIMEDOUT)
+    while (group->count + writer->queued < writer->expected && !writer->stopping)
+        if (!wait(writer, writer->expected - group->count, &at))
             break;
-    if (!work)
-        work = take(writer);
+    struct work *works = take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
-    return work;
+    return works;
 }
 
 /* ---- one call ---- */
@@ -268,23 +276,19 @@ static void run_alone(struct writer *writer, struct work *work) {
         find_answer(work);
 }
 
-static void add(struct group *group, struct work *work) {
-    *group->last = work;
-    group->last = &work->next;
-    group->count++;
-}
-
-/* Runs `work` and all that come while it does. -1: nothing of it is stored. */
+/* Runs the group's calls and all that come while it does. -1: nothing of it is stored. */
 static int run_together(struct writer *writer, struct group *group) {
     struct work *work = group->first;
 
     if (begin(writer, work) < 0)
         return -1;
-    for (; work; work = wait_next(writer, group)) {
-        if (work != group->first)
-            add(group, work);
+    while (work) {
+        group->count++;
         if (run_one(writer, work) < 0)
             return -1;
+        if (!work->next)
+            work->next = wait_more(writer, group);
+        work = work->next;
     }
     struct work closing = {.tasks = writer->tasks, .call = group->first->call, .now = group->first->now};
     return commit(writer, &closing);
@@ -298,7 +302,7 @@ static void answer(struct group *group) {
 }
 
 static void run_group(struct writer *writer, struct work *first) {
-    struct group group = {.first = first, .last = &first->next, .count = 1, .begun_ns = now_ns()};
+    struct group group = {.first = first, .begun_ns = now_ns()};
 
     if (run_together(writer, &group) < 0) {
         roll_back(writer);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -46,6 +47,7 @@ struct bench {
     struct lines lines;
     char (*names)[NAME]; /* owned: the tasks' ids by number */
     double seconds[PHASES];
+    double cpu_us; /* of the server, for each call */
     struct samples by_status, by_words;
 };
 
@@ -198,9 +200,11 @@ static int run_server(const struct options *options, struct theseus_error *err) 
     bench.lines.child = &bench.child;
     if (lines_greet(&bench.lines, err) < 0 || lines_await_tool(&bench.lines, "orchestrator_plan_task", err) < 0)
         return -1;
+    int64_t cpu = child_cpu_ns(&bench.child);
     for (enum phase phase = 0; phase < PHASES; phase++)
         if (run_phase(&bench, phase, err) < 0)
             return -1;
+    bench.cpu_us = (double)(child_cpu_ns(&bench.child) - cpu) / 1e3 / PHASES / options->count;
     if (ask_pages(&bench, err) < 0)
         return -1;
     printf("{");
@@ -209,7 +213,7 @@ static int run_server(const struct options *options, struct theseus_error *err) 
         print_samples("by_status", &bench.by_status);
         print_samples("by_words", &bench.by_words);
     }
-    printf(",\"rss_kb\":%ld}\n", child_rss_kb(&bench.child));
+    printf(",\"cpu_us\":%.1f,\"rss_kb\":%ld}\n", bench.cpu_us, child_rss_kb(&bench.child));
     return child_stop(&bench.child, err);
 }
 
@@ -226,7 +230,7 @@ static const char *const sql[PHASES][STATEMENTS] = {
          NULL,
          "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, specialist_type, status, "
          "created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', 'moderate', 'generic', 'pending', ?4, ?4)",
-         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
     [UPDATE] =
         {"SELECT value FROM task_answers WHERE call = ?1",
          "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY "
@@ -235,7 +239,7 @@ static const char *const sql[PHASES][STATEMENTS] = {
          "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
          "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = NULL, reason "
          "= NULL WHERE task_id = ?1",
-         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
     [COMPLETE] = {"SELECT value FROM task_answers WHERE call = ?1",
                   "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER "
                   "BY id DESC LIMIT 1",
@@ -246,14 +250,14 @@ static const char *const sql[PHASES][STATEMENTS] = {
                   "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, content, bytes, "
                   "created_at) SELECT 'artifact_' || task_id, id, 'general', 'complete', ?2, ?3, 80, ?4 FROM tasks "
                   "WHERE task_id = ?1",
-                  "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?2, ?3)"},
+                  "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
 };
 
-static const char answer_text[] =
-    "{\"content\":[{\"type\":\"text\",\"text\":\"task_00000000000000 is completed; its work is "
-    "artifact_00000000000000.\\nSession: session_00000000000000\"}],\"structuredContent\":{\"session_id\":"
-    "\"session_00000000000000\",\"task_id\":\"task_00000000000000\",\"artifact_id\":\"artifact_00000000000000\","
-    "\"status\":\"completed\",\"next_action\":\"complete\",\"bytes\":80}}";
+static const char answer_text[] = "task_00000000000000 is completed; its work is artifact_00000000000000.\n"
+                                  "Session: session_00000000000000";
+static const char answer_value[] =
+    "{\"session_id\":\"session_00000000000000\",\"task_id\":\"task_00000000000000\",\"artifact_id\":"
+    "\"artifact_00000000000000\",\"status\":\"completed\",\"next_action\":\"complete\",\"bytes\":80}";
 
 static const char *const closing[] = {
     "INSERT INTO tasks_search (tasks_search, rowid, title, description, session) SELECT 'delete', task, title, "
@@ -290,8 +294,8 @@ static int bare_call(sqlite3 *db, sqlite3_stmt *const statements[], enum phase p
             continue;
         bind(statements[s], 1, is_answer ? call : s == SESSION ? "/somewhere/or/other" : id);
         bind(statements[s], 2, s == KEEP ? answer_text : phase == PLAN ? title : summary_text);
-        bind(statements[s], 3, phase == PLAN ? description : work_text);
-        (void)sqlite3_bind_int64(statements[s], s == KEEP ? 3 : 4, 1800000000000 + i);
+        bind(statements[s], 3, s == KEEP ? answer_value : phase == PLAN ? description : work_text);
+        (void)sqlite3_bind_int64(statements[s], 4, 1800000000000 + i);
         if (step(db, statements[s], err) < 0)
             return -1;
     }
@@ -377,7 +381,7 @@ static int run_bare(const struct options *options, struct theseus_error *err) {
         return -1;
     printf("{");
     print_rates(options, seconds);
-    printf("}\n");
+    printf(",\"cpu_us\":%.1f}\n", (double)clock() * 1e6 / CLOCKS_PER_SEC / PHASES / options->count);
     return 0;
 }
 
