@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact.h"
+#include "filer.h"
 #include "schema.h"
 #include "sql.h"
 #include "tool.h"
@@ -35,6 +37,7 @@ static void stop(void *self) {
 
     if (!tasks)
         return;
+    tasks->filer = filer_free(tasks->filer);
     tasks->writer = writer_free(tasks->writer);
     free(tasks);
 }
@@ -42,11 +45,15 @@ static void stop(void *self) {
 static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
     struct tasks *tasks = calloc(1, sizeof(*tasks));
 
-    if (!tasks || !(tasks->writer = writer_new(tasks))) {
-        free(tasks);
+    if (!tasks)
+        return theseus_fail(err, "there is no memory");
+    tasks->ctx = ctx;
+    tasks->writer = writer_new(tasks);
+    tasks->filer = filer_new(tasks);
+    if (!tasks->writer || !tasks->filer) {
+        stop(tasks);
         return theseus_fail(err, "there is no memory");
     }
-    tasks->ctx = ctx;
     atomic_init(&tasks->is_full, is_full(theseus_config(ctx)));
     *ret_self = tasks;
     return 0;
@@ -70,15 +77,15 @@ static int write_call(struct theseus_call *call, void *self, const json_t *args)
     return work ? writer_submit(tasks->writer, work) : theseus_reply_error(call, "there is no memory for this call");
 }
 
-/* From a worker: what blocks comes first. */
-static int prepared_call(struct theseus_call *call, void *self, const json_t *args) {
+/* The same, but what is large goes to the disk first. */
+static int complete_call(struct theseus_call *call, void *self, const json_t *args) {
     struct tasks *tasks = self;
     struct work *work = work_new(tasks, call, args);
 
     if (!work)
         return theseus_reply_error(call, "there is no memory for this call");
-    if (work->kind->prepare(work) < 0)
-        return work_reply(work);
+    if (json_string_length(json_object_get(args, "detailed_work")) > ARTIFACT_INLINE)
+        return filer_submit(tasks->filer, work);
     return writer_submit(tasks->writer, work);
 }
 
@@ -190,8 +197,8 @@ static const struct theseus_tool tools[] = {
      .title = "Hand in work on a task",
      .description = "Use this when work on a task is done, or has come to a stop: the work is stored, and next_action "
                     "decides what becomes of the task.",
-     .flags = THESEUS_IDEMPOTENT,
-     .call = prepared_call,
+     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE,
+     .call = complete_call,
      .data = (void *)&complete_kind,
      SCHEMAS(complete)},
     {.name = "orchestrator_synthesize_results",

@@ -7,11 +7,13 @@
 
 #include "session.h"
 
+struct filer;
 struct writer;
 
 struct tasks {
     struct theseus_ctx *ctx;
     struct writer *writer;
+    struct filer *filer;
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;

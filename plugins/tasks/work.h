@@ -27,7 +27,7 @@ typedef int work_fn(struct work *work);
 /* What the table of tools has as `data`. */
 struct work_kind {
     work_fn *run;
-    work_fn *prepare; /* optional: before that, on the thread of the call, outside of any transaction */
+    work_fn *prepare; /* optional: what the filer does before that, outside of any transaction */
 };
 
 enum { HASH_TEXT = 65 };
