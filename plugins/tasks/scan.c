@@ -10,7 +10,6 @@
 enum { STALE_MS = 24 * 3600 * 1000, NOTED_MAX = 200 };
 
 int scan_note(struct scan *scan, const char *kind, const char *task_id, bool mended, const char *format, ...) {
-    CLEANUP(text_fini) struct text text = {0};
     char *printed = NULL;
     va_list args;
 

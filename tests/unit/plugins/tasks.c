@@ -10,6 +10,13 @@
 
 #include "../../../plugins/tasks/search.c"
 
+/* Says what it is that does not hold. */
+static void expect(bool holds, const char *what, const char *other) {
+    if (!holds)
+        print_error("%s %s\n", what, other);
+    assert_true(holds);
+}
+
 /* ---- states ---- */
 
 /* A row for each state in the order of the enumeration: may it be followed by pending, in_progress, …? */
@@ -23,8 +30,7 @@ static void allows_what_the_table_says(void **state) {
     (void)state;
     for (enum status from = 0; from < STATUS_COUNT; from++)
         for (enum status to = 0; to < STATUS_COUNT; to++)
-            if (transition_allowed(from, to) != (allowed[from][to] == 'x'))
-                fail_msg("from %s to %s", status_name(from), status_name(to));
+            expect(transition_allowed(from, to) == (allowed[from][to] == 'x'), status_name(from), status_name(to));
 }
 
 /* The words that a refusal says are those that are allowed. */
@@ -55,8 +61,7 @@ static void finds_a_state_by_its_name(void **state) {
 static void reads(const char *text, int64_t expected) {
     int64_t ms = -1;
 
-    if (!clock_parse(text, &ms))
-        fail_msg("'%s' is not read", text);
+    expect(clock_parse(text, &ms), text, "is not read");
     assert_int_equal(ms, expected);
 }
 
@@ -91,8 +96,7 @@ static void refuses_what_is_no_time(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        if (clock_parse(bad[i], &ms))
-            fail_msg("'%s' was read", bad[i]);
+        expect(!clock_parse(bad[i], &ms), bad[i], "was read");
 }
 
 static void prints_what_it_reads(void **state) {
