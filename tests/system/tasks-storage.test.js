@@ -216,6 +216,33 @@ describe('a disk that takes no more', {
             await integrity(home);
         }));
 
+    /* The commit is in the log, its calls wait for the disk, and the image goes away under them. */
+    test('what is on its way there when the server is restarted is done once', () => onDisk(async (tasks, home, fill) => {
+        const titles = [], ids = [];
+        await tasks.plan('Tables');
+        fill('SLOW');
+        for (let round = 0; round < 4; round++) {
+            const calls = [];
+            let over = false;
+            const restart = tasks.client.value('orchestrator_restart_server', { graceful: false }).finally(() => { over = true; });
+            while (!over) {
+                const title = `R${round} ${calls.length}`;
+                titles.push(title);
+                calls.push(tasks.client.call('orchestrator_plan_task', { title, description: 'x' }));
+                await pause(3);
+            }
+            const report = await restart;
+            assert.equal(report.success, true, JSON.stringify(report));
+            for (const { result } of await Promise.all(calls)) {
+                assert.ok(!result.isError, result.content[0].text);
+                ids.push(result.structuredContent.task_id);
+            }
+        }
+        const rows = (await tasks.list({ limit: 1000 })).filter((row) => row.title !== 'Tables');
+        assert.deepEqual(rows.map((row) => row.title).sort(), titles.sort());
+        assert.deepEqual(rows.map((row) => row.task_id).sort(), ids.sort());
+    }));
+
     test('a directory that cannot be written is named, and used when it can be', () => onDisk(async (tasks, home, fill, room) => {
         fill('EROFS');
         await tasks.refused('plan_task', { title: 'x', description: 'x' }, /database cannot be used: .*Read-only/);

@@ -1,7 +1,8 @@
 /*
- * A disk that takes no more. Preloaded into a server, it makes writing to regular files below $THESEUS_DISK fail for as
- * long as the file $THESEUS_DISK_FULL is there; what is in it is the name of the error. So a test fills the disk and
- * makes room again while the server runs.
+ * A disk that takes no more, or takes its time. Preloaded into a server, it makes writing to regular files below
+ * $THESEUS_DISK fail for as long as the file $THESEUS_DISK_FULL is there; what is in it is the name of the error. So a
+ * test fills the disk and makes room again while the server runs. "SLOW" is no error: what was written stays a while on
+ * its way to the disk.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,6 +18,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+enum { SLOW = -1, SLOW_US = 60000 };
+
 /* The error to fail with; 0: there is room. */
 static int error_now(void) {
     const char *path = getenv("THESEUS_DISK_FULL");
@@ -27,6 +30,8 @@ static int error_now(void) {
         return 0;
     (void)!syscall(SYS_read, (int)fd, word, sizeof(word) - 1);
     (void)syscall(SYS_close, (int)fd);
+    if (strncmp(word, "SLOW", 4) == 0)
+        return SLOW;
     if (strncmp(word, "EROFS", 5) == 0)
         return EROFS;
     return strncmp(word, "EIO", 3) == 0 ? EIO : ENOSPC;
@@ -52,7 +57,7 @@ static bool is_on_disk(int fd) {
 static bool fails(int fd) {
     int saved = errno, error = error_now();
 
-    if (error && is_on_disk(fd)) {
+    if (error > 0 && is_on_disk(fd)) {
         errno = error;
         return true;
     }
@@ -81,6 +86,18 @@ WRITER(ssize_t, pwrite64, (int fd, const void *bytes, size_t len, off64_t at), (
 WRITER(int, ftruncate, (int fd, off_t len), (fd, len))
 WRITER(int, ftruncate64, (int fd, off64_t len), (fd, len))
 WRITER(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
+
+#define SYNCER(name)                                                                                                   \
+    EXPORT int name(int fd);                                                                                           \
+    EXPORT int name(int fd) {                                                                                          \
+        int (*real)(int) = next(#name);                                                                                \
+        if (error_now() == SLOW && is_on_disk(fd))                                                                     \
+            (void)usleep(SLOW_US);                                                                                     \
+        return real(fd);                                                                                               \
+    }
+
+SYNCER(fsync)
+SYNCER(fdatasync)
 
 /* A disk that can only be read gives no file to write to. */
 static bool cannot_open(const char *path, int flags) {
