@@ -64,10 +64,9 @@ static const struct record_field output_fields[] = {
 const struct record_kind output_kind = KIND(6, output_record, output_fields);
 
 static const struct record_field checkpoint_fields[] = {
-    U64(checkpoint_record, conn, 1, RECORD_KEY),
-    U64(checkpoint_record, offset, 2, RECORD_KEY),
-    U64(checkpoint_record, index, 3, RECORD_KEY),
-    BYTES(checkpoint_record, state, 4, 0),
+    U64(checkpoint_record, conn, 1, RECORD_KEY),  U64(checkpoint_record, offset, 2, RECORD_KEY),
+    U64(checkpoint_record, index, 3, RECORD_KEY), BYTES(checkpoint_record, state, 4, 0),
+    U64(checkpoint_record, inner, 5, 0),
 };
 const struct record_kind checkpoint_kind = KIND(7, checkpoint_record, checkpoint_fields);
 

@@ -71,6 +71,7 @@ extern const struct record_kind output_kind;
 struct checkpoint_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span state;            /* JSON */
+    uint64_t inner;               /* inner calls that had ended by then: the next one's number follows */
 };
 extern const struct record_kind checkpoint_kind;
 

@@ -57,6 +57,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     list_init(&generation->held);
     list_init(&generation->threads);
     (void)pthread_mutex_init(&generation->threads_lock, NULL);
+    (void)pthread_mutex_init(&generation->schema_lock, NULL);
     return generation;
 }
 
@@ -72,6 +73,7 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     json_decref(generation->past_configs);
     json_decref(generation->saved);
     (void)pthread_mutex_destroy(&generation->threads_lock);
+    (void)pthread_mutex_destroy(&generation->schema_lock);
     free(generation->name);
     free(generation->version);
     free(generation->component);

@@ -38,12 +38,14 @@ struct generation {
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
-    atomic_bool uses_store;   /* has asked for the database */
-    _Atomic(json_t *) config; /* owned; replaced by configure, on the lane */
-    json_t *past_configs;     /* array, owned: somebody may still be looking at one */
-    json_t *saved;            /* owned; during start only */
-    atomic_bool migrated;     /* its start has changed the database's schema */
-    char *backup;             /* owned: the database before that; NULL: there was none. Set before `migrated` */
+    atomic_bool uses_store;      /* has asked for the database */
+    atomic_bool awaits_schema;   /* whose tables are made when it first does … */
+    pthread_mutex_t schema_lock; /* … by one thread */
+    _Atomic(json_t *) config;    /* owned; replaced by configure, on the lane */
+    json_t *past_configs;        /* array, owned: somebody may still be looking at one */
+    json_t *saved;               /* owned; during start only */
+    atomic_bool migrated;        /* its start has changed the database's schema */
+    char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
     struct plugins *plugins; /* borrowed: who loaded it */
     bool over, stopping;     /* retired; its stop is on the lane */

@@ -157,7 +157,8 @@ json_t *plugins_schemas_new(struct plugins *plugins) {
 
     list_for_each (link, &plugins->plugins) {
         const struct plugin *plugin = list_entry(link, struct plugin, link);
-        const char *const *steps = plugin->active ? plugin->active->slots.migrations : NULL;
+        bool waits = plugin->active && atomic_load(&plugin->active->awaits_schema);
+        const char *const *steps = plugin->active && !waits ? plugin->active->slots.migrations : NULL;
         json_int_t count = 0;
         while (steps && steps[count])
             count++;
