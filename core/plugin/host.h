@@ -43,8 +43,9 @@ struct plugin_host {
     void (*secret)(void *arg, const char *plugin, const char *key, const json_t *value);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
-    /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
-    void (*migrated)(void *arg);
+    /* Optional. On the loop: a plugin waits for a restart that migrates its schema. NULL: there can be none, so a schema
+     * is migrated when the plugin is started. */
+    void (*outdated)(void *arg);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */

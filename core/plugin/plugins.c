@@ -146,7 +146,7 @@ void plugins_settled(struct plugins *plugins) {
     if (loader_is_idle(plugins))
         restore_settled(plugins);
     idle = idle && !restore_is_pending(plugins);
-    if (idle && !plugins->loaded) {
+    if (idle && !plugins->loaded && list_empty(&plugins->loader.proposals)) {
         plugins->loaded = true;
         timer_stop(plugins->patience);
     }
@@ -364,6 +364,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
         (void)source_free(list_entry(link, struct source, link));
     run_drop_paused(plugins->host);
     saver_fini(plugins);
+    muster_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
     plugins->patience = timer_free(plugins->patience);

@@ -52,8 +52,8 @@ static void adopted(struct candidate *candidate) ON_LOOP {
     loader_next(plugins);
 }
 
-static bool is_wanted(const struct plugins *plugins, const struct image_record *record, const char *file) ON_LOOP {
-    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+static bool is_wanted(const struct plugins *plugins, struct span plugin, const char *file) ON_LOOP {
+    CLEANUP(free) char *name = xstrndup(plugin.data, plugin.len);
     size_t len = strlen(path_base(file));
 
     return len > strlen(".so") && !config_matches((*plugins->host->config)->plugins.disable, name) &&
@@ -66,25 +66,44 @@ struct restore {
     size_t records;
 };
 
-static void collect(void *arg, const void *recorded) ON_LOOP {
-    const struct image_record *record = recorded;
-    struct restore *restore = arg;
-    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+/* What either kind of record says of an image. */
+struct wanted {
+    struct span plugin, file, path, hash;
+    uint64_t generation;
+};
+
+static void collect(struct restore *restore, const struct wanted *wanted) ON_LOOP {
+    CLEANUP(free) char *file = xstrndup(wanted->file.data, wanted->file.len);
 
     restore->records++;
-    if (!is_wanted(restore->plugins, record, file))
+    if (!is_wanted(restore->plugins, wanted->plugin, file))
         return;
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
     candidate->source->restored = true;
-    candidate->number = (unsigned)record->generation;
-    candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
-    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,
-                   record->active_hash.data);
+    candidate->number = (unsigned)wanted->generation;
+    candidate->adopt = xstrndup(wanted->path.data, wanted->path.len);
+    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)wanted->hash.len,
+                   wanted->hash.data);
     struct list *before = restore->candidates.prev;
     while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
         before = before->prev;
     list_append(before->next, &candidate->link); /* in front of what follows */
+}
+
+static void collect_served(void *arg, const void *recorded) ON_LOOP {
+    const struct image_record *record = recorded;
+    struct restore *restore = arg;
+
+    if (!proposal_stands_for(restore->plugins, record->plugin))
+        collect(restore, &(struct wanted){record->plugin, record->file, record->active_path, record->active_hash,
+                                          record->generation});
+}
+
+static void collect_proposed(void *arg, const void *recorded) ON_LOOP {
+    const struct proposal_record *record = recorded;
+
+    collect(arg, &(struct wanted){record->plugin, record->file, record->path, record->hash, record->generation});
 }
 
 /* What served, on its way. False: nothing did. */
@@ -93,7 +112,9 @@ static bool begin(struct plugins *plugins) ON_LOOP {
 
     list_init(&restore.candidates);
     scan_list(plugins);
-    ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
+    ledger_each(plugins->host->ledger, &image_kind, collect_served, &restore);
+    if (plugins->takes_proposals)
+        ledger_each(plugins->host->ledger, &proposal_kind, collect_proposed, &restore);
     if (restore.records == 0)
         return false;
     plugins->began = true;
@@ -119,8 +140,10 @@ static void take_adopted(struct plugins *plugins) ON_LOOP {
     plugins->adopted = plugins->adoptees = false;
     list_init(&all);
     list_splice(&all, &plugins->loader.copying);
+    plugins->taking = true;
     list_for_each (link, &all)
         adopted(list_entry(link, struct candidate, link));
+    plugins->taking = false;
     loader_resume(plugins); /* what others wanted meanwhile */
     plugins_settled(plugins);
 }
@@ -149,7 +172,8 @@ void plugins_restore(struct plugins *plugins, struct loop_task *done) {
     bool begun = plugins->adopting || (!plugins->began && begin(plugins));
 
     if (!begun) { /* nothing was loaded: that is done when it is wanted */
-        loop_post_task(plugins->host->loop, done);
+        if (!muster_keeps(plugins, done))
+            loop_post_task(plugins->host->loop, done);
         return;
     }
     plugins->restoring = true;

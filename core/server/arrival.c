@@ -12,12 +12,10 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
-#include "store/backup.h"
-#include "store/migrate.h"
-#include "store/schema.h"
 
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
@@ -50,6 +48,8 @@ void arrival_prepare(struct server *server) {
 
 /* Should one of them hang, the alarm leads back. */
 void arrival_load_early(struct server *server) {
+    if (is_new_image(server) && !restart_is_emergency(server))
+        plugins_take_proposals(server->plugins); /* they were examined */
     if (is_new_image(server) && server->was_awake && wayback_is_open())
         plugins_restore_early(server->plugins);
 }
@@ -257,6 +257,7 @@ void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
 
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
+    bool was_under_way = restart->under_way;
 
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
@@ -269,6 +270,8 @@ static void serve(struct server *server) ON_LOOP {
         come_back(server);
     else if (restart->under_way)
         complete(server);
+    if (!was_under_way)
+        plugins_withdraw(server->plugins, NULL);
     late_close(server->upkeep.late, server->ledger);
     reconfigure_hold(server, false);
     if (server->look_wanted)
@@ -287,58 +290,22 @@ static void on_restored(void *arg) {
 }
 
 static void resume(struct server *server) ON_LOOP {
-    struct restart *restart = &server->restart;
-
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESUMING);
-    restart->restored = (struct loop_task){.run = on_restored, .arg = server};
     if (server->awake)
-        plugins_restore(server->plugins, &restart->restored);
+        plugins_restore(server->plugins, &server->restart.restored);
     else
         serve(server);
 }
 
-/* The core's own steps; a plugin's are applied when it is started. Each with a backup before. */
-static int migrate(struct server *server, struct theseus_error *err) {
-    CLEANUP(free) char *backup = NULL;
-    int pending = 0;
+static void on_migrated(struct server *server) ON_LOOP {
+    const struct migrations *migrations = &server->migrations;
 
-    if (store_pending(server->store, SCHEMA_CORE, schema_core_steps, &pending, err) < 0)
-        return -1;
-    if (pending == 0)
-        return 0;
-    if (backup_make(server->store, &backup, err) < 0)
-        return -1;
-    return store_migrate(server->store, SCHEMA_CORE, schema_core_steps, err);
-}
-
-static void migrate_run(void *job) {
-    struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
-    struct server *server = container_of(restart, struct server, restart);
-
-    restart->r = migrate(server, &restart->err);
-    if (restart->r == 0)
-        arrival_on_migrated(server);
-}
-
-/* The commit is the second point of no return: an older image would not know the schema. */
-void arrival_on_migrated(void *arg) {
-    (void)arg;
-    if (wayback_is_open())
-        log_info("the schema of the database is a new one: from here on there is no way back to the image before");
-    wayback_close();
-}
-
-static void on_migrated(struct lane_job *job, bool timed_out) {
-    struct restart *restart = container_of(job, struct restart, job);
-    struct server *server = container_of(restart, struct server, restart);
-
-    loop_enter();
-    (void)timed_out; /* it has no limit of its own: the alarm is there */
-    if (restart->r < 0)
-        arrival_give_up(server->ledger, &restart->err);
+    restart_set_phase(server, PHASE_RESUMING);
+    if (server->awake)
+        plugins_start(server->plugins, migrations->parts, migrations->count, migrations->backup);
     else
-        resume(server);
+        serve(server);
 }
 
 void arrival_begin(struct server *server) {
@@ -352,11 +319,9 @@ void arrival_begin(struct server *server) {
         restart_set_phase(server, PHASE_LOADING);
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESTORING);
-    if (!is_new_image(server) || !(restart->facts.flags & RESTART_MIGRATES)) {
+    restart->restored = (struct loop_task){.run = on_restored, .arg = server};
+    if (is_new_image(server) && restart->facts.flags & RESTART_MIGRATES)
+        migrations_run(server, on_migrated);
+    else
         resume(server);
-        return;
-    }
-    restart->err = (struct theseus_error){0};
-    restart->job = (struct lane_job){.run = migrate_run, .done = on_migrated};
-    lane_submit(server->lane, &restart->job);
 }

@@ -61,6 +61,7 @@ struct restart {
     struct restart_facts facts;
     bool under_way;
     bool in_place;      /* it turned out that no other image is needed */
+    bool unchanged;     /* … nor anything else: the configuration is the same */
     bool paused;        /* tool calls are held */
     enum phase reached; /* by one that failed */
     json_t *errors;     /* owned: of the present or the last one */
@@ -88,6 +89,23 @@ struct restart {
     int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
 };
 
+/* What the database's schema asks for, and what was done to it. See migrations.c. */
+struct migrations {
+    bool waits;             /* a restart is asked for when nothing is being loaded any more */
+    struct loop_task idle;  /* … then */
+    struct timer *again;    /* owned: asks again */
+    struct loop_task looked;
+    void (*then)(struct server *server);
+    /* behind the exec */
+    struct lane_job job;
+    struct store_steps *parts; /* owned; `applied` says what was done */
+    size_t count;
+    char *backup; /* owned; NULL: none was made */
+    json_t *done; /* owned */
+    int r;
+    struct theseus_error err;
+};
+
 /* What is kept and written down beside the work. See upkeep.c. */
 struct upkeep {
     struct lane *lane; /* of the keeper and the sweep */
@@ -111,6 +129,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct migrations migrations;
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;

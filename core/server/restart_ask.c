@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/run.h"
+#include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -40,7 +41,6 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct server *server = arg;
     struct restart *restart = &server->restart;
 
-    (void)outcome;
     if (!restart_goes_on(server) || strcmp(restart->facts.reason, "configuration_update") != 0)
         return; /* the restart that asked for it ran out of time, and this is another */
     json_t *refused = reconfigure_refused_new(server);
@@ -54,6 +54,7 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
         restart_prepare(server);
     } else {
         restart->in_place = true;
+        restart->unchanged = strcmp(outcome, "unchanged") == 0;
         restart_end(server, PHASE_COMPLETE);
         report_answer(server, report_complete_new(server));
     }
@@ -130,6 +131,8 @@ int restart_ask(struct server *server, const struct restart_request *request, st
     if (strcmp(request->reason, "configuration_update") == 0) {
         reloads_restart(server->upkeep.reloads, request->by);
         reconfigure(server, on_reconfigured, server);
+    } else if (restart_is_for_schema(server) && request->run) {
+        migrations_look(server, restart_prepare);
     } else {
         restart_prepare(server);
     }

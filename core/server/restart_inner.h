@@ -46,6 +46,7 @@ void restart_launch(struct server *server) ON_LOOP;
 void restart_init(struct server *server) ON_LOOP;
 void restart_fini(struct server *server) ON_LOOP;
 bool restart_is_emergency(const struct server *server) ON_LOOP;
+bool restart_is_for_schema(const struct server *server) ON_LOOP; /* asked for to migrate */
 void restart_set_phase(struct server *server, enum phase phase) ON_LOOP;
 /* Of the one under way, or the last: {"phase", "message", …}; steals. */
 void restart_add_error(struct server *server, json_t *error) ON_LOOP;
@@ -58,5 +59,4 @@ void arrival_prepare(struct server *server) ON_LOOP;
 void arrival_load_early(struct server *server) ON_LOOP;
 /* All parts are there: goes on to `complete`, and begins to serve. */
 void arrival_begin(struct server *server) ON_LOOP;
-void arrival_on_migrated(void *arg); /* any thread: the database has a schema that the image before may not know */
 bool arrival_claims(void *arg, struct call *call); /* for struct method_env: is it the call that the restart answers? */
