@@ -315,6 +315,8 @@ void arrival_begin(struct server *server) {
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);
+    if (restart->call)
+        restart_answer_early(server);
     if (is_new_image(server))
         restart_set_phase(server, PHASE_LOADING);
     if (is_new_image(server))

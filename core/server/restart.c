@@ -25,7 +25,7 @@ enum {
     CHRONICLE_MS = 500,   /* for the database to take what the exec would forget */
 };
 
-static int64_t elapsed_ms(const struct restart *restart) {
+int64_t restart_elapsed_ms(const struct restart *restart) {
     return (clock_now_ns() - restart->facts.started_ns) / 1000000;
 }
 
@@ -34,7 +34,7 @@ bool restart_is_for_schema(const struct server *server) {
 }
 
 int64_t restart_left_ms(const struct restart *restart) {
-    return restart->facts.timeout_ms - elapsed_ms(restart);
+    return restart->facts.timeout_ms - restart_elapsed_ms(restart);
 }
 
 /* ---- what others are told ---- */

@@ -35,6 +35,14 @@ static void on_early(void *arg) {
     report_answer(server, report_pending_new(server));
 }
 
+void restart_answer_early(struct server *server) {
+    struct restart *restart = &server->restart;
+    const int64_t left = EARLY_ANSWER_MS - restart_elapsed_ms(restart);
+
+    restart->early = timer_new(server->loop, on_early, server);
+    timer_start(restart->early, left > 0 ? left : 0, 0);
+}
+
 /* ---- configuration_update: in place, where that is enough ---- */
 
 static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
@@ -121,8 +129,7 @@ int restart_ask(struct server *server, const struct restart_request *request, st
     begin(server, request);
     restart->limit = timer_new(server->loop, on_limit, server);
     timer_start(restart->limit, restart->facts.timeout_ms, 0);
-    restart->early = timer_new(server->loop, on_early, server);
-    timer_start(restart->early, EARLY_ANSWER_MS, 0);
+    restart_answer_early(server);
     log_info("a restart is asked for: %s", request->reason);
     chronicle_asked(server->upkeep.chronicle, request->by, request->run ? request->run->request->client.session : NULL,
                     "restart", NULL, NULL);

@@ -32,7 +32,12 @@ void report_to_history(const struct server *server) ON_LOOP;
 void report_answer(struct server *server,
                    json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
 
+/* restart_ask.c; for both images */
+/* Who asks gives up some time: is told before that that the restart goes on, if it still does. */
+void restart_answer_early(struct server *server) ON_LOOP;
+
 /* restart.c: the steps up to the exec */
+int64_t restart_elapsed_ms(const struct restart *restart);
 int64_t restart_left_ms(const struct restart *restart); /* of its time-out */
 void restart_prepare(struct server *server) ON_LOOP;    /* the first step: the candidate */
 /* May the next step be taken? Else the restart has failed. */

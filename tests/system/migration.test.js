@@ -3,11 +3,12 @@
  * itself, and until then, or when that fails, the one before goes on.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
+import { holdLock } from './lib/lock.js';
 import { run } from './lib/proc.js';
 import { restart, restarts } from './lib/restart.js';
 
@@ -24,6 +25,18 @@ const columns = (home) => sql(home, "SELECT group_concat(name) FROM pragma_table
 async function stored(client, tools = 'db', key = 'a') {
     await client.appears(`${tools}_put`);
     assert.equal(await client.text(`${tools}_put`, { key, value: 'kept' }), 'stored');
+}
+
+/* Another server in the same home. */
+async function withClient(home, body) {
+    const client = new Client(home);
+    try {
+        await body(await client.initialize());
+        await client.close();
+        assert.deepEqual(client.problems, []);
+    } finally {
+        await client.kill();
+    }
 }
 
 describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
@@ -65,15 +78,51 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.deepEqual(await client.value('second_get', { key: 'a' }), { value: 'kept' });
     }, drops('database', 'second')));
 
-    test('is served by a server that finds it when it starts, before its client sees a list of tools', async () => {
-        await serving((client) => stored(client).then(() => client.close()).then(() => serving(async (next, home) => {
+    test('is served by a server that finds it when it starts, before its client sees a list of tools', () => serving(async (client, home) => {
+        await stored(client);
+        await client.close();
+        home.drop('database2', 'database');
+        await withClient(home, async (next) => {
             assert.ok((await next.names()).includes('db_get'), home.log);
             assert.equal(await version(next, 'database'), '2');
             assert.deepEqual(await next.value('db_get', { key: 'a' }), { value: 'kept' });
             assert.equal(migrations(home), 1);
-        }, { Place: function Same() { client.home.drop('database2', 'database'); return Object.assign(client.home, { dispose() {} }); } })),
-        drops('database'));
-    });
+        });
+    }, drops('database')));
+
+    test('finds its migration interrupted by a kill, and the tables as they were', () => serving(async (client, home) => {
+        await stored(client);
+        home.drop('databaseslow', 'database');
+        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1);
+        await client.kill();
+        assert.equal(await columns(home), 'key,value');
+        assert.equal(await sql(home, 'PRAGMA integrity_check'), 'ok');
+        home.drop('database2', 'database');
+        await withClient(home, async (next) => {
+            await becomes(next, 'database', '2');
+            assert.deepEqual(await next.value('db_get', { key: 'a' }), { value: 'kept' });
+        });
+    }, drops('database')));
+
+    test('cannot get the lock of the database in time, and the way leads back', () => serving(async (client, home) => {
+        await stored(client);
+        const boot = await bootOf(client);
+        const holder = await holdLock(home);
+        home.drop('database2', 'database');
+        const why = await client.refused('database.so', /its schema was not migrated: the new server did not come up within/);
+        assert.ok(why);
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+        await holder.release();
+        assert.equal(await version(client, 'database'), '1');
+        assert.notEqual(await bootOf(client), boot, 'there was an exec, to and fro');
+        assert.equal(await columns(home), 'key,value');
+        assert.equal(migrations(home), 1);
+        assert.equal((await restart(client, { reason: 'schema_migration' })).success, true, 'asked for again, it is tried');
+        assert.equal(await version(client, 'database'), '2');
+    }, { prepare: (home) => {
+        home.drop('database');
+        home.configure({ restart: { process_startup: 1 } });
+    } }));
 
     test('makes its first tables when it is loaded, without a restart', () => serving(async (client, home) => {
         await stored(client);
@@ -127,7 +176,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
 
     test('finds another process at work, and waits for it', () => serving(async (client, home) => {
         await stored(client);
-        await serving(async (other) => {
+        await withClient(home, async (other) => {
             await other.appears('db_put');
             home.drop('database2', 'database');
             await Promise.all([becomes(client, 'database', '2'), becomes(other, 'database', '2')]);
@@ -136,7 +185,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
             assert.deepEqual(await other.value('db_get', { key: 'a' }), { value: 'kept' });
             assert.equal(await other.text('db_put', { key: 'b', value: 'x' }), 'stored');
             assert.deepEqual(await client.value('db_get', { key: 'b' }), { value: 'x' });
-        }, { Place: function Same() { return Object.create(home, { dispose: { value() {} } }); } });
+        });
     }, drops('database')));
 });
 
