@@ -28,7 +28,7 @@ enum {
     LIMIT_LEDGER_RESERVE = 4 << 20, /* of them not for new work: half for answers, half for making room */
     LIMIT_LEDGER_BATCH = 256 << 20, /* bytes that are recorded at once */
     LIMIT_SNAPSHOT_DAYS = 30,       /* orphans that nobody has claimed: longer than any holiday from a project */
-    LIMIT_HISTORY_DAYS = 400,       /* a year can be compared with the one before */
-    LIMIT_AUDIT_DAYS = 400,         /* likewise: who asked for what is of use as long as what came of it */
+    LIMIT_ARTIFACT = 512 << 20,     /* bytes of a file beside the database */
+    LIMIT_ARTIFACT_NAME = 200,      /* of its name below the directory */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

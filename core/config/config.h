@@ -65,6 +65,9 @@ struct config {
         char *key_file;
     } state;
     struct {
+        int keep; /* seconds */
+    } history;
+    struct {
         bool restart;
         enum config_call_by_name call_by_name;
     } access;

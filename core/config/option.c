@@ -75,6 +75,9 @@ const struct option_def option_table[] = {
     {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
      .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
+    {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
+     .help = "how long events of the history and lines of the audit are kept"},
+
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",

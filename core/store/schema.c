@@ -37,6 +37,10 @@ const char *const schema_core_steps[] = {
 
 enum { STEPS = ARRAY_SIZE(schema_core_steps) - 1 };
 
+int schema_core_count(void) {
+    return STEPS;
+}
+
 static int check_pending(int pending, struct theseus_error *err) {
     return fail(err, ERR_BUSY,
                 "the database is of an older version (%d of %d steps are pending): restart with reason "

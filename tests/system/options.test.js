@@ -11,6 +11,7 @@ import { serving } from './lib/client.js';
 import { atMost, binary, sanitized, shipped } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
+import { restarts } from './lib/restart.js';
 
 const observed = new Set();
 
@@ -336,6 +337,14 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure({ buffer: { cleanup_interval: 1 } });
         await until('both to go', () => !existsSync(draft) && !existsSync(old));
     }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    observes('history.keep', 'is how long the history remembers', async (client, home) => {
+        const past = async () => (await client.value('orchestrator_restart_status', { include_history: true })).history.total_restarts;
+        await restarts(client);
+        await until('the history to have it', async () => await past() === 1);
+        home.configure({ buffer: { cleanup_interval: 1 }, history: { keep: '1s' } });
+        await until('the history to forget it', async () => await past() === 0);
+    }, { sections: { buffer: { cleanup_interval: 1 }, history: { keep: '1h' } } });
 
     observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
         await client.appears('shared_count');
