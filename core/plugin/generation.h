@@ -35,6 +35,7 @@ struct generation {
     struct image *image; /* owned */
     struct theseus_plugin slots;
     char *name, *version; /* owned copies: they outlive the image */
+    int steps;            /* of its schema, that it knows */
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;

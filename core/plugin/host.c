@@ -221,13 +221,20 @@ static int host_state_update(struct theseus_ctx *ctx, const char *key, theseus_s
     return state_update(generation->host->state, generation->name, key, update, arg, &err) < 0 ? failed(&err) : 0;
 }
 
+/* A later version of the plugin, in another process, may have migrated it: this one knows nothing of what it finds. */
+static int check_schema(struct generation *generation, struct theseus_error *err) {
+    atomic_store(&generation->uses_store, true);
+    return generation->slots.migrations
+               ? store_check_version(generation->host->store, generation->name, generation->steps, err)
+               : 0;
+}
+
 static struct sqlite3 *host_db(struct theseus_ctx *ctx) {
     struct generation *generation = generation_of(ctx);
     struct theseus_error err = {0};
     struct sqlite3 *db = NULL;
 
-    atomic_store(&generation->uses_store, true);
-    if (store_db(generation->host->store, &db, &err) < 0)
+    if (check_schema(generation, &err) < 0 || store_db(generation->host->store, &db, &err) < 0)
         (void)failed(&err);
     return db;
 }
@@ -237,8 +244,8 @@ static struct sqlite3_stmt *host_statement(struct theseus_ctx *ctx, const char *
     struct sqlite3_stmt *statement = NULL;
     struct theseus_error err = {0};
 
-    atomic_store(&generation->uses_store, true);
-    if (store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
+    if (check_schema(generation, &err) < 0 ||
+        store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
         (void)failed(&err);
     return statement;
 }

@@ -204,6 +204,11 @@ void plugins_rescan(struct plugins *plugins) {
     scan_all(plugins, true);
 }
 
+void plugins_look(struct plugins *plugins) {
+    if (plugins->began && !restore_is_pending(plugins))
+        scan_all(plugins, false);
+}
+
 static void add_name(struct buf *names, const char *name) {
     if (buf_printf(names, NULL, "%s%s", names->len ? ", " : "", name) < 0)
         abort(); /* no memory for a few names */

@@ -31,6 +31,9 @@ bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;
 /* Looks at all directories again: what changed, or was refused. */
 void plugins_rescan(struct plugins *plugins) ON_LOOP;
 
+/* Looks whether any file has changed, if loading has begun. */
+void plugins_look(struct plugins *plugins) ON_LOOP;
+
 /* NULL: there is a plugin, or a file, of that name. Else a text that says so and lists the plugins that there are. */
 char *plugins_unknown(struct plugins *plugins, const char *name) ON_LOOP;
 /* Loads that plugin's file again, changed or not; looks at no other. */

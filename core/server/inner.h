@@ -2,6 +2,8 @@
 #pragma once
 
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "conn/conn.h"
 #include "loop/lane.h"
@@ -91,9 +93,17 @@ struct restart {
 
 /* What the database's schema asks for, and what was done to it. See migrations.c. */
 struct migrations {
-    bool waits;             /* a restart is asked for when nothing is being loaded any more */
-    struct loop_task idle;  /* … then */
-    struct timer *again;    /* owned: asks again */
+    bool waits;            /* a restart is asked for when nothing is being loaded any more */
+    struct loop_task idle; /* … then */
+    struct timer *again;   /* owned: asks again */
+    struct loop_task mismatch;
+    atomic_bool older, newer; /* the schema was found to be, by any thread */
+    bool core_is_older;       /* steps of the core's own are pending … */
+    bool core_is_refused;     /* … and were tried in vain */
+    bool looks;               /* for something newer, soon: … */
+    struct timer *look;       /* … owned: then */
+    bool program_wanted;      /* the database is newer, and so may the program be that is there */
+    struct stat tried;        /* the program that was tried because the database is newer */
     struct loop_task looked;
     void (*then)(struct server *server);
     /* behind the exec */

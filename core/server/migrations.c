@@ -8,12 +8,26 @@
 #include "store/schema.h"
 #include "store/upgrade.h"
 
-enum { AGAIN_MS = 500 }; /* what a failed restart has begun is still ending */
+enum {
+    AGAIN_MS = 500, /* what a failed restart has begun is still ending */
+    LOOK_MS = 100,  /* however many calls find the database newer */
+};
 
 /* ---- asking for a restart ---- */
 
+/* A program that may know the database, other than the one that runs; each is tried once. */
+static bool has_other_program(struct server *server) {
+    struct stat running, there;
+
+    return fstat(server->exe_fd, &running) == 0 && stat(server->started_by, &there) == 0 &&
+           !binary_is_same(&running, &there) && !binary_is_same(&server->migrations.tried, &there);
+}
+
 static bool is_wanted(const struct server *server) {
-    return plugins_proposals(server->plugins) > 0;
+    const struct migrations *migrations = &server->migrations;
+
+    return plugins_proposals(server->plugins) > 0 || (migrations->core_is_older && !migrations->core_is_refused) ||
+           migrations->program_wanted;
 }
 
 static void ask(struct server *server) ON_LOOP {
@@ -36,8 +50,10 @@ static void on_idle(void *arg) {
 
     loop_enter();
     server->migrations.waits = false;
-    if (is_wanted(server) && !server->restart.under_way && !server->leaving)
-        ask(server);
+    if (!is_wanted(server) || server->restart.under_way || server->leaving)
+        return;
+    server->migrations.program_wanted = false; /* tried once */
+    ask(server);
 }
 
 /* What else is being loaded may want the same. One under way takes it along, or calls us when it is over. */
@@ -71,12 +87,64 @@ static const char *why_it_failed(const struct server *server) {
 void migrations_on_restarted(struct server *server) {
     const struct restart_facts *facts = &server->restart.facts;
 
+    if (restart_is_for_schema(server))
+        server->migrations.core_is_refused = facts->phase != PHASE_COMPLETE;
     if (facts->phase == PHASE_COMPLETE)
         plugins_drop_proposals(server->plugins);
     else
         plugins_withdraw(server->plugins, restart_is_for_schema(server) ? why_it_failed(server) : NULL);
     if (is_wanted(server))
         ask_when_idle(server);
+}
+
+/* ---- a schema that is not what this program knows ---- */
+
+static void look_for_newer(struct server *server) ON_LOOP {
+    struct migrations *migrations = &server->migrations;
+
+    plugins_look(server->plugins);
+    if (!has_other_program(server) || stat(server->started_by, &migrations->tried) < 0)
+        return;
+    log_info("the database is newer than this program, and another one stands at '%s'", server->started_by);
+    migrations->program_wanted = true;
+    ask_when_idle(server);
+}
+
+static void on_look(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    server->migrations.looks = false;
+    atomic_store(&server->migrations.newer, false);
+    if (!server->leaving)
+        look_for_newer(server);
+}
+
+static void on_mismatch(void *arg) {
+    struct server *server = arg;
+    struct migrations *migrations = &server->migrations;
+
+    loop_enter();
+    if (!server->argv || server->plugin_host.rehearsal)
+        return; /* a server that cannot restart */
+    if (atomic_exchange(&migrations->older, false)) {
+        migrations->core_is_older = true;
+        if (is_wanted(server))
+            ask_when_idle(server);
+    }
+    if (!atomic_load(&migrations->newer) || migrations->looks)
+        return;
+    migrations->looks = true;
+    timer_start(migrations->look, LOOK_MS, 0);
+}
+
+/* Any thread. */
+static void on_told(void *arg, enum errc code) {
+    struct server *server = arg;
+    struct migrations *migrations = &server->migrations;
+
+    atomic_store(code == ERR_NEWER ? &migrations->newer : &migrations->older, true);
+    loop_post_task(server->loop, &migrations->mismatch);
 }
 
 /* ---- looking for what is pending ---- */
@@ -228,14 +296,20 @@ void migrations_init(struct server *server) {
     migrations->done = json_array();
     migrations->idle = (struct loop_task){.run = on_idle, .arg = server};
     migrations->again = timer_new(server->loop, on_again, server);
+    migrations->look = timer_new(server->loop, on_look, server);
+    migrations->mismatch = (struct loop_task){.run = on_mismatch, .arg = server};
+    store_on_mismatch(server->store, on_told, server);
 }
 
 void migrations_fini(struct server *server) {
     struct migrations *migrations = &server->migrations;
 
+    store_on_mismatch(server->store, NULL, NULL);
+    loop_forget(server->loop, &migrations->mismatch);
     loop_forget(server->loop, &migrations->idle);
     loop_forget(server->loop, &migrations->looked);
     migrations->again = timer_free(migrations->again);
+    migrations->look = timer_free(migrations->look);
     json_decref(TAKE_PTR(migrations->done));
     free(migrations->parts);
     free(migrations->backup);

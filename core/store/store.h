@@ -39,6 +39,20 @@ MUST_CHECK int store_statement(struct store *store, const char *component, const
  */
 void store_forget(struct store *store, const char *component);
 
+/*
+ * May a component that knows `known` steps of its schema use the database? ERR_NEWER: another process has migrated it
+ * further meanwhile. Cheap: inside a transaction nothing is read that was read before. Any thread.
+ */
+MUST_CHECK int store_check_version(struct store *store, const char *component, int known, struct theseus_error *err);
+
+/*
+ * Told, on any thread, when somebody was refused because the schema is not what this program knows. ERR_BUSY: it is
+ * older, and steps are pending; ERR_NEWER: it is newer. `told` NULL: nobody is told any more, once this has returned.
+ */
+typedef void store_mismatch_fn(void *arg, enum errc code);
+void store_on_mismatch(struct store *store, store_mismatch_fn *told, void *arg);
+void store_tell_mismatch(struct store *store, enum errc code); /* inside store/ only */
+
 /* Of the moment, for the health check. Any thread. */
 int store_connections(const struct store *store);  /* open ones */
 int store_transactions(const struct store *store); /* those inside a transaction that somebody began */

@@ -65,15 +65,17 @@ int version_write(sqlite3 *db, const char *component, int version, struct theseu
     return sqlite3_step(upsert) == SQLITE_DONE ? 0 : db_fail(db, err, "cannot write table schema_versions");
 }
 
+int version_newer(const char *component, int version, int known, struct theseus_error *err) {
+    return fail(err, ERR_NEWER,
+                "the database is newer (component '%s': %d steps, known %d); run the version that wrote it, or a "
+                "later one",
+                component, version, known);
+}
+
 int version_find(sqlite3 *db, const char *component, int known, int *ret_version, struct theseus_error *err) {
     if (read_version(db, component, ret_version, err) < 0)
         return -1;
-    if (*ret_version > known)
-        return fail(err, ERR_NEWER,
-                    "the database is newer (component '%s': %d steps, known %d); run the version that wrote it, or a "
-                    "later one",
-                    component, *ret_version, known);
-    return 0;
+    return *ret_version > known ? version_newer(component, *ret_version, known, err) : 0;
 }
 
 static int each_row(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err) {

@@ -11,4 +11,5 @@ MUST_CHECK int version_find(sqlite3 *db, const char *component, int known, int *
 MUST_CHECK int version_write(sqlite3 *db, const char *component, int version, struct theseus_error *err);
 MUST_CHECK int version_each(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err);
 
+int version_newer(const char *component, int version, int known, struct theseus_error *err); /* says so: -1 */
 int version_count_steps(const char *const *steps);

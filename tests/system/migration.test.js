@@ -3,11 +3,14 @@
  * itself, and until then, or when that fails, the one before goes on.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
+import { Installed, candidate } from './lib/installed.js';
 import { holdLock } from './lib/lock.js';
 import { run } from './lib/proc.js';
 import { restart, restarts } from './lib/restart.js';
@@ -16,7 +19,8 @@ const sql = async (home, text) => (await run('sqlite3', [home.path('state', 'the
 const drops = (...names) => ({ prepare: (home) => names.forEach((name) => home.drop(name)) });
 const count = (text, pattern) => text.match(pattern)?.length ?? 0;
 const migrations = (home) => count(home.log, /a restart is asked for: schema_migration/g);
-const backups = (home) => readdirSync(home.path('state', 'backups')).map((name) => home.path('state', 'backups', name));
+const filesIn = (dir) => (existsSync(dir) ? readdirSync(dir).map((name) => join(dir, name)) : []);
+const backups = (home) => filesIn(home.path('state', 'backups'));
 const version = async (client, name) => (await client.plugin(name))?.version;
 const becomes = (client, name, wanted) => until(`${name} ${wanted} to serve`, async () => await version(client, name) === wanted);
 const bootOf = async (client) => (await client.value('orchestrator_health_check')).boot_id;
@@ -130,7 +134,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         home.drop('second2', 'second');
         await stored(client, 'second');
         assert.equal(await bootOf(client), boot);
-        assert.throws(() => backups(home), /ENOENT/, 'there was nothing of it to keep');
+        assert.deepEqual(backups(home), [], 'there was nothing of it to keep');
     }, drops('database')));
 
     test('whose step fails is refused before anything has happened, and is not tried again', () => serving(async (client, home) => {
@@ -218,7 +222,113 @@ describe('a restart with reason schema_migration', { concurrency: 4 }, () => {
         const report = await restarts(client, { reason: 'schema_migration' });
         assert.match(report.message, /no migration was pending/);
         assert.equal(report.migrations, undefined);
-        assert.throws(() => backups(home), /ENOENT/);
+        assert.deepEqual(backups(home), []);
         assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
     }, unwatched('database')));
+});
+
+describe('a database that is newer than the server', { concurrency: 4 }, () => {
+    const unwatched = { prepare: (home) => {
+        home.drop('database');
+        home.drop('second');
+        home.configure({ plugins: { watch: 'no' } });
+    } };
+
+    test('is not touched by the plugin that does not know it, and the others go on', () => serving(async (client, home) => {
+        await stored(client);
+        await stored(client, 'second');
+        await sql(home, "UPDATE schema_versions SET version = 2 WHERE component = 'database'");
+        const why = /no statement: the database is newer \(component 'database': 2 steps, known 1\)/;
+        const refused = await client.result('db_put', { key: 'a', value: 'changed' });
+        assert.equal(refused.isError, true);
+        assert.match(refused.content[0].text, why);
+        assert.match((await client.result('db_get', { key: 'a' })).content[0].text, why);
+        assert.equal(await sql(home, 'SELECT value FROM fixture_values'), 'kept');
+        assert.deepEqual(await client.value('second_get', { key: 'a' }), { value: 'kept' });
+    }, unwatched));
+
+    test('has the newer plugin taken that is there', () => serving(async (client, home) => {
+        await stored(client);
+        home.drop('database2', 'database');
+        const boot = await bootOf(client);
+        await sql(home, "ALTER TABLE fixture_values ADD COLUMN note TEXT NOT NULL DEFAULT 'other'; " +
+            "UPDATE schema_versions SET version = 2 WHERE component = 'database'"); /* as another process does it */
+        await client.result('db_get', { key: 'a' });
+        await becomes(client, 'database', '2');
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+        assert.equal(await bootOf(client), boot, 'nothing was left to migrate');
+    }, unwatched));
+
+    test('of the core is answered with an error, and the others go on', () => serving(async (client, home) => {
+        await stored(client);
+        await restarts(client);
+        await sql(home, "UPDATE schema_versions SET version = 77 WHERE component = 'core'");
+        const history = await client.result('orchestrator_restart_status', { include_history: true });
+        assert.match(JSON.stringify(history), /the database is newer \(component 'core': 77 steps/);
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+        const health = await client.value('orchestrator_health_check');
+        assert.equal(health.healthy, false);
+        assert.match(health.issues.join(), /the database is newer/);
+        assert.equal(await sql(home, 'SELECT count(*) FROM history WHERE kind = \'restart\''), '1');
+    }, unwatched));
+
+    test('has the other program taken that stands where this one was started', () => serving(async (client, home) => {
+        await stored(client);
+        await restarts(client);
+        const boot = await bootOf(client);
+        await sql(home, "UPDATE schema_versions SET version = 77 WHERE component = 'core'");
+        await client.value('orchestrator_restart_status', { include_history: true });
+        assert.equal(await client.text('echo', { message: 'on' }), 'on');
+        home.install(candidate('none'));
+        await until('another image to serve', async () => {
+            await client.result('orchestrator_restart_status', { include_history: true });
+            return await bootOf(client) !== boot;
+        });
+        assert.equal(migrations(home), 1);
+        assert.equal(count(home.log, /another one stands at/g), 1);
+    }, { ...unwatched, Place: Installed }));
+});
+
+describe('older tables of the core', { concurrency: 4 }, () => {
+    /* As the first version has left them. */
+    const FIRST = `CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+        INSERT INTO schema_versions VALUES ('core', 1), ('second', 1);
+        CREATE TABLE second_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+        CREATE TABLE history (id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('restart', 'reload', 'crash')),
+            reason TEXT, mechanism TEXT, phase TEXT, subject TEXT, success INTEGER NOT NULL, graceful INTEGER NOT NULL,
+            preserve_state INTEGER NOT NULL, client_name TEXT, client_version TEXT, transport TEXT, uid INTEGER,
+            boot_before TEXT, boot_after TEXT, version_before TEXT, version_after TEXT, started_ms INTEGER NOT NULL,
+            duration_ms REAL, blackout_ms REAL, held_ms REAL, suspend_ms REAL, requests_held INTEGER,
+            calls_resumed INTEGER, calls_interrupted INTEGER, bytes_carried INTEGER, records_differing INTEGER,
+            requests_unanswered INTEGER, calls_lost INTEGER, connections_lost INTEGER, connections_resumed INTEGER,
+            errors TEXT) STRICT;
+        CREATE INDEX history_started ON history (started_ms);`;
+    const older = (home) => {
+        execFileSync('sqlite3', [home.path('state', 'theseus.db'), FIRST]);
+        chmodSync(home.path('state', 'theseus.db'), 0o600);
+    };
+
+    test('are migrated by a restart as soon as the database is used', () => serving(async (client, home) => {
+        const boot = await bootOf(client);
+        await client.value('orchestrator_restart_status', { include_history: true });
+        await until('another image to serve', async () => await bootOf(client) !== boot);
+        assert.equal(await sql(home, "SELECT version > 1 FROM schema_versions WHERE component = 'core'"), '1');
+        assert.equal(migrations(home), 1);
+        assert.equal(backups(home).length, 1);
+        assert.equal((await client.value('orchestrator_health_check')).healthy, true);
+    }, { prepare: older }));
+
+    test('that cannot be migrated are said, and left as they are', () => serving(async (client, home) => {
+        await client.value('orchestrator_health_check');
+        await until('the restart to fail', () => /the restart failed in phase preparing: .*table audit already exists/.test(home.log));
+        const health = await client.value('orchestrator_health_check');
+        assert.match(health.issues.join(), /the database is of an older version/);
+        assert.equal(await client.text('echo', { message: 'on' }), 'on');
+        await client.value('orchestrator_restart_status', { include_history: true });
+        await client.value('orchestrator_health_check');
+        assert.equal(migrations(home), 1, 'it is tried once');
+    }, { prepare: (home) => {
+        older(home);
+        execFileSync('sqlite3', [home.path('state', 'theseus.db'), 'CREATE TABLE audit (x)']);
+    } }));
 });
