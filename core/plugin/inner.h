@@ -100,7 +100,7 @@ struct muster {
     bool told;
     plugins_mustered_fn *done;
     void *arg;
-    struct loop_task *after;  /* borrowed: what waits for plugins_start(), when there was nothing to restore */
+    struct loop_task *after; /* borrowed: what waits for plugins_start(), when there was nothing to restore */
     struct lane_job job;
     struct candidate **items; /* borrowed, owned array: of the job */
     size_t count;
@@ -126,14 +126,14 @@ struct plugins {
     bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct run_pause pause;
-    struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
-    bool restoring;                     /* what served in the image before is being loaded */
-    struct loop_task *done;             /* borrowed: to be run when that is through */
-    struct lane_job adoption;           /* see plugins_restore_early() */
-    bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
-    bool adoptees;                      /* what is in loader.copying is the adoption's alone */
-    bool taking;                        /* what was adopted is being queued, one after the other */
-    bool takes_proposals;               /* what the image before has proposed is restored */
+    struct saver *saver;      /* owned; NULL: nothing is being saved, or a stuck thread has it */
+    bool restoring;           /* what served in the image before is being loaded */
+    struct loop_task *done;   /* borrowed: to be run when that is through */
+    struct lane_job adoption; /* see plugins_restore_early() */
+    bool adopting, adopted;   /* it was begun; it has ended, and nothing was made of it yet */
+    bool adoptees;            /* what is in loader.copying is the adoption's alone */
+    bool taking;              /* what was adopted is being queued, one after the other */
+    bool takes_proposals;     /* what the image before has proposed is restored */
     struct muster muster;
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
@@ -188,7 +188,7 @@ void promote_discard(struct candidate *candidate) ON_LOOP; /* ends it: err is th
 void promote_load_run(void *job);                          /* on the lane: maps it and checks it */
 
 /* proposal.c */
-void proposal_add(struct candidate *candidate) ON_LOOP; /* its schema is a restart's to migrate */
+void proposal_add(struct candidate *candidate) ON_LOOP;    /* its schema is a restart's to migrate */
 void proposal_forget(struct candidate *candidate) ON_LOOP; /* it goes, and nothing is tried of it */
 bool proposal_stands_for(const struct plugins *plugins, struct span plugin) ON_LOOP; /* in place of what served? */
 

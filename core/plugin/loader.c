@@ -366,8 +366,9 @@ void loader_forget_source(struct plugins *plugins, struct source *source) {
 bool loader_is_idle(const struct plugins *plugins) {
     const struct loader *loader = &plugins->loader;
 
-    return !plugins->muster.holds && !loader->current && !loader->testload && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
-           list_empty(&loader->testing) && list_empty(&loader->ready) && list_empty(&loader->later);
+    return !plugins->muster.holds && !loader->current && !loader->testload && list_empty(&loader->copying) &&
+           list_empty(&loader->to_test) && list_empty(&loader->testing) && list_empty(&loader->ready) &&
+           list_empty(&loader->later);
 }
 
 void loader_init(struct plugins *plugins) {

@@ -237,8 +237,8 @@ static void note_done(struct migrations *migrations) {
             abort(); /* no memory for a few names */
     }
     CLEANUP(free) char *list = text.len ? buf_take_string(&text) : xstrdup("nothing, another process was faster");
-    log_info("the database's schema is migrated: %s%s%s", list, migrations->backup ? "; the database before is in " : "",
-             migrations->backup ? migrations->backup : "");
+    log_info("the database's schema is migrated: %s%s%s", list,
+             migrations->backup ? "; the database before is in " : "", migrations->backup ? migrations->backup : "");
 }
 
 static void on_migrated(struct lane_job *job, bool timed_out) {

@@ -9,8 +9,8 @@
 struct upgrade {
     struct store_steps *parts; /* `applied` says what was done */
     size_t count;
-    int wait_ms;                    /* for another process that migrates; 0: as for everybody else */
-    void (*committing)(void *arg);  /* optional: nothing can fail any more but the commit itself */
+    int wait_ms;                   /* for another process that migrates; 0: as for everybody else */
+    void (*committing)(void *arg); /* optional: nothing can fail any more but the commit itself */
     void *arg;
 };
 

@@ -165,8 +165,8 @@ struct theseus_plugin {
     void (*stop)(void *self);
     /*
      * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
-     * applied before `start`, and stay applied when this generation is refused afterwards: the one before then goes on
-     * with the new schema, so write steps that it can live with. A backup of the database is made before.
+     * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together with
+     * those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails then.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
@@ -464,7 +464,8 @@ static inline int theseus_state_update(struct theseus_ctx *ctx, const char *key,
 }
 
 /* The server's database, one connection a thread, migrated to what `migrations` asks. Borrowed; NULL:
- * theseus_last_error. */
+ * theseus_last_error, also when a later version of the plugin, in another process, has migrated it further. So ask for it
+ * in each call, and do not keep it. */
 static inline struct sqlite3 *theseus_db(struct theseus_ctx *ctx) {
     return ctx->host->db(ctx);
 }

@@ -44,7 +44,8 @@ static int keeper_add(struct theseus_call *call, void *self, const json_t *args)
     const struct timespec step = {0, 1000000};
     bool deaf = json_is_true(json_object_get(args, "deaf"));
 
-    for (json_int_t ms = json_integer_value(json_object_get(args, "ms")); ms > 0 && (deaf || !theseus_cancelled(call)); ms--)
+    for (json_int_t ms = json_integer_value(json_object_get(args, "ms")); ms > 0 && (deaf || !theseus_cancelled(call));
+         ms--)
         (void)nanosleep(&step, NULL);
     return theseus_reply_json(call, json_pack("{s:I}", "count", add(self, 1)));
 }

@@ -120,7 +120,8 @@ static void *write_on(void *arg) {
 static void lets_nobody_write_behind_the_copy(void **state) {
     struct scratch *scratch = *state;
     struct writer writer = {.path = scratch->path};
-    const char *const grow[] = {first[0], "CREATE TABLE found (x INTEGER); INSERT INTO found SELECT sum(x) FROM t", NULL};
+    const char *const grow[] = {first[0], "CREATE TABLE found (x INTEGER); INSERT INTO found SELECT sum(x) FROM t",
+                                NULL};
     pthread_t thread;
     char *backup = NULL;
     sqlite3_stmt *statement = NULL;
