@@ -23,7 +23,7 @@ static bool has_other_program(struct server *server) {
            !binary_is_same(&running, &there) && !binary_is_same(&server->migrations.tried, &there);
 }
 
-static bool is_wanted(const struct server *server) {
+static bool is_wanted(const struct server *server) ON_LOOP {
     const struct migrations *migrations = &server->migrations;
 
     return plugins_proposals(server->plugins) > 0 || (migrations->core_is_older && !migrations->core_is_refused) ||

@@ -26,7 +26,7 @@ void migrations_on_restarted(struct server *server) ON_LOOP;
 
 /* Looks for what is pending, for a restart that is under way and was asked for because of that; what was refused is
  * tried again. Then `then`, if the restart still is. */
-typedef void migrations_fn(struct server *server) ON_LOOP;
+typedef void migrations_fn(struct server *server);
 void migrations_look(struct server *server, migrations_fn *then) ON_LOOP;
 
 /*
