@@ -80,7 +80,10 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.equal(migrations(home), 1, home.log);
         assert.equal(backups(home).length, 1);
         assert.deepEqual(await client.value('second_get', { key: 'a' }), { value: 'kept' });
-    }, drops('database', 'second')));
+    }, { prepare: (home) => {
+        ['database', 'second'].forEach((name) => home.drop(name));
+        home.configure({ plugins: { settle_ms: 500 } });
+    } }));
 
     test('is served by a server that finds it when it starts, before its client sees a list of tools', () => serving(async (client, home) => {
         await stored(client);
@@ -106,7 +109,10 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
             await becomes(next, 'database', '2');
             assert.deepEqual(await next.value('db_get', { key: 'a' }), { value: 'kept' });
         });
-    }, drops('database')));
+    }, { prepare: (home) => {
+        home.drop('database');
+        home.configure({ restart: { process_startup: 60, total_restart: 120 } });
+    } }));
 
     test('cannot get the lock of the database in time, and the way leads back', () => serving(async (client, home) => {
         await stored(client);
@@ -234,6 +240,12 @@ describe('a database that is newer than the server', { concurrency: 4 }, () => {
         home.configure({ plugins: { watch: 'no' } });
     } };
 
+    /* The core's tables are made when the first restart is written down. */
+    const coreIsNewer = async (home) => {
+        await until('a restart to be in the history', async () => await sql(home, 'SELECT count(*) FROM history') === '1');
+        await sql(home, "UPDATE schema_versions SET version = 77 WHERE component = 'core'");
+    };
+
     test('is not touched by the plugin that does not know it, and the others go on', () => serving(async (client, home) => {
         await stored(client);
         await stored(client, 'second');
@@ -262,7 +274,7 @@ describe('a database that is newer than the server', { concurrency: 4 }, () => {
     test('of the core is answered with an error, and the others go on', () => serving(async (client, home) => {
         await stored(client);
         await restarts(client);
-        await sql(home, "UPDATE schema_versions SET version = 77 WHERE component = 'core'");
+        await coreIsNewer(home);
         const history = await client.result('orchestrator_restart_status', { include_history: true });
         assert.match(JSON.stringify(history), /the database is newer \(component 'core': 77 steps/);
         assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
@@ -276,7 +288,7 @@ describe('a database that is newer than the server', { concurrency: 4 }, () => {
         await stored(client);
         await restarts(client);
         const boot = await bootOf(client);
-        await sql(home, "UPDATE schema_versions SET version = 77 WHERE component = 'core'");
+        await coreIsNewer(home);
         await client.value('orchestrator_restart_status', { include_history: true });
         assert.equal(await client.text('echo', { message: 'on' }), 'on');
         home.install(candidate('none'));
