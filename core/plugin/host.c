@@ -87,7 +87,7 @@ static void host_progress(struct theseus_call *call, double done, double total, 
     size_t len;
     CLEANUP(free) char *clean = message ? utf8_clean(span_of(message), &len) : NULL;
 
-    call_progress(run_of(call)->request, done, total, clean);
+    run_progress(run_of(call), done, total, clean);
 }
 
 static bool host_cancelled(const struct theseus_call *call) {

@@ -123,16 +123,18 @@ static void begin(struct server *server, const struct restart_request *request) 
 
 int restart_ask(struct server *server, const struct restart_request *request, struct theseus_error *err) {
     struct restart *restart = &server->restart;
+    const char *session = request->run ? request->run->request->client.session : NULL;
 
-    if (check(server, request, err) < 0)
+    if (check(server, request, err) < 0) {
+        chronicle_asked(server->upkeep.chronicle, request->by, session, "restart", NULL, err->message);
         return -1;
+    }
     begin(server, request);
     restart->limit = timer_new(server->loop, on_limit, server);
     timer_start(restart->limit, restart->facts.timeout_ms, 0);
     restart_answer_early(server);
     log_info("a restart is asked for: %s", request->reason);
-    chronicle_asked(server->upkeep.chronicle, request->by, request->run ? request->run->request->client.session : NULL,
-                    "restart", NULL, NULL);
+    chronicle_asked(server->upkeep.chronicle, request->by, session, "restart", NULL, NULL);
     server_load(server); /* its plugins are what the next image is tried with */
     restart_set_phase(server, PHASE_PREPARING);
     if (strcmp(request->reason, "configuration_update") == 0) {

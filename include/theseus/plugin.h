@@ -387,7 +387,7 @@ static inline const char *theseus_args_text(struct theseus_call *call) {
 
 /*
  * Runs another tool as part of this call, on this thread: validated as if a client had asked; shares cancellation,
- * deadline and progress; at most 8 deep. Steals `args` (NULL: {}). Returns 0 with the CallToolResult (new reference;
+ * deadline and progress (what it reports counts as a part of the step at which this call is); at most 8 deep. Steals `args` (NULL: {}). Returns 0 with the CallToolResult (new reference;
  * look at its isError), or -1: no such tool, or not to be run here (theseus_last_error).
  */
 static inline int theseus_call_tool(struct theseus_call *call, const char *name, json_t *args, json_t **ret_result) {
