@@ -79,6 +79,7 @@ struct listen_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;               /* JSON */
     uint64_t wants;               /* bits of enum listen_wants */
+    struct span topics;           /* JSON; empty: none */
 };
 extern const struct record_kind listen_kind;
 
@@ -155,6 +156,20 @@ struct proposal_record {
     uint64_t generation;
 };
 extern const struct record_kind proposal_kind;
+
+/* A request that was answered with a task, and goes on under its own key. Owner: server. */
+struct task_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span id;
+};
+extern const struct record_kind task_kind;
+
+/* What such a request ended with: the line of a response; empty: it was cancelled. Owner: conn. */
+struct outcome_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span line;
+};
+extern const struct record_kind outcome_kind;
 
 /* A descriptor that goes from image to image. Owner: server. */
 struct kept_record {

@@ -53,5 +53,6 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
         return;
     }
     set_client(env, conn, call);
+    method_tasks_offer(env, conn, call, json_string_value(name));
     run_start(env->plugin_host, call, json_string_value(name), args);
 }

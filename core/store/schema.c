@@ -32,6 +32,16 @@ const char *const schema_core_steps[] = {
     "  action TEXT NOT NULL, target TEXT, result TEXT NOT NULL, detail TEXT"
     ") STRICT;"
     "CREATE INDEX audit_at ON audit (at_ms)",
+
+    "CREATE TABLE mcp_tasks ("
+    "  id TEXT PRIMARY KEY,"
+    "  tool TEXT NOT NULL, uid INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,"
+    "  status TEXT NOT NULL CHECK (status IN ('working', 'completed', 'failed', 'cancelled')),"
+    "  message TEXT, answer TEXT,"
+    "  pid INTEGER NOT NULL, pid_started INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX mcp_tasks_created ON mcp_tasks (created_ms)",
     NULL,
 };
 

@@ -346,6 +346,20 @@ describe('the option', { concurrency: 4 }, () => {
         await until('the history to forget it', async () => await past() === 0);
     }, { sections: { buffer: { cleanup_interval: 1 }, history: { keep: '1h' } } });
 
+    observes('tasks.promote_after', 'is how long a call runs before it becomes a task', async (client, home) => {
+        await client.appears('plain_wait');
+        const call = async () => (await client.start('tools/call', {
+            name: 'plain_wait', arguments: { ms: 1500 },
+            _meta: {
+                'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+                'io.modelcontextprotocol/clientCapabilities': { extensions: { 'io.modelcontextprotocol/tasks': {} } },
+            },
+        }).answer).result.resultType;
+        assert.equal(await call(), 'complete');
+        home.configure({ tasks: { promote_after: 1 } });
+        await until('the new value', async () => await call() === 'task', 20_000);
+    }, { drops: ['longwork'], sections: { tasks: { promote_after: 0 } } });
+
     observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
         await client.appears('shared_count');
         await client.value('shared_count');
