@@ -218,8 +218,8 @@ describe('a restart with reason schema_migration', { concurrency: 4 }, () => {
         assert.equal(report.restart_reason, 'schema_migration');
         assert.equal(report.mechanism, 'reexec');
         assert.deepEqual(report.plugins.find((one) => one.name === 'database'), { name: 'database', version: '3', state: 'active' });
-        assert.equal(await sql(home, 'SELECT group_concat(component || version) FROM (SELECT * FROM schema_versions ORDER BY 1)'),
-            'core2,database3,second2');
+        assert.equal(await sql(home, "SELECT group_concat(component || version) FROM (SELECT * FROM schema_versions " +
+            "WHERE component <> 'core' ORDER BY 1)"), 'database3,second2');
         assert.equal(migrations(home), 1);
     }, unwatched('database', 'second')));
 
