@@ -161,14 +161,13 @@ static void does_not_wait_longer_than_it_is_told(void **state) {
 }
 
 int main(void) {
-#define scratch_test(function) cmocka_unit_test_setup_teardown(function, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
-        scratch_test(keeps_the_database_before),
-        scratch_test(makes_no_copy_where_there_is_nothing_to_lose),
-        scratch_test(leaves_no_copy_of_what_did_not_change),
-        scratch_test(keeps_the_latest_five),
-        scratch_test(lets_nobody_write_behind_the_copy),
-        scratch_test(does_not_wait_longer_than_it_is_told),
+        WITH_SCRATCH(keeps_the_database_before),
+        WITH_SCRATCH(makes_no_copy_where_there_is_nothing_to_lose),
+        WITH_SCRATCH(leaves_no_copy_of_what_did_not_change),
+        WITH_SCRATCH(keeps_the_latest_five),
+        WITH_SCRATCH(lets_nobody_write_behind_the_copy),
+        WITH_SCRATCH(does_not_wait_longer_than_it_is_told),
     };
 
     return cmocka_run_group_tests_name("store/upgrade", tests, NULL, NULL);
