@@ -17,9 +17,11 @@
 #include "plugin/registry.h"
 #include "plugin/state.h"
 #include "server/binary.h"
+#include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -128,6 +130,14 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See standby.c. */
+struct standby {
+    bool on;
+    int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
+};
+
+enum { DIGEST_BYTES = 33 };
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -140,6 +150,10 @@ struct server {
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
     struct migrations migrations;
+    struct recovery recovery;
+    struct standby standby;
+    struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
+    int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
@@ -160,7 +174,7 @@ struct server {
     struct conn_ops conn_ops;
     struct conn_host conn_host;
     struct conn *conn;
-    char tools_digest[33]; /* of the list that clients know */
+    char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */

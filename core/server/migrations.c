@@ -87,12 +87,14 @@ static const char *why_it_failed(const struct server *server) {
 void migrations_on_restarted(struct server *server) {
     const struct restart_facts *facts = &server->restart.facts;
 
-    if (restart_is_for_schema(server))
+    if (restart_is_for_schema(server) && !server->recovery.came)
         server->migrations.core_is_refused = facts->phase != PHASE_COMPLETE;
     if (facts->phase == PHASE_COMPLETE)
         plugins_drop_proposals(server->plugins);
-    else
+    else if (!server->recovery.came)
         plugins_withdraw(server->plugins, restart_is_for_schema(server) ? why_it_failed(server) : NULL);
+    else if (server->restart.reached <= PHASE_STARTING) /* who knows what the crash was for: it is tried again */
+        plugins_withdraw(server->plugins, NULL);
     if (is_wanted(server))
         ask_when_idle(server);
 }

@@ -114,6 +114,22 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         home.configure({ restart: { process_startup: 60, total_restart: 120 } });
     } }));
 
+    test('finds its migration ended by a crash, and the way leads back', () => serving(async (client, home) => {
+        await stored(client);
+        home.drop('databaseslow', 'database');
+        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1);
+        client.process.kill('SIGSEGV');
+        await client.refused('database.so', /its schema was not migrated: the new server was ended by SIGSEGV/);
+        assert.equal(await version(client, 'database'), '1');
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+        assert.equal(await columns(home), 'key,value');
+        assert.equal(await client.text('db_put', { key: 'b', value: 'x' }), 'stored', 'nothing is locked');
+        assert.equal(migrations(home), 1);
+    }, { prepare: (home) => {
+        home.drop('database');
+        home.configure({ restart: { process_startup: 60, total_restart: 120 } });
+    } }));
+
     test('cannot get the lock of the database in time, and the way leads back', () => serving(async (client, home) => {
         await stored(client);
         const boot = await bootOf(client);
