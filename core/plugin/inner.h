@@ -44,6 +44,7 @@ struct candidate {
     bool proposed;           /* the next process image is to take it: it is in the ledger */
     bool migrated;           /* its schema was, for it and before it was started */
     char *backup;            /* owned: the database before that; NULL: there was none */
+    bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     char adopt_hash[HASH_TEXT_BYTES];
 };
@@ -129,10 +130,9 @@ struct plugins {
     struct saver *saver;      /* owned; NULL: nothing is being saved, or a stuck thread has it */
     bool restoring;           /* what served in the image before is being loaded */
     struct loop_task *done;   /* borrowed: to be run when that is through */
-    struct lane_job adoption; /* see plugins_restore_early() */
+    struct lane_job adoption; /* see restore.c */
     bool adopting, adopted;   /* it was begun; it has ended, and nothing was made of it yet */
     bool adoptees;            /* what is in loader.copying is the adoption's alone */
-    bool taking;              /* what was adopted is being queued, one after the other */
     bool takes_proposals;     /* what the image before has proposed is restored */
     struct muster muster;
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
@@ -177,6 +177,9 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 
 /* promote.c */
 void promote(struct candidate *candidate) ON_LOOP;
+/* Two steps of it beforehand, of one that replaces nothing: the generation, and its start. Ends one that does not do. */
+void promote_prepare(struct candidate *candidate) ON_LOOP;
+void promote_begin(struct candidate *candidate);             /* on the lane; if it is prepared */
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
 void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits for calls: others go first */

@@ -85,7 +85,7 @@ static void load_rest(struct plugins *plugins) ON_LOOP {
 static bool is_complete(const struct plugins *plugins) {
     const struct loader *loader = &plugins->loader;
 
-    return plugins->restoring && !plugins->taking && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
+    return plugins->restoring && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
            list_empty(&loader->testing);
 }
 

@@ -71,7 +71,8 @@ void plugins_restore_early(struct plugins *plugins) ON_LOOP;
  * examination), which is to take them in place of what serves. How many.
  */
 size_t plugins_propose(struct plugins *plugins) ON_LOOP;
-size_t plugins_proposals(const struct plugins *plugins) ON_LOOP; /* how many wait */
+size_t plugins_proposals(const struct plugins *plugins) ON_LOOP;  /* how many wait */
+bool plugins_are_proposed(const struct plugins *plugins) ON_LOOP; /* are any named in the ledger? */
 /* Nothing comes of it, also in the image to which the way led back. `why` NULL: they go on waiting; else what was named
  * is refused for that reason, until its file changes. */
 void plugins_withdraw(struct plugins *plugins, const char *why) ON_LOOP;

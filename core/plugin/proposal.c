@@ -110,6 +110,18 @@ size_t plugins_proposals(const struct plugins *plugins) {
     return count;
 }
 
+static void found(void *arg, const void *recorded) {
+    (void)recorded;
+    *(bool *)arg = true;
+}
+
+bool plugins_are_proposed(const struct plugins *plugins) {
+    bool are = false;
+
+    ledger_each(plugins->host->ledger, &proposal_kind, found, &are);
+    return are;
+}
+
 /* ---- nothing comes of it ---- */
 
 static void say_why(struct theseus_error *err, const char *why) {
@@ -178,11 +190,6 @@ void plugins_withdraw(struct plugins *plugins, const char *why) {
 }
 
 /* ---- in the next image ---- */
-
-static void found(void *arg, const void *recorded) {
-    (void)recorded;
-    *(bool *)arg = true;
-}
 
 bool proposal_stands_for(const struct plugins *plugins, struct span plugin) {
     const struct proposal_record record = {.plugin = plugin};
