@@ -76,6 +76,9 @@ bool plugins_are_proposed(const struct plugins *plugins) ON_LOOP; /* are any nam
 /* Nothing comes of it, also in the image to which the way led back. `why` NULL: they go on waiting; else what was named
  * is refused for that reason, until its file changes. */
 void plugins_withdraw(struct plugins *plugins, const char *why) ON_LOOP;
+/* The same of one of them, which the image that took it did not outlive: its schema is migrated, so what served before
+ * it cannot serve again, and is forgotten. */
+void plugins_give_up(struct plugins *plugins, const char *name, const char *why) ON_LOOP;
 /* The next image: plugins_restore() and plugins_restore_early() take what was named; and all of that is through. */
 void plugins_take_proposals(struct plugins *plugins) ON_LOOP;
 void plugins_drop_proposals(struct plugins *plugins) ON_LOOP;

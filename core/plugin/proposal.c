@@ -124,9 +124,28 @@ bool plugins_are_proposed(const struct plugins *plugins) {
 
 /* ---- nothing comes of it ---- */
 
+static bool holds(const char *file, struct span hash) {
+    char text[HASH_TEXT_BYTES];
+    CLEANUP(fd_close) int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    return fd >= 0 && hash_fd(fd, text, NULL) == 0 && span_equals(hash, text);
+}
+
 static void say_why(struct theseus_error *err, const char *why) {
     *err = (struct theseus_error){0};
     (void)fail(err, ERR_INTERNAL, "its schema was not migrated: %s", why);
+}
+
+/* For the file as it is now, if it is that one. */
+static void refuse_file(struct plugins *plugins, const struct proposal_record *record, const char *reason) ON_LOOP {
+    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+
+    if (!holds(file, record->hash))
+        return;
+    struct source *source = scan_source(plugins, file);
+    log_warning("plugin file '%s' is refused: %s", file, reason);
+    (void)source_look(source);
+    source_refuse(source, reason);
 }
 
 static void withdraw_waiting(struct plugins *plugins, const char *why) ON_LOOP {
@@ -147,13 +166,6 @@ static void withdraw_waiting(struct plugins *plugins, const char *why) ON_LOOP {
     }
 }
 
-static bool holds(const char *file, struct span hash) {
-    char text[HASH_TEXT_BYTES];
-    CLEANUP(fd_close) int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    return fd >= 0 && hash_fd(fd, text, NULL) == 0 && span_equals(hash, text);
-}
-
 struct withdrawing {
     struct plugins *plugins;
     const char *why;
@@ -165,7 +177,6 @@ static void withdraw_record(void *arg, const void *recorded) ON_LOOP {
     const struct withdrawing *withdrawing = arg;
     struct plugins *plugins = withdrawing->plugins;
     CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
-    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
     CLEANUP(free) char *path = xstrndup(record->path.data, record->path.len);
     struct theseus_error err = {0};
 
@@ -173,13 +184,10 @@ static void withdraw_record(void *arg, const void *recorded) ON_LOOP {
     if (find(plugins, name))
         return; /* no exec has come between */
     (void)unlink(path);
-    if (!withdrawing->why || !holds(file, record->hash))
+    if (!withdrawing->why)
         return;
-    struct source *source = scan_source(plugins, file);
     say_why(&err, withdrawing->why);
-    log_warning("plugin file '%s' is refused: %s", file, err.message);
-    (void)source_look(source);
-    source_refuse(source, err.message);
+    refuse_file(plugins, record, err.message);
 }
 
 void plugins_withdraw(struct plugins *plugins, const char *why) {
@@ -187,6 +195,32 @@ void plugins_withdraw(struct plugins *plugins, const char *why) {
 
     ledger_each(plugins->host->ledger, &proposal_kind, withdraw_record, &withdrawing);
     withdraw_waiting(plugins, why);
+}
+
+static void give_up(void *arg, const void *recorded) ON_LOOP {
+    const struct proposal_record *record = recorded;
+    const struct withdrawing *withdrawing = arg;
+    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+    CLEANUP(free) char *path = xstrndup(record->path.data, record->path.len);
+    CLEANUP(free) char *replaced = xstrndup(record->replaced.data, record->replaced.len);
+    CLEANUP(free) char *reason = xasprintf("%s; its schema stays migrated", withdrawing->why);
+    const struct image_record served = {.plugin = record->plugin};
+    struct theseus_error err = {0};
+
+    refuse_file(withdrawing->plugins, record, reason);
+    if (ledger_drop(withdrawing->plugins->host->ledger, &image_kind, &served, &err) < 0)
+        log_error("%s", err.message);
+    (void)unlink(path);
+    if (*replaced)
+        (void)unlink(replaced);
+    drop_record(withdrawing->plugins, name);
+}
+
+void plugins_give_up(struct plugins *plugins, const char *name, const char *why) {
+    const struct proposal_record record = {.plugin = span_of(name)};
+    struct withdrawing withdrawing = {plugins, why};
+
+    (void)ledger_find(plugins->host->ledger, &proposal_kind, &record, give_up, &withdrawing);
 }
 
 /* ---- in the next image ---- */

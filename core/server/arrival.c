@@ -42,7 +42,7 @@ void arrival_prepare(struct server *server) {
 }
 
 /* Was it examined with what is proposed? Behind a crash, if that came when an image had it already. */
-static bool is_examined(const struct server *server) {
+static bool is_examined(const struct server *server) ON_LOOP {
     return is_new_image(server) && !restart_is_emergency(server) &&
            (!server->recovery.came || server->restart.facts.phase > PHASE_STARTING);
 }

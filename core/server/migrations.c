@@ -95,6 +95,8 @@ void migrations_on_restarted(struct server *server) {
         plugins_withdraw(server->plugins, restart_is_for_schema(server) ? why_it_failed(server) : NULL);
     else if (server->restart.reached <= PHASE_STARTING) /* who knows what the crash was for: it is tried again */
         plugins_withdraw(server->plugins, NULL);
+    else if (server->recovery.note.plugin[0])
+        plugins_give_up(server->plugins, server->recovery.note.plugin, server->recovery.what);
     if (is_wanted(server))
         ask_when_idle(server);
 }

@@ -12,6 +12,9 @@
 #ifndef FIXTURE_STEPS /* the later ones */
 #define FIXTURE_STEPS
 #endif
+#ifndef FIXTURE_AT_START
+#define FIXTURE_AT_START
+#endif
 #ifndef FIXTURE_NAME
 #define FIXTURE_NAME "database"
 #define FIXTURE_TABLE "fixture_values"
@@ -20,6 +23,7 @@
 
 static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
     (void)err;
+    FIXTURE_AT_START
     *ret_self = ctx;
     return 0;
 }

@@ -200,6 +200,20 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.equal(await sql(home, 'SELECT note FROM fixture_values'), 'third', 'nothing is put back by itself');
     }, drops('database')));
 
+    test('that crashes when it is started, behind its migration, is refused alone', () => serving(async (client, home) => {
+        await stored(client);
+        await stored(client, 'second');
+        home.drop('databasecrash', 'database');
+        await client.refused('database.so', /plugin 'database' 2 crashed with SIGSEGV; its schema stays migrated/);
+        assert.deepEqual(await client.value('second_get', { key: 'a' }), { value: 'kept' });
+        assert.equal(await client.plugin('database'), undefined);
+        assert.equal(await columns(home), 'key,value,note');
+        assert.equal(count(home.log, /the server goes on in a new image/g), 1);
+        home.drop('database2', 'database');
+        await becomes(client, 'database', '2');
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+    }, { ...drops('database', 'second') }));
+
     test('finds another process at work, and waits for it', () => serving(async (client, home) => {
         await stored(client);
         await withClient(home, async (other) => {
