@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "call/keep.h"
 #include "plugin/generation.h"
+#include "plugin/migration.h"
 #include "plugin/run.h"
 #include "plugin/state.h"
 #include "rpc/jsontext.h"
@@ -226,6 +227,8 @@ static int host_state_update(struct theseus_ctx *ctx, const char *key, theseus_s
 /* A later version of the plugin, in another process, may have migrated it: this one knows nothing of what it finds. */
 static int check_schema(struct generation *generation, struct theseus_error *err) {
     atomic_store(&generation->uses_store, true);
+    if (migration_on_use(generation, err) < 0)
+        return -1;
     return generation->slots.migrations
                ? store_check_version(generation->host->store, generation->name, generation->steps, err)
                : 0;

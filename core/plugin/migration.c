@@ -71,14 +71,52 @@ static int apply_pending(struct generation *generation, int pending, struct thes
     return r;
 }
 
+/* It has no tables yet, and may never need them. */
+static bool waits_for_use(const struct generation *generation, int pending) {
+    return (generation->slots.flags & THESEUS_SCHEMA_ON_USE) && pending == known_steps(generation) &&
+           !generation->host->rehearsal;
+}
+
+static int refuse_older(const struct generation *generation, int pending, struct theseus_error *err) {
+    return fail(err, ERR_BUSY,
+                "%d of %d steps of its schema are pending, and a restart with reason schema_migration applies them",
+                pending, known_steps(generation));
+}
+
+/* An older version, in another process, may have made them meanwhile. */
+static int make_tables(const struct generation *generation, struct theseus_error *err) {
+    struct store *store = generation->host->store;
+    const char *const *steps = generation->slots.migrations;
+    int pending = 0;
+
+    if (store_pending(store, generation->name, steps, &pending, err) < 0)
+        return -1;
+    return is_a_restarts(generation, pending) ? refuse_older(generation, pending, err)
+                                              : store_migrate(store, generation->name, steps, err);
+}
+
+int migration_on_use(struct generation *generation, struct theseus_error *err) {
+    int r = 0;
+
+    if (!atomic_load(&generation->awaits_schema))
+        return 0;
+    (void)pthread_mutex_lock(&generation->schema_lock);
+    if (atomic_load(&generation->awaits_schema))
+        r = make_tables(generation, err);
+    if (r == 0)
+        atomic_store(&generation->awaits_schema, false);
+    (void)pthread_mutex_unlock(&generation->schema_lock);
+    return r < 0 ? error_prefix(err, "migrations: ") : 0;
+}
+
 int migration_run(struct generation *generation, struct theseus_error *err) {
     int pending = 0;
     int r = find_pending(generation, &pending, err);
 
     if (r == 0 && generation->outdated)
-        r = fail(err, ERR_BUSY,
-                 "%d of %d steps of its schema are pending, and a restart with reason schema_migration applies them",
-                 pending, known_steps(generation));
+        r = refuse_older(generation, pending, err);
+    else if (r == 0 && pending > 0 && waits_for_use(generation, pending))
+        atomic_store(&generation->awaits_schema, true);
     else if (r == 0 && pending > 0)
         r = apply_pending(generation, pending, err);
     return r < 0 ? refused(err) : 0;

@@ -21,8 +21,13 @@
 enum { LOOK_AFTER_MS = 20 };
 
 static void adopt(struct candidate *candidate) {
-    candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
-                               &candidate->err);
+    if (candidate->stored)
+        candidate->r =
+            image_copy_kept(&candidate->image, candidate->plugins->dir, candidate->adopt, candidate->adopt_hash,
+                            candidate->source->path, candidate->number, &candidate->err);
+    else
+        candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
+                                   &candidate->err);
     if (candidate->r < 0)
         return;
     image_keep_file(candidate->image);
@@ -43,6 +48,9 @@ static void take(struct candidate *candidate) ON_LOOP {
     if (candidate->r < 0 && !candidate->begun) {
         log_warning("plugin file '%s': the image that served cannot be taken over: %s; the file is loaded instead",
                     candidate->source->path, candidate->err.message);
+        free(TAKE_PTR(candidate->banned));
+        free(TAKE_PTR(candidate->adopt));
+        candidate->stored = false;
         candidate->err = (struct theseus_error){0};
         candidate->image = image_free(candidate->image);
         loader_copy(candidate);
@@ -77,10 +85,12 @@ struct restore {
 struct wanted {
     struct span plugin, file, path, hash;
     uint64_t generation;
+    bool stored;
 };
 
 static void collect(struct restore *restore, const struct wanted *wanted) ON_LOOP {
     CLEANUP(free) char *file = xstrndup(wanted->file.data, wanted->file.len);
+    CLEANUP(free) char *name = xstrndup(wanted->plugin.data, wanted->plugin.len);
 
     restore->records++;
     if (!is_wanted(restore->plugins, wanted->plugin, file))
@@ -88,10 +98,12 @@ static void collect(struct restore *restore, const struct wanted *wanted) ON_LOO
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
     candidate->source->restored = true;
-    candidate->number = (unsigned)wanted->generation;
+    candidate->stored = wanted->stored;
+    candidate->number = wanted->stored ? loader_next_generation(restore->plugins) : (unsigned)wanted->generation;
     candidate->adopt = xstrndup(wanted->path.data, wanted->path.len);
     (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)wanted->hash.len,
                    wanted->hash.data);
+    candidate->banned = banning_reason_of(restore->plugins, name, candidate->adopt_hash);
     struct list *before = restore->candidates.prev;
     while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
         before = before->prev;
@@ -104,13 +116,13 @@ static void collect_served(void *arg, const void *recorded) ON_LOOP {
 
     if (!proposal_stands_for(restore->plugins, record->plugin))
         collect(restore, &(struct wanted){record->plugin, record->file, record->active_path, record->active_hash,
-                                          record->generation});
+                                          record->generation, record->stored});
 }
 
 static void collect_proposed(void *arg, const void *recorded) ON_LOOP {
     const struct proposal_record *record = recorded;
 
-    collect(arg, &(struct wanted){record->plugin, record->file, record->path, record->hash, record->generation});
+    collect(arg, &(struct wanted){record->plugin, record->file, record->path, record->hash, record->generation, false});
 }
 
 /* What served, on its way. False: nothing did. */
@@ -119,6 +131,7 @@ static bool begin(struct plugins *plugins) ON_LOOP {
 
     list_init(&restore.candidates);
     scan_list(plugins);
+    banning_refuse(plugins);
     ledger_each(plugins->host->ledger, &image_kind, collect_served, &restore);
     if (plugins->takes_proposals)
         ledger_each(plugins->host->ledger, &proposal_kind, collect_proposed, &restore);

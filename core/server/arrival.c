@@ -12,6 +12,7 @@
 #include "rpc/shape.h"
 #include "server/carried.h"
 #include "server/migrations.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/watch_binary.h"
@@ -230,6 +231,8 @@ static void complete(struct server *server) ON_LOOP {
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
+    if (strcmp(restart->facts.reason, "error_recovery") == 0 && !recovery_is_restart(server))
+        quarantine_forgive(server); /* the directories are looked at a moment later */
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
     drop_note(server);
@@ -354,6 +357,7 @@ static void serve(struct server *server) ON_LOOP {
         conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
     bool refuses = server->is_back && plugins_are_proposed(server->plugins); /* files, before they are looked at */
     if (restart->under_way && preserves(server) && !refuses)
@@ -402,6 +406,7 @@ void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
     reconfigure_hold(server, true);
+    chronicle_go_on(server->upkeep.chronicle);
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);

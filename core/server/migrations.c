@@ -179,8 +179,19 @@ static void on_committing(void *arg) {
     wayback_hold();
 }
 
-/* What the database is ahead of belongs to somebody newer, and is not touched; the others go on. On the lane. */
-static int drop_newer(struct server *server, struct theseus_error *err) {
+static int steps_known(const struct store_steps *part) {
+    int known = 0;
+
+    while (part->steps && part->steps[known])
+        known++;
+    return known;
+}
+
+/*
+ * What the database is ahead of belongs to somebody newer, and is not touched; the others go on. What has no tables yet
+ * makes them when it is started, or first needs them. On the lane.
+ */
+static int choose_parts(struct server *server, struct theseus_error *err) {
     struct migrations *migrations = &server->migrations;
     size_t count = 0;
 
@@ -188,12 +199,11 @@ static int drop_newer(struct server *server, struct theseus_error *err) {
         const struct store_steps *part = &migrations->parts[i];
         struct theseus_error why = {0};
         int pending = 0;
-        if (store_pending(server->store, part->component, part->steps, &pending, &why) == 0)
+        int r = store_pending(server->store, part->component, part->steps, &pending, &why);
+        if (r < 0 && why.code != ERR_NEWER)
+            return fail(err, (enum errc)why.code, "%s", why.message);
+        if (r == 0 && pending < steps_known(part))
             migrations->parts[count++] = *part;
-        else if (why.code != ERR_NEWER) {
-            *err = why;
-            return -1;
-        }
     }
     migrations->count = count;
     return 0;
@@ -203,7 +213,7 @@ static int migrate(struct server *server, struct theseus_error *err) {
     struct migrations *migrations = &server->migrations;
     const int64_t left = restart_left_ms(&server->restart);
 
-    if (drop_newer(server, err) < 0)
+    if (choose_parts(server, err) < 0)
         return -1;
     const struct upgrade upgrade = {.parts = migrations->parts,
                                     .count = migrations->count,
@@ -230,9 +240,7 @@ static void note_done(struct migrations *migrations) {
 
     for (size_t i = 0; i < migrations->count; i++) {
         const struct store_steps *part = &migrations->parts[i];
-        int known = 0;
-        while (part->steps && part->steps[known])
-            known++;
+        int known = steps_known(part);
         if (part->applied == 0)
             continue;
         (void)json_array_append_new(migrations->done, json_pack("{s:s, s:i, s:i}", "component", part->component,
