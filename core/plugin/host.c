@@ -239,7 +239,8 @@ static struct sqlite3 *host_db(struct theseus_ctx *ctx) {
     struct theseus_error err = {0};
     struct sqlite3 *db = NULL;
 
-    if (check_schema(generation, &err) < 0 || store_db(generation->host->store, &db, &err) < 0)
+    if ((!store_has_failed(generation->host->store) && check_schema(generation, &err) < 0) ||
+        store_db(generation->host->store, &db, &err) < 0)
         (void)failed(&err);
     return db;
 }

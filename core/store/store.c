@@ -222,6 +222,13 @@ static int read_version(struct session *session, const char *component, int *ret
     return 0;
 }
 
+bool store_has_failed(struct store *store) {
+    const struct session *session = store->key_error ? NULL : pthread_getspecific(store->key);
+    int code = session ? sqlite3_errcode(session->db) & 0xff : SQLITE_OK;
+
+    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE;
+}
+
 /* Nobody migrates while a transaction is open: what it has found stays so. */
 int store_check_version(struct store *store, const char *component, int known, struct theseus_error *err) {
     struct session *session;

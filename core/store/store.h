@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -44,6 +46,10 @@ void store_forget(struct store *store, const char *component);
  * further meanwhile. Cheap: inside a transaction nothing is read that was read before. Any thread.
  */
 MUST_CHECK int store_check_version(struct store *store, const char *component, int known, struct theseus_error *err);
+
+/* Has what the calling thread did last on its connection failed? Whoever asks for the connection then may want to know
+ * why, and anything that is done on it makes it forget that. */
+bool store_has_failed(struct store *store);
 
 /*
  * Told, on any thread, when somebody was refused because the schema is not what this program knows. ERR_BUSY: it is
