@@ -181,6 +181,17 @@ extern const struct record_kind restart_kind;
 /* State, checkpoints and saved values that a restart does not carry on, until it is complete. Owner: server. */
 extern const struct record_kind state_aside_kind, checkpoint_aside_kind, saved_aside_kind;
 
+/* An image that is to serve in the next process image, in place of what serves now: its schema is migrated on the way.
+ * Owner: plugin. */
+struct proposal_record {
+    struct span plugin;     /* key: its name */
+    struct span file;       /* where it came from */
+    struct span path, hash; /* the private copy */
+    struct span replaced;   /* the private copy that serves now; empty: none does */
+    uint64_t generation;
+};
+extern const struct record_kind proposal_kind;
+
 /* A request that was answered with a task, and goes on under its own key. Owner: server. */
 struct task_record {
     uint64_t conn, offset, index; /* key, the request's */

@@ -47,6 +47,8 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->version = xstrdup(generation->slots.version);
     image_tell_name(image, generation->name, generation->version);
     generation->component = xasprintf("%s#%u", generation->name, number);
+    while (generation->slots.migrations && generation->slots.migrations[generation->steps])
+        generation->steps++;
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};

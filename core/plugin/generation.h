@@ -35,6 +35,7 @@ struct generation {
     struct image *image; /* owned */
     struct theseus_plugin slots;
     char *name, *version; /* owned copies: they outlive the image */
+    int steps;            /* of its schema, that it knows */
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
@@ -44,6 +45,7 @@ struct generation {
     _Atomic(json_t *) config;    /* owned; replaced by configure, on the lane */
     json_t *past_configs;        /* array, owned: somebody may still be looking at one */
     json_t *saved;               /* owned; during start only */
+    bool outdated;               /* the database's schema is older than it needs, and not its start's to change */
     atomic_bool migrated;        /* its start has changed the database's schema */
     char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;

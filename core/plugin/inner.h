@@ -41,6 +41,9 @@ struct candidate {
     bool forced;             /* replaces what serves even by the same content */
     bool restored;           /* for what served in the image before: it finds what was saved there */
     bool loaded;             /* its image is mapped and checked already */
+    bool proposed;           /* the next process image is to take it: it is in the ledger */
+    bool migrated;           /* its schema was, for it and before it was started */
+    char *backup;            /* owned: the database before that; NULL: there was none */
     bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     bool stored;             /* that is no private copy: one is to be made of it */
@@ -57,6 +60,7 @@ struct loader {
     struct candidate *current; /* owned */
     struct list waiting;       /* for calls of the generation that they replace */
     struct list later;         /* came during a pause */
+    struct list proposals;     /* wait for a restart that migrates their schema. See proposal.c */
     struct map *good;          /* hashes of images that a test-load has found good */
 };
 
@@ -93,6 +97,19 @@ struct applying {
     bool again; /* INI files changed while busy */
 };
 
+/* All of what is restored is mapped before any of it is started. See muster.c. */
+struct muster {
+    bool holds; /* nothing is started */
+    bool told;
+    plugins_mustered_fn *done;
+    void *arg;
+    struct loop_task *after; /* borrowed: what waits for plugins_start(), when there was nothing to restore */
+    struct lane_job job;
+    struct candidate **items; /* borrowed, owned array: of the job */
+    size_t count;
+    struct theseus_error err; /* of the first that was refused */
+};
+
 /* What the plugins save for a restart. See save.c. */
 struct saver;
 
@@ -112,12 +129,14 @@ struct plugins {
     bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct run_pause pause;
-    struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
-    bool restoring;                     /* what served in the image before is being loaded */
-    struct loop_task *done;             /* borrowed: to be run when that is through */
-    struct lane_job adoption;           /* see restore.c */
-    bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
-    bool adoptees;                      /* what is in loader.copying is the adoption's alone */
+    struct saver *saver;      /* owned; NULL: nothing is being saved, or a stuck thread has it */
+    bool restoring;           /* what served in the image before is being loaded */
+    struct loop_task *done;   /* borrowed: to be run when that is through */
+    struct lane_job adoption; /* see restore.c */
+    bool adopting, adopted;   /* it was begun; it has ended, and nothing was made of it yet */
+    bool adoptees;            /* what is in loader.copying is the adoption's alone */
+    bool takes_proposals;     /* what the image before has proposed is restored */
+    struct muster muster;
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct timer *proving;              /* owned: see probation.c; NULL: nothing was loaded yet */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
@@ -171,6 +190,21 @@ void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits 
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
+
+void promote_discard(struct candidate *candidate) ON_LOOP; /* ends it: err is the reason; what it made goes */
+void promote_load_run(void *job);                          /* on the lane: maps it and checks it */
+
+/* proposal.c */
+void proposal_add(struct candidate *candidate) ON_LOOP;    /* its schema is a restart's to migrate */
+void proposal_forget(struct candidate *candidate) ON_LOOP; /* it goes, and nothing is tried of it */
+bool proposal_stands_for(const struct plugins *plugins, struct span plugin) ON_LOOP; /* in place of what served? */
+
+/* muster.c */
+bool muster_holds(struct plugins *plugins) ON_LOOP; /* nothing may be started yet; goes on with what it waits for */
+/* There is nothing to restore: `done` is for when the rest may go on. False: it may at once. */
+bool muster_keeps(struct plugins *plugins, struct loop_task *done) ON_LOOP;
+void muster_note_refused(struct candidate *candidate) ON_LOOP;
+void muster_fini(struct plugins *plugins) ON_LOOP;
 
 /* banning.c */
 void banning_read(struct plugins *plugins) ON_LOOP;   /* the bans that an earlier server has left */

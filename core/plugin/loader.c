@@ -46,6 +46,7 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     contract_tools_free(candidate->tools, candidate->tool_count);
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
+    free(candidate->backup);
     free(candidate->banned);
     free(candidate);
 }
@@ -86,6 +87,7 @@ void loader_refuse(struct candidate *candidate) {
     CLEANUP(free) char *reason = reason_of(candidate);
     enum errc code = (enum errc)candidate->err.code;
 
+    muster_note_refused(candidate);
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
                 plugin && plugin->active ? "; the one before goes on serving" : "");
     refuse_source(candidate, reason);
@@ -329,6 +331,13 @@ static void test_next(struct plugins *plugins) {
 /* ---- the queue ---- */
 
 static void drop_waiting(struct plugins *plugins, const struct source *source) {
+    list_for_each (proposal, &plugins->loader.proposals) {
+        struct candidate *candidate = list_entry(proposal, struct candidate, link);
+        if (candidate->source != source)
+            continue;
+        proposal_forget(candidate);
+        candidate_free(candidate);
+    }
     list_for_each (link, &plugins->loader.waiting) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->source != source)
@@ -363,6 +372,8 @@ void loader_next(struct plugins *plugins) {
     struct candidate *candidate;
     bool dropped = false;
 
+    if (muster_holds(plugins))
+        return;
     while (!loader->current && !plugins->stopping && (candidate = take_next(plugins))) {
         bool needless = serves_already(candidate);
         candidate->source->restored = candidate->source->restored && candidate->restored;
@@ -423,8 +434,9 @@ void loader_forget_source(struct plugins *plugins, struct source *source) {
 bool loader_is_idle(const struct plugins *plugins) {
     const struct loader *loader = &plugins->loader;
 
-    return !loader->current && !loader->testload && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
-           list_empty(&loader->testing) && list_empty(&loader->ready) && list_empty(&loader->later);
+    return !plugins->muster.holds && !loader->current && !loader->testload && list_empty(&loader->copying) &&
+           list_empty(&loader->to_test) && list_empty(&loader->testing) && list_empty(&loader->ready) &&
+           list_empty(&loader->later);
 }
 
 void loader_init(struct plugins *plugins) {
@@ -436,6 +448,7 @@ void loader_init(struct plugins *plugins) {
     list_init(&loader->ready);
     list_init(&loader->waiting);
     list_init(&loader->later);
+    list_init(&loader->proposals);
     loader->good = map_new();
 }
 
@@ -457,6 +470,7 @@ void loader_stop(struct plugins *plugins) {
     free_all(plugins, &loader->ready);
     free_all(plugins, &loader->waiting);
     free_all(plugins, &loader->later);
+    free_all(plugins, &loader->proposals);
 }
 
 void loader_drop_copying(struct plugins *plugins) {

@@ -149,7 +149,7 @@ void plugins_settled(struct plugins *plugins) {
     if (loader_is_idle(plugins))
         restore_settled(plugins);
     idle = idle && !restore_is_pending(plugins);
-    if (idle && !plugins->loaded) {
+    if (idle && !plugins->loaded && list_empty(&plugins->loader.proposals)) {
         plugins->loaded = true;
         timer_stop(plugins->patience);
     }
@@ -206,6 +206,11 @@ void plugins_rescan(struct plugins *plugins) {
     restore_look(plugins);
     scan_drop_missing(plugins);
     scan_all(plugins, true);
+}
+
+void plugins_look(struct plugins *plugins) {
+    if (plugins->began && !restore_is_pending(plugins))
+        scan_all(plugins, false);
 }
 
 static void add_name(struct buf *names, const char *name) {
@@ -377,6 +382,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
         (void)source_free(list_entry(link, struct source, link));
     run_drop_paused(plugins->host);
     saver_fini(plugins);
+    muster_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
     plugins->patience = timer_free(plugins->patience);

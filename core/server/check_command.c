@@ -133,10 +133,10 @@ static struct trial *make_trial(struct check *check, const struct config *config
     return trial;
 }
 
-static void print_pending(struct check *check, const struct trial *trial) {
+static void print_versions(struct check *check, const struct trial *trial) {
     struct theseus_error err = {0};
 
-    if (trial_print_pending(trial, stdout, &err) < 0)
+    if (trial_print_versions(trial, stdout, &err) < 0)
         problem(check, "theseus", 0, err.message);
     (void)fflush(stdout);
 }
@@ -177,7 +177,7 @@ static void rehearse_start(struct check *check, struct config *config, const str
     bool stuck = server && server_is_stuck(server);
     if (!stuck)
         server = server_free(server);
-    print_pending(check, trial);
+    print_versions(check, trial);
     if (stuck) {
         trial = trial_free(trial); /* nobody comes back from there */
         server_abandon(server, 1);

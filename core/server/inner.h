@@ -2,6 +2,8 @@
 #pragma once
 
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "conn/conn.h"
 #include "loop/lane.h"
@@ -64,6 +66,7 @@ struct restart {
     struct restart_facts facts;
     bool under_way;
     bool in_place;      /* it turned out that no other image is needed */
+    bool unchanged;     /* … nor anything else: the configuration is the same */
     bool paused;        /* tool calls are held */
     enum phase reached; /* by one that failed */
     json_t *errors;     /* owned: of the present or the last one */
@@ -89,6 +92,31 @@ struct restart {
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
     int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
+};
+
+/* What the database's schema asks for, and what was done to it. See migrations.c. */
+struct migrations {
+    bool waits;            /* a restart is asked for when nothing is being loaded any more */
+    struct loop_task idle; /* … then */
+    struct timer *again;   /* owned: asks again */
+    struct loop_task mismatch;
+    atomic_bool older, newer; /* the schema was found to be, by any thread */
+    bool core_is_older;       /* steps of the core's own are pending … */
+    bool core_is_refused;     /* … and were tried in vain */
+    bool looks;               /* for something newer, soon: … */
+    struct timer *look;       /* … owned: then */
+    bool program_wanted;      /* the database is newer, and so may the program be that is there */
+    struct stat tried;        /* the program that was tried because the database is newer */
+    struct loop_task looked;
+    void (*then)(struct server *server);
+    /* behind the exec */
+    struct lane_job job;
+    struct store_steps *parts; /* owned; `applied` says what was done */
+    size_t count;
+    char *backup; /* owned; NULL: none was made */
+    json_t *done; /* owned */
+    int r;
+    struct theseus_error err;
 };
 
 /* What is kept and written down beside the work. See upkeep.c. */
@@ -122,6 +150,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct migrations migrations;
     struct verdict verdict; /* on the crash that this image follows */
     struct recovery recovery;
     struct standby standby;

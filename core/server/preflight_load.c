@@ -11,6 +11,7 @@
 
 struct reading {
     struct subjects *subjects;
+    struct ledger *ledger;
     const struct config *config;
 };
 
@@ -18,25 +19,49 @@ static char *text_of(struct span span) {
     return xstrndup(span.len ? span.data : "", span.len);
 }
 
-static void read_one(void *arg, const void *recorded) {
-    const struct image_record *record = recorded;
-    struct reading *reading = arg;
-    struct subjects *subjects = reading->subjects;
-    CLEANUP(free) char *name = text_of(record->plugin);
+/* What either kind of record says of an image. */
+struct named {
+    struct span plugin, file, path, hash;
+};
 
-    if (record->active_path.len == 0 || config_matches(reading->config->plugins.disable, name))
+static void add(struct reading *reading, const struct named *named) {
+    struct subjects *subjects = reading->subjects;
+    CLEANUP(free) char *name = text_of(named->plugin);
+
+    if (named->path.len == 0 || config_matches(reading->config->plugins.disable, name))
         return;
     subjects->items = xreallocarray(subjects->items, subjects->count + 1, sizeof(struct subject));
     subjects->items[subjects->count++] = (struct subject){.name = TAKE_PTR(name),
-                                                          .file = text_of(record->file),
-                                                          .path = text_of(record->active_path),
-                                                          .hash = text_of(record->active_hash)};
+                                                          .file = text_of(named->file),
+                                                          .path = text_of(named->path),
+                                                          .hash = text_of(named->hash)};
+}
+
+static void ignore(void *arg, const void *recorded) {
+    (void)arg;
+    (void)recorded;
+}
+
+static void read_served(void *arg, const void *recorded) {
+    const struct image_record *record = recorded;
+    const struct proposal_record proposal = {.plugin = record->plugin};
+    struct reading *reading = arg;
+
+    if (!ledger_find(reading->ledger, &proposal_kind, &proposal, ignore, NULL))
+        add(reading, &(struct named){record->plugin, record->file, record->active_path, record->active_hash});
+}
+
+static void read_proposed(void *arg, const void *recorded) {
+    const struct proposal_record *record = recorded;
+
+    add(arg, &(struct named){record->plugin, record->file, record->path, record->hash});
 }
 
 void subjects_read(struct subjects *subjects, struct ledger *ledger, const struct config *config) {
-    struct reading reading = {subjects, config};
+    struct reading reading = {subjects, ledger, config};
 
-    ledger_each(ledger, &image_kind, read_one, &reading);
+    ledger_each(ledger, &image_kind, read_served, &reading);
+    ledger_each(ledger, &proposal_kind, read_proposed, &reading);
 }
 
 void subjects_fini_cleanup(struct subjects *subjects) {

@@ -15,6 +15,7 @@
 #include "plugin/run.h"
 #include "server/handover.h"
 #include "server/late.h"
+#include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -24,12 +25,16 @@ enum {
     CHRONICLE_MS = 500,   /* for the database to take what the exec would forget */
 };
 
-static int64_t elapsed_ms(const struct restart *restart) {
+int64_t restart_elapsed_ms(const struct restart *restart) {
     return (clock_now_ns() - restart->facts.started_ns) / 1000000;
 }
 
+bool restart_is_for_schema(const struct server *server) {
+    return server->restart.facts.reason && strcmp(server->restart.facts.reason, "schema_migration") == 0;
+}
+
 int64_t restart_left_ms(const struct restart *restart) {
-    return restart->facts.timeout_ms - elapsed_ms(restart);
+    return restart->facts.timeout_ms - restart_elapsed_ms(restart);
 }
 
 /* ---- what others are told ---- */
@@ -72,6 +77,7 @@ void restart_end(struct server *server, enum phase phase) {
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
     report_to_history(server);
+    migrations_on_restarted(server);
 }
 
 /* Everything goes on as before. */
@@ -323,6 +329,7 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
 
     if (binary_open(&restart->candidate, server->started_by, err) < 0)
         return -1;
+    (void)plugins_propose(server->plugins);
     struct preflight_spec spec = {.ledger = server->ledger,
                                   .binary = &restart->candidate,
                                   .argv = server->argv,

@@ -69,13 +69,27 @@ static void add_measured(json_t *report, const struct server *server) {
 
 static const char *complete_message(const struct server *server) {
     const struct restart *restart = &server->restart;
+    bool migrated = json_array_size(server->migrations.done) > 0;
 
+    if (restart->in_place && restart->unchanged)
+        return "nothing has changed: what the configuration files say is in force already";
     if (restart->in_place)
         return "the configuration was taken in place; no restart was needed";
-    if (strcmp(restart->facts.reason, "schema_migration") == 0 && !is_set(server, RESTART_MIGRATES))
-        return "the server was restarted; no migration was pending";
-    return is_set(server, RESTART_MIGRATES) ? "the server was restarted, and the database's schema is up to date"
-                                            : "the server was restarted";
+    if (migrated)
+        return "the server was restarted, and the database's schema was migrated";
+    if (is_set(server, RESTART_MIGRATES))
+        return "the server was restarted; another process had migrated the database's schema meanwhile";
+    return restart_is_for_schema(server) ? "the server was restarted; no migration was pending"
+                                         : "the server was restarted";
+}
+
+static void add_migrations(json_t *report, const struct server *server) {
+    const struct migrations *migrations = &server->migrations;
+
+    if (!is_set(server, RESTART_MIGRATES))
+        return;
+    set(report, "migrations", json_incref(migrations->done));
+    set(report, "backup", text_new(migrations->backup));
 }
 
 /* Which version of which plugin serves now. */
@@ -100,6 +114,7 @@ json_t *report_complete_new(struct server *server) {
     add_identity(report, server);
     add_measured(report, server);
     set(report, "plugins", plugins_new_brief(server));
+    add_migrations(report, server);
     if (server->restart.facts.lost)
         set(report, "left_behind", json_string(server->restart.facts.lost));
     return report;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/crash.h"
 #include "server/handover.h"
+#include "server/migrations.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
@@ -227,7 +228,7 @@ static void wire(struct server *server) {
         .control = control_run,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
-        .migrated = arrival_on_migrated,
+        .outdated = server->argv ? migrations_on_outdated : NULL,
         .explains = recovery_explains,
         .arg = server,
     };
@@ -325,6 +326,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
     adopt_images(server);
     wire(server);
+    migrations_init(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
     arrival_load_early(server);
@@ -422,6 +424,8 @@ struct server *server_free(struct server *server) {
         standby_end(server);
     triggers_fini(server);
     restart_fini(server);
+    if (server->loop)
+        migrations_fini(server);
     recovery_fini(server);
     control_close(server);
     if (server->conn)
