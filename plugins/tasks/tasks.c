@@ -74,7 +74,9 @@ static int write_call(struct theseus_call *call, void *self, const json_t *args)
     struct tasks *tasks = self;
     struct work *work = work_new(tasks, call, args);
 
-    return work ? writer_submit(tasks->writer, work) : theseus_reply_error(call, "there is no memory for this call");
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    return work_check_texts(work) < 0 ? work_reply(work) : writer_submit(tasks->writer, work);
 }
 
 /* The same, but what is large goes to the disk first. */
@@ -84,7 +86,9 @@ static int complete_call(struct theseus_call *call, void *self, const json_t *ar
 
     if (!work)
         return theseus_reply_error(call, "there is no memory for this call");
-    if (json_string_length(json_object_get(args, "detailed_work")) > ARTIFACT_INLINE)
+    if (work_check_texts(work) < 0)
+        return work_reply(work);
+    if (artifact_needs_file(json_object_get(args, "detailed_work")))
         return filer_submit(tasks->filer, work);
     return writer_submit(tasks->writer, work);
 }
@@ -108,7 +112,7 @@ static int read_call(struct theseus_call *call, void *self, const json_t *args) 
 
     if (!work)
         return theseus_reply_error(call, "there is no memory for this call");
-    if (run_reading(work) != WORK_MUST_WRITE)
+    if (work_check_texts(work) < 0 || run_reading(work) != WORK_MUST_WRITE)
         return work_reply(work);
     work_reset(work);
     return writer_submit(tasks->writer, work);

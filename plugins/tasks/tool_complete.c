@@ -43,9 +43,7 @@ static int move(struct work *work, const char *task_id, struct task *task, enum 
 }
 
 int tool_complete_prepare(struct work *work) {
-    const json_t *content = json_object_get(work->args, "detailed_work");
-
-    return artifact_store_file(work, json_string_value(content), json_string_length(content));
+    return artifact_store_file(work, json_object_get(work->args, "detailed_work"));
 }
 
 static int answer_progress(struct work *work, const struct task *task) {
