@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "config/hostkey.h"
 #include "config/lines.h"
 #include "config/option.h"
 #include "config/section.h"
@@ -108,10 +109,12 @@ static void add_section(struct build *build, const struct document_section *sect
     if (is_plugin || section_behind(section->name, "tool")) {
         if (!section_check_name(section, file, build->problems))
             return;
-        if (is_plugin)
+        if (is_plugin) {
+            hostkey_check(section, file, build->problems);
             sections_put(&config->plugin_sections, &config->plugin_count, section, file);
-        else
+        } else {
             sections_put(&config->tool_sections, &config->tool_count, section, file);
+        }
     } else if (is_option_section(section->name)) {
         add_options(build, section, file);
     } else {

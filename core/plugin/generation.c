@@ -82,34 +82,60 @@ static int slot_failed(const char *slot, struct theseus_error *err) {
     return error_prefix(err, "%s: ", slot);
 }
 
-int generation_start(struct generation *generation, struct theseus_error *err) {
+static void enter(struct generation *generation, const char *slot) {
+    atomic_store(&generation->slot, slot);
+}
+
+static void leave(struct generation *generation) {
+    atomic_store(&generation->slot, NULL);
+}
+
+static int start(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
     if (migration_run(generation, err) < 0)
         return -1;
+    enter(generation, "start");
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
     json_decref(TAKE_PTR(generation->saved));
+    enter(generation, "selftest");
     if (slots->selftest && slots->selftest(generation->self, err) < 0)
         return slot_failed("selftest", err);
     return 0;
 }
 
+int generation_start(struct generation *generation, struct theseus_error *err) {
+    int r = start(generation, err);
+
+    leave(generation);
+    return r;
+}
+
 json_t *generation_save(struct generation *generation) {
-    return generation->slots.save ? generation->slots.save(generation->self) : NULL;
+    enter(generation, "save");
+    json_t *saved = generation->slots.save ? generation->slots.save(generation->self) : NULL;
+    leave(generation);
+    return saved;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
+    enter(generation, "activate");
+    int r = slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
+    leave(generation);
+    return r;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
+    enter(generation, "check");
+    int r = slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
+    leave(generation);
+    return r;
 }
 
 /* A call may have asked for the settings just before they were replaced: the former ones live as long as the
@@ -117,7 +143,10 @@ int generation_check(struct generation *generation, const json_t *config, struct
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
 
-    if (generation->slots.configure(generation->self, owned, err) < 0)
+    enter(generation, "configure");
+    int r = generation->slots.configure(generation->self, owned, err);
+    leave(generation);
+    if (r < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
     if (json_array_append_new(generation->past_configs, before) < 0)
@@ -174,11 +203,13 @@ void generation_thread_join(struct generation *generation, int number) {
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
 
+    enter(generation, "stop");
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;
     while ((thread = take_thread(generation, 0)))
         join(thread);
+    leave(generation);
     if (atomic_load(&generation->uses_store))
         store_forget(generation->host->store, generation->component);
 }

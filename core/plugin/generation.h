@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "plugin/stats.h"
 
+struct hang;
 struct image;
 struct plugin_host;
 struct plugin;
@@ -38,12 +39,13 @@ struct generation {
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
-    atomic_bool uses_store;   /* has asked for the database */
-    _Atomic(json_t *) config; /* owned; replaced by configure, on the lane */
-    json_t *past_configs;     /* array, owned: somebody may still be looking at one */
-    json_t *saved;            /* owned; during start only */
-    atomic_bool migrated;     /* its start has changed the database's schema */
-    char *backup;             /* owned: the database before that; NULL: there was none. Set before `migrated` */
+    _Atomic(const char *) slot; /* whose code the lane is in; NULL: in none of its slots */
+    atomic_bool uses_store;     /* has asked for the database */
+    _Atomic(json_t *) config;   /* owned; replaced by configure, on the lane */
+    json_t *past_configs;       /* array, owned: somebody may still be looking at one */
+    json_t *saved;              /* owned; during start only */
+    atomic_bool migrated;       /* its start has changed the database's schema */
+    char *backup;               /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
     struct plugins *plugins; /* borrowed: who loaded it */
     bool over, stopping;     /* retired; its stop is on the lane */
@@ -52,7 +54,8 @@ struct generation {
     const char *quarantined; /* why; NULL: it is not */
     char *trouble;           /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;
-    struct list link; /* in plugin's `old` */
+    struct hang *hang; /* borrowed: its `stop` has not come back; NULL: it has */
+    struct list link;  /* in plugin's `old` */
 
     /* under the registry's lock */
     struct list offers;   /* offer::link */

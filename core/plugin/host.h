@@ -14,6 +14,7 @@
 #include "loop/workers.h"
 
 struct generation;
+struct hangs;
 struct plugins;
 struct registry;
 struct run;
@@ -45,8 +46,11 @@ struct plugin_host {
     void (*settled)(void *arg);
     /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
     void (*migrated)(void *arg);
+    /* Optional. On the loop: threads are stuck, or are not any more; again and again while any worker is. */
+    void (*stuck)(void *arg);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
+    struct hangs *hangs;     /* the same; NULL: nobody watches handlers */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
 };
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/inner.h"
 
@@ -36,6 +37,14 @@ static void restore_good(void *arg, const void *recorded) {
     (void)map_put(plugins->loader.good, record->good_hash, plugins);
 }
 
+static void on_hangs_looked(void *arg) {
+    struct plugins *plugins = arg;
+
+    loop_enter();
+    if (plugins->host->stuck && !plugins->stopping)
+        plugins->host->stuck(plugins->host->arg);
+}
+
 static void on_name_free(void *arg);
 
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
@@ -52,6 +61,7 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->when_idle);
     list_init(&plugins->pause.runs);
     host->pause = &plugins->pause;
+    plugins->hangs = host->hangs = hangs_new(host->loop, host->workers, LIMIT_STUCK_MS, on_hangs_looked, plugins);
     loader_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
@@ -366,6 +376,8 @@ struct plugins *plugins_free(struct plugins *plugins) {
     saver_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
+    plugins->host->hangs = NULL;
+    plugins->hangs = hangs_free(plugins->hangs);
     plugins->patience = timer_free(plugins->patience);
     free(plugins->watched);
     json_decref(plugins->disabled);

@@ -60,8 +60,8 @@ json_t *plugins_report_new(struct plugins *plugins) {
             (void)json_array_append_new(
                 list, generation_new_report(plugins, plugin, list_entry(old, struct generation, link)));
     }
-    return json_pack("{s:o, s:o, s:O}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
-                     plugins->disabled);
+    return json_pack("{s:o, s:o, s:O, s:o}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
+                     plugins->disabled, "stuck", hangs_report_new(plugins->hangs));
 }
 
 json_t *plugins_generations_new(struct plugins *plugins) {

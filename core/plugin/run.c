@@ -157,6 +157,8 @@ int run_reply(struct run *run, json_t *result) {
         json_decref(result);
         result = error_result_new(&err);
     }
+    if (run->host->hangs && !run->outer && !call_is_over(run->request))
+        hangs_note_served(run->host->hangs);
     if (run->offer->generation->plugin)
         stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
     answer(run, result);
@@ -175,11 +177,19 @@ static void on_timeout(struct call *call, int64_t ms) {
     call_answer(call, error_result_new(&err));
 }
 
+/* What the operator says of a plugin goes before what its author does. */
+static int64_t timeout_s(const struct run *run, const struct tool *tool) {
+    const struct config *config = *run->host->config;
+    int configured = config_plugin_call_timeout(config, run->offer->generation->name);
+
+    if (configured)
+        return configured;
+    return tool->timeout ? (int64_t)tool->timeout : config->limits.call_timeout;
+}
+
 /* The time of a call counts from its acceptance, whatever it waits for. */
 static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
-    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
-
-    call_set_deadline(run->request, seconds * 1000, on_timeout);
+    call_set_deadline(run->request, timeout_s(run, tool) * 1000, on_timeout);
 }
 
 static bool is_inline(const struct tool *tool) {
@@ -237,6 +247,19 @@ static void suspend(struct run *run) {
     loop_post_task(run->host->loop, &run->resume);
 }
 
+/* A client's call on a worker is watched; what is part of it, or on the loop's thread, is not a thread of its own. */
+static int call_handler(struct run *run) {
+    struct hangs *hangs = run->host->hangs;
+    bool watched = hangs && !run->outer && !pthread_equal(pthread_self(), run->host->loop_thread);
+
+    if (watched)
+        hangs_enter(hangs, run);
+    int outcome = run->offer->tool->call(&run->call, run->offer->generation->self, run->args);
+    if (watched)
+        hangs_leave(hangs, run);
+    return outcome;
+}
+
 void run_enter(struct run *run) {
     if (!run->outer && !keep_entered(run->request)) {
         (void)run_unref(run); /* it was held for too long, and is answered */
@@ -246,7 +269,7 @@ void run_enter(struct run *run) {
         atomic_store(&run->request->stage, CALL_RUNNING);
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
-    if (after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args))) {
+    if (after_handler(run, call_handler(run))) {
         (void)run_unref(run); /* there is no answer to come: not the last one */
         suspend(run);         /* with the handler's */
         return;
@@ -341,6 +364,8 @@ int run_check_args(const struct run *run, struct theseus_error *err) {
 
 static void submit(struct run *run) ON_LOOP {
     limit_time(run, run->offer->tool);
+    if (run->host->hangs)
+        hangs_watch(run->host->hangs);
     run->serial = run->offer->tool->flags & THESEUS_SERIAL;
     registry_enqueue(run->host->registry, run->offer->generation, &run->queue_link);
     if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))

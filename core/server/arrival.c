@@ -282,7 +282,7 @@ static void on_restored(void *arg) {
     loop_enter();
     plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 

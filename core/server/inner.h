@@ -88,6 +88,13 @@ struct restart {
     int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
 };
 
+/* What the server does by itself about threads that are stuck. See rescue.c. */
+struct rescue {
+    bool follows_one;   /* this image came from a restart for their sake */
+    bool said;          /* that it is not restarted once more */
+    int64_t not_before; /* loop's clock: after one that failed */
+};
+
 /* What is kept and written down beside the work. See upkeep.c. */
 struct upkeep {
     struct lane *lane; /* of the keeper and the sweep */
@@ -111,6 +118,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct rescue rescue;
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
@@ -177,6 +185,10 @@ json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *
 void triggers_on_signal(void *arg, int signum);
 void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void triggers_fini(struct server *server) ON_LOOP;
+/* rescue.c: threads that do not come back from a plugin's code */
+void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
+void rescue_on_stuck(void *arg);
+json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* upkeep.c: snapshot, history, sweep */
 void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
 void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */

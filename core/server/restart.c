@@ -159,7 +159,7 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!restart_goes_on(server))
         return;
-    bool may_lose = err && err->code == ERR_BUSY && sheds(&server->restart);
+    bool may_lose = err && (err->code == ERR_BUSY || err->code == ERR_TIMEOUT) && sheds(&server->restart);
     if (may_lose) {
         log_warning("the restart goes on without waiting: %s", err->message);
         free(server->restart.facts.lost);
@@ -317,6 +317,10 @@ bool restart_is_emergency(const struct server *server) {
     return strcmp(server->restart.facts.reason, "emergency_shutdown") == 0;
 }
 
+bool restart_takes_own(const struct server *server) {
+    return restart_is_emergency(server) || (server->restart.facts.flags & RESTART_OWN);
+}
+
 static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     struct restart *restart = &server->restart;
     int64_t limit = (int64_t)server->config->restart.process_startup * 1000;
@@ -331,12 +335,12 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     return preflight_start(&restart->preflight, server->loop, &spec, on_examined, server, err);
 }
 
-/* An emergency trusts nothing but what runs now. */
+/* Where something is wrong, nothing is trusted but what runs now. */
 void restart_prepare(struct server *server) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
-    if (restart_is_emergency(server)) {
+    if (restart_takes_own(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             restart_fail(server, &err);
         else

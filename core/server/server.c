@@ -200,6 +200,7 @@ static void wire(struct server *server) {
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
         .migrated = arrival_on_migrated,
+        .stuck = rescue_on_stuck,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -356,8 +357,10 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     make_ids(server, args);
     control_init(server);
     restart_init(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_prepare(server);
+        rescue_init(server);
+    }
     log_set_level(config->server.log_level);
     int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
