@@ -151,9 +151,9 @@ describe('more than half of the workers stuck', { concurrency: 4 }, () => {
         assert.equal(report.healthy, true, report.issues.join());
         const { result } = await within('the other call', other);
         assert.ok(result.isError);
-        const { restart_history: [event] } = await until('the history', async () => {
-            const status = await client.value('orchestrator_restart_status', { include_history: true });
-            return status.restart_history?.length ? status : undefined;
+        const [event] = await until('the history', async () => {
+            const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+            return history.recent_restarts.length > 0 && history.recent_restarts;
         });
         assert.equal(event.reason, 'error_recovery');
         assert.equal(event.success, true);
