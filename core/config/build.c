@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/memlimit.h"
 #include "config/hostkey.h"
 #include "config/lines.h"
 #include "config/option.h"
@@ -168,6 +169,17 @@ static void check_buffered(struct build *build) {
                  config->limits.max_buffered, config->limits.max_line);
 }
 
+static void check_memory(struct build *build) {
+    const struct config *config = build->config;
+    int line = line_of(build, "limits", "memory");
+
+    if (build->problems->count > 0 || config->limits.memory == 0 || config->limits.memory >= MEMLIMIT_LEAST_BYTES)
+        return;
+    problems_add(build->problems, line > 0 ? config->file : set_file, line > 0 ? line : 0,
+                 "limits.memory: %zu bytes are too few to run with; at least 64M, or 0 for no limit",
+                 config->limits.memory);
+}
+
 void build_finish(struct build *build) {
     struct config *config = build->config;
 
@@ -179,4 +191,5 @@ void build_finish(struct build *build) {
     sections_sort(config->plugin_sections, config->plugin_count);
     sections_sort(config->tool_sections, config->tool_count);
     check_buffered(build);
+    check_memory(build);
 }

@@ -51,6 +51,7 @@ struct config {
         size_t max_buffered;
         int call_timeout; /* seconds */
         size_t max_result;
+        size_t memory; /* 0: no limit */
     } limits;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */

@@ -26,6 +26,8 @@ struct method_env {
     void (*wake)(void *arg);
     /* Optional: is this a call that somebody else answers, since it was begun by an earlier image of the process? */
     bool (*claims)(void *arg, struct call *call);
+    /* Optional: is there too little memory for more work? The text says so; NULL: there is enough. Owned. */
+    char *(*refuses)(void *arg);
     void *arg;
 };
 

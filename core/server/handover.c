@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memlimit.h"
 
 enum { GATE_TIMEOUT_MS = 100 };
 enum { IS_BACK = 1, IS_TORN = 2 }; /* what the last digit of the variable says */
@@ -206,8 +207,10 @@ void plan_execute(struct plan *plan) {
         plan->variable[strlen(plan->variable) - 1] |= IS_TORN; /* of a digit's code, the low bits are its value */
     if (is_ours(taken) && inherit_all(plan, true) == 0) {
         arm(plan->startup_ms);
+        memlimit_lift();
         (void)execve(plan->path, plan->argv, plan->envp); /* point of no return */
         saved = errno;
+        memlimit_restore();
         arm(0);
     } else if (is_ours(taken)) {
         saved = errno;

@@ -95,6 +95,12 @@ struct rescue {
     int64_t not_before; /* loop's clock: after one that failed */
 };
 
+/* What is done about a lack of memory. See memory.c. */
+struct memory {
+    struct timer *look; /* owned; runs while there is too little */
+    int64_t short_ms;   /* loop's clock: since when; 0: there is enough */
+};
+
 /* What is kept and written down beside the work. See upkeep.c. */
 struct upkeep {
     struct lane *lane; /* of the keeper and the sweep */
@@ -119,6 +125,7 @@ struct server {
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
     struct rescue rescue;
+    struct memory memory;
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
@@ -188,7 +195,14 @@ void triggers_fini(struct server *server) ON_LOOP;
 /* rescue.c: threads that do not come back from a plugin's code */
 void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
 void rescue_on_stuck(void *arg);
+void rescue_from(struct server *server, const char *trouble) ON_LOOP;           /* unless that was of no use before */
 json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
+/* memory.c: limits.memory */
+void memory_init(struct server *server) ON_LOOP;
+void memory_fini(struct server *server) ON_LOOP;
+void memory_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+char *memory_refuses(void *arg);
+json_t *memory_report_new(struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* upkeep.c: snapshot, history, sweep */
 void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
 void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */

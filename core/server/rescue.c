@@ -1,7 +1,10 @@
 /*
- * Threads that do not come back from a plugin's code. Their calls are answered, and other threads take their place; but
+ * What the server does by itself about what only another image can mend.
+ *
+ * Threads that do not come back from a plugin's code: their calls are answered, and other threads take their place; but
  * they cannot be ended. When more than half of the workers are stuck, the server executes the image that runs once more:
- * the others' calls go on as at any restart that does not wait, and the stuck threads are gone.
+ * the others' calls go on as at any restart that does not wait, and the stuck threads are gone. The same helps where
+ * memory is used up and nobody gives it back (memory.c).
  *
  * It does so a second time only after a call has been served: where nothing works any more, another image would not help.
  */
@@ -10,54 +13,56 @@
 #include "server/inner.h"
 #include "server/restart.h"
 
-enum { AGAIN_MS = 60000 }; /* after an attempt that failed */
+enum { AGAIN_MS = 60000 }; /* after an attempt that came to nothing */
 
 void rescue_init(struct server *server) {
     server->rescue.follows_one = !server->is_back && server->restart.facts.cause;
 }
 
-static bool is_due(const struct server *server) ON_LOOP {
-    return hangs_workers(server->plugin_host.hangs) * 2 > server->config->server.workers && server->argv &&
-           !server->leaving && !restart_is_under_way(server) && loop_now_ms(server->loop) >= server->rescue.not_before;
-}
-
-static char *cause_new(const struct server *server) ON_LOOP {
-    const struct hangs *hangs = server->plugin_host.hangs;
-    CLEANUP(free) char *tools = hangs_workers_text(hangs);
-
-    return xasprintf("%d of %d workers are stuck: %s", hangs_workers(hangs), server->config->server.workers, tools);
-}
-
-static void ask(struct server *server, const char *cause) ON_LOOP {
+static void ask(struct server *server, const char *trouble) ON_LOOP {
     struct asker by = {.transport = "server", .uid = -1};
     struct restart_request request = {.reason = "error_recovery",
                                       .preserve_state = true,
                                       .own = true,
-                                      .cause = cause,
+                                      .cause = trouble,
                                       .timeout_s = server->config->restart.total_restart,
                                       .by = &by};
     struct theseus_error err = {0};
 
     server->rescue.not_before = loop_now_ms(server->loop) + AGAIN_MS;
-    log_error("%s; the server restarts to be rid of them", cause);
+    log_error("%s; the server restarts to be rid of that", trouble);
     if (restart_ask(server, &request, &err) < 0)
         log_error("no restart: %s", err.message);
 }
 
-void rescue_on_stuck(void *arg) {
-    struct server *server = arg;
+void rescue_from(struct server *server, const char *trouble) {
     struct rescue *rescue = &server->rescue;
 
-    loop_enter();
-    if (!is_due(server))
+    if (!server->argv || server->leaving || restart_is_under_way(server) ||
+        loop_now_ms(server->loop) < rescue->not_before)
         return;
-    CLEANUP(free) char *cause = cause_new(server);
     if (!rescue->follows_one || hangs_have_served(server->plugin_host.hangs))
-        ask(server, cause);
+        ask(server, trouble);
     else if (!rescue->said)
-        log_error("%s; the server was restarted for that before, and no call was served since: it is not tried again",
-                  cause);
+        log_error("%s; the server was restarted for its own sake before, and no call was served since: it is not tried "
+                  "again",
+                  trouble);
     rescue->said = true;
+}
+
+void rescue_on_stuck(void *arg) {
+    struct server *server = arg;
+    const struct hangs *hangs = server->plugin_host.hangs;
+    int stuck, workers;
+
+    loop_enter();
+    stuck = hangs_workers(hangs);
+    workers = server->config->server.workers;
+    if (stuck * 2 <= workers)
+        return;
+    CLEANUP(free) char *tools = hangs_workers_text(hangs);
+    CLEANUP(free) char *trouble = xasprintf("%d of %d workers are stuck: %s", stuck, workers, tools);
+    rescue_from(server, trouble);
 }
 
 static void add_issue(json_t *issues, const json_t *hang) {

@@ -210,6 +210,7 @@ static void wire(struct server *server) {
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
+    server->methods.refuses = memory_refuses;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -288,6 +289,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
+    memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
@@ -395,6 +397,7 @@ struct server *server_free(struct server *server) {
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         server->signals[i] = signal_watch_free(server->signals[i]);
     server->leave_timer = timer_free(server->leave_timer);
+    memory_fini(server);
     if (server->loop)
         reconfigure_fini(server);
     if (server->plugins)

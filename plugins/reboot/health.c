@@ -19,7 +19,8 @@ const char reboot_health_output[] =
     "\"type\": \"integer\"}, \"status\": {\"type\": \"string\"}}}, \"plugins\": {\"type\": \"object\", "
     "\"properties\": {\"active\": {}, \"refused\": {\"type\": \"array\"}, \"quarantined\": {\"type\": \"array\"}}}, "
     "\"threads\": {\"type\": \"object\", \"properties\": {\"workers\": {\"type\": \"integer\"}, \"busy\": {"
-    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"configuration\": {\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
+    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"configuration\": {"
+    "\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
     "\"checks\"]}";
 
 int reboot_health(struct theseus_call *call, void *self, const json_t *args) {

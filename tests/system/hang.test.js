@@ -169,7 +169,7 @@ describe('more than half of the workers stuck', { concurrency: 4 }, () => {
         await restarted(1);
         await hangs();
         await until('the refusal to try again', () => times(/it is not tried again/) === 1);
-        assert.equal(times(/the server restarts to be rid of them/), 1);
+        assert.equal(times(/the server restarts to be rid of that/), 1);
         assert.equal(await client.text('echo', { message: 'served' }), 'served');
         await restarted(2);
     }, hanging({ server: { workers: 1 } })));
