@@ -154,6 +154,17 @@ static void refuses_a_message_that_could_not_be_held(void **state) {
                 "limits.max_buffered (1048576 bytes) is smaller than limits.max_line (8388608 bytes)\n");
 }
 
+static void refuses_a_limit_on_memory_that_nothing_could_run_with(void **state) {
+    struct said said;
+    CLEANUP(config_free) struct config *least = load_text("[limits]\nmemory = 64M\n", &said);
+
+    (void)state;
+    assert_int_equal(least->limits.memory, 64 << 20);
+    refuses("[limits]\nmemory = 63M\n", "/etc/x.ini:2: limits.memory: 66060288 bytes are too few to run with; at least "
+                                        "64M, or 0 for no limit\n");
+    refuses_set("limits.memory=1", "limits.memory: 1 bytes are too few to run with; at least 64M, or 0 for no limit\n");
+}
+
 static void takes_the_default_for_an_empty_value_that_has_to_be_found_out(void **state) {
     struct said said;
     CLEANUP(config_free) struct config *plain = load_text("", &said);
@@ -186,6 +197,7 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->limits.max_buffered, 16 << 20);
     assert_int_equal(config->limits.call_timeout, 300);
     assert_int_equal(config->limits.max_result, 8 << 20);
+    assert_int_equal(config->limits.memory, 0);
     assert_int_equal(config->restart.shutdown_timeout, 15);
     assert_int_equal(config->restart.task_suspension, 5);
     assert_int_equal(config->restart.process_startup, 10);
@@ -215,6 +227,7 @@ int main(void) {
         cmocka_unit_test(takes_paths_of_set_from_the_current_directory),
         cmocka_unit_test(refuses_set_that_is_not_one),
         cmocka_unit_test(refuses_a_message_that_could_not_be_held),
+        cmocka_unit_test(refuses_a_limit_on_memory_that_nothing_could_run_with),
         cmocka_unit_test(takes_the_default_for_an_empty_value_that_has_to_be_found_out),
         cmocka_unit_test(has_the_documented_defaults),
         cmocka_unit_test(instructs_the_model_in_less_than_2_KB),
