@@ -187,6 +187,7 @@ void report_to_history(const struct server *server) {
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
     json_auto_t *errors = errors_new(restart);
+    (void)asker; /* keeps the texts of event.by */
     event.mechanism = restart->in_place ? "reload" : "reexec";
     event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
     event.success = success;
