@@ -43,6 +43,7 @@ struct call *call_unref(struct call *call) {
         free(call->client_text[i]);
     free(call->method);
     free(call->held_text);
+    free(call->step);
     free(call);
     return NULL;
 }

@@ -84,6 +84,8 @@ struct call {
     atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
     atomic_bool has_checkpoint; /* one was recorded, by this image or an earlier one */
     atomic_int entry;           /* enum call_entry */
+    atomic_bool detached;       /* it was answered with a task, and goes on; changed under the gate */
+    bool has_steps;             /* its progress is kept as text, too; set before it is dispatched */
     bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
@@ -92,6 +94,7 @@ struct call {
     json_t *progress_token; /* owned; NULL: none */
     double last_progress;   /* under the progress lock of call.c */
     int64_t last_progress_ns, said_until_ns;
+    char *step;                        /* owned, under the progress lock: the last progress, in words */
     int ends;                          /* last steps that passed the limit on progress */
     int log_level;                     /* least level that the client wants; -1: none */
     json_t *resume;                    /* owned: the last checkpoint */
@@ -134,6 +137,8 @@ void call_end_on_loop(struct call *call) ON_LOOP;
 void call_progress(struct call *call, double done, double total, const char *message);
 /* The same for one of a few steps, however soon it follows the one before: none is left out. */
 void call_progress_step(struct call *call, double done, double total, const char *message);
+/* The last progress of a call with has_steps: "3 of 10: linking". Owned; NULL: there was none. */
+char *call_last_step(struct call *call);
 void call_log(struct call *call, int level, const char *logger, const char *text);
 
 DEFINE_CLEANUP(struct call *, call_unref)

@@ -66,6 +66,12 @@ struct config {
         char *key_file;
     } state;
     struct {
+        int keep; /* seconds */
+    } history;
+    struct {
+        int promote_after; /* seconds; 0: never */
+    } tasks;
+    struct {
         bool restart;
         enum config_call_by_name call_by_name;
     } access;

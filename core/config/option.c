@@ -77,6 +77,14 @@ const struct option_def option_table[] = {
     {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
      .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
 
+    {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
+     .help = "how long events of the history and lines of the audit are kept"},
+
+    {"tasks", "promote_after", OPT_SECONDS, OPT_IN_PLACE, FIELD(tasks.promote_after), .text = "30", .max = DAY,
+     .help =
+         "a call that runs for so long becomes a task, where the client knows tasks; 0: only those of tools that say "
+         "that they take long"},
+
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",

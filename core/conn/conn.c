@@ -53,6 +53,7 @@ struct conn *conn_new(const struct conn_host *host, uint64_t number) {
     list_init(&conn->working);
     list_init(&conn->held);
     list_init(&conn->listens);
+    list_init(&conn->detached);
     return conn;
 }
 
@@ -68,7 +69,7 @@ struct conn *conn_free(struct conn *conn) {
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
-        free(list_entry(link, struct listen, link));
+        listen_free(list_entry(link, struct listen, link));
     outbox_fini(&conn->outbox);
     batch_fini(&conn->batch);
     conn->frame = frame_free(conn->frame);
@@ -172,6 +173,7 @@ void conn_forget(struct conn *conn) {
 void conn_start(struct conn *conn) {
     conn->started = true;
     queue_serve_urgent(conn);
+    detached_begin(conn);
     expiry_again(conn);
     input_cut(conn);
     output_wake(conn);

@@ -73,7 +73,7 @@ const struct record_kind progress_kind = KIND(8, progress_record, progress_field
 static const struct record_field listen_fields[] = {
     U64(listen_record, conn, 1, RECORD_KEY),  U64(listen_record, offset, 2, RECORD_KEY),
     U64(listen_record, index, 3, RECORD_KEY), BYTES(listen_record, id, 4, 0),
-    U64(listen_record, wants, 5, 0),
+    U64(listen_record, wants, 5, 0),          BYTES(listen_record, topics, 6, 0),
 };
 const struct record_kind listen_kind = KIND(9, listen_record, listen_fields);
 
@@ -151,6 +151,22 @@ static const struct record_field boot_fields[] = {
     U64(boot_record, awake, 9, 0),           U64(boot_record, last_duration_ms, 10, 0),
 };
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
+
+static const struct record_field task_fields[] = {
+    U64(task_record, conn, 1, RECORD_KEY),
+    U64(task_record, offset, 2, RECORD_KEY),
+    U64(task_record, index, 3, RECORD_KEY),
+    BYTES(task_record, id, 4, 0),
+};
+const struct record_kind task_kind = KIND(30, task_record, task_fields);
+
+static const struct record_field outcome_fields[] = {
+    U64(outcome_record, conn, 1, RECORD_KEY),
+    U64(outcome_record, offset, 2, RECORD_KEY),
+    U64(outcome_record, index, 3, RECORD_KEY),
+    BYTES(outcome_record, line, 4, 0),
+};
+const struct record_kind outcome_kind = KIND(31, outcome_record, outcome_fields);
 
 const struct record_kind state_aside_kind = KIND(18, state_record, state_fields);
 const struct record_kind checkpoint_aside_kind = KIND(19, checkpoint_record, checkpoint_fields);

@@ -79,6 +79,7 @@ struct listen_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;               /* JSON */
     uint64_t wants;               /* bits of enum listen_wants */
+    struct span topics;           /* JSON; empty: none */
 };
 extern const struct record_kind listen_kind;
 
@@ -146,6 +147,20 @@ extern const struct record_kind restart_kind;
 
 /* State, checkpoints and saved values that a restart does not carry on, until it is complete. Owner: server. */
 extern const struct record_kind state_aside_kind, checkpoint_aside_kind, saved_aside_kind;
+
+/* A request that was answered with a task, and goes on under its own key. Owner: server. */
+struct task_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span id;
+};
+extern const struct record_kind task_kind;
+
+/* What such a request ended with: the line of a response; empty: it was cancelled. Owner: conn. */
+struct outcome_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span line;
+};
+extern const struct record_kind outcome_kind;
 
 /* A descriptor that goes from image to image. Owner: server. */
 struct kept_record {

@@ -17,6 +17,9 @@ static const struct row {
     {"ping", LEGACY | URGENT, method_ping},
     {"server/discover", MODERN, method_discover},
     {"subscriptions/listen", MODERN | NEEDS_PLUGINS, method_listen},
+    {"tasks/cancel", MODERN, method_tasks_cancel},
+    {"tasks/get", MODERN, method_tasks_get},
+    {"tasks/update", MODERN, method_tasks_update},
     {"tools/call", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_call},
     {"tools/list", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_list},
 };

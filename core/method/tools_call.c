@@ -71,5 +71,6 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
     set_client(env, conn, call);
     if (refuse_for_want(env, call, json_string_value(name)))
         return;
+    method_tasks_offer(env, conn, call, json_string_value(name));
     run_start(env->plugin_host, call, json_string_value(name), args);
 }

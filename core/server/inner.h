@@ -156,6 +156,7 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    struct mcp_tasks *mcp_tasks; /* owned */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -223,6 +224,12 @@ void upkeep_configured(struct server *server, const char *outcome) ON_LOOP;
  * which takes it. The latter before anything wakes the server; -1 as well, in an image that follows another. */
 int upkeep_lock_fd(const struct server *server) ON_LOOP;
 MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_error *err) ON_LOOP;
+
+/* extensions.c: of the protocol */
+void extensions_init(struct server *server) ON_LOOP;
+void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
+void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -158,6 +158,10 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_call(&args, &source, program);
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
+    case COMMAND_BACKUP:
+        return command_backup(&args, &source, program);
+    case COMMAND_RESTORE:
+        return command_restore(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_PREFLIGHT:

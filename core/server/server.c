@@ -302,6 +302,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     arrival_load_early(server);
     server->state = server->plugin_host.state = state_new(server->ledger); /* it may be much: beside the loading */
     upkeep_init(server);
+    extensions_init(server);
     adopt_snapshots(server);
     server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
@@ -373,6 +374,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
         server->lends_config = true; /* it stays the caller's, and is looked at to the end */
         return -1;
     }
+    extensions_connected(server);
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
@@ -411,6 +413,7 @@ struct server *server_free(struct server *server) {
     }
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
+    extensions_fini(server);
     if (server->upkeep.lane)
         upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
@@ -473,7 +476,7 @@ bool server_is_over(const struct server *server) {
 
 bool server_is_stuck(const struct server *server) {
     return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || upkeep_is_stuck(server) ||
-           plugins_have_runs(server->plugins);
+           extensions_are_stuck(server) || plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {

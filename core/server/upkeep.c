@@ -79,7 +79,7 @@ void upkeep_loaded(struct server *server) {
 
 void upkeep_reconfigured(struct server *server) {
     if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
-        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval);
+        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
 }
 
 void upkeep_leave(struct server *server) {

@@ -58,6 +58,8 @@ static const struct {
     {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
     {"buffer.cleanup_interval=1", "buffer.cleanup_interval\n"},
     {"state.key_file=/x", "state.key_file (re-exec)\n"},
+    {"history.keep=1d", "history.keep\n"},
+    {"tasks.promote_after=0", "tasks.promote_after\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
 };
