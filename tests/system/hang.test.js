@@ -244,6 +244,23 @@ describe('a slot that does not come back', { concurrency: 8 }, () => {
         assert.equal((await client.value('counted')).count, 1);
     }, { prepare: (home) => home.configure({ ...impatient, 'plugin:hangstop': { hang: 'save' } }) }));
 
+    for (const slot of ['start', 'selftest', 'activate'])
+        test(`${slot}, in a new image: the way back is taken, and the server goes on`, () => serving(async (client, home) => {
+            home.drop('hangstop');
+            await client.value('theseus_reload');
+            await client.appears('hangs');
+            home.configure({ ...impatient, plugins: { watch: 'no' }, 'plugin:hangstop': { hang: slot } });
+            const report = await restart(client);
+            assert.equal(report.success, false);
+            assert.match(report.message, /process_startup/);
+            assert.equal(await client.text('echo', { message: 'well' }), 'well');
+            await client.refused('hangstop.so', /did not come back within 1000 ms/);
+            home.configure({ ...impatient, plugins: { watch: 'no' } });
+            await client.value('theseus_reload');
+            await client.appears('hangs');
+            await restarts(client);
+        }, { prepare: (home) => home.configure({ ...impatient, plugins: { watch: 'no' } }) }));
+
     test('stop: the server leaves in time', () => serving(async (client, home) => {
         home.drop('hangstop');
         await client.appears('hangs');
