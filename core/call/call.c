@@ -10,6 +10,12 @@
 #include "loop/timer.h"
 #include "rpc/shape.h"
 
+static atomic_uint_fast64_t served;
+
+uint64_t call_served(void) {
+    return atomic_load_explicit(&served, memory_order_relaxed);
+}
+
 struct call *call_new(const struct call_ops *ops, void *owner, struct ledger *ledger, struct loop *loop) {
     struct call *call = xcalloc(1, sizeof(*call));
 
@@ -123,6 +129,7 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error err = {0};
     json_auto_t *shaped = NULL;
+    bool is_error = json_is_true(json_object_get(result, "isError"));
 
     if (call_is_over(call)) {
         json_decref(result);
@@ -137,6 +144,8 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
         fail_too_long(call, line.len);
     else
         finish(call, &line);
+    if (!is_error)
+        (void)atomic_fetch_add_explicit(&served, 1, memory_order_relaxed);
 }
 
 void call_answer(struct call *call, json_t *result) {

@@ -79,6 +79,8 @@ struct call {
     size_t max_result;               /* bytes of the answer's line */
     int64_t accepted_ns;
     uint64_t attempts;          /* times a handler was entered before this image */
+    uint64_t crashes;           /* at how many crashes a handler of it was at work … */
+    uint64_t crashes_counted;   /* … and the attempt that was counted last */
     atomic_int state;           /* enum call_state; changed under the gate */
     atomic_int stage;           /* enum call_stage; said by the plugin floor */
     atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
@@ -131,6 +133,9 @@ typedef void call_timeout_fn(struct call *call, int64_t ms);
 void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) ON_LOOP;
 /* The owner says so, on the loop, once it has seen that the call is over. */
 void call_end_on_loop(struct call *call) ON_LOOP;
+
+/* How many calls of this process image were answered with a result that is no error. Async-signal-safe. */
+uint64_t call_served(void);
 
 /* ---- while it is open; any thread ---- */
 

@@ -35,6 +35,7 @@ struct config {
         char *name, *instructions, *state_dir, *runtime_dir;
         enum log_level log_level;
         int workers;
+        bool core_dump;
     } server;
     struct {
         char **path; /* NULL-terminated, absolute */
@@ -57,6 +58,10 @@ struct config {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
         bool watch_binary;
     } restart;
+    struct {
+        int max_execs;    /* 0: any number */
+        int execs_window; /* seconds; 0: no limit */
+    } crash;
     struct {
         int max_buffer_size;   /* requests */
         int buffer_expiration; /* seconds; 0: never */

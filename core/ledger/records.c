@@ -40,10 +40,10 @@ static const struct record_field request_fields[] = {
 const struct record_kind request_kind = KIND(4, request_record, request_fields);
 
 static const struct record_field run_fields[] = {
-    U64(run_record, conn, 1, RECORD_KEY),
-    U64(run_record, offset, 2, RECORD_KEY),
-    U64(run_record, index, 3, RECORD_KEY),
-    U64(run_record, attempts, 4, 0),
+    U64(run_record, conn, 1, RECORD_KEY),       U64(run_record, offset, 2, RECORD_KEY),
+    U64(run_record, index, 3, RECORD_KEY),      U64(run_record, attempts, 4, 0),
+    U64(run_record, crashes, 5, RECORD_SPARSE), U64(run_record, counted, 6, RECORD_SPARSE),
+    U64(run_record, later, 7, RECORD_SPARSE),   BYTES(run_record, plugin, 8, RECORD_SPARSE),
 };
 const struct record_kind run_kind = KIND(5, run_record, run_fields);
 

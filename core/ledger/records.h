@@ -46,10 +46,16 @@ struct request_record {
 };
 extern const struct record_kind request_kind;
 
+enum run_later { RUN_LATER = 1, RUN_LATER_STRUCTURED = 2 };
+
 /* That request has entered a handler; without this record it is held. Owner: call. */
 struct run_record {
     uint64_t conn, offset, index; /* key, the request's */
     uint64_t attempts;
+    uint64_t crashes;   /* of the server, while its handler was at work */
+    uint64_t counted;   /* the attempt during which the last of them came */
+    uint64_t later;     /* enum run_later: its handler has returned and will answer; 0: not so */
+    struct span plugin; /* whose handler that is; empty unless it answers later */
 };
 extern const struct record_kind run_kind;
 

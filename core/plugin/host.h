@@ -13,6 +13,7 @@
 #include "loop/lane.h"
 #include "loop/workers.h"
 
+struct call;
 struct generation;
 struct hangs;
 struct plugins;
@@ -48,6 +49,9 @@ struct plugin_host {
     void (*migrated)(void *arg);
     /* Optional. On the loop: threads are stuck, or are not any more; again and again while any worker is. */
     void (*stuck)(void *arg);
+    /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
+     * no other reason than that. */
+    bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     struct hangs *hangs;     /* the same; NULL: nobody watches handlers */

@@ -15,9 +15,11 @@
 #include "plugin/registry.h"
 #include "plugin/state.h"
 #include "server/binary.h"
+#include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -113,6 +115,12 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See standby.c. */
+struct standby {
+    bool on;
+    int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
+};
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -126,6 +134,10 @@ struct server {
     struct restart restart;
     struct rescue rescue;
     struct memory memory;
+    struct recovery recovery;
+    struct standby standby;
+    struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
+    int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
@@ -210,6 +222,8 @@ void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before 
 void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
 void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
 void upkeep_reconfigured(struct server *server) ON_LOOP;
+/* The plugins will not be loaded, and the snapshot is to be sealed all the same. -1: it cannot be. */
+MUST_CHECK int upkeep_begin_without_plugins(struct server *server, struct theseus_error *err) ON_LOOP;
 void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
 void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
 bool upkeep_is_stuck(const struct server *server) ON_LOOP;

@@ -125,6 +125,7 @@ static int serve(const struct config_source *source, const char *program, char *
                                .started_by = started_by,
                                .follows = handover.ledger_fd >= 0,
                                .is_back = handover.is_back,
+                               .is_crash = handover.is_crash,
                                .is_torn = handover.is_torn};
     if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
         return -1;

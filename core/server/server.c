@@ -12,6 +12,8 @@
 #include "server/handover.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
+#include "server/standby.h"
+#include "server/wayback.h"
 
 /* ---- what the lower floors ask for ---- */
 
@@ -28,6 +30,7 @@ static void on_tools_touched(void *arg) {
         return;
     bool first = server->tools_digest[0] == '\0';
     memcpy(server->tools_digest, digest, sizeof(digest));
+    standby_update(server);
     if (!first && server->conn)
         conn_tools_changed(server->conn);
 }
@@ -55,6 +58,7 @@ static void on_plugins_loaded(void *arg) {
 
     loop_enter();
     upkeep_loaded(server);
+    standby_update(server);
     on_tools_touched(server);
 }
 
@@ -68,6 +72,7 @@ static bool wake(struct server *server) ON_LOOP {
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
     triggers_apply(server);
     upkeep_wake(server);
+    standby_update(server);
     return true;
 }
 
@@ -201,6 +206,7 @@ static void wire(struct server *server) {
         .settled = upkeep_on_settled,
         .migrated = arrival_on_migrated,
         .stuck = rescue_on_stuck,
+        .explains = recovery_explains,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -289,6 +295,8 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
+    if (server->follows)
+        arrival_meet_children(server);
     memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
@@ -357,6 +365,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
+    server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
     restart_init(server);
@@ -375,6 +384,8 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
         return -1;
     }
     extensions_connected(server);
+    if (!wayback_is_open())
+        standby_begin(server);
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
@@ -389,8 +400,11 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
 struct server *server_free(struct server *server) {
     if (!server)
         return NULL;
+    if (server->loop)
+        standby_end(server);
     triggers_fini(server);
     restart_fini(server);
+    recovery_fini(server);
     control_close(server);
     if (server->conn)
         conn_let_go(server->conn);
@@ -414,6 +428,7 @@ struct server *server_free(struct server *server) {
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
     extensions_fini(server);
+    server->children = children_free(server->children);
     if (server->upkeep.lane)
         upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
@@ -438,10 +453,11 @@ struct server *server_free(struct server *server) {
 
 int server_run(struct server *server) {
     loop_run(server->loop);
+    standby_end(server); /* nobody is there any more for whom another image would go on */
     conn_flush(server->conn);
     upkeep_finish(server);
     leave_end_children(server);
-    return 0;
+    return server->status;
 }
 
 void server_settle(struct server *server) {
