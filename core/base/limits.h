@@ -16,8 +16,9 @@ enum {
     LIMIT_PLUGIN_NAME = 64,
     LIMIT_TOOLS_PER_PLUGIN = 1024,
     LIMIT_STUCK_MS =
-        5000,             /* a handler whose call was given up may take this long to return; then its thread is stuck */
-    LIMIT_CALL_DEPTH = 8, /* theseus_call_tool() inside theseus_call_tool() … */
+        5000, /* a handler whose call was given up may take this long to return; then its thread is stuck */
+    LIMIT_INLINE_MS = 5000, /* a tool that runs on the loop's thread may keep everybody waiting for that long at most */
+    LIMIT_CALL_DEPTH = 8,   /* theseus_call_tool() inside theseus_call_tool() … */
     LIMIT_STATE_KEYS = 10000,      /* theseus_state keys of one plugin */
     LIMIT_STATE_KEY = 256,         /* bytes of one */
     LIMIT_STATE_VALUE = 8 << 20,   /* bytes of its value, as JSON text */

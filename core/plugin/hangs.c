@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/stall.h"
 #include "loop/timer.h"
 #include "plugin/generation.h"
 #include "plugin/run.h"
@@ -20,13 +21,10 @@ struct hang {
 };
 
 struct hangs {
-    struct loop *loop;
-    struct workers *workers;
+    struct hangs_spec spec;
     struct timer *timer; /* runs while a handler is at work */
+    struct stall *stall; /* owned: made when it is first needed */
     struct loop_task returned;
-    int64_t stuck_ms;
-    hangs_fn *looked;
-    void *arg;
     bool looking;
     atomic_bool served;
     struct list slots;    /* hang::link, owned; loop */
@@ -82,7 +80,7 @@ static void look_at(struct hangs *hangs, struct stay *stay, int64_t now_ns) {
         return;
     if (stay->given_up_ns == 0)
         stay->given_up_ns = now_ns;
-    if (now_ns - stay->given_up_ns < hangs->stuck_ms * 1000000)
+    if (now_ns - stay->given_up_ns < hangs->spec.stuck_ms * 1000000)
         return;
     stay->hang = hang_new(run->offer->generation->name, run->name, NULL, stay->given_up_ns);
     list_append(&hangs->stuck, &stay->hang->link);
@@ -125,9 +123,10 @@ static void look(struct hangs *hangs) ON_LOOP {
     (void)pthread_mutex_unlock(&hangs->lock);
     if (!hangs->looking)
         timer_stop(hangs->timer);
-    workers_set_stuck(hangs->workers, stuck);
-    if (hangs->looked && (stuck > 0 || changed))
-        hangs->looked(hangs->arg);
+    if (hangs->spec.workers)
+        workers_set_stuck(hangs->spec.workers, stuck);
+    if (hangs->spec.looked && (stuck > 0 || changed))
+        hangs->spec.looked(hangs->spec.arg);
 }
 
 static void on_time(void *arg) {
@@ -170,7 +169,29 @@ void hangs_leave(struct hangs *hangs, struct run *run) {
     }
     (void)pthread_mutex_unlock(&hangs->lock);
     if (hang)
-        loop_post_task(hangs->loop, &hangs->returned);
+        loop_post_task(hangs->spec.loop, &hangs->returned);
+}
+
+/* ---- on the loop's thread ---- */
+
+static void watch_loop(struct hangs *hangs) ON_LOOP {
+    struct theseus_error err = {0};
+
+    if (hangs->spec.stalled && !hangs->stall &&
+        stall_new(&hangs->stall, hangs->spec.stalled, hangs->spec.arg, &err) < 0)
+        log_error("nobody watches the loop: %s", err.message);
+}
+
+void hangs_enter_inline(struct hangs *hangs, int64_t limit_ms) {
+    if (!hangs->stall)
+        watch_loop(hangs);
+    if (hangs->stall)
+        stall_enter(hangs->stall, limit_ms);
+}
+
+void hangs_leave_inline(struct hangs *hangs) {
+    if (hangs->stall)
+        stall_leave(hangs->stall);
 }
 
 void hangs_note_served(struct hangs *hangs) {
@@ -204,16 +225,12 @@ void hangs_slot_returned(struct hangs *hangs, struct hang *hang) {
 
 /* ---- life ---- */
 
-struct hangs *hangs_new(struct loop *loop, struct workers *workers, int64_t stuck_ms, hangs_fn *looked, void *arg) {
+struct hangs *hangs_new(const struct hangs_spec *spec) {
     struct hangs *hangs = xcalloc(1, sizeof(*hangs));
 
-    hangs->loop = loop;
-    hangs->workers = workers;
-    hangs->timer = timer_new(loop, on_time, hangs);
+    hangs->spec = *spec;
+    hangs->timer = timer_new(spec->loop, on_time, hangs);
     hangs->returned = (struct loop_task){.run = on_returned, .arg = hangs};
-    hangs->stuck_ms = stuck_ms;
-    hangs->looked = looked;
-    hangs->arg = arg;
     list_init(&hangs->slots);
     list_init(&hangs->stays);
     list_init(&hangs->stuck);
@@ -222,11 +239,17 @@ struct hangs *hangs_new(struct loop *loop, struct workers *workers, int64_t stuc
     return hangs;
 }
 
+void hangs_let_go(struct hangs *hangs) {
+    hangs->spec.workers = NULL;
+    hangs->spec.looked = NULL;
+}
+
 struct hangs *hangs_free(struct hangs *hangs) {
     if (!hangs)
         return NULL;
-    loop_forget(hangs->loop, &hangs->returned);
+    loop_forget(hangs->spec.loop, &hangs->returned);
     hangs->timer = timer_free(hangs->timer);
+    hangs->stall = stall_free(hangs->stall);
     free_all(&hangs->slots);
     free_all(&hangs->stuck);
     free_all(&hangs->back);

@@ -5,6 +5,8 @@
  * some seconds later; as long as somebody waits for the call it is busy, however long that takes. The thread on which
  * the slots run is stuck when a slot has not returned within its limit. Nothing short of another process image ends
  * such a thread; it can only be named, and replaced.
+ *
+ * A tool that runs on the loop's own thread and does not come back stops everything: that is told at once.
  */
 #pragma once
 
@@ -30,14 +32,27 @@ struct stay {
  */
 typedef void hangs_fn(void *arg);
 
-struct hangs *hangs_new(struct loop *loop, struct workers *workers, int64_t stuck_ms, hangs_fn *looked,
-                        void *arg) ON_LOOP;
-struct hangs *hangs_free(struct hangs *hangs) ON_LOOP; /* no handler is at work, or the process ends */
+struct hangs_spec {
+    struct loop *loop;
+    struct workers *workers;
+    int64_t stuck_ms;
+    hangs_fn *looked;
+    hangs_fn *stalled; /* any thread: the loop's does not come back from a tool. NULL: that is not watched */
+    void *arg;
+};
+
+struct hangs *hangs_new(const struct hangs_spec *spec) ON_LOOP;
+void hangs_let_go(struct hangs *hangs) ON_LOOP;        /* before the workers go: nobody is told any more */
+struct hangs *hangs_free(struct hangs *hangs) ON_LOOP; /* no handler is at work */
 
 void hangs_watch(struct hangs *hangs) ON_LOOP; /* a run is given to a worker: from now on it is looked */
 /* Around the handler, on its thread. `run` must live until it has left. */
 void hangs_enter(struct hangs *hangs, struct run *run);
 void hangs_leave(struct hangs *hangs, struct run *run);
+
+/* The same for a handler on the loop's thread, which may stay so long. */
+void hangs_enter_inline(struct hangs *hangs, int64_t limit_ms) ON_LOOP;
+void hangs_leave_inline(struct hangs *hangs) ON_LOOP;
 
 /* A slot is past its limit. hangs_slot_returned() ends it, also from NULL. */
 struct hang *hangs_add_slot(struct hangs *hangs, const char *plugin, const char *slot) ON_LOOP;

@@ -49,6 +49,8 @@ struct plugin_host {
     void (*migrated)(void *arg);
     /* Optional. On the loop: threads are stuck, or are not any more; again and again while any worker is. */
     void (*stuck)(void *arg);
+    /* Optional. Any thread: the loop's thread does not come back from a plugin's code. */
+    void (*stalled)(void *arg);
     /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
      * no other reason than that. */
     bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);

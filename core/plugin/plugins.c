@@ -45,6 +45,12 @@ static void on_hangs_looked(void *arg) {
         plugins->host->stuck(plugins->host->arg);
 }
 
+static void on_stalled(void *arg) {
+    const struct plugins *plugins = arg;
+
+    plugins->host->stalled(plugins->host->arg);
+}
+
 static void on_name_free(void *arg);
 
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
@@ -61,7 +67,12 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->when_idle);
     list_init(&plugins->pause.runs);
     host->pause = &plugins->pause;
-    plugins->hangs = host->hangs = hangs_new(host->loop, host->workers, LIMIT_STUCK_MS, on_hangs_looked, plugins);
+    plugins->hangs = host->hangs = hangs_new(&(struct hangs_spec){.loop = host->loop,
+                                                                  .workers = host->workers,
+                                                                  .stuck_ms = LIMIT_STUCK_MS,
+                                                                  .looked = on_hangs_looked,
+                                                                  .stalled = host->stalled ? on_stalled : NULL,
+                                                                  .arg = plugins});
     loader_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
@@ -271,6 +282,7 @@ static void let_go(struct generation *generation) ON_LOOP {
 }
 
 void plugins_let_go(struct plugins *plugins) {
+    hangs_let_go(plugins->hangs);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
         if (plugin->active)

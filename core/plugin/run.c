@@ -5,6 +5,7 @@
 
 #include "base/blame.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
@@ -414,8 +415,15 @@ static void submit(struct run *run) ON_LOOP {
 static void enter_inline(struct run *run) ON_LOOP {
     CLEANUP(call_unref) struct call *request = call_ref(run->request);
 
+    struct hangs *hangs = run->host->hangs;
+    int64_t limit_ms = timeout_s(run, run->offer->tool) * 1000;
+
     run_ref(run);
+    if (hangs)
+        hangs_enter_inline(hangs, limit_ms < LIMIT_INLINE_MS ? limit_ms : LIMIT_INLINE_MS);
     run_enter(run);
+    if (hangs)
+        hangs_leave_inline(hangs);
     if (run->offer && !call_is_over(request) && !atomic_load(&run->replied))
         limit_time(run, run->offer->tool);
     (void)run_unref(run);

@@ -208,6 +208,7 @@ void triggers_fini(struct server *server) ON_LOOP;
 /* rescue.c: threads that do not come back from a plugin's code */
 void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
 void rescue_on_stuck(void *arg);
+void rescue_on_stalled(void *arg);                                              /* any thread */
 void rescue_from(struct server *server, const char *trouble) ON_LOOP;           /* unless that was of no use before */
 json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* memory.c: limits.memory */

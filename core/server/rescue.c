@@ -8,8 +8,11 @@
  *
  * It does so a second time only after a call has been served: where nothing works any more, another image would not help.
  */
+#include <signal.h>
+
 #include "base/log.h"
 #include "plugin/hangs.h"
+#include "server/crash.h"
 #include "server/inner.h"
 #include "server/restart.h"
 
@@ -63,6 +66,17 @@ void rescue_on_stuck(void *arg) {
     CLEANUP(free) char *tools = hangs_workers_text(hangs);
     CLEANUP(free) char *trouble = xasprintf("%d of %d workers are stuck: %s", stuck, workers, tools);
     rescue_from(server, trouble);
+}
+
+/* The loop's thread crashes, as far as the handler knows, in the code that it does not come back from: the call is
+ * answered by the next image, and the plugin is blamed. Where nobody handles that, waiting is the lesser evil. */
+void rescue_on_stalled(void *arg) {
+    const struct server *server = arg;
+    struct sigaction now;
+
+    if (!crash_is_handled() || sigaction(SIGABRT, NULL, &now) < 0 || now.sa_handler == SIG_DFL)
+        return;
+    (void)pthread_sigqueue(server->plugin_host.loop_thread, SIGABRT, (union sigval){0});
 }
 
 static void add_issue(json_t *issues, const json_t *hang) {

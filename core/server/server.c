@@ -206,6 +206,7 @@ static void wire(struct server *server) {
         .settled = upkeep_on_settled,
         .migrated = arrival_on_migrated,
         .stuck = rescue_on_stuck,
+        .stalled = rescue_on_stalled,
         .explains = recovery_explains,
         .arg = server,
     };

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { until, within } from '../clients/lib/until.js';
+import { pause, until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { KEY, skip } from './lib/crash.js';
 import { atMost } from './lib/home.js';
 import { restart, restarts } from './lib/restart.js';
 
@@ -132,6 +133,52 @@ describe('a tool that does not come back', { concurrency: 8 }, () => {
         const { code, ms } = await client.close();
         assert.equal(code, 0);
         assert.ok(ms < atMost(1500), `${ms} ms`);
+    }, hanging()));
+});
+
+describe('a tool that keeps the thread of everybody', { concurrency: 4, skip }, () => {
+    test('is answered as a hang, and everybody else goes on', () => serving(async (client, home) => {
+        await client.appears('hang_loop');
+        await client.appears('version');
+        const others = [client.call('version', { ms: 500 }), client.call('version', { ms: 20_000 })];
+        const { id } = { id: client.lastId };
+        const begin = Date.now();
+        const { result } = await within('the answer', client.call('hang_loop'));
+        const ms = Date.now() - begin;
+        assert.ok(ms >= 1000 && ms < atMost(3000), `${ms} ms`);
+        assert.equal(result.isError, true);
+        assert.match(result.content[0].text, /plugin 'hang' 1 did not come back, and kept everybody waiting.*may have executed/);
+        assert.deepEqual(result._meta[KEY],
+            { plugin: 'hang', version: '1', signal: 'SIGABRT', hang: true, may_have_executed: true, next: result._meta[KEY].next });
+        assert.equal((await within('the short call', others[0])).result.content[0].text, 'one');
+        client.notify('notifications/cancelled', { requestId: id });
+        assert.equal((await health(client)).pid, client.pid);
+        assert.match(home.log, /plugin 'hang' 1 did not come back, and kept everybody waiting in tool hang_loop; the server goes on/);
+    }, hanging({}, 'version1')));
+
+    test('has five seconds, and may use them', () => serving(async (client, home) => {
+        await client.appears('hang_loop');
+        const first = (await health(client)).boot_id;
+        const call = client.call('hang_loop', { until: home.path('release') });
+        await pause(3500);
+        release(home);
+        assert.equal((await within('the answer', call)).result.content[0].text, 'came back');
+        assert.equal((await health(client)).boot_id, first);
+        const begin = Date.now();
+        const { result } = await within('the other answer', client.call('hang_loop'));
+        assert.equal(result._meta[KEY].hang, true);
+        assert.ok(Date.now() - begin >= 5000);
+    }, hanging({ 'plugin:hang': {} })));
+
+    test('is not blamed for a process that was stopped', () => serving(async (client, home) => {
+        await client.appears('hang_loop');
+        const call = client.call('hang_loop', { until: home.path('release') });
+        await pause(200);
+        client.process.kill('SIGSTOP');
+        await pause(2000); /* twice what it has */
+        release(home);
+        client.process.kill('SIGCONT');
+        assert.equal((await within('the answer', call)).result.content[0].text, 'came back');
     }, hanging()));
 });
 

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { KEY, unlimited } from './lib/crash.js';
 import { sanitized } from './lib/home.js';
 
 const skip = sanitized && 'a sanitizer needs memory of its own, and no limit is set';
@@ -19,7 +20,7 @@ const hungry = (limit = '128M', ...drops) => ({
     },
 });
 
-/* Ends the hog's state of being full. */
+/* What a call is refused with meanwhile. */
 const isShort = (error) => /short of memory: \d+ of 128 MiB \(limits\.memory\) are in use; this call was not begun, and can be sent again/.test(error?.message);
 
 describe('limits.memory', { concurrency: 2, skip }, () => {
@@ -86,6 +87,24 @@ describe('limits.memory', { concurrency: 2, skip }, () => {
         assert.match(JSON.stringify(event), /the server is short of memory/);
         assert.match(home.log, /the server restarts to be rid of that/);
     }, hungry()));
+
+    test('ends a plugin that does not look whether it got any, and no other call', () => serving(async (client) => {
+        await client.appears('hog_careless');
+        await client.appears('version');
+        const other = client.call('version', { ms: 1000 });
+        const { result } = await within('the answer', client.call('hog_careless'));
+        assert.equal(result.isError, true);
+        assert.equal(result._meta[KEY].plugin, 'hog');
+        assert.equal(result._meta[KEY].signal, 'SIGSEGV');
+        assert.equal(await client.text('echo', { message: 'well' }), 'well');
+        assert.equal((await within('the other call', other)).result.content[0].text, 'one');
+        const { limit, used } = await memory(client);
+        assert.equal(limit, 128 * MIB);
+        assert.ok(used < 64 * MIB);
+    }, { prepare: (home) => {
+        ['hog', 'version1'].forEach((name) => home.drop(name));
+        home.configure({ ...unlimited, limits: { memory: '128M' } });
+    } }));
 
     test('changes at once, upwards and downwards', () => serving(async (client, home) => {
         await client.appears('hog_polite');

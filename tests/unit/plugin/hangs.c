@@ -44,7 +44,8 @@ static struct made_host *watched_new(int workers) {
     log_set_level(LOG_ERROR + 1);
     atomic_store(&wanted_back, 0);
     looked = 0;
-    made->host.hangs = hangs_new(made->host.loop, made->host.workers, STUCK_MS, on_looked, NULL);
+    made->host.hangs = hangs_new(&(struct hangs_spec){
+        .loop = made->host.loop, .workers = made->host.workers, .stuck_ms = STUCK_MS, .looked = on_looked});
     return made;
 }
 
@@ -54,6 +55,7 @@ static void watched_free_cleanup(struct made_host **held) {
     loop_enter();
     atomic_store(&wanted_back, 1);
     until(made->host.loop, workers_busy(made->host.workers) == 0);
+    hangs_let_go(made->host.hangs);
     made->host.hangs = hangs_free(made->host.hangs);
     made_host_free_cleanup(held);
 }
@@ -129,6 +131,28 @@ static void does_not_count_a_late_answer_as_served(void **state) {
     assert_false(hangs_have_served(made->host.hangs));
 }
 
+static void outlives_the_workers(void **state) {
+    CLEANUP(watched_free) struct made_host *made = watched_new(1);
+    CLEANUP(generation_made) struct generation *generation = generation_served(made, "p", tools);
+    struct call *call = made_call(made, "stay");
+
+    (void)state;
+    until(made->host.loop, atomic_load(&inside) == 1);
+    call_cancel(call);
+    until(made->host.loop, hangs_workers(made->host.hangs) == 1);
+    loop_enter();
+    hangs_let_go(made->host.hangs);
+    atomic_store(&wanted_back, 1);
+    made->host.workers = workers_free(made->host.workers);
+    int before = looked;
+    until(made->host.loop, hangs_workers(made->host.hangs) == 0);
+    for (int64_t end = clock_now_ns() + INT64_C(600000000); clock_now_ns() < end;)
+        (void)loop_turn(made->host.loop, 10);
+    assert_int_equal(looked, before);
+    made_end(made, call);
+    made->host.workers = workers_new(made->host.loop, 1);
+}
+
 static void names_slots(void **state) {
     CLEANUP(watched_free) struct made_host *made = watched_new(1);
 
@@ -151,6 +175,7 @@ int main(void) {
         cmocka_unit_test(takes_no_busy_worker_for_a_stuck_one),
         cmocka_unit_test(gives_a_stuck_worker_a_successor),
         cmocka_unit_test(does_not_count_a_late_answer_as_served),
+        cmocka_unit_test(outlives_the_workers),
         cmocka_unit_test(names_slots),
     };
 
