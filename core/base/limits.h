@@ -12,7 +12,9 @@ enum {
     LIMIT_INPUT_PIECE = 4096,       /* unfinished lines up to this are recorded as one piece */
     LIMIT_SCHEMA_DEPTH = 64,        /* nested schemas, and references followed, in one validation */
     LIMIT_SCHEMA_BYTES = 256 << 10, /* one schema's text */
-    LIMIT_TOOL_NAME = 64,           /* characters, [A-Za-z0-9_-] */
+    LIMIT_URI = 2048,               /* bytes of a resource's URI */
+    LIMIT_RESOURCES_PER_PLUGIN = 256,
+    LIMIT_TOOL_NAME = 64, /* characters, [A-Za-z0-9_-] */
     LIMIT_PLUGIN_NAME = 64,
     LIMIT_TOOLS_PER_PLUGIN = 1024,
     LIMIT_STUCK_MS =

@@ -45,6 +45,7 @@ struct call *call_unref(struct call *call) {
     json_decref(call->server_info);
     json_decref(call->progress_token);
     json_decref(call->resume);
+    json_decref(call->shape);
     for (size_t i = 0; i < ARRAY_SIZE(call->client_text); i++)
         free(call->client_text[i]);
     free(call->method);
@@ -125,6 +126,18 @@ static void fail_too_long(struct call *call, size_t len) {
     finish_failed(call, &error, NULL);
 }
 
+/* False: the call has been answered, with an error. */
+static bool reshape(struct call *call, json_t **result) {
+    struct theseus_error error = {0};
+    json_t *data = NULL;
+
+    if (call->reshape(call, result, &error, &data))
+        return true;
+    json_decref(*result);
+    call_fail(call, &error, data);
+    return false;
+}
+
 static void answer(struct call *call, json_t *result, bool cacheable) {
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error err = {0};
@@ -135,6 +148,8 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
         json_decref(result);
         return;
     }
+    if (call->reshape && !reshape(call, &result))
+        return;
     shaped = shape_result(call->revision, result, call->server_info, cacheable);
     if (!shaped)
         (void)fail(&err, ERR_MEMORY, "no memory for the result");

@@ -91,6 +91,10 @@ struct call {
     bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
+    /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */
+    bool (*reshape)(struct call *call, json_t **result, struct theseus_error *err, json_t **ret_data);
+    json_t *shape;          /* owned: of whoever set that */
+    atomic_bool said_error; /* the handler itself has answered with an error */
     struct timer *deadline; /* owned, loop */
     void *deadline_arg;     /* owned, likewise */
     json_t *progress_token; /* owned; NULL: none */

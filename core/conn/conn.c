@@ -17,8 +17,8 @@ static void settle(void *arg) {
     if (queue_can_serve(conn)) /* what has just left made room for calls that were held */
         output_wake(conn);
     output_unpark(conn);
-    if (conn->tools_changed)
-        conn_tools_changed(conn);
+    if (conn->changed)
+        conn_list_changed(conn, conn->changed);
     input_want(conn);
     if (conn->told || !(conn->broken || (conn->ended && conn_is_idle(conn))))
         return;
@@ -100,7 +100,7 @@ int conn_prepare(struct conn *conn, struct theseus_error *err) {
 }
 
 int conn_put_record(struct conn *conn, struct theseus_error *err) {
-    struct buf texts[2] = {{0}, {0}};
+    struct buf texts[SESSION_TEXTS] = {0};
     struct conn_record record = {.conn = conn->number,
                                  .transport = span_of(conn->transport),
                                  .fd_in = (uint64_t)conn->in.fd,
@@ -110,8 +110,8 @@ int conn_put_record(struct conn *conn, struct theseus_error *err) {
 
     if (r == 0)
         r = ledger_put(conn->host->ledger, &conn_kind, &record, err);
-    buf_fini(&texts[0]);
-    buf_fini(&texts[1]);
+    for (size_t i = 0; i < SESSION_TEXTS; i++)
+        buf_fini(&texts[i]);
     return r;
 }
 

@@ -106,16 +106,18 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
 
 /* ---- subscriptions/listen ---- */
 
-enum listen_wants { LISTEN_TOOLS = 1 };
+enum listen_wants { LISTEN_TOOLS = 1, LISTEN_RESOURCES = 2 }; /* changes of these lists */
+#define TOPIC_TASKS "taskIds"
+#define TOPIC_RESOURCES "resourceSubscriptions" /* of which a legacy session has some, too */
 
 /* The call stays open as a subscription, and no longer counts as work. `topics` (borrowed; NULL: none) has arrays of
  * names under the kinds of topics. ERR_INTERNAL: there are too many. */
 MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics,
                            struct theseus_error *err) ON_LOOP;
-/* Sends a notification to every subscription that has `name` among its topics of that kind. */
+/* Sends a notification to every subscription, and to the legacy session, that has `name` among its topics of that kind. */
 void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */
-void conn_tools_changed(struct conn *conn) ON_LOOP;
+void conn_list_changed(struct conn *conn, unsigned lists) ON_LOOP;
 /* Ends the subscriptions from our side: a result for each, then a cancellation. */
 void conn_end_listens(struct conn *conn, const char *reason) ON_LOOP;
 

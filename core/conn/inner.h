@@ -52,7 +52,7 @@ struct conn {
     struct list held;     /* call::link, in the order of arrival */
     struct list listens;  /* struct listen::link, owned */
     struct list detached; /* call::link, a reference each; these alone are not in `ids` */
-    bool tools_changed;   /* to be said when there is room again */
+    unsigned changed;     /* enum listen_wants: to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
     struct timer *expiry; /* owned: looks at what is held */

@@ -92,26 +92,38 @@ static json_t *tag_new(const struct listen *listen) {
     return json_pack("{s:{s:O}}", "_meta", META_SUBSCRIPTION, listen->call->id);
 }
 
-/* A client that does not read is told once, when it reads again. */
-void conn_tools_changed(struct conn *conn) {
-    conn->tools_changed = output_is_full(conn);
-    if (conn->tools_changed)
-        return;
+static const struct {
+    unsigned list;
+    const char *method;
+} changes[] = {{LISTEN_TOOLS, "notifications/tools/list_changed"},
+               {LISTEN_RESOURCES, "notifications/resources/list_changed"}};
+
+static void tell_changed(struct conn *conn, unsigned list, const char *method) {
     if (conn->session.initialized)
-        say(conn, "notifications/tools/list_changed", NULL);
+        say(conn, method, NULL);
     list_for_each (link, &conn->listens) {
         struct listen *listen = list_entry(link, struct listen, link);
-        if ((listen->wants & LISTEN_TOOLS) && !call_is_over(listen->call))
-            say(conn, "notifications/tools/list_changed", tag_new(listen));
+        if ((listen->wants & list) && !call_is_over(listen->call))
+            say(conn, method, tag_new(listen));
     }
 }
 
-static bool has_topic(const struct listen *listen, const char *kind, const char *name) {
-    json_t *topic;
+/* A client that does not read is told once, when it reads again. */
+void conn_list_changed(struct conn *conn, unsigned lists) {
+    conn->changed = output_is_full(conn) ? conn->changed | lists : 0;
+    if (conn->changed)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+        if (lists & changes[i].list)
+            tell_changed(conn, changes[i].list, changes[i].method);
+}
+
+static bool has_name(const json_t *names, const char *name) {
+    json_t *one;
     size_t i;
 
-    json_array_foreach (json_object_get(listen->topics, kind), i, topic) {
-        if (strcmp(json_string_value(topic), name) == 0)
+    json_array_foreach (names, i, one) {
+        if (strcmp(json_string_value(one), name) == 0)
             return true;
     }
     return false;
@@ -121,9 +133,11 @@ static bool has_topic(const struct listen *listen, const char *kind, const char 
 void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) {
     if (output_is_full(conn))
         return;
+    if (strcmp(kind, TOPIC_RESOURCES) == 0 && has_name(conn->session.subscriptions, name))
+        say(conn, method, json_incref(params));
     list_for_each (link, &conn->listens) {
         struct listen *listen = list_entry(link, struct listen, link);
-        if (!has_topic(listen, kind, name) || call_is_over(listen->call))
+        if (!has_name(json_object_get(listen->topics, kind), name) || call_is_over(listen->call))
             continue;
         json_t *tagged = tag_new(listen);
         (void)json_object_update_missing(tagged, params);

@@ -10,10 +10,19 @@
     { number, #record, sizeof(struct record), table, ARRAY_SIZE(table), 1 }
 
 static const struct record_field conn_fields[] = {
-    U64(conn_record, conn, 1, RECORD_KEY), BYTES(conn_record, transport, 2, 0),  U64(conn_record, fd_in, 3, 0),
-    U64(conn_record, fd_out, 4, 0),        BYTES(conn_record, session, 5, 0),    BYTES(conn_record, revision, 6, 0),
-    U64(conn_record, initialized, 7, 0),   BYTES(conn_record, client, 8, 0),     BYTES(conn_record, capabilities, 9, 0),
-    U64(conn_record, log_level, 10, 0),    BYTES(conn_record, directory, 11, 0), U64(conn_record, blocks, 12, 0),
+    U64(conn_record, conn, 1, RECORD_KEY),
+    BYTES(conn_record, transport, 2, 0),
+    U64(conn_record, fd_in, 3, 0),
+    U64(conn_record, fd_out, 4, 0),
+    BYTES(conn_record, session, 5, 0),
+    BYTES(conn_record, revision, 6, 0),
+    U64(conn_record, initialized, 7, 0),
+    BYTES(conn_record, client, 8, 0),
+    BYTES(conn_record, capabilities, 9, 0),
+    U64(conn_record, log_level, 10, 0),
+    BYTES(conn_record, directory, 11, 0),
+    U64(conn_record, blocks, 12, 0),
+    BYTES(conn_record, subscriptions, 13, 0),
 };
 const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
 
@@ -149,6 +158,7 @@ static const struct record_field boot_fields[] = {
     BYTES(boot_record, image_path, 5, 0),    U64(boot_record, started_ms, 6, 0),
     U64(boot_record, images, 7, 0),          BYTES(boot_record, tools, 8, 0),
     U64(boot_record, awake, 9, 0),           U64(boot_record, last_duration_ms, 10, 0),
+    BYTES(boot_record, resources, 20, 0),
 };
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
 

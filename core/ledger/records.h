@@ -11,14 +11,15 @@ struct conn_record {
     uint64_t conn; /* key: number of the connection, from 1 */
     struct span transport;
     uint64_t fd_in, fd_out;
-    struct span session;      /* id */
-    struct span revision;     /* negotiated by initialize; empty: no legacy session */
-    uint64_t initialized;     /* 1: notifications/initialized has come */
-    struct span client;       /* clientInfo, JSON */
-    struct span capabilities; /* JSON */
-    uint64_t log_level;       /* 0: none was set; else 1 + enum theseus_level */
-    struct span directory;    /* where the client works, once it said so */
-    uint64_t blocks;          /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
+    struct span session;       /* id */
+    struct span revision;      /* negotiated by initialize; empty: no legacy session */
+    uint64_t initialized;      /* 1: notifications/initialized has come */
+    struct span client;        /* clientInfo, JSON */
+    struct span capabilities;  /* JSON */
+    uint64_t log_level;        /* 0: none was set; else 1 + enum theseus_level */
+    struct span directory;     /* where the client works, once it said so */
+    uint64_t blocks;           /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
+    struct span subscriptions; /* JSON: the resources that a legacy client subscribed to; empty: none */
 };
 extern const struct record_kind conn_kind;
 
@@ -183,6 +184,7 @@ struct boot_record {
     struct span program;       /* the path by which the server was first started, absolute */
     struct span image_path;    /* directory of private plugin copies; empty: none was made */
     struct span tools;         /* digest of the list of tools that clients know */
+    struct span resources;     /* the same of resources and their templates */
     uint64_t started_ms;       /* the process; wall clock */
     uint64_t images;           /* how many have served, the present one included */
     uint64_t awake;            /* 1: it has had real work */

@@ -3,7 +3,8 @@
 json_t *method_capabilities_new(const struct method_env *env, bool modern) {
     bool tasks = modern && env->tasks;
 
-    return json_pack("{s:{s:b}, s:{}, s:o*}", "tools", "listChanged", true, "logging", "extensions",
+    return json_pack("{s:{s:b}, s:{s:b, s:b}, s:{}, s:o*}", "tools", "listChanged", true, "resources", "subscribe",
+                     true, "listChanged", true, "logging", "extensions",
                      tasks ? json_pack("{s:{}}", META_TASKS) : NULL);
 }
 

@@ -67,6 +67,14 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
 void method_set_level(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_listen(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 
+void method_resources_list(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_templates(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_read(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_subscribe(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_unsubscribe(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+bool method_has_resource(const struct method_env *env, const char *uri) ON_LOOP;
+/* Who asks, for a handler: set before it is begun. */
+void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tasks_get(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tasks_cancel(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tasks_update(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;

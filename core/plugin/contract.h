@@ -12,11 +12,15 @@ struct theseus_plugin;
 struct tool;
 
 /*
- * Checks everything the structure says and gives its tools (an array, owned) as the host keeps them. Messages do not
+ * Checks everything the structure says and gives its tools and resources (an array, owned) as the host keeps them. Messages do not
  * name the plugin: it may have no name.
  */
 MUST_CHECK int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
                               struct theseus_error *err);
+
+/* The same for one that was found good before, maybe by another process: its schemas are not looked at yet. */
+MUST_CHECK int contract_take(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
+                             struct theseus_error *err);
 void contract_tools_free(struct tool **tools, size_t count);
 
 /* A name of 1 to `max` characters out of [A-Za-z0-9_-]; `what` says whose, in messages. */

@@ -43,6 +43,8 @@ struct plugin_host {
     json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
     /* Optional. On the loop: a plugin is about to be given this secret. What contains it may not reach a disk. */
     void (*secret)(void *arg, const char *plugin, const char *key, const json_t *value);
+    /* Optional. On the loop: what is read under that URI is another thing now. */
+    void (*resource_changed)(void *arg, const char *uri);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
     /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */

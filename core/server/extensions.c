@@ -1,4 +1,4 @@
-/* Extensions of the protocol, wired: today one, MCP tasks. */
+/* Wiring for what clients are told beside tools: MCP tasks, and resources that changed. */
 #include "server/inner.h"
 #include "server/mcp_tasks.h"
 
@@ -17,7 +17,7 @@ static void on_changed(void *arg, const char *id, json_t *task) {
 
     loop_enter();
     if (server->conn)
-        conn_tell(server->conn, "taskIds", id, "notifications/tasks", task);
+        conn_tell(server->conn, TOPIC_TASKS, id, "notifications/tasks", task);
 }
 
 static void get(void *arg, struct call *call, const char *id) {
@@ -47,6 +47,15 @@ static void on_outcome(void *arg, struct conn *conn, struct call *call) {
     mcp_tasks_outcome(server->mcp_tasks, call);
 }
 
+static void on_resource_changed(void *arg, const char *uri) {
+    struct server *server = arg;
+    json_auto_t *params = json_pack("{s:s}", "uri", uri);
+
+    loop_enter();
+    if (server->conn)
+        conn_tell(server->conn, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
+}
+
 void extensions_init(struct server *server) {
     server->mcp_tasks = mcp_tasks_new(&(struct mcp_tasks_origin){
         .loop = server->loop,
@@ -57,6 +66,7 @@ void extensions_init(struct server *server) {
         .arg = server,
     });
     server->methods.tasks = &operations;
+    server->plugin_host.resource_changed = on_resource_changed;
     server->conn_ops.outcome = on_outcome;
 }
 

@@ -69,12 +69,12 @@ struct restart {
     struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
     struct call *call;  /* the same in the image behind the exec */
     struct binary candidate;
-    struct preflight *preflight;        /* owned */
-    struct timer *limit, *early, *tick; /* owned */
+    struct preflight *preflight;               /* owned */
+    struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored;
+    struct loop_task launch, restored, served, next_tool;
     int64_t blocked_ns;
-    int turns;     /* of the loop since signals are blocked */
+    int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
@@ -121,6 +121,8 @@ struct standby {
     int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
 };
 
+enum { DIGEST_BYTES = 33 };
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -158,7 +160,7 @@ struct server {
     struct conn_ops conn_ops;
     struct conn_host conn_host;
     struct conn *conn;
-    char tools_digest[33]; /* of the list that clients know */
+    char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */

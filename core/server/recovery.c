@@ -147,8 +147,11 @@ void recovery_prepare(struct server *server) {
     struct boot_record boot = {.number = 1};
 
     recovery->noted = crash_note_read(server->ledger, &recovery->note);
-    if (!recovery->came)
+    if (!recovery->came) {
+        recovery->noted = false; /* a crash that an exec has forestalled */
+        recovery->note = (struct crash_note){0};
         return;
+    }
     if (!recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);

@@ -313,12 +313,10 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     restart_fail(server, err);
 }
 
-bool restart_is_emergency(const struct server *server) {
-    return strcmp(server->restart.facts.reason, "emergency_shutdown") == 0;
-}
-
 bool restart_takes_own(const struct server *server) {
-    return restart_is_emergency(server) || (server->restart.facts.flags & RESTART_OWN);
+    const struct restart_facts *facts = &server->restart.facts;
+
+    return (facts->flags & RESTART_OWN) || strcmp(facts->reason, "emergency_shutdown") == 0;
 }
 
 static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
@@ -364,10 +362,13 @@ void restart_fini(struct server *server) {
     if (server->loop) {
         loop_forget(server->loop, &restart->launch);
         loop_forget(server->loop, &restart->restored);
+        loop_forget(server->loop, &restart->served);
+        loop_forget(server->loop, &restart->next_tool);
     }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);
+    restart->rest = timer_free(restart->rest);
     restart->preflight = preflight_free(restart->preflight);
     restart->run = run_unref(restart->run);
     restart->call = call_unref(restart->call);

@@ -45,7 +45,6 @@ void restart_launch(struct server *server) ON_LOOP;
 /* restart.c, for both images */
 void restart_init(struct server *server) ON_LOOP;
 void restart_fini(struct server *server) ON_LOOP;
-bool restart_is_emergency(const struct server *server) ON_LOOP;
 bool restart_takes_own(const struct server *server) ON_LOOP; /* the image that runs, and no other */
 void restart_set_phase(struct server *server, enum phase phase) ON_LOOP;
 /* Of the one under way, or the last: {"phase", "message", …}; steals. */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "server/crash.h"
 #include "server/handover.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
@@ -17,22 +18,38 @@
 
 /* ---- what the lower floors ask for ---- */
 
-/* The list of tools may have changed: clients are told only if it really has. */
+/* Takes the reference. Is it another list than the one that clients know? */
+static bool takes_digest(char known[static DIGEST_BYTES], json_t *list) {
+    json_auto_t *owned = list;
+    char digest[DIGEST_BYTES];
+    bool first = known[0] == '\0';
+
+    registry_digest(owned, digest);
+    bool differs = strcmp(digest, known) != 0;
+    memcpy(known, digest, sizeof(digest));
+    return differs && !first;
+}
+
+static json_t *resources_new(struct server *server) ON_LOOP {
+    return json_pack("[o, o]", registry_resources_new(server->registry, false),
+                     registry_resources_new(server->registry, true));
+}
+
+/* The lists may have changed: clients are told only of those that really have. */
 static void on_tools_touched(void *arg) {
     struct server *server = arg;
-    char digest[33];
+    unsigned lists = 0;
 
     loop_enter();
     if (!plugins_are_loaded(server->plugins))
         return;
-    registry_digest(server->registry, digest);
-    if (strcmp(digest, server->tools_digest) == 0)
-        return;
-    bool first = server->tools_digest[0] == '\0';
-    memcpy(server->tools_digest, digest, sizeof(digest));
+    if (takes_digest(server->tools_digest, registry_list_new(server->registry)))
+        lists |= LISTEN_TOOLS;
+    if (takes_digest(server->resources_digest, resources_new(server)))
+        lists |= LISTEN_RESOURCES;
     standby_update(server);
-    if (!first && server->conn)
-        conn_tools_changed(server->conn);
+    if (lists && server->conn)
+        conn_list_changed(server->conn, lists);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -70,6 +87,8 @@ static bool wake(struct server *server) ON_LOOP {
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
+    if (!crash_is_handled())
+        log_info("this build has a sanitizer, which has the signals of crashes: a crash ends the server");
     triggers_apply(server);
     upkeep_wake(server);
     standby_update(server);
@@ -156,6 +175,8 @@ static void read_boot(void *arg, const void *recorded) {
     server->was_awake = record->awake;
     if (record->tools.len < sizeof(server->tools_digest))
         memcpy(server->tools_digest, record->tools.data, record->tools.len);
+    if (record->resources.len < sizeof(server->resources_digest))
+        memcpy(server->resources_digest, record->resources.data, record->resources.len);
 }
 
 static void make_ids(struct server *server, const struct server_args *args) {
@@ -181,6 +202,7 @@ int server_record_boot(struct server *server, struct theseus_error *err) {
                                  .started_ms = (uint64_t)server->started_ms,
                                  .images = server->images,
                                  .tools = span_of(server->tools_digest),
+                                 .resources = span_of(server->resources_digest),
                                  .awake = server->awake,
                                  .last_duration_ms = (uint64_t)server->last_duration_ms};
 
