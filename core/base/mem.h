@@ -13,7 +13,7 @@
 #include "base/error.h"
 
 /* CLEANUP(foo_free) struct foo *foo = …; needs DEFINE_CLEANUP(struct foo *, foo_free) once, in foo's header. */
-#define CLEANUP(function) __attribute__((cleanup(function##_cleanup), unused)) /* it may be there for its end alone */
+#define CLEANUP(function) __attribute__((cleanup(function##_cleanup)))
 #define DEFINE_CLEANUP(type, function)                    \
     static inline void function##_cleanup(type *object) { \
         if (*object)                                      \

@@ -7,6 +7,7 @@
 #include "plugin/host.h"
 #include "plugin/image.h"
 #include "plugin/migration.h"
+#include "plugin/probation.h"
 #include "plugin/registry.h"
 #include "store/store.h"
 
@@ -27,6 +28,13 @@ static void on_idle(void *arg) {
     generation->host->idle(generation->host->arg, generation);
 }
 
+static void on_proof(void *arg) {
+    struct generation *generation = arg;
+
+    loop_enter();
+    probation_look(generation->plugins);
+}
+
 struct generation *generation_new(const struct plugin_host *host, struct image *image, unsigned number) {
     struct generation *generation = xcalloc(1, sizeof(*generation));
 
@@ -42,12 +50,14 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
+    generation->proof = (struct loop_task){.run = on_proof, .arg = generation};
     list_init(&generation->link);
     list_init(&generation->offers);
     list_init(&generation->queued);
     list_init(&generation->held);
     list_init(&generation->threads);
     (void)pthread_mutex_init(&generation->threads_lock, NULL);
+    (void)pthread_mutex_init(&generation->schema_lock, NULL);
     return generation;
 }
 
@@ -55,6 +65,7 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     if (!generation)
         return NULL;
     loop_forget(generation->idle_loop, &generation->idle);
+    loop_forget(generation->idle_loop, &generation->proof);
     list_remove(&generation->link);
     registry_clear(generation->host->registry, generation);
     generation->image = image_free(generation->image);
@@ -62,12 +73,25 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     json_decref(generation->past_configs);
     json_decref(generation->saved);
     (void)pthread_mutex_destroy(&generation->threads_lock);
+    (void)pthread_mutex_destroy(&generation->schema_lock);
     free(generation->name);
     free(generation->version);
     free(generation->component);
     free(generation->backup);
+    free(generation->recorded_tools);
     free(generation);
     return NULL;
+}
+
+void generation_count_call(struct generation *generation) {
+    uint_fast64_t calls = atomic_fetch_add_explicit(&generation->calls, 1, memory_order_relaxed) + 1;
+
+    uint_fast64_t mark = atomic_load_explicit(&generation->calls_mark, memory_order_relaxed);
+
+    if (mark == 0 || calls < mark)
+        return;
+    atomic_store(&generation->calls_mark, 0);
+    loop_post_task(generation->idle_loop, &generation->proof);
 }
 
 bool generation_keeps_state(const struct generation *generation) {
@@ -87,18 +111,16 @@ struct inside {
     struct blame *blame; /* owned */
 };
 
-static void inside_go_on(struct inside *inside, const char *slot) {
+static void inside_slot(struct inside *inside, const char *slot) {
     inside->blame->slot = slot;
     atomic_store(&inside->generation->slot, slot);
 }
 
-/* From here to the end of the block. */
-static struct inside inside_begin(struct generation *generation, const char *slot) {
-    const struct blame blame = blame_of(generation, slot);
-    struct inside inside = {generation, blame_begin(&blame)};
+/* From here to the end of the block, in the slot that is named then. */
+static struct inside inside_begin(struct generation *generation) {
+    const struct blame blame = blame_of(generation, NULL);
 
-    atomic_store(&generation->slot, slot);
-    return inside;
+    return (struct inside){generation, blame_begin(&blame)};
 }
 
 static void inside_end_cleanup(struct inside *inside) {
@@ -124,33 +146,41 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 
     if (migration_run(generation, err) < 0)
         return -1;
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "start");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "start");
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
     json_decref(TAKE_PTR(generation->saved));
-    inside_go_on(&inside, "selftest");
+    inside_slot(&inside, "selftest");
     if (slots->selftest && slots->selftest(generation->self, err) < 0)
         return slot_failed("selftest", err);
     return 0;
 }
 
 json_t *generation_save(struct generation *generation) {
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "save");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "save");
     return generation->slots.save ? generation->slots.save(generation->self) : NULL;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "activate");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "activate");
     return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "check");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "check");
     return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
@@ -159,7 +189,9 @@ int generation_check(struct generation *generation, const json_t *config, struct
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
 
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "configure");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "configure");
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
@@ -235,7 +267,9 @@ void generation_thread_join(struct generation *generation, int number) {
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
 
-    CLEANUP(inside_end) struct inside inside = inside_begin(generation, "stop");
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "stop");
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;

@@ -179,7 +179,7 @@ static json_t *errors_new(const struct restart *restart) {
     return errors;
 }
 
-void report_to_history(const struct server *server) {
+void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
     struct history_event event = history_event_of(HISTORY_RESTART, facts->reason, facts->started_ms);
@@ -211,7 +211,10 @@ void report_to_history(const struct server *server) {
         event.requests_unanswered = restart->unanswered;
         event.calls_lost = restart->lost;
     }
-    chronicle_add(server->upkeep.chronicle, &event);
+    if (recovery_is_restart(server))
+        quarantine_report(server, &event);
+    else
+        chronicle_add(server->upkeep.chronicle, &event);
 }
 
 /* ---- restart_status ---- */

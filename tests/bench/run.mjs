@@ -1,5 +1,6 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
+ *                     [--only-tasks]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
@@ -17,6 +18,7 @@ import { chart, thousands } from './lib/chart.mjs';
 import { crashFigures, crashTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, median, ratioTable, reloadTable, restartFigures, restartTable, startTable,
     throughputTable } from './lib/report.mjs';
+import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
@@ -25,6 +27,7 @@ const { values: options } = parseArgs({
         'peers': { type: 'boolean', default: false },       /* all but Theseus */
         'only-reload': { type: 'boolean', default: false },
         'only-restart': { type: 'boolean', default: false },
+        'only-tasks': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
@@ -190,7 +193,8 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    if (!options['only-reload'] && !options['only-restart']) {
+    const only = ['reload', 'restart', 'tasks'].find((part) => options[`only-${part}`]);
+    if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
             Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
@@ -198,19 +202,24 @@ async function main() {
         results.idle = Object.fromEntries(servers.map((s) => [s.key, condense(idle[s.key]).rss_kb]));
         reportLoad(results.runs, results.starts, results.idle);
     }
-    if (!options.peers && !options['only-restart']) {
+    if (!options.peers && (!only || only === 'reload')) {
         results.reload = await measureReload();
         say(`${reloadTable(results.reload)}\n`);
     }
-    if (!options.peers && !options['only-reload']) {
+    if (!options.peers && (!only || only === 'restart')) {
         results.restart = await measureRestart();
         say(`${restartTable(results.restart)}\n`);
         results.crash = await measureCrash();
         say(`${crashTable(results.crash)}\n`);
     }
+    if (!options.peers && (!only || only === 'tasks')) {
+        results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
+        say(`${tasksTable(results.tasks)}\n`);
+    }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
         ...(results.restart ? restartFigures(results.restart) : []),
-        ...(results.crash ? crashFigures(results.crash) : [])];
+        ...(results.crash ? crashFigures(results.crash) : []),
+        ...(results.tasks ? tasksFigures(results.tasks) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
