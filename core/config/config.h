@@ -52,6 +52,7 @@ struct config {
         size_t max_buffered;
         int call_timeout; /* seconds */
         size_t max_result;
+        size_t memory; /* 0: no limit */
     } limits;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
@@ -111,6 +112,9 @@ struct config_section *config_sections_free(struct config_section *sections, siz
 
 /* Borrowed; NULL: there is none of that name. `sections` is sorted by name, as those of struct config are. */
 const struct config_section *config_section_find(const struct config_section *sections, size_t count, const char *name);
+
+/* [plugin:NAME] .call_timeout: seconds; 0: it says nothing. */
+int config_plugin_call_timeout(const struct config *config, const char *plugin);
 
 /* The line of `key` (with its point where it has one), else the section's; 0: from --set, or in no file. */
 int config_section_line(const struct config_section *section, const char *key);

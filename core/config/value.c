@@ -38,7 +38,7 @@ static void size_text(int64_t size, char *text, size_t text_size) {
         int64_t bytes;
         const char *letter;
     } units[] = {{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "K"}, {1, ""}};
-    size_t i = 0;
+    size_t i = size == 0 ? ARRAY_SIZE(units) - 1 : 0;
 
     while (size % units[i].bytes != 0)
         i++;

@@ -138,6 +138,7 @@ static const struct record_field restart_fields[] = {
     U64(restart_record, bytes_carried, 20, 0),
     BYTES(restart_record, error, 21, 0),
     BYTES(restart_record, lost, 22, 0),
+    BYTES(restart_record, cause, 23, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 

@@ -155,6 +155,7 @@ enum restart_flags {
     RESTART_GRACEFUL = 1,
     RESTART_PRESERVE = 2,
     RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
+    RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
@@ -175,6 +176,7 @@ struct restart_record {
     uint64_t requests_held, calls_interrupted, bytes_carried;
     struct span error; /* why the new image gave up; empty: it has not, or could not say */
     struct span lost;  /* what was left behind on the way; empty: nothing */
+    struct span cause; /* why the server restarts by itself; empty: somebody asked */
 };
 extern const struct record_kind restart_kind;
 

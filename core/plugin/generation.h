@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "plugin/stats.h"
 
+struct hang;
 struct image;
 struct plugin_host;
 struct plugin;
@@ -39,6 +40,7 @@ struct generation {
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
+    _Atomic(const char *) slot;  /* whose code the lane is in; NULL: in none of its slots */
     atomic_bool uses_store;      /* has asked for the database */
     atomic_bool awaits_schema;   /* whose tables are made when it first does … */
     pthread_mutex_t schema_lock; /* … by one thread */
@@ -63,7 +65,8 @@ struct generation {
     struct loop_task proof;
     char *trouble; /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;
-    struct list link; /* in plugin's `old` */
+    struct hang *hang; /* borrowed: its `stop` has not come back; NULL: it has */
+    struct list link;  /* in plugin's `old` */
 
     /* under the registry's lock */
     struct list offers;   /* offer::link */

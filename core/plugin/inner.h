@@ -32,6 +32,7 @@ struct candidate {
     struct generation *next;     /* owned until it serves */
     struct generation *previous; /* borrowed: what it replaces; NULL: nothing */
     struct lane_job job;
+    struct hang *hang;                         /* borrowed: the job has not come back; NULL: it has */
     void (*then)(struct candidate *candidate); /* after the job, on the loop */
     int r;                                     /* of the job */
     struct theseus_error err;
@@ -76,6 +77,7 @@ struct change {
 /* What plugins are asked, or told. It belongs to the lane's thread for as long as that is in a plugin's code. */
 struct question {
     struct lane_job job;
+    struct hang *hang; /* borrowed: it has not come back */
     struct plugins *plugins;
     struct list changes; /* change::link, owned */
     int r;
@@ -125,11 +127,12 @@ struct plugins {
     struct loop_task name_free; /* a name for which something was refused is free */
     struct loader loader;
     struct applying applying;
+    struct hangs *hangs;    /* owned: threads that do not come back from a plugin's code */
     struct timer *patience; /* owned: the first scan may take this long */
     bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct run_pause pause;
-    struct saver *saver;      /* owned; NULL: nothing is being saved, or a stuck thread has it */
+    struct saver *saver;      /* owned; NULL: nothing is being saved */
     bool restoring;           /* what served in the image before is being loaded */
     struct loop_task *done;   /* borrowed: to be run when that is through */
     struct lane_job adoption; /* see restore.c */

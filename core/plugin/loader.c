@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "plugin/contract.h"
 #include "plugin/inner.h"
@@ -111,6 +112,24 @@ static void abandon(struct candidate *candidate) ON_LOOP {
     candidate_free(candidate);
 }
 
+/* In which code it is: of the generation to be, or in the `save` of the one before. */
+static void note_hang(struct candidate *candidate) ON_LOOP {
+    const struct generation *next = candidate->next, *previous = candidate->previous;
+    const char *slot = next ? atomic_load(&next->slot) : "load";
+
+    if (!slot && previous)
+        slot = atomic_load(&previous->slot);
+    candidate->hang = hangs_add_slot(candidate->plugins->hangs, next ? next->name : path_base(candidate->source->path),
+                                     slot ? slot : "start");
+}
+
+static void on_late(struct lane_job *job) {
+    struct candidate *candidate = container_of(job, struct candidate, job);
+
+    loop_enter();
+    hangs_slot_returned(candidate->plugins->hangs, candidate->hang);
+}
+
 static void on_done(struct lane_job *job, bool timed_out) {
     struct candidate *candidate = container_of(job, struct candidate, job);
 
@@ -125,6 +144,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     }
     /* The thread is stuck in the plugin's code. The candidate stays in memory for it; nothing else waits. */
     struct plugins *plugins = candidate->plugins;
+    note_hang(candidate);
     (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
     if (candidate->next)
         migration_note(candidate->next, &candidate->err);
@@ -141,7 +161,8 @@ static void on_done(struct lane_job *job, bool timed_out) {
 }
 
 void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(struct candidate *)) {
-    candidate->job = (struct lane_job){.run = run, .done = on_done, .limit_ms = limit_ms(candidate->plugins)};
+    candidate->job =
+        (struct lane_job){.run = run, .done = on_done, .late = on_late, .limit_ms = limit_ms(candidate->plugins)};
     candidate->then = then;
     lane_submit(candidate->plugins->host->lane, &candidate->job);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/inner.h"
 #include "plugin/probation.h"
@@ -39,6 +40,20 @@ static void restore_good(void *arg, const void *recorded) {
         (void)map_put(plugins->loader.good, record->good_hash, plugins);
 }
 
+static void on_hangs_looked(void *arg) {
+    struct plugins *plugins = arg;
+
+    loop_enter();
+    if (plugins->host->stuck && !plugins->stopping)
+        plugins->host->stuck(plugins->host->arg);
+}
+
+static void on_stalled(void *arg) {
+    const struct plugins *plugins = arg;
+
+    plugins->host->stalled(plugins->host->arg);
+}
+
 static void on_name_free(void *arg);
 
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
@@ -55,6 +70,12 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->when_idle);
     list_init(&plugins->pause.runs);
     host->pause = &plugins->pause;
+    plugins->hangs = host->hangs = hangs_new(&(struct hangs_spec){.loop = host->loop,
+                                                                  .workers = host->workers,
+                                                                  .stuck_ms = LIMIT_STUCK_MS,
+                                                                  .looked = on_hangs_looked,
+                                                                  .stalled = host->stalled ? on_stalled : NULL,
+                                                                  .arg = plugins});
     loader_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
@@ -278,6 +299,7 @@ static void let_go(struct generation *generation) ON_LOOP {
 }
 
 void plugins_let_go(struct plugins *plugins) {
+    hangs_let_go(plugins->hangs);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
         if (plugin->active)
@@ -385,6 +407,8 @@ struct plugins *plugins_free(struct plugins *plugins) {
     muster_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
+    plugins->host->hangs = NULL;
+    plugins->hangs = hangs_free(plugins->hangs);
     plugins->patience = timer_free(plugins->patience);
     free(plugins->watched);
     json_decref(plugins->disabled);

@@ -124,7 +124,7 @@ bool plugins_have_runs(const struct plugins *plugins) ON_LOOP;
 /* host->idle leads here. */
 void plugins_on_idle(struct generation *generation) ON_LOOP;
 
-/* {"plugins": […], "refused": […], "disabled": […]}: everything that theseus_plugins shows. New reference. */
+/* {"plugins": […], "refused": […], "disabled": […], "stuck": […]}: everything that theseus_plugins shows. New reference. */
 json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 /* Plugin name → generation number; and the files that wait, with the calls they wait for. New references. */
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;

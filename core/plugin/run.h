@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "call/call.h"
 #include "loop/workers.h"
+#include "plugin/hangs.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
@@ -45,6 +46,7 @@ struct run {
     bool suspended;   /* it has, and stopped at a checkpoint. Whose turn it is: its thread, then the loop */
     bool serial;      /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
     struct work work;
+    struct stay stay;        /* while its handler is on a worker */
     struct loop_task resume; /* goes on after the client's unread output, or another serial run, had stopped it */
     struct list queue_link;  /* generation::queued, from submission until the handler is entered */
     struct list wait_link;   /* generation::held, run_pause::runs, or offer::serial_waiting */

@@ -44,7 +44,7 @@ void arrival_prepare(struct server *server) {
 
 /* Was it examined with what is proposed? Behind a crash, if that came when an image had it already. */
 static bool is_examined(const struct server *server) ON_LOOP {
-    return is_new_image(server) && !restart_is_emergency(server) &&
+    return is_new_image(server) && !restart_takes_own(server) &&
            (!server->recovery.came || server->restart.facts.phase > PHASE_STARTING);
 }
 
@@ -332,7 +332,7 @@ static void conclude(struct server *server) ON_LOOP {
     else
         plugins_withdraw(server->plugins, NULL);
     standby_begin(server); /* the way back is closed, or was already */
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 

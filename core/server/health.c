@@ -134,6 +134,8 @@ json_t *health_answer(struct server *server, struct run *run, const json_t *args
     put(checks, "database", facts_wants(args, "include_database_status", true), database_new(facts, issues));
     put(checks, "connections", facts_wants(args, "include_connection_status", true), connections_new(server));
     put(checks, "plugins", true, plugins_new_check(server, issues));
+    put(checks, "threads", true, rescue_report_new(server, issues));
+    put(checks, "memory", true, memory_report_new(server, issues));
     put(checks, "configuration", true, configuration_new(server, issues));
     const double uptime = (double)(clock_wall_ms() - server->started_ms) / 1e3;
     return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s, s:f, s:o}", "healthy", json_array_size(issues) == 0, "issues",

@@ -119,6 +119,19 @@ struct migrations {
     struct theseus_error err;
 };
 
+/* What the server does by itself about threads that are stuck. See rescue.c. */
+struct rescue {
+    bool follows_one;   /* this image came from a restart for their sake */
+    bool said;          /* that it is not restarted once more */
+    int64_t not_before; /* loop's clock: after one that failed */
+};
+
+/* What is done about a lack of memory. See memory.c. */
+struct memory {
+    struct timer *look; /* owned; runs while there is too little */
+    int64_t short_ms;   /* loop's clock: since when; 0: there is enough */
+};
+
 /* What is kept and written down beside the work. See upkeep.c. */
 struct upkeep {
     struct lane *lane; /* of the keeper and the sweep */
@@ -152,6 +165,8 @@ struct server {
     struct restart restart;
     struct migrations migrations;
     struct verdict verdict; /* on the crash that this image follows */
+    struct rescue rescue;
+    struct memory memory;
     struct recovery recovery;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
@@ -223,6 +238,18 @@ json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *
 void triggers_on_signal(void *arg, int signum);
 void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void triggers_fini(struct server *server) ON_LOOP;
+/* rescue.c: threads that do not come back from a plugin's code */
+void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
+void rescue_on_stuck(void *arg);
+void rescue_on_stalled(void *arg);                                              /* any thread */
+void rescue_from(struct server *server, const char *trouble) ON_LOOP;           /* unless that was of no use before */
+json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
+/* memory.c: limits.memory */
+void memory_init(struct server *server) ON_LOOP;
+void memory_fini(struct server *server) ON_LOOP;
+void memory_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+char *memory_refuses(void *arg);
+json_t *memory_report_new(struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* upkeep.c: snapshot, history, sweep */
 void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
 void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */

@@ -165,7 +165,7 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!restart_goes_on(server))
         return;
-    bool may_lose = err && err->code == ERR_BUSY && sheds(&server->restart);
+    bool may_lose = err && (err->code == ERR_BUSY || err->code == ERR_TIMEOUT) && sheds(&server->restart);
     if (may_lose) {
         log_warning("the restart goes on without waiting: %s", err->message);
         free(server->restart.facts.lost);
@@ -319,8 +319,10 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     restart_fail(server, err);
 }
 
-bool restart_is_emergency(const struct server *server) {
-    return strcmp(server->restart.facts.reason, "emergency_shutdown") == 0;
+bool restart_takes_own(const struct server *server) {
+    const struct restart_facts *facts = &server->restart.facts;
+
+    return (facts->flags & RESTART_OWN) || strcmp(facts->reason, "emergency_shutdown") == 0;
 }
 
 static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
@@ -338,12 +340,12 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     return preflight_start(&restart->preflight, server->loop, &spec, on_examined, server, err);
 }
 
-/* An emergency trusts nothing but what runs now. */
+/* Where something is wrong, nothing is trusted but what runs now. */
 void restart_prepare(struct server *server) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
-    if (restart_is_emergency(server)) {
+    if (restart_takes_own(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             restart_fail(server, &err);
         else

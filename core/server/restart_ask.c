@@ -103,11 +103,13 @@ static void begin(struct server *server, const struct restart_request *request) 
     json_decref(restart->errors);
     restart->errors = json_array();
     restart->facts = (struct restart_facts){
-        .flags = (request->graceful ? RESTART_GRACEFUL : 0) | (request->preserve_state ? RESTART_PRESERVE : 0),
+        .flags = (request->graceful ? RESTART_GRACEFUL : 0) | (request->preserve_state ? RESTART_PRESERVE : 0) |
+                 (request->own ? RESTART_OWN : 0),
         .reason = xstrdup(request->reason),
         .asker = facts_pack_asker(request->by, call ? call->client.session : NULL),
         .boot_before = xstrdup(server->boot_id),
         .version_before = xstrdup(THESEUS_VERSION),
+        .cause = request->cause ? xstrdup(request->cause) : NULL,
         .started_ms = clock_wall_ms(),
         .started_ns = clock_now_ns(),
         .timeout_ms = (int64_t)request->timeout_s * 1000,

@@ -50,8 +50,8 @@ void restart_launch(struct server *server) ON_LOOP;
 /* restart.c, for both images */
 void restart_init(struct server *server) ON_LOOP;
 void restart_fini(struct server *server) ON_LOOP;
-bool restart_is_emergency(const struct server *server) ON_LOOP;
-bool restart_is_for_schema(const struct server *server); /* asked for to migrate */
+bool restart_is_for_schema(const struct server *server);     /* asked for to migrate */
+bool restart_takes_own(const struct server *server) ON_LOOP; /* the image that runs, and no other */
 void restart_set_phase(struct server *server, enum phase phase) ON_LOOP;
 /* Of the one under way, or the last: {"phase", "message", …}; steals. */
 void restart_add_error(struct server *server, json_t *error) ON_LOOP;

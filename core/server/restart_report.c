@@ -184,6 +184,16 @@ static double ms_or_unknown(int64_t ns) {
     return ns < 0 ? HISTORY_UNKNOWN : (double)ns / 1e6;
 }
 
+/* What went wrong, and, where the server has asked for it itself, why. New reference. */
+static json_t *errors_new(const struct restart *restart) {
+    json_t *errors = json_copy(restart->errors);
+
+    if (restart->facts.cause)
+        (void)json_array_append_new(
+            errors, json_pack("{s:s, s:s}", "phase", phase_name(PHASE_PREPARING), "message", restart->facts.cause));
+    return errors;
+}
+
 void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
@@ -191,7 +201,8 @@ void report_to_history(struct server *server) {
     bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
-    (void)asker; /* it holds the texts of event.by */
+    json_auto_t *errors = errors_new(restart);
+    (void)asker; /* keeps the texts of event.by */
     event.mechanism = restart->in_place ? "reload" : "reexec";
     event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
     event.success = success;
@@ -204,7 +215,7 @@ void report_to_history(struct server *server) {
     event.duration_ms = ms_or_unknown(clock_now_ns() - facts->started_ns);
     event.suspend_ms = ms_or_unknown(facts->suspend_ns);
     event.calls_interrupted = (int64_t)facts->calls_interrupted;
-    event.errors = restart->errors;
+    event.errors = errors;
     if (arrived) {
         event.blackout_ms = ms_or_unknown(restart->blackout_ns);
         event.held_ms = ms_or_unknown(restart->held_ns);

@@ -229,6 +229,8 @@ static void wire(struct server *server) {
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
         .outdated = server->argv ? migrations_on_outdated : NULL,
+        .stuck = rescue_on_stuck,
+        .stalled = rescue_on_stalled,
         .explains = recovery_explains,
         .arg = server,
     };
@@ -239,6 +241,7 @@ static void wire(struct server *server) {
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
+    server->methods.refuses = memory_refuses;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -319,6 +322,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
         return fail_errno(err, "cannot make an event loop");
     if (server->follows)
         arrival_meet_children(server);
+    memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
@@ -391,8 +395,10 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     make_ids(server, args);
     control_init(server);
     restart_init(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_prepare(server);
+        rescue_init(server);
+    }
     log_set_level(config->server.log_level);
     int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
@@ -435,6 +441,7 @@ struct server *server_free(struct server *server) {
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         server->signals[i] = signal_watch_free(server->signals[i]);
     server->leave_timer = timer_free(server->leave_timer);
+    memory_fini(server);
     if (server->loop)
         reconfigure_fini(server);
     if (server->plugins)

@@ -20,7 +20,10 @@ const char admin_plugins_output[] =
     "\"refused\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
     "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}, "
     "\"disabled\": {\"type\": \"array\", \"description\": \"files that are not looked at, for plugins.disable names "
-    "them\", \"items\": {\"type\": \"string\"}}}, "
+    "them\", \"items\": {\"type\": \"string\"}}, "
+    "\"stuck\": {\"type\": \"array\", \"description\": \"threads that do not come back from a plugin's code\", "
+    "\"items\": {\"type\": \"object\", \"properties\": {\"plugin\": {\"type\": \"string\"}, \"tool\": {"
+    "\"type\": \"string\"}, \"slot\": {\"type\": \"string\"}, \"stuck_s\": {\"type\": \"number\"}}}}}, "
     "\"required\": [\"plugins\", \"refused\", \"disabled\"]}";
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -55,10 +58,18 @@ static void print_plugin(FILE *out, const json_t *plugin) {
     (void)fprintf(out, "%s\n", i ? "" : " none");
 }
 
+static void print_stuck(FILE *out, const json_t *hang) {
+    const char *tool = text_of(hang, "tool");
+
+    (void)fprintf(out, "stuck: a thread in %s '%s' of %s, for %.0f s now\n", *tool ? "tool" : "slot",
+                  *tool ? tool : text_of(hang, "slot"), text_of(hang, "plugin"),
+                  json_number_value(json_object_get(hang, "stuck_s")));
+}
+
 /* Owned; NULL: no memory. */
 static char *describe(const json_t *answer) {
     const json_t *plugins = json_object_get(answer, "plugins"), *refused = json_object_get(answer, "refused");
-    const json_t *disabled = json_object_get(answer, "disabled"), *item;
+    const json_t *disabled = json_object_get(answer, "disabled"), *stuck = json_object_get(answer, "stuck"), *item;
     char *text = NULL;
     size_t size, i;
     FILE *out = open_memstream(&text, &size);
@@ -71,6 +82,8 @@ static char *describe(const json_t *answer) {
         (void)fprintf(out, "refused: %s: %s\n", text_of(item, "file"), text_of(item, "reason"));
     json_array_foreach (disabled, i, item)
         (void)fprintf(out, "disabled: %s\n", json_string_value(item));
+    json_array_foreach (stuck, i, item)
+        print_stuck(out, item);
     if (fclose(out) == 0)
         return text;
     free(text);
