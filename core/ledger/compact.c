@@ -109,6 +109,7 @@ static int move_inside(struct journal *journal, const struct moves *moves) {
 static int move_small(struct fold *fold, struct moves *moves) {
     int r = -1;
 
+    space_prepare(&fold->journal->space);
     gate_enter(&fold->journal->gate);
     if (strike_out(fold, moves))
         r = moves->bytes > 0 ? move_inside(fold->journal, moves) : 0;
@@ -250,6 +251,15 @@ size_t compact_dead_bytes(const struct fold *fold) {
     return bytes > fold->live_bytes ? bytes - fold->live_bytes : 0;
 }
 
+static bool may_turn(const struct fold *fold) {
+    struct journal *journal = fold->journal;
+
+    gate_enter(&journal->gate);
+    bool may = fold->front == journal->first && fold->front == journal->last && !is_tight(journal);
+    gate_leave(&journal->gate);
+    return may;
+}
+
 /* A log with few live records takes turns in two segments and fills neither: what it works in is small and remains the
  * same memory. One that waits for readers goes on where it is. */
 static bool turn(struct fold *fold) {
@@ -257,8 +267,11 @@ static bool turn(struct fold *fold) {
     struct journal *journal = fold->journal;
     bool turned = false;
 
+    if (!may_turn(fold))
+        return false;
+    space_make_ready(&journal->space);
     gate_enter(&journal->gate);
-    if (fold->front == journal->first && fold->front == journal->last && !is_tight(journal))
+    if (fold->front == journal->last)
         turned = journal_roll_locked(journal, room, NULL) == 0;
     gate_leave(&journal->gate);
     if (turned)

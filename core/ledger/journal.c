@@ -1,4 +1,4 @@
-#include "ledger/journal.h"
+#include "ledger/echo.h"
 
 /* ---- places that change ---- */
 
@@ -19,9 +19,14 @@ static size_t extent_bytes(const struct extent *extent) {
     return (size_t)extent->count * SEGMENT_BYTES;
 }
 
-static void write_head(const struct journal *journal, struct format_batch *head, uint64_t order, uint64_t offset) {
+/* Returns where it stands. */
+static const struct format_batch *write_head(const struct journal *journal, struct format_batch *head, uint64_t order,
+                                             uint64_t offset) {
+    char *to = space_segment(&journal->space, journal_extent(journal, order)->first) + offset;
+
     head->check = format_batch_check(head, journal->nonce, order, offset);
-    memcpy(space_segment(&journal->space, journal_extent(journal, order)->first) + offset, head, sizeof(*head));
+    memcpy(to, head, sizeof(*head));
+    return (const void *)to;
 }
 
 /* Behind the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
@@ -34,12 +39,14 @@ static void chain(struct journal *journal, uint32_t first, uint32_t count) {
     if (journal->last >= journal->first && last->count > 0) {
         last->end = journal->offset;
         if (extent_bytes(last) - journal->offset >= sizeof(end))
-            write_head(journal, &end, journal->last, journal->offset);
+            echo_add_locked(journal, write_head(journal, &end, journal->last, journal->offset), sizeof(end));
+        space_fix_locked(&journal->space, last->first, extent_bytes(last));
     }
     journal->head->extents[0][first] = journal->head->extents[1][first] = word;
     journal->last++;
     *journal_extent(journal, journal->last) = (struct extent){first, count, 0};
     journal->offset = 0;
+    journal->fixed = 0;
     journal->segments += count;
 }
 
@@ -75,16 +82,31 @@ char *journal_room_locked(struct journal *journal, size_t len, struct room room,
     return at_offset(journal) + sizeof(struct format_batch);
 }
 
+/* What is behind the end will not be written to any more. A large batch has no echo: it is not left for later. */
+static void fix(struct journal *journal, size_t len) {
+    const struct extent *last = journal_extent(journal, journal->last);
+    size_t piece = len > ECHO_LONGEST ? PAGE_BYTES_MOST : SEALED_AT_ONCE;
+    size_t fixed = journal->offset / piece * piece, left = extent_bytes(last) - journal->offset;
+
+    if (fixed > journal->fixed) {
+        space_fix_locked(&journal->space, last->first, fixed);
+        journal->fixed = fixed;
+    }
+    atomic_store_explicit(&journal->space.wanted, left < 2 * SEALED_AT_ONCE, memory_order_relaxed);
+}
+
 void journal_publish_locked(struct journal *journal, size_t len, uint32_t count, uint64_t body) {
     struct format_batch head = {BATCH_MAGIC, count, len, body, 0};
 
-    write_head(journal, &head, journal->last, journal->offset);
+    const struct format_batch *batch = write_head(journal, &head, journal->last, journal->offset);
     journal->offset += (uint32_t)(sizeof(head) + len);
     journal->bytes += sizeof(head) + len;
     journal->batches++;
     atomic_store_explicit(&journal->appended, atomic_load_explicit(&journal->appended, memory_order_relaxed) + len,
                           memory_order_relaxed);
     set_end(journal);
+    echo_add_locked(journal, batch, sizeof(head) + len);
+    fix(journal, sizeof(head) + len);
 }
 
 int journal_roll_locked(struct journal *journal, struct room room, struct theseus_error *err) {

@@ -21,6 +21,8 @@ struct gap {
     uint64_t from, to;
 };
 
+struct doubt;
+
 struct journal {
     struct gate gate;
     struct space space;
@@ -29,6 +31,7 @@ struct journal {
     struct extent extents[EXTENTS_MAX]; /* by order modulo their number */
     uint64_t first, last;               /* orders; they and what follows change inside the gate only */
     uint32_t offset;                    /* of the end, in the last one */
+    size_t fixed;                       /* bytes of the last one that are to be sealed */
     size_t segments;                    /* in use by the chain */
     size_t bytes;              /* that the batches in the chain take; less, for segments are not always filled */
     uint64_t batches;          /* appended by this process */
@@ -36,11 +39,20 @@ struct journal {
     _Atomic uint64_t appended; /* bytes, by this process */
     struct gap *gaps;          /* owned; what was found unreadable when it was opened, in order */
     size_t gap_count, gap_capacity;
-    uint64_t opened; /* order of the last extent at that time */
-    size_t damaged;  /* batches, at least: lost extents count as one */
+    uint64_t opened;      /* order of the last extent at that time */
+    size_t damaged;       /* batches of which something is lost, at least: lost extents count as one */
+    size_t lost;          /* records, at least: those of which nothing is left, and what they said is not known */
+    size_t mended;        /* batches that were damaged in the log and were taken from the echo */
+    size_t echo_at;       /* in the echo: behind what was put there last */
+    struct doubt *doubts; /* owned; see mend.h */
+    size_t doubt_count;
 };
 
-enum { PLACE_BITS = 30 }; /* of the offset */
+enum {
+    PLACE_BITS = 30,            /* of the offset */
+    SEALED_AT_ONCE = 128 << 10, /* what is behind the end is sealed in pieces of this size … */
+    PAGE_BYTES_MOST = 64 << 10, /* … or of pages, whatever size they have */
+};
 
 static inline uint64_t place_make(uint64_t order, uint64_t offset) {
     return order << PLACE_BITS | offset;

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "facts.h"
 
-enum { REQUESTS = 6, COMMITS_MAX = 8 * REQUESTS, FILE_BYTES = sizeof(struct format_head) + SEGMENT_BYTES };
+enum { REQUESTS = 6, COMMITS_MAX = 8 * REQUESTS, FILE_BYTES = FORMAT_FRONT + SEGMENT_BYTES };
 
 /* Where a request has got to, in this order. */
 enum stage { UNSEEN, HELD, RUNNING, ANSWERED };
@@ -186,7 +186,7 @@ static void goes_on_behind_the_last_commit(void **state) {
 
 static bool is_zero(const struct run *run, size_t from, size_t to) {
     for (size_t at = from; at < to; at++)
-        if (run->file[sizeof(struct format_head) + at] != 0)
+        if (run->file[FORMAT_FRONT + at] != 0)
             return false;
     return true;
 }
@@ -245,7 +245,7 @@ static void count_record(void *arg, const void *record) {
 /* What is left with the byte at `at` changed. */
 static unsigned left_without(const struct damage *damage, size_t at, char change, size_t *ret_damaged) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
-    size_t len = sizeof(struct format_head) + damage->starts[VALUES] + 4096;
+    size_t len = FORMAT_FRONT + damage->starts[VALUES] + 4096;
     char byte = (char)(damage->file[at] ^ change);
     unsigned mask = 0;
 
@@ -274,7 +274,7 @@ static void loses_only_the_batch_in_which_a_byte_is_damaged(void **state) {
     for (size_t i = 0; i < VALUES; i++)
         for (size_t at = damage.starts[i]; at < damage.starts[i + 1]; at++)
             for (int change = 1; change <= 255; change += 127) {
-                unsigned left = left_without(&damage, sizeof(struct format_head) + at, (char)change, &damaged);
+                unsigned left = left_without(&damage, FORMAT_FRONT + at, (char)change, &damaged);
                 assert_int_equal(left, all & ~(1u << i));
                 assert_int_equal(damaged, 1);
             }

@@ -140,7 +140,7 @@ static void refuses_when_the_system_has_no_memory_and_still_takes_answers(void *
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)getrlimit(RLIMIT_FSIZE, &before);
     limit = before;
-    limit.rlim_cur = sizeof(struct format_head) + 8 * SEGMENT_BYTES;
+    limit.rlim_cur = FORMAT_FRONT + 8 * SEGMENT_BYTES;
     (void)setrlimit(RLIMIT_FSIZE, &limit);
     count = fill(ledger, 0, false, ERR_MEMORY);
     assert_in_range(count * PIECE, 3 << 20, 4 << 20);
@@ -160,7 +160,7 @@ static void cannot_be_made_without_memory(void **state) {
     (void)state;
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)getrlimit(RLIMIT_FSIZE, &before);
-    for (rlim_t bytes = 0; bytes <= sizeof(struct format_head); bytes += sizeof(struct format_head)) {
+    for (rlim_t bytes = 0; bytes <= FORMAT_FRONT; bytes += sizeof(struct format_head)) {
         limit = before;
         limit.rlim_cur = bytes;
         (void)setrlimit(RLIMIT_FSIZE, &limit);
