@@ -26,7 +26,7 @@ enum {
     FORMAT_NUMBER = 2,
     FORMAT_WITHOUT_ECHO = 1, /* the same, but that the segments follow the head */
     SEGMENT_BYTES = 1 << 20,
-    ECHO_BYTES = 256 << 10,
+    ECHO_BYTES = 384 << 10,
     SEGMENTS_MAX = LIMIT_LEDGER / SEGMENT_BYTES,
     EXTENTS_MAX = 2 * SEGMENTS_MAX, /* in a chain of which parts were lost; else there is a segment for each */
     FORMAT_ALIGN = 8,

@@ -29,6 +29,13 @@ static const struct format_batch *write_head(const struct journal *journal, stru
     return (const void *)to;
 }
 
+/* To whole pages. */
+static size_t round_up(size_t bytes, size_t most) {
+    size_t up = (bytes + PAGE_BYTES_MOST - 1) / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
+
+    return up < most ? up : most;
+}
+
 /* Behind the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
  * both true. */
 static void chain(struct journal *journal, uint32_t first, uint32_t count) {
@@ -40,7 +47,7 @@ static void chain(struct journal *journal, uint32_t first, uint32_t count) {
         last->end = journal->offset;
         if (extent_bytes(last) - journal->offset >= sizeof(end))
             echo_add_locked(journal, write_head(journal, &end, journal->last, journal->offset), sizeof(end));
-        space_fix_locked(&journal->space, last->first, extent_bytes(last));
+        space_fix_locked(&journal->space, last->first, round_up(journal->offset + sizeof(end), extent_bytes(last)));
     }
     journal->head->extents[0][first] = journal->head->extents[1][first] = word;
     journal->last++;

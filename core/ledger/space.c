@@ -21,8 +21,8 @@ static off_t offset_of(const struct space *space, size_t segment) {
     return (off_t)(space->front + segment * SEGMENT_BYTES);
 }
 
-static int map(struct space *space, off_t offset, size_t len) {
-    void *at = mmap(space->base + offset, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, space->fd, offset);
+static int map(struct space *space, off_t offset, size_t len, int protection) {
+    void *at = mmap(space->base + offset, len, protection, MAP_SHARED | MAP_FIXED, space->fd, offset);
 
     return at == MAP_FAILED ? -1 : 0;
 }
@@ -61,9 +61,9 @@ static int map_present(struct space *space, off_t size, off_t hole, struct these
         bool whole = hole >= offset_of(space, count + 1);
         if (whole || !is_absent(space, count)) {
             if ((!whole && memfd_allocate(space->fd, offset_of(space, count), SEGMENT_BYTES) < 0) ||
-                map(space, offset_of(space, count), SEGMENT_BYTES) < 0)
+                map(space, offset_of(space, count), SEGMENT_BYTES, PROT_READ | PROT_WRITE) < 0)
                 return fail_errno(err, "cannot map the ledger at byte %lld", (long long)offset_of(space, count));
-            space->segments[count] = (struct segment){.state = SEGMENT_FREE, .mapped = true};
+            space->segments[count] = (struct segment){.state = SEGMENT_FREE, .mapped = true, .fixed = SEGMENT_BYTES};
             atomic_fetch_add(&space->free_count, 1);
         }
         count++;
@@ -87,7 +87,7 @@ int space_open(struct space *space, struct gate *gate, int fd, size_t front, str
         return fail_errno(err, "cannot reserve %zu MiB of addresses for the ledger", range >> 20);
     space->base = base;
     space->fd = fd;
-    int r = map(space, 0, front);
+    int r = map(space, 0, front, PROT_READ | PROT_WRITE);
     if (r < 0)
         r = fail_errno(err, "cannot map the ledger");
     if (r == 0)
@@ -166,11 +166,17 @@ static bool leaves_enough(size_t available, size_t count, enum room_for what_for
     return available >= count + left[what_for];
 }
 
+static void use(struct space *space, size_t first, size_t count) {
+    set_states(space, first, count, SEGMENT_USED);
+    for (size_t i = first; i < first + count; i++)
+        space->segments[i].fixed = 0;
+}
+
 static int take(struct space *space, size_t count, enum segment_state state, bool ready) {
     int first = find_run(space, count, state, ready);
 
     if (first >= 0)
-        set_states(space, (size_t)first, count, SEGMENT_USED);
+        use(space, (size_t)first, count);
     return first;
 }
 
@@ -185,14 +191,11 @@ int space_take_locked(struct space *space, size_t count, enum room_for what_for)
 
 void space_give_locked(struct space *space, size_t first, size_t count) {
     set_states(space, first, count, SEGMENT_FREE);
-    for (size_t i = first; i < first + count; i++)
-        space->segments[i].fixed = 0;
     atomic_store_explicit(&space->exhausted, false, memory_order_relaxed);
-    atomic_store_explicit(&space->unsealed, true, memory_order_relaxed);
 }
 
 void space_mark_used_locked(struct space *space, size_t first, size_t count) {
-    set_states(space, first, count, SEGMENT_USED);
+    use(space, first, count);
 }
 
 void space_fix_locked(struct space *space, size_t first, size_t bytes) {
@@ -220,14 +223,12 @@ static int claim(struct space *space, size_t count, enum room_for what_for, enum
 
 /* What nobody else looks at. -1: errno. */
 static int make_writable(struct space *space, size_t first, size_t count) {
-    bool sealed = false;
-
-    for (size_t i = first; i < first + count; i++)
-        sealed |= space->segments[i].sealed > 0;
-    if (sealed && mprotect(space_segment(space, first), count * SEGMENT_BYTES, PROT_READ | PROT_WRITE) < 0)
-        return -1;
-    for (size_t i = first; i < first + count; i++)
-        space->segments[i].sealed = 0;
+    for (size_t i = first; i < first + count; i++) {
+        struct segment *segment = &space->segments[i];
+        if (segment->sealed > 0 && mprotect(space_segment(space, i), segment->sealed, PROT_READ | PROT_WRITE) < 0)
+            return -1;
+        segment->sealed = 0;
+    }
     return 0;
 }
 
@@ -240,10 +241,10 @@ static int back(struct space *space, size_t first, size_t count) {
     for (size_t i = first; i < first + count; i++) {
         if (segments[i].mapped)
             continue;
-        if (map(space, offset_of(space, i), SEGMENT_BYTES) < 0)
+        if (map(space, offset_of(space, i), SEGMENT_BYTES, PROT_READ) < 0)
             return -1;
         segments[i].mapped = true;
-        segments[i].sealed = 0;
+        segments[i].sealed = SEGMENT_BYTES;
     }
     return 0;
 }
@@ -298,7 +299,6 @@ static void add_free(struct space *space) {
     gate_enter(space->gate);
     set_states(space, (size_t)first, 1, r < 0 ? SEGMENT_ABSENT : SEGMENT_FREE);
     gate_leave(space->gate);
-    atomic_store_explicit(&space->unsealed, true, memory_order_relaxed);
 }
 
 /* The highest free segment gives its memory back: the lower ones are the ones in use. */
@@ -333,6 +333,7 @@ void space_make_ready(struct space *space) {
         return;
     (void)make_writable(space, (size_t)first, 1);
     gate_enter(space->gate);
+    space->segments[first].fixed = 0;
     space->segments[first].changing = false;
     gate_leave(space->gate);
 }
@@ -343,14 +344,8 @@ void space_prepare(struct space *space) {
         space_make_ready(space);
 }
 
-/* How many bytes at its beginning are to be read-only. `spare`: the first one that is ready remains so. */
-static uint32_t to_be_sealed(const struct segment *segment, bool *spare) {
-    bool is_spare = *spare && suits(segment, SEGMENT_FREE, true);
-
-    *spare &= !is_spare;
-    if (segment->changing || is_spare || segment->state == SEGMENT_ABSENT)
-        return 0;
-    return segment->state == SEGMENT_FREE ? SEGMENT_BYTES : segment->fixed;
+static uint32_t to_be_sealed(const struct segment *segment) {
+    return segment->changing || segment->state == SEGMENT_ABSENT ? 0 : segment->fixed;
 }
 
 /* Bytes of the mapping, and the segments in which they are. */
@@ -361,12 +356,11 @@ struct stretch {
 
 /* The next stretch that is to be sealed: nobody else changes it from here on. */
 static struct stretch claim_stretch_locked(struct space *space) {
-    bool spare = atomic_load_explicit(&space->wanted, memory_order_relaxed);
     struct stretch stretch = {.to = SEGMENT_BYTES};
 
     for (size_t i = 0; i < SEGMENTS_MAX && stretch.to == SEGMENT_BYTES; i++) {
         struct segment *segment = &space->segments[i];
-        uint32_t to = to_be_sealed(segment, &spare);
+        uint32_t to = to_be_sealed(segment);
         bool is_part = to > segment->sealed && (stretch.count == 0 || segment->sealed == 0);
         if (!is_part && stretch.count > 0)
             break;
@@ -378,8 +372,6 @@ static struct stretch claim_stretch_locked(struct space *space) {
         }
         stretch.to = to;
         segment->changing = true;
-        if (segment->state == SEGMENT_FREE)
-            atomic_store_explicit(&space->ready, false, memory_order_relaxed);
     }
     return stretch;
 }

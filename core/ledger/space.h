@@ -4,9 +4,9 @@
  * no access can fail.
  *
  * What will not be written to any more is made read-only, so that code gone astray finds it out and cannot change it:
- * all that is free or full, and of the segments at the log's end what lies well behind it. Writable are the front, the
- * end of the log, a segment that is being filled, and one that is kept ready. That takes system calls: it is done by
- * whoever leaves the gate.
+ * all that was written to a segment that is full, and at the log's end what lies well behind it. Writable are the
+ * front, the end of the log, a segment that is being filled, and memory with nothing in it. That takes system calls: it
+ * is done by whoever leaves the gate.
  *
  * The functions that end in _locked are called inside the gate and make no system call; the others outside of it.
  */
@@ -29,7 +29,7 @@ struct segment {
     uint8_t state; /* enum segment_state */
     bool mapped;
     bool changing;   /* somebody is about to change its protection; nobody takes it meanwhile */
-    uint32_t fixed;  /* bytes at its beginning that will not be written to while it is in use */
+    uint32_t fixed;  /* bytes at its beginning that will not be written to before it is taken again */
     uint32_t sealed; /* bytes at its beginning that are read-only */
 };
 
@@ -58,7 +58,7 @@ void space_set_bound(struct space *space, size_t bound);
 MUST_CHECK int space_take_locked(struct space *space, size_t count, enum room_for what_for);
 void space_give_locked(struct space *space, size_t first, size_t count);
 
-/* So many bytes of the run that begins with this segment will not be written to while it is in use. */
+/* So many bytes of the run that begins with this segment will not be written to before it is taken again. */
 void space_fix_locked(struct space *space, size_t first, size_t bytes);
 void space_mark_used_locked(struct space *space, size_t first, size_t count);
 
