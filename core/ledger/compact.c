@@ -1,5 +1,7 @@
 #include "ledger/compact.h"
 
+#include "base/log.h"
+
 enum {
     MOVES = 128,                 /* records copied in one step … */
     MOVED_BYTES = 64 << 10,      /* … or so many bytes; or one record that is larger */
@@ -38,6 +40,7 @@ static void choose(struct fold *fold, struct moves *moves) {
         if (moves->count == MOVES || before.place - start > LOOKED_AT_BYTES)
             return;
         record = journal_next(journal, &fold->compacted, place_make(order + 1, 0), &place);
+        fold->broken |= !record && place_order(fold->compacted.place) == order;
         if (!record)
             return;
         struct span key = format_key(record);
@@ -45,6 +48,8 @@ static void choose(struct fold *fold, struct moves *moves) {
         size_t bytes = format_record_bytes(record);
         if ((record->flags & RECORD_DROP) || index_get(fold->index, tag, key) != place)
             continue;
+        if (format_record_check(record) != record->check && !journal_heal(fold->journal, place))
+            log_warning("a damaged record is carried on as it is");
         if (moves->count > 0 && moves->bytes + bytes > MOVED_BYTES) {
             fold->compacted = before;
             return;
@@ -75,7 +80,7 @@ static bool strike_out(const struct fold *fold, struct moves *moves) {
             }
         }
     }
-    return true;
+    return cursor.place >= end;
 }
 
 static void copy(const struct moves *moves, char *to, uint32_t *ret_count, uint64_t *ret_body) {
@@ -227,6 +232,8 @@ static bool must_wait(const struct fold *fold) {
 
 bool compact_step_before(struct fold *fold, uint64_t order) {
     fold_follow(fold, SIZE_MAX);
+    if (fold->broken)
+        return false;
     if (advance(fold))
         return true;
     return fold->front < order && !must_wait(fold) && step(fold);
@@ -288,6 +295,8 @@ static size_t slack_of(const struct fold *fold) {
 bool compact_step(struct fold *fold) {
     struct journal *journal = fold->journal;
 
+    if (fold->broken)
+        return false;
     if (advance(fold))
         return true;
     size_t dead = compact_dead_bytes(fold);

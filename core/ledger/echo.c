@@ -1,5 +1,7 @@
 #include "ledger/echo.h"
 
+#include <unistd.h>
+
 static bool has_echo(const struct journal *journal) {
     return journal->space.front >= FORMAT_FRONT;
 }
@@ -66,4 +68,27 @@ const struct format_record *echo_find_record(const struct journal *journal, uint
             return record;
     }
     return NULL;
+}
+
+/* Through the descriptor: the place may be sealed. */
+static bool write_over(struct journal *journal, uint64_t place, const void *bytes, size_t len) {
+    off_t at = journal_at(journal, place) - journal->space.base;
+
+    return pwrite(journal->space.fd, bytes, len, at) == (ssize_t)len;
+}
+
+static bool heal_locked(struct journal *journal, uint64_t place) {
+    const struct format_record *record = echo_find_record(journal, place);
+    const struct format_batch *batch = record ? NULL : echo_find(journal, place_order(place), place_offset(place));
+
+    if (record)
+        return write_over(journal, place, record, format_record_bytes(record));
+    return batch && write_over(journal, place, batch, sizeof(*batch) + batch->len);
+}
+
+bool journal_heal(struct journal *journal, uint64_t place) {
+    gate_enter(&journal->gate);
+    bool healed = heal_locked(journal, place);
+    gate_leave(&journal->gate);
+    return healed;
 }

@@ -19,6 +19,7 @@ struct fold {
     uint64_t front;            /* order of the oldest extent with a live record; what is before it can be dropped … */
     unsigned pins[2]; /* … unless somebody still reads there: readers that came before and after the change */
     int parity;       /* which of them newcomers are counted in */
+    bool broken;      /* the log was damaged while it was followed: nothing of it is given back any more */
     bool grace;       /* extents before this order are dropped when the earlier readers have left */
     uint64_t grace_order;
 };

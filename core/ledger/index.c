@@ -14,12 +14,12 @@ struct table {
 };
 
 struct index {
-    const struct journal *journal;
+    struct journal *journal;
     size_t count;
     struct table tables[TABLES];
 };
 
-struct index *index_new(const struct journal *journal) {
+struct index *index_new(struct journal *journal) {
     struct index *index = xcalloc(1, sizeof(*index));
 
     index->journal = journal;
@@ -155,9 +155,11 @@ size_t index_sorted(const struct index *index, uint16_t kind, struct item **ret_
     struct item *items = xreallocarray(NULL, count, sizeof(*items));
 
     order_numbers(places, count); /* so that memory is gone through from its beginning to its end */
+    size_t readable = 0;
     for (size_t i = 0; i < count; i++)
-        items[i] = (struct item){format_key(journal_record(index->journal, places[i])), places[i]};
-    order_items(items, count);
+        if (journal_fits(index->journal, places[i]) || journal_heal(index->journal, places[i]))
+            items[readable++] = (struct item){format_key(journal_record(index->journal, places[i])), places[i]};
+    order_items(items, readable);
     *ret_items = items;
-    return count;
+    return readable;
 }

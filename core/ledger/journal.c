@@ -99,7 +99,7 @@ static void fix(struct journal *journal, size_t len) {
         space_fix_locked(&journal->space, last->first, fixed);
         journal->fixed = fixed;
     }
-    atomic_store_explicit(&journal->space.wanted, left < 2 * SEALED_AT_ONCE, memory_order_relaxed);
+    atomic_store_explicit(&journal->space.wanted, left < ECHO_LONGEST, memory_order_relaxed);
 }
 
 void journal_publish_locked(struct journal *journal, size_t len, uint32_t count, uint64_t body) {
@@ -169,9 +169,24 @@ void journal_drop_first_locked(struct journal *journal) {
 static const struct format_record *in_batch(const struct journal *journal, struct cursor *cursor, uint64_t *ret_place) {
     const struct format_record *record = journal_record(journal, cursor->place);
 
+    if (!format_record_fits((struct span){(const char *)record, cursor->batch_end - place_offset(cursor->place)}))
+        return NULL;
     *ret_place = cursor->place;
     cursor->place += format_record_bytes(record);
     return record;
+}
+
+/* The cursor is where a batch begins, and goes to its first record. */
+static bool enter_batch(const struct journal *journal, struct cursor *cursor, uint64_t end) {
+    const struct format_batch *batch = (const void *)journal_at(journal, cursor->place);
+    uint64_t order = place_order(cursor->place), offset = place_offset(cursor->place);
+    size_t limit = order < place_order(end) ? journal_extent(journal, order)->end : place_offset(end);
+
+    if (batch->magic != BATCH_MAGIC || limit - offset < sizeof(*batch) || batch->len > limit - offset - sizeof(*batch))
+        return false;
+    cursor->place += sizeof(*batch);
+    cursor->batch_end = (uint32_t)(offset + sizeof(*batch) + batch->len);
+    return true;
 }
 
 /* Where to go on when this place is a gap's. */
@@ -204,9 +219,8 @@ const struct format_record *journal_next(const struct journal *journal, struct c
             *cursor = (struct cursor){place_make(order + 1, 0), 0};
             continue;
         }
-        const struct format_batch *batch = (const void *)journal_at(journal, cursor->place);
-        cursor->place += sizeof(*batch);
-        cursor->batch_end = offset + (uint32_t)(sizeof(*batch) + batch->len);
+        if (!enter_batch(journal, cursor, end))
+            return NULL;
     }
     return NULL;
 }

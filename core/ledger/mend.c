@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "ledger/records.h"
+#include "ledger/ledger.h"
 
 /* The records that end with a call; their keys are the same. */
 static const struct record_kind *const call_kinds[] = {&request_kind, &run_kind, &checkpoint_kind, &progress_kind};
@@ -130,7 +130,7 @@ static void complete_drops(struct parts *parts, const char *key) {
 }
 
 static void note_doubt(struct journal *journal, const struct parts *parts, const char *key) {
-    struct doubt doubt = {number_at(key), number_at(key + 8), number_at(key + 16), 0, 0};
+    struct ledger_doubt doubt = {number_at(key), number_at(key + 8), number_at(key + 16), 0, 0};
 
     for (size_t i = 0; i < parts->count; i++) {
         const struct format_record *record = parts->items[i].record;

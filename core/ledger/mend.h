@@ -10,11 +10,5 @@
 
 #include "ledger/journal.h"
 
-/* The answer to this request is lost from the log. */
-struct doubt {
-    uint64_t conn, offset, index; /* the request's key */
-    uint64_t out_offset, out_len; /* where the answer was in the output, as far as that can still be read */
-};
-
 /* Between these places of an extent is what was one batch. False: nothing of it can be saved. */
 MUST_CHECK bool mend_batch(struct journal *journal, uint64_t order, size_t from, size_t to);

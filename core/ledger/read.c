@@ -25,18 +25,30 @@ void ledger_unpin(struct ledger *ledger, int pin) {
     (void)pthread_mutex_unlock(&ledger->lock);
 }
 
+static bool is_sound(struct ledger *ledger, uint64_t place) {
+    const struct format_record *record = journal_record(&ledger->journal, place);
+
+    if (journal_fits(&ledger->journal, place) && format_record_check(record) == record->check)
+        return true;
+    return journal_heal(&ledger->journal, place) && format_record_check(record) == record->check;
+}
+
 /* Decodes into `room`, of the kind's size. */
-static void visit_at(const struct ledger *ledger, const struct record_kind *kind, uint64_t place, void *room,
+static void visit_at(struct ledger *ledger, const struct record_kind *kind, uint64_t place, void *room,
                      ledger_visit_fn *visit, void *arg) {
     const struct format_record *record = journal_record(&ledger->journal, place);
     struct span key = format_key(record);
     struct theseus_error err = {0};
 
+    if (!is_sound(ledger, place)) {
+        log_warning("a damaged %s is left out", kind->name);
+        return;
+    }
     key = (struct span){key.data + sizeof(record->kind), key.len - sizeof(record->kind)};
     if (record_decode(kind, key, format_payload(record), room, &err) == 0)
         visit(arg, room);
     else
-        log_warning("a damaged %s is left out: %s", kind->name, err.message);
+        log_warning("a %s is left out: %s", kind->name, err.message);
 }
 
 void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_visit_fn *visit, void *arg) {
