@@ -38,6 +38,13 @@ int ledger_create(struct ledger **ret_ledger, int fd, struct theseus_error *err)
     return 0;
 }
 
+int ledger_create_damaged(struct ledger **ret_ledger, int fd, struct theseus_error *err) {
+    if (ledger_create(ret_ledger, fd, err) < 0)
+        return -1;
+    (*ret_ledger)->journal.damaged = (*ret_ledger)->journal.lost = 1;
+    return 0;
+}
+
 static void tell_damage(const struct journal *journal) {
     if (journal->mended > 0)
         log_warning(

@@ -28,6 +28,9 @@ MUST_CHECK int ledger_create(struct ledger **ret_ledger, int fd, struct theseus_
  * one of a format that is not known, is an error. */
 MUST_CHECK int ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err);
 
+/* In place of one that is an error for ledger_open(): a new one, of which everything is lost. */
+MUST_CHECK int ledger_create_damaged(struct ledger **ret_ledger, int fd, struct theseus_error *err);
+
 struct ledger *ledger_new(void); /* ledger_create() without a file; ends the process when there is no memory */
 struct ledger *ledger_free(struct ledger *ledger);
 

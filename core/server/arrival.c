@@ -125,7 +125,7 @@ static void uncount(void *arg, struct call *call) {
     struct audit *audit = arg;
 
     audit->requests--;
-    audit->runs -= call->attempts > 0;
+    audit->runs -= call->attempts > 0 && audit->runs > 0; /* where records are lost, more are taken for begun */
 }
 
 static void audit_calls(struct server *server) ON_LOOP {
@@ -269,6 +269,8 @@ static void serve(struct server *server) ON_LOOP {
         come_back(server);
     else if (restart->under_way)
         complete(server);
+    else
+        wayback_close(); /* the record of the restart may be lost; nothing else is going to close it */
     late_close(server->upkeep.late, server->ledger);
     reconfigure_hold(server, false);
     if (server->look_wanted)
