@@ -8,7 +8,13 @@
 
 /* The records that end with a call; their keys are the same. */
 static const struct record_kind *const call_kinds[] = {&request_kind, &run_kind, &checkpoint_kind, &progress_kind};
-enum { CALL_KINDS = ARRAY_SIZE(call_kinds), CALL_KEY_BYTES = 3 * sizeof(uint64_t), FIELD_HEAD_BYTES = 5 };
+enum {
+    CALL_KINDS = ARRAY_SIZE(call_kinds),
+    CALL_KEY_BYTES = 3 * sizeof(uint64_t),
+    OUTPUT_KEY_BYTES = 2 * sizeof(uint64_t),
+    FIELD_HEAD_BYTES = 5,
+    SEARCHED_BYTES = 64 << 10
+};
 
 /* One record's bytes, undamaged or not. */
 struct part {
@@ -19,7 +25,7 @@ struct part {
 
 struct parts {
     struct part *items; /* owned */
-    size_t count, lost;
+    size_t count, lost, capacity;
 };
 
 static void parts_fini_cleanup(struct parts *parts) {
@@ -27,8 +33,10 @@ static void parts_fini_cleanup(struct parts *parts) {
 }
 
 static void add_part(struct parts *parts, char *at, size_t bytes, bool lost) {
-    if (parts->count % 64 == 0)
-        parts->items = xreallocarray(parts->items, parts->count + 64, sizeof(*parts->items));
+    if (parts->count == parts->capacity) {
+        parts->capacity = parts->capacity ? 2 * parts->capacity : 64;
+        parts->items = xreallocarray(parts->items, parts->capacity, sizeof(*parts->items));
+    }
     parts->items[parts->count++] = (struct part){(void *)at, bytes, lost};
     parts->lost += lost;
 }
@@ -46,13 +54,40 @@ static bool split_exactly(struct parts *parts, char *at, const char *end) {
     return true;
 }
 
-/* Else only those before the first damaged one can be told. */
-static bool split(struct parts *parts, char *at, char *end) {
+static uint64_t body_of(const struct parts *parts) {
+    uint64_t body = 0;
+
+    for (size_t i = 0; i < parts->count; i++)
+        body = format_body(body, parts->items[i].record->check);
+    return body;
+}
+
+/* A record whose length is damaged: what follows it is found again, which the head of the batch confirms. */
+static bool split_around(struct parts *parts, const struct format_batch *batch, char *at, const char *end) {
+    size_t kept = parts->count;
+
+    for (char *next = at + sizeof(struct format_record); next <= end && end - at <= SEARCHED_BYTES;
+         next += FORMAT_ALIGN) {
+        parts->count = kept;
+        parts->lost = 0;
+        add_part(parts, at, (size_t)(next - at), true);
+        if (split_exactly(parts, next, end) && parts->lost == 1 && parts->count == batch->count &&
+            body_of(parts) == batch->body)
+            return true;
+    }
+    return false;
+}
+
+/* `batch`: an undamaged head, or NULL. Where nothing helps, only those before the first damaged one can be told. */
+static bool split(struct parts *parts, const struct format_batch *batch, char *at, char *end) {
     if (split_exactly(parts, at, end))
         return true;
     size_t kept = 0;
     while (kept < parts->count && !parts->items[kept].lost)
         at += parts->items[kept++].bytes;
+    parts->count = kept;
+    if (batch && split_around(parts, batch, at, end))
+        return true;
     parts->count = kept;
     parts->lost = 0;
     if ((size_t)(end - at) < sizeof(struct format_record))
@@ -129,17 +164,43 @@ static void complete_drops(struct parts *parts, const char *key) {
     }
 }
 
-static void note_doubt(struct journal *journal, const struct parts *parts, const char *key) {
+/* Where the output ends that was recorded before this place; `otherwise`: nothing says. */
+static uint64_t output_before(const struct journal *journal, uint64_t conn, uint64_t place, uint64_t otherwise) {
+    struct cursor cursor = {place_make(journal->first, 0), 0};
+    const struct format_record *record;
+    uint64_t at, end = 0;
+
+    while ((record = journal_next(journal, &cursor, place, &at))) {
+        struct output_record output;
+        if (format_kind(record) != output_kind.number || (record->flags & RECORD_DROP) ||
+            record_decode(&output_kind, inner_key(record), format_payload(record), &output, NULL) < 0 ||
+            output.conn != conn)
+            continue;
+        if (output.offset + output.bytes.len > end)
+            end = output.offset + output.bytes.len;
+    }
+    return end ? end : otherwise;
+}
+
+/* Its room tells how long it was, within a few bytes, when its own lengths do not. */
+static void note_output(const struct part *part, struct ledger_doubt *doubt) {
+    const struct format_record *record = part->record;
+    const size_t overhead = sizeof(*record) + OUTPUT_KEY_BYTES + FIELD_HEAD_BYTES;
+
+    if (part->bytes <= overhead + FORMAT_ALIGN)
+        return;
+    bool sound = format_record_bytes(record) == part->bytes && record->key_len == OUTPUT_KEY_BYTES;
+    doubt->out_len = sound ? record->payload_len - FIELD_HEAD_BYTES : part->bytes - overhead - FORMAT_ALIGN;
+    doubt->out_offset = number_at(inner_key(record).data + sizeof(uint64_t));
+}
+
+static void note_doubt(struct journal *journal, const struct parts *parts, const char *key, uint64_t place) {
     struct ledger_doubt doubt = {number_at(key), number_at(key + 8), number_at(key + 16), 0, 0};
 
-    for (size_t i = 0; i < parts->count; i++) {
-        const struct format_record *record = parts->items[i].record;
-        if (!parts->items[i].lost || record->key_len != 2 * sizeof(uint64_t) ||
-            record->payload_len < FIELD_HEAD_BYTES || format_record_bytes(record) != parts->items[i].bytes)
-            continue;
-        doubt.out_offset = number_at(inner_key(record).data + 8);
-        doubt.out_len = record->payload_len - FIELD_HEAD_BYTES;
-    }
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->items[i].lost)
+            note_output(&parts->items[i], &doubt);
+    doubt.out_offset = output_before(journal, doubt.conn, place, doubt.out_offset);
     journal->doubts = xreallocarray(journal->doubts, journal->doubt_count + 1, sizeof(doubt));
     journal->doubts[journal->doubt_count++] = doubt;
 }
@@ -152,37 +213,49 @@ static void undo_drops(struct parts *parts) {
     }
 }
 
+/* What is lost are drops, when there are just enough of them, or the answer is there. */
+static void mend_end(struct journal *journal, struct parts *parts, const char *key, uint64_t place) {
+    size_t drops = 0;
+
+    for (size_t i = 0; i < CALL_KINDS; i++)
+        drops += find_part(parts, call_kinds[i], true) != NULL;
+    if (find_part(parts, &output_kind, false) || drops + parts->lost == CALL_KINDS) {
+        complete_drops(parts, key);
+    } else {
+        note_doubt(journal, parts, key, place);
+        undo_drops(parts);
+    }
+}
+
 /* ---- all of it ---- */
 
 static void write_batch(struct journal *journal, struct format_batch *batch, uint64_t order, size_t from,
                         const struct parts *parts) {
     *batch = (struct format_batch){.magic = BATCH_MAGIC, .count = (uint32_t)parts->count};
-    for (size_t i = 0; i < parts->count; i++) {
+    for (size_t i = 0; i < parts->count; i++)
         batch->len += parts->items[i].bytes;
-        batch->body = format_body(batch->body, parts->items[i].record->check);
-    }
+    batch->body = body_of(parts);
     batch->check = format_batch_check(batch, journal->nonce, order, from);
 }
 
 bool mend_batch(struct journal *journal, uint64_t order, size_t from, size_t to) {
     char *at = (char *)journal_at(journal, place_make(order, from));
     CLEANUP(parts_fini) struct parts parts = {0};
+    const struct format_batch *head = (const void *)at;
     char key[CALL_KEY_BYTES];
 
-    if (to - from < sizeof(struct format_batch) || !split(&parts, at + sizeof(struct format_batch), at + (to - from)))
+    if (to - from < sizeof(*head))
         return false;
-    if (parts.lost > 0 && find_call(&parts, key)) {
-        if (find_part(&parts, &output_kind, false)) {
-            complete_drops(&parts, key);
-        } else {
-            note_doubt(journal, &parts, key);
-            undo_drops(&parts);
-        }
-    }
+    if (head->check != format_batch_check(head, journal->nonce, order, from))
+        head = NULL;
+    if (!split(&parts, head, at + sizeof(*head), at + (to - from)))
+        return false;
+    if (parts.lost > 0 && find_call(&parts, key))
+        mend_end(journal, &parts, key, place_make(order, from));
+    journal->lost += parts.lost;
     for (size_t i = 0; i < parts.count; i++)
         if (parts.items[i].lost)
             make_drop(&parts.items[i], NULL, (struct span){0});
-    journal->lost += parts.lost;
     write_batch(journal, (void *)at, order, from, &parts);
     return true;
 }
