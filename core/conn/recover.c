@@ -23,7 +23,7 @@ void recover_conn(struct conn *conn, int *ret_in, int *ret_out) {
 
 struct recovery {
     struct conn *conn;
-    uint64_t cut;
+    uint64_t cut, written;
     struct batch batch; /* drops what is over */
     bool any;
 };
@@ -67,7 +67,7 @@ static void drop_output(void *arg, const void *recorded) {
     const struct output_record *output = recorded;
     struct recovery *recovery = arg;
 
-    if (output->conn == recovery->conn->number && output->offset + output->bytes.len <= recovery->conn->outbox.written)
+    if (output->conn == recovery->conn->number && output->offset + output->bytes.len <= recovery->written)
         batch_drop(&recovery->batch, &output_kind, output);
 }
 
@@ -75,7 +75,7 @@ static void drop_output(void *arg, const void *recorded) {
 static void settle_doubt(void *arg, const struct ledger_doubt *doubt) {
     struct recovery *recovery = arg;
     struct conn *conn = recovery->conn;
-    uint64_t written = conn->outbox.written;
+    uint64_t written = recovery->written;
 
     if (doubt->conn != conn->number)
         return;
@@ -92,8 +92,8 @@ static void settle_doubt(void *arg, const struct ledger_doubt *doubt) {
         recovery->any = true;
 }
 
-bool recover_settled(struct conn *conn) {
-    struct recovery recovery = {.conn = conn, .cut = frame_offset(conn->frame)};
+bool recover_settled(struct conn *conn, uint64_t written) {
+    struct recovery recovery = {.conn = conn, .cut = frame_offset(conn->frame), .written = written};
     struct theseus_error err = {0};
 
     ledger_each(conn->host->ledger, &input_kind, drop_input, &recovery);

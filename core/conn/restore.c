@@ -91,7 +91,7 @@ static void restore_streams(struct origin *origin) ON_LOOP {
     if (ledger_damaged(conn->host->ledger) == 0)
         return;
     origin->uncertain |= !origin->positioned;
-    origin->uncertain |= !recover_settled(conn);
+    origin->uncertain |= !recover_settled(conn, origin->position.written);
 }
 
 static int adopt_streams(struct conn *conn, const struct origin *origin, struct theseus_error *err) {

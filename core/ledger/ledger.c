@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "ledger/memfd.h"
+#include "ledger/mend.h"
 
 static struct ledger *ledger_alloc(void) {
     struct ledger *ledger = xcalloc(1, sizeof(*ledger));
@@ -64,6 +65,8 @@ int ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err) {
         return -1;
     tell_damage(&ledger->journal);
     fold_init(&ledger->fold, &ledger->journal);
+    for (size_t i = 0; i < ledger->journal.doubt_count; i++)
+        mend_place_output(&ledger->journal, &ledger->journal.doubts[i]);
     while (atomic_load(&ledger->journal.space.unsealed))
         space_tend(&ledger->journal.space);
     *ret_ledger = TAKE_PTR(ledger);

@@ -95,7 +95,8 @@ size_t ledger_mended(const struct ledger *ledger);
 /* A request whose answer is among what is lost, so that it is there as it was before: has the client got it? */
 struct ledger_doubt {
     uint64_t conn, offset, index; /* the request's key */
-    uint64_t out_offset, out_len; /* where the answer was in the output, as far as that can still be read */
+    uint64_t out_offset, out_len; /* where the answer was in the output, as far as that can still be told */
+    uint64_t place;               /* in the log */
 };
 typedef void ledger_doubt_fn(void *arg, const struct ledger_doubt *doubt);
 void ledger_each_doubt(const struct ledger *ledger, ledger_doubt_fn *visit, void *arg);

@@ -164,24 +164,6 @@ static void complete_drops(struct parts *parts, const char *key) {
     }
 }
 
-/* Where the output ends that was recorded before this place; `otherwise`: nothing says. */
-static uint64_t output_before(const struct journal *journal, uint64_t conn, uint64_t place, uint64_t otherwise) {
-    struct cursor cursor = {place_make(journal->first, 0), 0};
-    const struct format_record *record;
-    uint64_t at, end = 0;
-
-    while ((record = journal_next(journal, &cursor, place, &at))) {
-        struct output_record output;
-        if (format_kind(record) != output_kind.number || (record->flags & RECORD_DROP) ||
-            record_decode(&output_kind, inner_key(record), format_payload(record), &output, NULL) < 0 ||
-            output.conn != conn)
-            continue;
-        if (output.offset + output.bytes.len > end)
-            end = output.offset + output.bytes.len;
-    }
-    return end ? end : otherwise;
-}
-
 /* Its room tells how long it was, within a few bytes, when its own lengths do not. */
 static void note_output(const struct part *part, struct ledger_doubt *doubt) {
     const struct format_record *record = part->record;
@@ -195,12 +177,12 @@ static void note_output(const struct part *part, struct ledger_doubt *doubt) {
 }
 
 static void note_doubt(struct journal *journal, const struct parts *parts, const char *key, uint64_t place) {
-    struct ledger_doubt doubt = {number_at(key), number_at(key + 8), number_at(key + 16), 0, 0};
+    struct ledger_doubt doubt = {.conn = number_at(key), .offset = number_at(key + 8), .index = number_at(key + 16)};
 
     for (size_t i = 0; i < parts->count; i++)
         if (parts->items[i].lost)
             note_output(&parts->items[i], &doubt);
-    doubt.out_offset = output_before(journal, doubt.conn, place, doubt.out_offset);
+    doubt.place = place;
     journal->doubts = xreallocarray(journal->doubts, journal->doubt_count + 1, sizeof(doubt));
     journal->doubts[journal->doubt_count++] = doubt;
 }
@@ -258,4 +240,45 @@ bool mend_batch(struct journal *journal, uint64_t order, size_t from, size_t to)
             make_drop(&parts.items[i], NULL, (struct span){0});
     write_batch(journal, (void *)at, order, from, &parts);
     return true;
+}
+
+/* ---- where an answer was ---- */
+
+/* What the log says about the outputs of a connection, before a place and behind it. */
+struct outputs {
+    uint64_t end_before;              /* 0: nothing is known */
+    uint64_t put_behind, drop_behind; /* the first ones; UINT64_MAX: there is none */
+};
+
+static void look_at_output(const struct format_record *record, const struct ledger_doubt *doubt, bool before,
+                           struct outputs *outputs) {
+    bool drop = (record->flags & RECORD_DROP) != 0;
+    struct output_record output;
+
+    if (format_kind(record) != output_kind.number ||
+        record_decode(&output_kind, inner_key(record), drop ? (struct span){0} : format_payload(record), &output,
+                      NULL) < 0 ||
+        output.conn != doubt->conn)
+        return;
+    uint64_t *first = drop ? &outputs->drop_behind : &outputs->put_behind;
+    if (before && !drop && output.offset + output.bytes.len > outputs->end_before)
+        outputs->end_before = output.offset + output.bytes.len;
+    if (!before && output.offset >= outputs->end_before && output.offset < *first)
+        *first = output.offset;
+}
+
+void mend_place_output(const struct journal *journal, struct ledger_doubt *doubt) {
+    struct outputs outputs = {.put_behind = UINT64_MAX, .drop_behind = UINT64_MAX};
+    struct cursor cursor = {place_make(journal->first, 0), 0};
+    const struct format_record *record;
+    uint64_t at;
+
+    while ((record = journal_next(journal, &cursor, journal_end(journal), &at)))
+        look_at_output(record, doubt, at < doubt->place, &outputs);
+    if (outputs.end_before > 0)
+        doubt->out_offset = outputs.end_before;
+    else if (outputs.drop_behind < outputs.put_behind)
+        doubt->out_offset = outputs.drop_behind;
+    else if (outputs.put_behind < UINT64_MAX)
+        doubt->out_offset = outputs.put_behind > doubt->out_len ? outputs.put_behind - doubt->out_len : 0;
 }

@@ -12,3 +12,8 @@
 
 /* Between these places of an extent is what was one batch. False: nothing of it can be saved. */
 MUST_CHECK bool mend_batch(struct journal *journal, uint64_t order, size_t from, size_t to);
+
+struct ledger_doubt;
+
+/* Where the lost answer was in the output, by what comes before it and behind it. When the journal is open. */
+void mend_place_output(const struct journal *journal, struct ledger_doubt *doubt);
