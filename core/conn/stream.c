@@ -81,7 +81,7 @@ struct search {
 static void consider(struct search *search, int fd) {
     mode_t mode = 0;
 
-    if (fd <= STDERR_FILENO)
+    if (fd <= STDERR_FILENO || (fcntl(fd, F_GETFD) & FD_CLOEXEC)) /* that one is this image's own */
         return;
     bool is_in = is_same(fd, STDIN_FILENO);
     if (search->in < 0 && is_in && can(fd, STREAM_READ, &mode)) {
