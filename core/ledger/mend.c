@@ -62,6 +62,10 @@ static uint64_t body_of(const struct parts *parts) {
     return body;
 }
 
+static bool is_confirmed(const struct parts *parts, const struct format_batch *batch) {
+    return batch && parts->count == batch->count && body_of(parts) == batch->body;
+}
+
 /* A record whose length is damaged: what follows it is found again, which the head of the batch confirms. */
 static bool split_around(struct parts *parts, const struct format_batch *batch, char *at, const char *end) {
     size_t kept = parts->count;
@@ -71,29 +75,45 @@ static bool split_around(struct parts *parts, const struct format_batch *batch, 
         parts->count = kept;
         parts->lost = 0;
         add_part(parts, at, (size_t)(next - at), true);
-        if (split_exactly(parts, next, end) && parts->lost == 1 && parts->count == batch->count &&
-            body_of(parts) == batch->body)
+        if (split_exactly(parts, next, end) && parts->lost == 1 && is_confirmed(parts, batch))
             return true;
     }
     return false;
 }
 
-/* `batch`: an undamaged head, or NULL. Where nothing helps, only those before the first damaged one can be told. */
-static bool split(struct parts *parts, const struct format_batch *batch, char *at, char *end) {
-    if (split_exactly(parts, at, end))
-        return true;
+/* Only those before the first damaged one, and the rest. */
+static bool split_front(struct parts *parts, char *at, char *end) {
     size_t kept = 0;
+
     while (kept < parts->count && !parts->items[kept].lost)
         at += parts->items[kept++].bytes;
-    parts->count = kept;
-    if (batch && split_around(parts, batch, at, end))
-        return true;
     parts->count = kept;
     parts->lost = 0;
     if ((size_t)(end - at) < sizeof(struct format_record))
         return false;
     add_part(parts, at, (size_t)(end - at), true);
     return true;
+}
+
+/* `batch`: an undamaged head, or NULL. Lengths that are damaged may lead to the end by chance, so what the head confirms
+ * goes first; it cannot where a record's checksum is what was damaged. */
+static bool split(struct parts *parts, const struct format_batch *batch, char *at, char *end) {
+    bool exact = split_exactly(parts, at, end);
+
+    if (exact && is_confirmed(parts, batch))
+        return true;
+    if (!split_front(parts, at, end))
+        return false;
+    struct part rest = parts->items[parts->count - 1];
+    parts->count--;
+    if (batch && split_around(parts, batch, (char *)rest.record, end))
+        return true;
+    parts->count = parts->lost = 0;
+    if (exact && split_exactly(parts, at, end))
+        return true;
+    parts->count = parts->lost = 0;
+    (void)split_exactly(parts, at, end);
+    return split_front(parts, at, end);
 }
 
 /* Makes a drop of a part, of nothing or of what has this key. */

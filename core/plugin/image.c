@@ -9,8 +9,10 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/modules.h"
 #include "plugin/elf.h"
 #include "plugin/imagedir.h"
 #include "plugin/mapping.h"
@@ -191,7 +193,20 @@ static int find_plugin(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
+/* Constructors run while the name of the plugin is not known yet: that of its file has to do. */
+static char *name_by_file(const struct image *image) {
+    const char *base = path_base(image->file);
+    size_t len = strlen(base);
+
+    return xstrndup(base, len > 3 && strcmp(base + len - 3, ".so") == 0 ? len - 3 : len);
+}
+
 int image_load(struct image *image, struct theseus_error *err) {
+    CLEANUP(free) char *name = name_by_file(image);
+    CLEANUP(blame_end)
+    struct blame *blame =
+        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
+
     if (image->loaded)
         return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)
@@ -202,6 +217,10 @@ int image_load(struct image *image, struct theseus_error *err) {
     }
     image->loaded = true;
     return 0;
+}
+
+void image_tell_name(const struct image *image, const char *name, const char *version) {
+    modules_name(image->mapping.start, name, version, image->hash);
 }
 
 int image_unload(struct image *image) {

@@ -11,6 +11,7 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/thread.h"
 #include "call/call.h"
 #include "loop/workers.h"
@@ -36,6 +37,7 @@ struct run {
     char *key_text;       /* owned: an inner run's theseus_call_key() */
     int depth;            /* 0: the client's own call */
     int64_t entered_ns;
+    struct blame blame;
     atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;
     atomic_bool told; /* the handler has heard that the server waits for it */
