@@ -66,10 +66,10 @@ static bool is_confirmed(const struct parts *parts, const struct format_batch *b
     return batch && parts->count == batch->count && body_of(parts) == batch->body;
 }
 
-/* A record whose length is damaged: what follows it is found again, which the head of the batch confirms. */
-static bool split_around(struct parts *parts, const struct format_batch *batch, char *at, const char *end) {
-    size_t kept = parts->count;
-
+/* The first `kept` parts are sound. Of the next record, at `at`, the length is damaged: what follows it is found again,
+ * which the head of the batch confirms. */
+static bool split_around(struct parts *parts, size_t kept, const struct format_batch *batch, char *at,
+                         const char *end) {
     for (char *next = at + sizeof(struct format_record); next <= end && end - at <= SEARCHED_BYTES;
          next += FORMAT_ALIGN) {
         parts->count = kept;
@@ -81,39 +81,30 @@ static bool split_around(struct parts *parts, const struct format_batch *batch, 
     return false;
 }
 
-/* Only those before the first damaged one, and the rest. */
-static bool split_front(struct parts *parts, char *at, char *end) {
-    size_t kept = 0;
-
-    while (kept < parts->count && !parts->items[kept].lost)
-        at += parts->items[kept++].bytes;
-    parts->count = kept;
-    parts->lost = 0;
-    if ((size_t)(end - at) < sizeof(struct format_record))
+/* The sound ones up to `lost`, and the rest as one. */
+static bool split_front(struct parts *parts, char *at, char *lost, const char *end) {
+    if ((size_t)(end - lost) < sizeof(struct format_record))
         return false;
-    add_part(parts, at, (size_t)(end - at), true);
+    (void)split_exactly(parts, at, lost);
+    add_part(parts, lost, (size_t)(end - lost), true);
     return true;
 }
 
 /* `batch`: an undamaged head, or NULL. Lengths that are damaged may lead to the end by chance, so what the head confirms
  * goes first; it cannot where a record's checksum is what was damaged. */
-static bool split(struct parts *parts, const struct format_batch *batch, char *at, char *end) {
+static bool split(struct parts *parts, const struct format_batch *batch, char *at, const char *end) {
     bool exact = split_exactly(parts, at, end);
+    char *lost = at;
+    size_t kept = 0;
 
-    if (exact && is_confirmed(parts, batch))
+    if (exact && (parts->lost == 0 || is_confirmed(parts, batch)))
         return true;
-    if (!split_front(parts, at, end))
-        return false;
-    struct part rest = parts->items[parts->count - 1];
-    parts->count--;
-    if (batch && split_around(parts, batch, (char *)rest.record, end))
+    while (kept < parts->count && !parts->items[kept].lost)
+        lost += parts->items[kept++].bytes;
+    if (batch && split_around(parts, kept, batch, lost, end))
         return true;
     parts->count = parts->lost = 0;
-    if (exact && split_exactly(parts, at, end))
-        return true;
-    parts->count = parts->lost = 0;
-    (void)split_exactly(parts, at, end);
-    return split_front(parts, at, end);
+    return exact ? split_exactly(parts, at, end) : split_front(parts, at, lost, end);
 }
 
 /* Makes a drop of a part, of nothing or of what has this key. */
