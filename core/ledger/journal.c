@@ -29,16 +29,10 @@ static const struct format_batch *write_head(const struct journal *journal, stru
     return (const void *)to;
 }
 
-/* To whole pages. */
-static size_t round_up(size_t bytes, size_t most) {
-    size_t up = (bytes + PAGE_BYTES_MOST - 1) / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
-
-    return up < most ? up : most;
-}
-
-/* Behind the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
+/* `full`: the extent before it is sealed. One that is left early soon holds nothing: to seal it would be of no use. Behind
+ * the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
  * both true. */
-static void chain(struct journal *journal, uint32_t first, uint32_t count) {
+static void chain(struct journal *journal, uint32_t first, uint32_t count, bool full) {
     uint64_t word = format_seal((journal->last + 1) << 10 | (count - 1), journal->nonce);
     struct extent *last = journal_extent(journal, journal->last);
     struct format_batch end = {.magic = END_MAGIC};
@@ -47,13 +41,15 @@ static void chain(struct journal *journal, uint32_t first, uint32_t count) {
         last->end = journal->offset;
         if (extent_bytes(last) - journal->offset >= sizeof(end))
             echo_add_locked(journal, write_head(journal, &end, journal->last, journal->offset), sizeof(end));
-        space_fix_locked(&journal->space, last->first, round_up(journal->offset + sizeof(end), extent_bytes(last)));
+        if (full)
+            space_fix_locked(&journal->space, last->first, extent_bytes(last));
     }
     journal->head->extents[0][first] = journal->head->extents[1][first] = word;
     journal->last++;
     *journal_extent(journal, journal->last) = (struct extent){first, count, 0};
     journal->offset = 0;
     journal->fixed = 0;
+    journal->echo_at = 0; /* of a small log, all of what it works in has an echo, in the same few pages */
     journal->segments += count;
 }
 
@@ -66,7 +62,7 @@ static int segments_for(size_t len, uint32_t *ret_count, struct theseus_error *e
     return 0;
 }
 
-static int next_extent(struct journal *journal, size_t len, struct room room, struct theseus_error *err) {
+static int next_extent(struct journal *journal, size_t len, struct room room, bool full, struct theseus_error *err) {
     uint32_t count = 0;
 
     if (segments_for(len, &count, err) < 0)
@@ -76,7 +72,7 @@ static int next_extent(struct journal *journal, size_t len, struct room room, st
         return fail(err, ERR_LIMIT, "the ledger has no room ready");
     if (first < 0 && space_add(&journal->space, true, count, room.what_for, &first, err) < 0)
         return -1;
-    chain(journal, (uint32_t)first, count);
+    chain(journal, (uint32_t)first, count, full);
     return 0;
 }
 
@@ -84,20 +80,19 @@ char *journal_room_locked(struct journal *journal, size_t len, struct room room,
     const struct extent *last = journal_extent(journal, journal->last);
 
     if (sizeof(struct format_batch) + len > extent_bytes(last) - journal->offset &&
-        next_extent(journal, len, room, err) < 0)
+        next_extent(journal, len, room, true, err) < 0)
         return NULL;
     return at_offset(journal) + sizeof(struct format_batch);
 }
 
-/* What is behind the end will not be written to any more. A large batch has no echo: it is not left for later. */
+/* A large batch has no echo: it is not left until the extent is full. */
 static void fix(struct journal *journal, size_t len) {
     const struct extent *last = journal_extent(journal, journal->last);
-    size_t piece = len > ECHO_LONGEST ? PAGE_BYTES_MOST : SEALED_AT_ONCE;
-    size_t fixed = journal->offset / piece * piece, left = extent_bytes(last) - journal->offset;
+    size_t left = extent_bytes(last) - journal->offset;
 
-    if (fixed > journal->fixed) {
-        space_fix_locked(&journal->space, last->first, fixed);
-        journal->fixed = fixed;
+    if (len > ECHO_LONGEST) {
+        journal->fixed = journal->offset / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
+        space_fix_locked(&journal->space, last->first, journal->fixed);
     }
     atomic_store_explicit(&journal->space.wanted, left < ECHO_LONGEST, memory_order_relaxed);
 }
@@ -117,7 +112,7 @@ void journal_publish_locked(struct journal *journal, size_t len, uint32_t count,
 }
 
 int journal_roll_locked(struct journal *journal, struct room room, struct theseus_error *err) {
-    if (next_extent(journal, 0, room, err) < 0)
+    if (next_extent(journal, 0, room, false, err) < 0)
         return -1;
     journal_publish_locked(journal, 0, 0, 0); /* an extent without a single byte would look like a hole in the file */
     return 0;
@@ -140,7 +135,7 @@ char *journal_detach(struct journal *journal, size_t len, enum room_for what_for
 
 void journal_link_locked(struct journal *journal, const struct detached *detached, size_t len, uint32_t count,
                          uint64_t body) {
-    chain(journal, detached->first, detached->count);
+    chain(journal, detached->first, detached->count, true);
     journal_publish_locked(journal, len, count, body);
 }
 

@@ -50,8 +50,7 @@ struct journal {
 
 enum {
     PLACE_BITS = 30,            /* of the offset */
-    SEALED_AT_ONCE = 192 << 10, /* what is behind the end is sealed in pieces of this size … */
-    PAGE_BYTES_MOST = 64 << 10, /* … or of pages, whatever size they have */
+    PAGE_BYTES_MOST = 64 << 10, /* what is sealed are pages, whatever size they have */
 };
 
 static inline uint64_t place_make(uint64_t order, uint64_t offset) {

@@ -3,10 +3,10 @@
  * or not there yet. The address range for all of it is reserved once; a segment is mapped when it has memory, so that
  * no access can fail.
  *
- * What will not be written to any more is made read-only, so that code gone astray finds it out and cannot change it:
- * all that was written to a segment that is full, and at the log's end what lies well behind it. Writable are the
- * front, the end of the log, a segment that is being filled, and memory with nothing in it. That takes system calls: it
- * is done by whoever leaves the gate.
+ * A segment that is full is made read-only, so that code gone astray finds out that it is, and cannot change anything.
+ * Writable are the front, the segment at the log's end, those that are being filled, and memory with nothing in it. That
+ * takes system calls, which every other processor that is at work here feels: it is done by whoever leaves the gate, and
+ * not for a segment that is left early and soon empty.
  *
  * The functions that end in _locked are called inside the gate and make no system call; the others outside of it.
  */
