@@ -40,7 +40,8 @@ static void choose(struct fold *fold, struct moves *moves) {
         if (moves->count == MOVES || before.place - start > LOOKED_AT_BYTES)
             return;
         record = journal_next(journal, &fold->compacted, place_make(order + 1, 0), &place);
-        fold->broken |= !record && place_order(fold->compacted.place) == order;
+        if (!record && place_order(fold->compacted.place) == order)
+            fold_note_broken(fold);
         if (!record)
             return;
         struct span key = format_key(record);
@@ -190,11 +191,20 @@ static bool advance(struct fold *fold) {
     return fold->front > before;
 }
 
+/* The front extent was gone through, and nothing in it is live. */
+static void check_empty(struct fold *fold) {
+    fold_follow(fold, SIZE_MAX);
+    if (fold->live[fold->front % EXTENTS_MAX] > 0)
+        fold_note_broken(fold); /* there was something under a key that is another one now */
+}
+
 static int try_step(struct fold *fold) {
     struct moves moves = {.count = 0};
     struct cursor before = fold->compacted;
 
     choose(fold, &moves);
+    if (moves.count == 0 && place_order(fold->compacted.place) > fold->front)
+        check_empty(fold);
     if (moves.count == 0)
         return 0;
     int r = moves.bytes > DETACHED_BYTES ? move_large(fold, &moves) : move_small(fold, &moves);

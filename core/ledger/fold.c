@@ -14,9 +14,7 @@ void fold_fini(struct fold *fold) {
     fold->index = index_free(fold->index);
 }
 
-/* What is in the log is sound for whoever opens it next, as far as it can be; this process does what it can with what it
- * has read. */
-static void note_broken(struct fold *fold) {
+void fold_note_broken(struct fold *fold) {
     if (!fold->broken)
         log_error(
             "the ledger was damaged while the server runs: something has written to memory that is not its own; a "
@@ -29,7 +27,7 @@ static void count_live(struct fold *fold, uint64_t place, bool comes) {
     size_t *live = &fold->live[place_order(place) % EXTENTS_MAX];
 
     if (!comes && (bytes > *live || !journal_fits(fold->journal, place))) {
-        note_broken(fold);
+        fold_note_broken(fold);
         return;
     }
     *live = comes ? *live + bytes : *live - bytes;
@@ -58,7 +56,7 @@ static const struct format_record *next(struct fold *fold, uint64_t end, uint64_
         record = journal_next(fold->journal, &fold->cursor, end, ret_place);
     if (record || fold->cursor.place >= end)
         return record;
-    note_broken(fold);
+    fold_note_broken(fold);
     fold->cursor = (struct cursor){end, 0};
     return NULL;
 }

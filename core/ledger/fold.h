@@ -32,3 +32,7 @@ void fold_follow(struct fold *fold, size_t bytes);
 
 /* How far it is behind, in bytes; any thread, without the lock. */
 size_t fold_backlog(const struct fold *fold);
+
+/* The log does not say any more what was folded. For whoever opens it next it is as sound as it can be; this process
+ * does what it can with what it has read. */
+void fold_note_broken(struct fold *fold);
