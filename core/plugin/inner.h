@@ -41,7 +41,10 @@ struct candidate {
     bool forced;             /* replaces what serves even by the same content */
     bool restored;           /* for what served in the image before: it finds what was saved there */
     bool loaded;             /* its image is mapped and checked already */
+    bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
+    bool stored;             /* that is no private copy: one is to be made of it */
+    char *banned;            /* owned: why the file itself is not what is loaded; NULL: it is */
     char adopt_hash[HASH_TEXT_BYTES];
 };
 
@@ -112,10 +115,11 @@ struct plugins {
     struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
     bool restoring;                     /* what served in the image before is being loaded */
     struct loop_task *done;             /* borrowed: to be run when that is through */
-    struct lane_job adoption;           /* see plugins_restore_early() */
+    struct lane_job adoption;           /* see restore.c */
     bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
     bool adoptees;                      /* what is in loader.copying is the adoption's alone */
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
+    struct timer *proving;              /* owned: see probation.c; NULL: nothing was loaded yet */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */
     int retiring;                       /* generations on their way out on the lane */
@@ -144,7 +148,8 @@ void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* un
 void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
-void loader_pause(struct plugins *plugins) ON_LOOP;    /* nothing is begun; only the current one goes on */
+unsigned loader_next_generation(struct plugins *plugins) ON_LOOP;
+void loader_pause(struct plugins *plugins) ON_LOOP; /* nothing is begun; only the current one goes on */
 void loader_resume(struct plugins *plugins) ON_LOOP;
 bool loader_is_between(const struct plugins *plugins) ON_LOOP; /* none is being promoted */
 bool loader_is_idle(const struct plugins *plugins) ON_LOOP;
@@ -157,12 +162,23 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 
 /* promote.c */
 void promote(struct candidate *candidate) ON_LOOP;
+/* Two steps of it beforehand, of one that replaces nothing: the generation, and its start. Ends one that does not do. */
+void promote_prepare(struct candidate *candidate) ON_LOOP;
+void promote_begin(struct candidate *candidate);             /* on the lane; if it is prepared */
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
 void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits for calls: others go first */
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
+
+/* banning.c */
+void banning_read(struct plugins *plugins) ON_LOOP;   /* the bans that an earlier server has left */
+void banning_refuse(struct plugins *plugins) ON_LOOP; /* the files for which nothing serves are refused */
+/* Something else than a banned image serves that plugin, from its file: what was banned may come again. */
+void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
+/* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */
+char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash);
 
 /* retire.c */
 void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */

@@ -10,10 +10,12 @@
 #include "plugin/contract.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
+#include "plugin/probation.h"
 
 enum { RETRY_WAIT_MS = 200, RETRY_AFTER_MS = 30000 };
 
 static void start(struct candidate *candidate) ON_LOOP;
+static void started(struct candidate *candidate) ON_LOOP;
 
 /* ---- load ---- */
 
@@ -137,7 +139,9 @@ static void loaded(struct candidate *candidate) ON_LOOP {
 
 /* A candidate that has waited was loaded before; the plugin may have been replaced, or be gone, meanwhile. */
 void promote(struct candidate *candidate) {
-    if (candidate->next)
+    if (candidate->begun)
+        started(candidate);
+    else if (candidate->next)
         take_place(candidate);
     else if (candidate->loaded)
         loaded(candidate);
@@ -255,19 +259,21 @@ static void start_run(void *job) {
     candidate->r = generation_start(candidate->next, &candidate->err);
 }
 
-static void record_image(const struct candidate *candidate) {
-    const struct image *image = candidate->plugin->active->image;
-    struct image_record record = {.plugin = span_of(candidate->plugin->name),
-                                  .file = span_of(image_file(image)),
-                                  .active_path = span_of(image_path(image)),
-                                  .active_hash = span_of(image_hash(image)),
-                                  .good_path = span_of(image_path(image)),
-                                  .good_hash = span_of(image_hash(image)),
-                                  .generation = candidate->plugin->active->number};
-    struct theseus_error err = {0};
+/* One with sections of the configuration is asked about them first, when the tools of the others are known. */
+void promote_prepare(struct candidate *candidate) {
+    const struct theseus_plugin *slots = image_plugin(candidate->image);
 
-    if (ledger_put(candidate->plugins->host->ledger, &image_kind, &record, &err) < 0)
-        log_error("an image could not be recorded: %s", err.message);
+    if (slots->sections || plugins_find(candidate->plugins, slots->name, false))
+        return;
+    if (make_generation(candidate) < 0)
+        discard(candidate);
+}
+
+void promote_begin(struct candidate *candidate) {
+    if (!candidate->next)
+        return;
+    start_run(&candidate->job);
+    candidate->begun = true;
 }
 
 /* What was replaced goes. */
@@ -290,9 +296,11 @@ static void succeed(struct candidate *candidate) ON_LOOP {
 
     log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
              plugin->active->number, (double)plugin->swap_ns / 1e6);
-    record_image(candidate);
+    probation_begin(plugins, plugin->active, candidate->restored);
     plugins->promotions++;
-    source_refuse(candidate->source, NULL);
+    source_refuse(candidate->source, candidate->banned);
+    if (!candidate->banned)
+        banning_lift(plugins, plugin);
     retire_before(candidate);
     if (candidate->settings_round != plugins->settings_round)
         apply_ini_files(plugins); /* settings went round while this one was not there to take them */
@@ -396,7 +404,8 @@ static void swap(struct candidate *candidate) ON_LOOP {
         succeed(candidate);
 }
 
-static void started(struct candidate *candidate) ON_LOOP {
+static void started(struct candidate *candidate) {
+    candidate->begun = false;
     if (candidate->r < 0)
         discard(candidate);
     else

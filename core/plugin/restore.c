@@ -1,7 +1,8 @@
 /*
  * In a process image that follows another: the plugins are those that served, from the very copies that the ledger
- * names. No copy is made and none is tried out again; all of them are mapped in one go on the lane, and promoted in the
- * order of their generations as every candidate is. One whose copy is not what was recorded begins anew with its file.
+ * names. No copy is made and none is tried out again; all of them are mapped in one go on the lane, and started in
+ * another, so that no plugin waits for the way to the lane and back of those before it. They are promoted in the order
+ * of their generations as every candidate is. One whose copy is not what was recorded begins anew with its file.
  *
  * Until the restart is known to have succeeded (plugins_drop_saved()) the image before may come back: no copy and no
  * record of what served there goes, whatever becomes of it here.
@@ -20,28 +21,36 @@
 enum { LOOK_AFTER_MS = 20 };
 
 static void adopt(struct candidate *candidate) {
-    candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
-                               &candidate->err);
+    if (candidate->stored)
+        candidate->r =
+            image_copy_kept(&candidate->image, candidate->plugins->dir, candidate->adopt, candidate->adopt_hash,
+                            candidate->source->path, candidate->number, &candidate->err);
+    else
+        candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
+                                   &candidate->err);
     if (candidate->r < 0)
         return;
     image_keep_file(candidate->image);
     candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0)
+    if (candidate->r == 0) /* its schemas have been checked, and are read when they are wanted */
         candidate->r =
-            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+            contract_take(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static void adopt_run(void *job) {
     adopt(container_of((struct lane_job *)job, struct candidate, job));
 }
 
-static void adopted(struct candidate *candidate) ON_LOOP {
+static void take(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
     list_remove(&candidate->link);
-    if (candidate->r < 0) {
+    if (candidate->r < 0 && !candidate->begun) {
         log_warning("plugin file '%s': the image that served cannot be taken over: %s; the file is loaded instead",
                     candidate->source->path, candidate->err.message);
+        free(TAKE_PTR(candidate->banned));
+        free(TAKE_PTR(candidate->adopt));
+        candidate->stored = false;
         candidate->err = (struct theseus_error){0};
         candidate->image = image_free(candidate->image);
         loader_copy(candidate);
@@ -49,6 +58,12 @@ static void adopted(struct candidate *candidate) ON_LOOP {
     }
     candidate->loaded = true;
     list_append(&plugins->loader.ready, &candidate->link);
+}
+
+static void adopted(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+
+    take(candidate);
     loader_next(plugins);
 }
 
@@ -70,6 +85,7 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
     const struct image_record *record = recorded;
     struct restore *restore = arg;
     CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
 
     restore->records++;
     if (!is_wanted(restore->plugins, record, file))
@@ -77,10 +93,12 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
     candidate->source->restored = true;
-    candidate->number = (unsigned)record->generation;
+    candidate->stored = record->stored;
+    candidate->number = record->stored ? loader_next_generation(restore->plugins) : (unsigned)record->generation;
     candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
     (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,
                    record->active_hash.data);
+    candidate->banned = banning_reason_of(restore->plugins, name, candidate->adopt_hash);
     struct list *before = restore->candidates.prev;
     while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
         before = before->prev;
@@ -93,6 +111,7 @@ static bool begin(struct plugins *plugins) ON_LOOP {
 
     list_init(&restore.candidates);
     scan_list(plugins);
+    banning_refuse(plugins);
     ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
     if (restore.records == 0)
         return false;
@@ -110,19 +129,44 @@ static void adopt_all_run(void *job) {
         adopt(list_entry(link, struct candidate, link));
 }
 
-/* Both have come: the images, and the wish to have them serve. */
-static void take_adopted(struct plugins *plugins) ON_LOOP {
+static void begin_all_run(void *job) {
+    struct plugins *plugins = container_of((struct lane_job *)job, struct plugins, adoption);
+
+    list_for_each (link, &plugins->loader.copying)
+        promote_begin(list_entry(link, struct candidate, link));
+}
+
+static void on_all_begun(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = container_of(job, struct plugins, adoption);
     struct list all;
 
-    if (!plugins->adopted || !plugins->restoring)
+    loop_enter();
+    (void)timed_out; /* it has no limit */
+    if (plugins->stopping) {
+        loader_drop_copying(plugins);
         return;
-    plugins->adopted = plugins->adoptees = false;
+    }
+    plugins->adoptees = false;
     list_init(&all);
     list_splice(&all, &plugins->loader.copying);
-    list_for_each (link, &all)
-        adopted(list_entry(link, struct candidate, link));
-    loader_resume(plugins); /* what others wanted meanwhile */
+    list_for_each (link, &all) /* before the first one is promoted: all have come when the last one is */
+        take(list_entry(link, struct candidate, link));
+    loader_resume(plugins); /* and what others wanted meanwhile */
     plugins_settled(plugins);
+}
+
+/* Both have come: the images, and the wish to have them serve. */
+static void take_adopted(struct plugins *plugins) ON_LOOP {
+    if (!plugins->adopted || !plugins->restoring)
+        return;
+    plugins->adopted = false;
+    list_for_each (link, &plugins->loader.copying) {
+        struct candidate *candidate = list_entry(link, struct candidate, link);
+        if (candidate->r == 0)
+            promote_prepare(candidate);
+    }
+    plugins->adoption = (struct lane_job){.run = begin_all_run, .done = on_all_begun};
+    lane_submit(plugins->host->lane, &plugins->adoption);
 }
 
 static void on_all_adopted(struct lane_job *job, bool timed_out) {

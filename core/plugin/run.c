@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
+#include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/plugin.h"
@@ -50,14 +51,18 @@ static bool is_error(const json_t *result) {
 
 /* What a handler gave must be a CallToolResult, with structured content that its own schema takes. */
 static int check_result(const struct run *run, const json_t *result, struct theseus_error *err) {
-    const struct tool *tool = run->offer->tool;
+    struct tool *tool = run->offer->tool;
     const json_t *structured = json_object_get(result, "structuredContent");
 
     if (!result)
         return fail(err, ERR_MEMORY, "tool '%s': no memory for its result, or it is not valid", run->name);
     if (!json_is_object(result) || !json_is_array(json_object_get(result, "content")))
         return fail(err, ERR_INTERNAL, "tool '%s' gave no result with a 'content' array", run->name);
-    if (!tool->output || is_error(result))
+    if (is_error(result))
+        return 0;
+    if (tool_read(tool, err) < 0)
+        return -1;
+    if (!tool->output)
         return 0;
     if (!structured)
         return fail(err, ERR_INTERNAL, "tool '%s' gave no structuredContent although it declares an output schema",
@@ -163,6 +168,7 @@ int run_reply(struct run *run, json_t *result) {
     }
     if (run->offer->generation->plugin)
         stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
+    generation_count_call(run->offer->generation);
     answer(run, result);
     (void)run_unref(run); /* the answer's reference */
     return THESEUS_DONE;
@@ -350,6 +356,18 @@ static int check_attempts(const struct run *run, struct theseus_error *err) {
     return !has_begun(run) || resumes || (flags & MAY_RUN_AGAIN) ? 0 : fail_begun(run, err);
 }
 
+static bool refuse_banned(struct run *run) ON_LOOP {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    if (!ban_of_tool(run->host->ledger, run->name, &ban))
+        return false;
+    CLEANUP(free) char *reason = ban_reason(&ban);
+    CLEANUP(free) char *text = xasprintf("tool '%s' is not served: %s", run->name, reason);
+    call_answer(run->request, shape_tool_result(run->request->revision, run_text_result_new(text, true)));
+    (void)run_unref(run);
+    return true;
+}
+
 static void refuse_unknown(struct run *run) ON_LOOP {
     CLEANUP(free) char *owner = registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
@@ -359,6 +377,8 @@ static void refuse_unknown(struct run *run) ON_LOOP {
         refuse(run, &err);
         return;
     }
+    if (refuse_banned(run))
+        return;
     if (owner) {
         (void)fail(&err, ERR_MISSING,
                    "tool '%s' of plugin '%s' is not offered any more; ask for the list of tools again", run->name,
@@ -372,6 +392,8 @@ static void refuse_unknown(struct run *run) ON_LOOP {
 }
 
 int run_check_args(const struct run *run, struct theseus_error *err) {
+    if (tool_read(run->offer->tool, err) < 0)
+        return -1;
     if (schema_check(run->offer->tool->input, run->args, err) < 0)
         return error_prefix(err, "invalid arguments for tool '%s': ", run->name);
     return 0;

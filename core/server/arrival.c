@@ -11,6 +11,7 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/watch_binary.h"
@@ -118,6 +119,11 @@ static bool goes_on(struct server *server, struct call *call) {
            ((flags & THESEUS_RESUMABLE) && atomic_load(&call->has_checkpoint));
 }
 
+static void count_held(struct restart *restart, int64_t since) {
+    if (clock_now_ns() - since > restart->held_ns)
+        restart->held_ns = clock_now_ns() - since;
+}
+
 static void count_call(void *arg, struct call *call) {
     struct restart *restart = &((struct server *)arg)->restart;
     int64_t since = call->accepted_ns > restart->facts.held_ns ? call->accepted_ns : restart->facts.held_ns;
@@ -130,8 +136,8 @@ static void count_call(void *arg, struct call *call) {
         restart->resumed++;
     else if (call->attempts > 0)
         restart->facts.calls_interrupted++; /* it is told so when its turn comes */
-    else if (clock_now_ns() - since > restart->held_ns)
-        restart->held_ns = clock_now_ns() - since;
+    else
+        count_held(restart, since);
 }
 
 /* What the ledger has of calls, against what has come of it. */
@@ -219,6 +225,8 @@ static void complete(struct server *server) ON_LOOP {
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
+    if (strcmp(restart->facts.reason, "error_recovery") == 0 && !recovery_is_restart(server))
+        quarantine_forgive(server); /* the directories are looked at a moment later */
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
     drop_note(server);
@@ -284,6 +292,55 @@ void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
 
 /* ---- the steps ---- */
 
+/* What nobody waits for begins when the clients have had the first answers. */
+enum { REST_AFTER_MS = 5 };
+
+/* One tool in a turn, lest a client waits for all of them. */
+static void on_next_tool(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (registry_list_ahead(server->registry))
+        loop_defer(server->loop, &server->restart.next_tool);
+    else
+        plugins_when_loaded(server->plugins, &server->loaded);
+}
+
+static void on_rest(void *arg) {
+    struct server *server = arg;
+    struct restart *restart = &server->restart;
+
+    loop_enter();
+    restart->rest = timer_free(restart->rest);
+    late_close(server->upkeep.late, server->ledger);
+    restart->next_tool = (struct loop_task){.run = on_next_tool, .arg = server};
+    if (server->awake)
+        loop_defer(server->loop, &restart->next_tool);
+}
+
+static void conclude(struct server *server) ON_LOOP {
+    if (server->restart.under_way && server->is_back)
+        come_back(server);
+    else if (server->restart.under_way)
+        complete(server);
+    else
+        wayback_close();   /* the record of the restart may be lost: nothing else is going to close it */
+    standby_begin(server); /* the way back is closed, or was already */
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
+}
+
+/* Behind what clients have sent meanwhile: that is found in the turn behind the one in which they are heard again. */
+static void on_served(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (++server->restart.turns < 2)
+        loop_defer(server->loop, &server->restart.served);
+    else
+        conclude(server);
+}
+
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
@@ -294,14 +351,14 @@ static void serve(struct server *server) ON_LOOP {
         conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
-    if (restart->under_way && server->is_back)
-        come_back(server);
-    else if (restart->under_way)
-        complete(server);
+    restart->turns = 0;
+    restart->served = (struct loop_task){.run = on_served, .arg = server};
+    if (restart->under_way && preserves(server))
+        loop_defer(server->loop, &restart->served);
     else
-        wayback_close(); /* the record of the restart may be lost; nothing else is going to close it */
-    standby_begin(server); /* the way back may have been closed already */
-    late_close(server->upkeep.late, server->ledger);
+        conclude(server); /* calls are dismissed: at once, before any of them is begun */
+    restart->rest = timer_new(server->loop, on_rest, server);
+    timer_start(restart->rest, REST_AFTER_MS, 0);
     reconfigure_hold(server, false);
     if (server->recovery.note.leaving)
         leave_begin(server, "it was about to, and crashed", LEAVE_GRACE_MS);
@@ -314,10 +371,7 @@ static void on_restored(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
-        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 
 static void resume(struct server *server) ON_LOOP {
@@ -379,6 +433,7 @@ void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
     reconfigure_hold(server, true);
+    chronicle_go_on(server->upkeep.chronicle);
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);

@@ -87,7 +87,7 @@ static json_t *plugins_new_check(struct server *server, json_t *issues) ON_LOOP 
     size_t i;
 
     json_array_foreach (json_object_get(report, "plugins"), i, plugin) {
-        active += has_state(plugin, "active");
+        active += has_state(plugin, "active") || has_state(plugin, "reverted");
         if (has_state(plugin, "quarantined"))
             (void)json_array_append_new(quarantined, quarantined_new(plugin));
     }

@@ -19,6 +19,7 @@
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/quarantine.h"
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
@@ -69,12 +70,12 @@ struct restart {
     struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
     struct call *call;  /* the same in the image behind the exec */
     struct binary candidate;
-    struct preflight *preflight;        /* owned */
-    struct timer *limit, *early, *tick; /* owned */
+    struct preflight *preflight;               /* owned */
+    struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored;
+    struct loop_task launch, restored, served, next_tool;
     int64_t blocked_ns;
-    int turns;     /* of the loop since signals are blocked */
+    int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
@@ -121,6 +122,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct verdict verdict; /* on the crash that this image follows */
     struct recovery recovery;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
@@ -198,6 +200,8 @@ void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before 
 void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
 void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
 void upkeep_reconfigured(struct server *server) ON_LOOP;
+/* The plugins will not be loaded, and the snapshot is to be sealed all the same. -1: it cannot be. */
+MUST_CHECK int upkeep_begin_without_plugins(struct server *server, struct theseus_error *err) ON_LOOP;
 void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
 void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
 bool upkeep_is_stuck(const struct server *server) ON_LOOP;

@@ -9,8 +9,10 @@ const char admin_plugins_output[] =
     "\"plugins\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
     "\"name\": {\"type\": \"string\"}, \"version\": {\"type\": \"string\"}, \"file\": {\"type\": \"string\"}, "
     "\"hash\": {\"type\": \"string\"}, \"generation\": {\"type\": \"integer\"}, "
-    "\"state\": {\"type\": \"string\", \"description\": \"active, draining or quarantined\"}, "
-    "\"reason\": {\"type\": \"string\"}, "
+    "\"state\": {\"type\": \"string\", \"description\": \"active, draining, quarantined, reverted or unloaded\"}, "
+    "\"reason\": {\"type\": \"string\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
+    "\"type\": \"boolean\", \"description\": \"it has proved good, and is kept to serve again\"}, \"probation\": {"
+    "\"type\": \"boolean\", \"description\": \"it is so new that its first crash ends it\"}, "
     "\"tools\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, "
     "\"calls\": {\"type\": \"object\", \"properties\": {\"served\": {\"type\": \"integer\"}, "
     "\"failed\": {\"type\": \"integer\"}, \"mean_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}, "
@@ -42,6 +44,11 @@ static void print_plugin(FILE *out, const json_t *plugin) {
         json_integer_value(json_object_get(calls, "served")), json_integer_value(json_object_get(calls, "failed")),
         json_integer_value(json_object_get(plugin, "in_flight")), json_number_value(json_object_get(calls, "mean_ms")),
         json_number_value(json_object_get(calls, "p99_ms")));
+    if (json_integer_value(json_object_get(plugin, "crashes")) > 0 ||
+        json_is_true(json_object_get(plugin, "probation")))
+        (void)fprintf(out, "  crashes: %" JSON_INTEGER_FORMAT "%s\n",
+                      json_integer_value(json_object_get(plugin, "crashes")),
+                      json_is_true(json_object_get(plugin, "probation")) ? "; in its probation" : "");
     (void)fprintf(out, "  tools:");
     json_array_foreach (tools, i, tool)
         (void)fprintf(out, "%s %s", i ? "," : "", json_string_value(tool));

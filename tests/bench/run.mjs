@@ -1,10 +1,11 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
+ *                     [--only-tasks]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
  * compared: what the machine does meanwhile meets all of them alike. The load itself is made and judged by
- * build/bench/load, reload and restart. Writes build/bench/report.md, results.json and chart.svg.
+ * build/bench/load, reload, restart and crash. Writes build/bench/report.md, results.json and chart.svg.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,8 +15,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
+import { crashFigures, crashTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, median, ratioTable, reloadTable, restartFigures, restartTable, startTable,
     throughputTable } from './lib/report.mjs';
+import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
@@ -24,6 +27,7 @@ const { values: options } = parseArgs({
         'peers': { type: 'boolean', default: false },       /* all but Theseus */
         'only-reload': { type: 'boolean', default: false },
         'only-restart': { type: 'boolean', default: false },
+        'only-tasks': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
@@ -128,9 +132,10 @@ async function measureReload() {
 
 const fixture = (name) => join(build, 'tests', 'plugins', `${name}.so`);
 
+const STATE_KIB = '900'; /* with what is in the ledger anyway, about 1 MiB */
+
 /* One server for each: under load, with pings only, into a server that leaves at once, and reloads under load. */
 async function measureRestart() {
-    const STATE_KIB = '900'; /* with what is in the ledger anyway, about 1 MiB */
     const server = (name, plugins, program) => {
         const { root, argv } = theseus(name, 5, program);
         plugins.forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
@@ -153,6 +158,14 @@ async function measureRestart() {
         reload: await run('restart', ['-n', String(plan.reloads), '-r', join(reload.root, 'plugins', 'version.so'),
             fixture('version1'), fixture('version2'), join(reload.root, 'draft'), '--', ...reload.argv]),
     };
+}
+
+/* A server at which crashes are nothing special. */
+async function measureCrash() {
+    const { root, argv } = theseus('crash', 5);
+    ['dies', 'ballast'].forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
+    process.stderr.write('crashes\n');
+    return run('crash', ['-n', String(plan.restarts), '-b', STATE_KIB, '--', ...argv, '--set', 'crash.max_execs=0']);
 }
 
 function panels(runs) {
@@ -180,7 +193,8 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    if (!options['only-reload'] && !options['only-restart']) {
+    const only = ['reload', 'restart', 'tasks'].find((part) => options[`only-${part}`]);
+    if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
             Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
@@ -188,16 +202,24 @@ async function main() {
         results.idle = Object.fromEntries(servers.map((s) => [s.key, condense(idle[s.key]).rss_kb]));
         reportLoad(results.runs, results.starts, results.idle);
     }
-    if (!options.peers && !options['only-restart']) {
+    if (!options.peers && (!only || only === 'reload')) {
         results.reload = await measureReload();
         say(`${reloadTable(results.reload)}\n`);
     }
-    if (!options.peers && !options['only-reload']) {
+    if (!options.peers && (!only || only === 'restart')) {
         results.restart = await measureRestart();
         say(`${restartTable(results.restart)}\n`);
+        results.crash = await measureCrash();
+        say(`${crashTable(results.crash)}\n`);
+    }
+    if (!options.peers && (!only || only === 'tasks')) {
+        results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
+        say(`${tasksTable(results.tasks)}\n`);
     }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
-        ...(results.restart ? restartFigures(results.restart) : [])];
+        ...(results.restart ? restartFigures(results.restart) : []),
+        ...(results.crash ? crashFigures(results.crash) : []),
+        ...(results.tasks ? tasksFigures(results.tasks) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
