@@ -41,7 +41,7 @@ static void note_position(void *arg, const void *recorded) {
     origin->positioned = true;
 }
 
-static void restore_position(struct origin *origin) {
+static void restore_position(struct origin *origin) ON_LOOP {
     struct conn *conn = origin->conn;
     uint64_t cut = origin->position.cut;
     bool skipping = origin->position.skipping;

@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/log.h"
+
 #include "facts.h"
 
 enum { REQUESTS = 6, COMMITS_MAX = 8 * REQUESTS, FILE_BYTES = FORMAT_FRONT + SEGMENT_BYTES };
@@ -332,6 +334,34 @@ static void loses_nothing_when_a_byte_of_the_head_is_damaged(void **state) {
     (void)close(damage.fd);
 }
 
+/* As an image has left it that knew no echo. */
+static void goes_on_with_a_file_of_the_format_before(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = NULL;
+    struct damage damage;
+    unsigned mask = 0;
+
+    (void)state;
+    make_damage(&damage, false);
+    struct format_head *head = (void *)damage.file;
+    head->identity.format = FORMAT_WITHOUT_ECHO;
+    head->identity.check =
+        hash_u64((struct span){(const char *)&head->identity, offsetof(struct format_identity, check)});
+    head->identity_copy = head->identity;
+    assert_int_equal(pwrite(damage.fd, damage.file, sizeof(*head), 0), sizeof(*head));
+    assert_int_equal(pwrite(damage.fd, damage.file + FORMAT_FRONT, SEGMENT_BYTES, sizeof(*head)), SEGMENT_BYTES);
+    DONE(ledger_open(&ledger, damage.fd, &err_));
+    ledger_each(ledger, &counter_kind, count_record, &mask);
+    assert_int_equal(mask, (1u << VALUES) - 1);
+    for (uint64_t i = 0; i < 20000; i++)
+        put_counter(ledger, "value-0", 1);
+    DONE(ledger_compact(ledger, &err_));
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_int_equal(ledger_damaged(again), 0);
+    assert_true(digest_of(again) == digest_of(ledger));
+    assert_int_equal(again->journal.head->identity.format, FORMAT_WITHOUT_ECHO);
+    free(damage.file);
+}
+
 /* Many extents: one of them disappears from the head. */
 static void loses_one_extent_when_both_of_its_entries_are_damaged(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
@@ -449,6 +479,7 @@ int main(void) {
         cmocka_unit_test(loses_only_the_record_in_which_a_byte_is_damaged),
         cmocka_unit_test(loses_nothing_that_has_an_echo),
         cmocka_unit_test(loses_nothing_when_a_byte_of_the_head_is_damaged),
+        cmocka_unit_test(goes_on_with_a_file_of_the_format_before),
         cmocka_unit_test(loses_one_extent_when_both_of_its_entries_are_damaged),
         cmocka_unit_test(takes_nothing_that_was_recorded_for_a_part_of_the_log),
         cmocka_unit_test(takes_nothing_from_the_earlier_life_of_a_segment),
