@@ -116,6 +116,12 @@ void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
 void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */
 void queue_fini(struct conn *conn) ON_LOOP;
 
+/* recover.c: for a ledger of which something is lost */
+void recover_conn(struct conn *conn, int *ret_in, int *ret_out) ON_LOOP;
+uint64_t recover_cut(struct conn *conn, uint64_t cut, bool known) ON_LOOP;
+/* What is over, so much having left, is dropped. False: how much has left is not certain. */
+bool recover_settled(struct conn *conn, uint64_t written) ON_LOOP;
+
 /* listen.c */
 void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;

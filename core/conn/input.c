@@ -318,17 +318,26 @@ struct restore {
     int r;
 };
 
+/* What was read before this place is not recorded any more: the line that it belongs to is nothing but its end. */
+static void lose_piece(struct conn *conn, uint64_t offset) {
+    log_error("connection %d: %llu bytes of its input are lost, and the line that they belong to", (int)conn->number,
+              (unsigned long long)(offset - conn->read));
+    conn->frame = frame_free(conn->frame);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, true);
+    conn->read = offset;
+}
+
 static void restore_piece(void *arg, const void *record) {
     const struct input_record *input = record;
     struct restore *restore = arg;
     struct conn *conn = restore->conn;
-    uint64_t cut = frame_offset(conn->frame), end = input->offset + input->bytes.len;
+    uint64_t end = input->offset + input->bytes.len;
 
-    if (input->conn != conn->number || restore->r < 0)
+    if (input->conn != conn->number || restore->r < 0 || end <= conn->read)
         return;
-    size_t skip = cut > input->offset ? (size_t)(cut - input->offset) : 0;
-    if (skip >= input->bytes.len)
-        return;
+    if (input->offset > conn->read)
+        lose_piece(conn, input->offset);
+    size_t skip = (size_t)(conn->read - input->offset);
     char *room = frame_room(conn->frame, input->bytes.len - skip);
     if (!room) {
         restore->r = fail(restore->err, ERR_MEMORY, "no memory for recorded input");

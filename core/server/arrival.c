@@ -165,7 +165,7 @@ static void uncount(void *arg, struct call *call) {
     struct audit *audit = arg;
 
     audit->requests--;
-    audit->runs -= call->attempts > 0;
+    audit->runs -= call->attempts > 0 && audit->runs > 0; /* where records are lost, more are taken for begun */
 }
 
 static void audit_calls(struct server *server) ON_LOOP {
@@ -331,6 +331,7 @@ static void conclude(struct server *server) ON_LOOP {
         complete(server);
     else
         plugins_withdraw(server->plugins, NULL);
+    wayback_close();       /* the record of the restart may be lost: nothing else is going to close it */
     standby_begin(server); /* the way back is closed, or was already */
     if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */

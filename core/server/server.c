@@ -350,6 +350,8 @@ static int connect_client(struct server *server, const struct server_args *args,
     uint64_t number = 0;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &number);
+    if (number == 0 && server->follows && ledger_damaged(server->ledger) > 0)
+        number = 1; /* its record is lost; the client is there */
     if (number > 0 && server->follows) {
         if (conn_restore(&server->conn, &server->conn_host, number, -1, -1, err) < 0)
             return -1;
