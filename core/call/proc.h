@@ -8,3 +8,6 @@
 /* When it was started, in clock ticks since boot (proc(5), stat, field 22): tells it from a later one of the same pid.
  */
 MUST_CHECK int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *err);
+
+/* The bytes of memory that it occupies. */
+MUST_CHECK int proc_memory(long pid, uint64_t *ret_bytes, struct theseus_error *err);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "config/hostkeys.h"
 #include "config/lines.h"
 #include "config/option.h"
 #include "config/section.h"
@@ -173,6 +174,8 @@ void build_finish(struct build *build) {
     for (size_t i = 0; i < option_count; i++)
         if (build->lines[i] == 0)
             option_set_default(&option_table[i], config, build->source);
+    for (size_t i = 0; i < config->plugin_count; i++)
+        hostkeys_read(&config->plugin_sections[i], build->problems);
     sections_sort(config->plugin_sections, config->plugin_count);
     sections_sort(config->tool_sections, config->tool_count);
     check_buffered(build);

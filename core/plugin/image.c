@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "plugin/elf.h"
+#include "plugin/guest.h"
 #include "plugin/imagedir.h"
 #include "plugin/mapping.h"
 
@@ -21,6 +22,9 @@ struct image {
     struct mapping mapping;
     struct theseus_plugin plugin; /* meaningful while loaded */
     bool loaded, keep_file;
+    bool apart;
+    struct guest_spec spec; /* where it is apart */
+    struct guest *guest;    /* owned: where it is apart, while it is loaded */
 };
 
 static struct image *image_new(const char *file) {
@@ -37,6 +41,7 @@ struct image *image_free(struct image *image) {
         (void)!image_unload(image);
     if (image->path && !image->keep_file)
         (void)unlink(image->path); /* best effort: the directory goes as a whole in the end */
+    free((char *)(uintptr_t)image->spec.dir);
     free(image->path);
     free(image->file);
     free(image);
@@ -191,9 +196,35 @@ static int find_plugin(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
+void image_set_apart(struct image *image, const struct guest_spec *spec) {
+    image->apart = true;
+    image->spec = *spec;
+    image->spec.dir = spec->dir ? xstrdup(spec->dir) : NULL;
+}
+
+const struct guest_spec *image_spec(const struct image *image) {
+    return image->apart ? &image->spec : NULL;
+}
+
+struct guest *image_guest(const struct image *image) {
+    return image->guest;
+}
+
+static int load_apart(struct image *image, struct theseus_error *err) {
+    image->spec.file = image->path;
+    image->spec.hash = image->hash;
+    if (guest_open(&image->guest, &image->spec, err) < 0)
+        return -1;
+    image->plugin = *guest_plugin(image->guest);
+    image->loaded = true;
+    return 0;
+}
+
 int image_load(struct image *image, struct theseus_error *err) {
     if (image->loaded)
         return 0;
+    if (image->apart)
+        return load_apart(image, err);
     if (mapping_open(&image->mapping, image->path, err) < 0)
         return -1;
     if (find_plugin(image, err) < 0) {
@@ -206,5 +237,9 @@ int image_load(struct image *image, struct theseus_error *err) {
 
 int image_unload(struct image *image) {
     image->loaded = false;
+    if (image->apart) {
+        image->guest = guest_close(image->guest);
+        return IMAGE_GONE;
+    }
     return mapping_close(&image->mapping, image->path) == MAPPING_GONE ? IMAGE_GONE : IMAGE_PINNED;
 }

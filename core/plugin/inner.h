@@ -6,6 +6,7 @@
 #include "loop/lane.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+#include "plugin/apart.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/imagedir.h"
@@ -41,6 +42,7 @@ struct candidate {
     bool forced;             /* replaces what serves even by the same content */
     bool restored;           /* for what served in the image before: it finds what was saved there */
     bool loaded;             /* its image is mapped and checked already */
+    struct apart apart;      /* as the configuration says when it begins */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     char adopt_hash[HASH_TEXT_BYTES];
 };
@@ -62,6 +64,7 @@ struct change {
     struct list link;
     struct generation *generation; /* pinned */
     json_t *settings;              /* owned */
+    bool moves;                    /* into a process of its own, out of it, or into one with another limit */
     int r;                         /* of `configure` */
     struct theseus_error err;
 };
@@ -144,7 +147,9 @@ void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* un
 void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
-void loader_pause(struct plugins *plugins) ON_LOOP;    /* nothing is begun; only the current one goes on */
+/* On the lane: maps the image, or has a process of its own do so; and checks what is in it. */
+MUST_CHECK int loader_load(struct candidate *candidate);
+void loader_pause(struct plugins *plugins) ON_LOOP; /* nothing is begun; only the current one goes on */
 void loader_resume(struct plugins *plugins) ON_LOOP;
 bool loader_is_between(const struct plugins *plugins) ON_LOOP; /* none is being promoted */
 bool loader_is_idle(const struct plugins *plugins) ON_LOOP;

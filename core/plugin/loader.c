@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/contract.h"
+#include "plugin/guest.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
+#include "store/store.h"
 
 static void test_next(struct plugins *plugins) ON_LOOP;
 
@@ -31,6 +33,7 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 
     candidate->plugins = plugins;
     candidate->source = source;
+    candidate->apart = apart_of_file(*plugins->host->config, source->path);
     list_init(&candidate->link);
     source->candidates++;
     return candidate;
@@ -161,6 +164,7 @@ static void copied(struct candidate *candidate) ON_LOOP {
         return;
     }
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
+    good = good || candidate->apart.wanted; /* it is tried out where it will run */
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
     test_next(plugins);
     loader_next(plugins);
@@ -193,6 +197,32 @@ void loader_add(struct plugins *plugins, struct source *source) {
 
 void loader_force(struct plugins *plugins, struct source *source) {
     add(plugins, source, true);
+}
+
+static void set_apart(struct candidate *candidate) {
+    const struct plugins *plugins = candidate->plugins;
+    const struct store *store = plugins->host->store;
+    CLEANUP(free) char *dir = store ? apart_dir(store_path(store), candidate->source->path) : NULL;
+    const struct guest_spec spec = {
+        .exe_fd = plugins->exe_fd,
+        .dir = dir,
+        .memory = candidate->apart.memory,
+        .limit_ms = limit_ms(plugins) / 5 * 4, /* before the lane gives up its thread */
+        .crash_limit = GUEST_CRASH_LIMIT,
+        .crash_window = GUEST_CRASH_WINDOW,
+    };
+
+    image_set_apart(candidate->image, &spec);
+}
+
+int loader_load(struct candidate *candidate) {
+    struct image *image = candidate->image;
+
+    if (candidate->apart.wanted)
+        set_apart(candidate);
+    if (image_load(image, &candidate->err) < 0)
+        return -1;
+    return contract_check(image_plugin(image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {

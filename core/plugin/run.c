@@ -179,7 +179,8 @@ static void on_timeout(struct call *call, int64_t ms) {
 static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
     int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
 
-    call_set_deadline(run->request, seconds * 1000, on_timeout);
+    run->limit_ms = seconds * 1000;
+    call_set_deadline(run->request, run->limit_ms, on_timeout);
 }
 
 static bool is_inline(const struct tool *tool) {

@@ -36,7 +36,8 @@ struct run {
     char *key_text;       /* owned: an inner run's theseus_call_key() */
     int depth;            /* 0: the client's own call */
     int64_t entered_ns;
-    atomic_int refs; /* the handler, and the answer that is still to come */
+    int64_t limit_ms; /* from the acceptance of the request; 0: not limited yet */
+    atomic_int refs;  /* the handler, and the answer that is still to come */
     atomic_bool replied;
     atomic_bool told; /* the handler has heard that the server waits for it */
     bool suspended;   /* it has, and stopped at a checkpoint. Whose turn it is: its thread, then the loop */
