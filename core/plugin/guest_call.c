@@ -113,9 +113,8 @@ static int answer_crashed(struct guest *guest, struct process *process, struct r
     const unsigned flags = run->offer->tool->flags;
     CLEANUP(free) char *end = process_end_text(process);
     CLEANUP(free)
-    char *text = xasprintf("the process of plugin '%s' %s %s; it is started again. %s", guest->slots.name, end,
-                           process->killed_for ? "while this call ran" : "during this call",
-                           flags & THESEUS_READ_ONLY
+    char *text = xasprintf("the process of plugin '%s' %s while this call ran; it is started again. %s", guest->slots.name, end,
+                                    flags & THESEUS_READ_ONLY
                                ? "The call changes nothing and may be made again."
                                : "The call may have executed: check what it did before calling the tool again.");
     json_t *result = run_text_result_new(text, true);
@@ -230,10 +229,9 @@ static bool after_end(struct caller *caller, json_int_t id, int outcome) {
     struct guest *guest = caller->asker.guest;
     struct process *process = caller->asker.process;
 
-    if (outcome == CHANNEL_GIVEN_UP)
-        process_kill(process, "a call did not come back after its time was up");
-    else if (outcome < 0)
-        process_kill(process, "it sent what nobody understands");
+    process_kill(process, outcome == CHANNEL_GIVEN_UP ? "a call did not come back after its time was up"
+                          : outcome == CHANNEL_ENDED  ? "it closed a channel to the server"
+                                                      : "it sent what nobody understands");
     process_wait(process);
     struct guest_call *mine = take(guest, id);
     if (!mine)

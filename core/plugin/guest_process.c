@@ -120,8 +120,11 @@ void process_reap(struct process *process) {
     while (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
     (void)pthread_mutex_lock(&process->lock);
-    while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    while (waitpid(process->pid, &status, 0) < 0)
+        if (errno != EINTR) {
+            status = SIGKILL; /* a server that leaves has reaped it, after just that */
+            break;
+        }
     set_ended(process, status);
     (void)pthread_mutex_unlock(&process->lock);
 }
@@ -183,7 +186,8 @@ const char *process_signal_name(const struct process *process, char name[static 
 char *process_end_text(struct process *process) {
     char name[16];
 
-    if (process->killed_for)
+    /* One that was ending by itself when we ended it has its own end. */
+    if (process->killed_for && WIFSIGNALED(process->wait_status) && WTERMSIG(process->wait_status) == SIGKILL)
         return xasprintf("was ended, because %s", process->killed_for);
     if (WIFSIGNALED(process->wait_status))
         return xasprintf("crashed with %s", process_signal_name(process, name));

@@ -33,10 +33,9 @@ static bool gives_up(void *arg) {
 static int ended(struct guest *guest, struct process *process, int outcome, struct theseus_error *err) {
     struct theseus_error damage = *err;
 
-    if (outcome == CHANNEL_GIVEN_UP)
-        process_kill(process, "its own code did not come back");
-    else if (outcome < 0)
-        process_kill(process, "it sent what nobody understands");
+    process_kill(process, outcome == CHANNEL_GIVEN_UP ? "its own code did not come back"
+                          : outcome == CHANNEL_ENDED  ? "it closed a channel to the server"
+                                                      : "it sent what nobody understands");
     process_wait(process);
     *err = (struct theseus_error){0};
     if (outcome == CHANNEL_GIVEN_UP)
