@@ -94,17 +94,28 @@ static int receive_some(struct channel *channel, const struct channel_user *user
 
 /* ---- messages ---- */
 
+/* Appends the message; after a failure `out` has what it had before. */
 static int write_message(struct buf *out, const json_t *message, struct theseus_error *err) {
+    const size_t before = out->len;
     uint32_t len = 0;
+    int r = buf_append(out, (struct span){(const char *)&len, HEAD}, err);
 
-    buf_consume(out, out->len, KEEP);
-    if (buf_append(out, (struct span){(const char *)&len, HEAD}, err) < 0 || jsontext_write(message, out, err) < 0)
+    if (r == 0)
+        r = jsontext_write(message, out, err);
+    size_t written = out->len - before - HEAD;
+    if (r == 0 && written > CHANNEL_MESSAGE_MAX)
+        r = fail(err, ERR_LIMIT, "a message of %zu bytes is too long for the other process", written);
+    if (r < 0) {
+        out->len = before;
         return -1;
-    if (out->len - HEAD > CHANNEL_MESSAGE_MAX)
-        return fail(err, ERR_LIMIT, "a message of %zu bytes is too long for the other process", out->len - HEAD);
-    len = (uint32_t)(out->len - HEAD);
-    memcpy(out->data + out->start, &len, HEAD);
+    }
+    len = (uint32_t)written;
+    memcpy(out->data + out->start + before, &len, HEAD);
     return 0;
+}
+
+static void forget_sent(struct channel *channel) {
+    buf_consume(&channel->out, channel->out.len, KEEP);
 }
 
 static int send_message(struct channel *channel, json_t *message, const struct channel_user *user,
@@ -113,7 +124,9 @@ static int send_message(struct channel *channel, json_t *message, const struct c
 
     if (write_message(&channel->out, owned, err) < 0)
         return CHANNEL_REFUSED;
-    return send_all(channel, buf_span(&channel->out), user, err);
+    int r = send_all(channel, buf_span(&channel->out), user, err);
+    forget_sent(channel);
+    return r;
 }
 
 /* Is there a whole message at the front? */
@@ -132,16 +145,8 @@ static int peek(const struct channel *channel, struct span *ret_text, struct the
     return 1;
 }
 
-static int receive(struct channel *channel, const struct channel_user *user, json_t **ret_message,
-                   struct theseus_error *err) {
-    struct span text;
-    int r;
-
-    while ((r = peek(channel, &text, err)) == 0)
-        if ((r = receive_some(channel, user, err)) != 0)
-            return r;
-    if (r < 0)
-        return -1;
+/* The text at the front. */
+static int parse(struct channel *channel, struct span text, json_t **ret_message, struct theseus_error *err) {
     json_t *message = jsontext_read(text, err);
     if (!message)
         return error_prefix(err, "the other process sent what is no JSON: ");
@@ -154,10 +159,21 @@ static int receive(struct channel *channel, const struct channel_user *user, jso
     return 0;
 }
 
+static int receive(struct channel *channel, const struct channel_user *user, json_t **ret_message,
+                   struct theseus_error *err) {
+    struct span text;
+    int r;
+
+    while ((r = peek(channel, &text, err)) == 0)
+        if ((r = receive_some(channel, user, err)) != 0)
+            return r;
+    return r < 0 ? -1 : parse(channel, text, ret_message, err);
+}
+
 /* ---- questions ---- */
 
-static int serve_one(struct channel *channel, const struct channel_user *user, const json_t *message,
-                     struct theseus_error *err) {
+int channel_serve_one(struct channel *channel, const struct channel_user *user, const json_t *message,
+                      struct theseus_error *err) {
     const char *asked = channel_text(message, "ask"), *told = channel_text(message, "tell");
 
     if (!asked && !told)
@@ -171,7 +187,7 @@ static int serve_one(struct channel *channel, const struct channel_user *user, c
     int r = send_message(channel, answer ? answer : channel_error_new("is not known here"), user, &unsent);
     if (r == CHANNEL_REFUSED)
         return send_message(channel, channel_error_new(unsent.message), user, err);
-    if (r < 0)
+    if (r < 0 && err)
         *err = unsent;
     return r;
 }
@@ -188,7 +204,7 @@ static int take_answer(const json_t *message, json_t **ret_answer, struct theseu
     return 0;
 }
 
-static bool is_answer(const json_t *message) {
+bool channel_is_answer(const json_t *message) {
     return json_object_get(message, "answer") || channel_text(message, "error");
 }
 
@@ -199,16 +215,22 @@ int channel_ask(struct channel *channel, json_t *question, const struct channel_
     while (r == 0) {
         json_auto_t *message = NULL;
         r = receive(channel, user, &message, err);
-        if (r == 0 && is_answer(message))
+        if (r == 0 && channel_is_answer(message))
             return take_answer(message, ret_answer, err);
         if (r == 0)
-            r = serve_one(channel, user, message, err);
+            r = channel_serve_one(channel, user, message, err);
     }
     return r;
 }
 
 int channel_tell(struct channel *channel, json_t *message, const struct channel_user *user, struct theseus_error *err) {
     return send_message(channel, message, user, err);
+}
+
+int channel_hold(struct channel *channel, json_t *message, struct theseus_error *err) {
+    json_auto_t *owned = message;
+
+    return write_message(&channel->out, owned, err) < 0 ? CHANNEL_REFUSED : 0;
 }
 
 int channel_serve(struct channel *channel, const struct channel_user *user, struct theseus_error *err) {
@@ -218,9 +240,70 @@ int channel_serve(struct channel *channel, const struct channel_user *user, stru
         json_auto_t *message = NULL;
         r = receive(channel, user, &message, err);
         if (r == 0)
-            r = serve_one(channel, user, message, err);
+            r = channel_serve_one(channel, user, message, err);
     }
     return r < 0 ? -1 : 0;
+}
+
+/* ---- without waiting ---- */
+
+int channel_fd(const struct channel *channel) {
+    return channel->fd;
+}
+
+int channel_send_now(struct channel *channel, json_t *message, size_t longest) {
+    json_auto_t *owned = message;
+    ssize_t sent = -1;
+
+    if (write_message(&channel->out, owned, NULL) < 0)
+        return -1;
+    struct span bytes = buf_span(&channel->out);
+    if (bytes.len <= longest)
+        sent = send(channel->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool all = sent == (ssize_t)bytes.len;
+    forget_sent(channel);
+    return all ? 0 : -1;
+}
+
+/* A read that had room for more has taken all there was; whoever polls hears of what comes later. */
+static int receive_some_now(struct channel *channel, struct theseus_error *err) {
+    char *room = channel->drained ? NULL : buf_reserve(&channel->in, CHUNK);
+
+    if (channel->drained) {
+        channel->drained = false;
+        return CHANNEL_NOTHING;
+    }
+    if (!room)
+        return fail(err, ERR_MEMORY, "no memory for a message of the other process");
+    ssize_t n = recv(channel->fd, room, CHUNK, MSG_DONTWAIT);
+    if (n > 0)
+        buf_added(&channel->in, (size_t)n);
+    channel->drained = n > 0 && n < CHUNK;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return CHANNEL_NOTHING;
+    return n > 0 ? 0 : CHANNEL_ENDED;
+}
+
+int channel_receive_now(struct channel *channel, json_t **ret_message, struct theseus_error *err) {
+    struct span text;
+    int r;
+
+    while ((r = peek(channel, &text, err)) == 0)
+        if ((r = receive_some_now(channel, err)) != 0)
+            return r;
+    return r < 0 ? -1 : parse(channel, text, ret_message, err);
+}
+
+int channel_serve_now(struct channel *channel, const struct channel_user *user, const json_t *message) {
+    const char *asked = channel_text(message, "ask"), *told = channel_text(message, "tell");
+
+    if (!asked && !told)
+        return -1;
+    json_t *answer = user->serve(user->arg, channel, asked ? asked : told, message);
+    if (asked)
+        return channel_send_now(channel, answer ? answer : channel_error_new("is not known here"), SIZE_MAX);
+    json_decref(answer);
+    return 0;
 }
 
 /* ---- what messages are made of ---- */

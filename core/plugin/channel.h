@@ -24,7 +24,8 @@ struct channel {
     struct list link; /* for whoever keeps it while nobody asks on it */
     int fd;           /* owned */
     struct buf in;    /* what was read and is not a whole message yet */
-    struct buf out;   /* scratch */
+    struct buf out;   /* what is being sent, or held */
+    bool drained;     /* the last read that may not wait has found less than it could take */
 };
 
 /* Whoever uses a channel for a while. */
@@ -39,6 +40,8 @@ struct channel_user {
 /* Outcomes: the other side has gone; the user has lost patience; the other side refuses, or the message cannot be sent
  * (and was not), and err says why. */
 enum { CHANNEL_ENDED = 1, CHANNEL_GIVEN_UP = 2, CHANNEL_REFUSED = 3 };
+/* Of those that never wait: there is nothing. */
+enum { CHANNEL_NOTHING = 4 };
 enum { CHANNEL_PATIENCE_MS = 100, CHANNEL_MESSAGE_MAX = 64 << 20 };
 
 /* Two ends. The first is ours and does not wait for ever; the other side makes a channel of the second. */
@@ -53,8 +56,24 @@ MUST_CHECK int channel_ask(struct channel *channel, json_t *question, const stru
 MUST_CHECK int channel_tell(struct channel *channel, json_t *message, const struct channel_user *user,
                             struct theseus_error *err); /* steals */
 
+/* The same, but it goes with the next message, in one piece. 0, or CHANNEL_REFUSED. */
+MUST_CHECK int channel_hold(struct channel *channel, json_t *message, struct theseus_error *err); /* steals */
+
 /* Serves until the other side goes (0), or cannot be understood (-1). */
 MUST_CHECK int channel_serve(struct channel *channel, const struct channel_user *user, struct theseus_error *err);
+
+/*
+ * For a thread that never waits. Sending: 0, or -1: nothing or not all of it was sent, for it is longer than `longest`
+ * or the other side does not read. Receiving: 0 with one message (new reference), CHANNEL_NOTHING, CHANNEL_ENDED, or -1.
+ */
+MUST_CHECK int channel_send_now(struct channel *channel, json_t *message, size_t longest); /* steals */
+MUST_CHECK int channel_receive_now(struct channel *channel, json_t **ret_message, struct theseus_error *err);
+bool channel_is_answer(const json_t *message);
+/* One message that asks or tells; an outcome or -1. */
+MUST_CHECK int channel_serve_one(struct channel *channel, const struct channel_user *user, const json_t *message,
+                                 struct theseus_error *err);
+MUST_CHECK int channel_serve_now(struct channel *channel, const struct channel_user *user, const json_t *message);
+int channel_fd(const struct channel *channel);
 
 json_t *channel_answer_new(json_t *value);                        /* steals; NULL: JSON null */
 json_t *channel_error_new(const char *text);                      /* refuses */

@@ -45,6 +45,10 @@ int cord_send_channel(int cord, int channel_fd, struct theseus_error *err) {
     return send_note(cord, -1, &channel_fd, 0, err);
 }
 
+int cord_send_channel_now(int cord, int channel_fd) {
+    return send_note(cord, -1, &channel_fd, MSG_DONTWAIT, NULL);
+}
+
 int cord_send_release(int cord, int64_t tool, struct theseus_error *err) {
     return send_note(cord, tool, NULL, MSG_DONTWAIT, err);
 }

@@ -13,6 +13,7 @@ enum { CORD_CHANNEL = 1, CORD_RELEASE = 2, CORD_ENDED = 3 }; /* outcomes of cord
 MUST_CHECK int cord_pair(int ret_fds[2], struct theseus_error *err);
 
 MUST_CHECK int cord_send_channel(int cord, int channel_fd, struct theseus_error *err); /* which stays the caller's */
+MUST_CHECK int cord_send_channel_now(int cord, int channel_fd);                        /* the same, never waits */
 MUST_CHECK int cord_send_release(int cord, int64_t tool, struct theseus_error *err);   /* never waits */
 
 /* Waits. CORD_CHANNEL: *ret_fd is the caller's; CORD_RELEASE: *ret_tool. -1: what came is none of that. */

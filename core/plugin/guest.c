@@ -12,7 +12,12 @@
 #include "loop/thread.h"
 #include "plugin/cord.h"
 #include "plugin/generation.h"
+#include "plugin/guest_line.h"
 #include "plugin/host.h"
+
+const char guest_hang[] = "a call did not come back after its time was up";
+const char guest_closed[] = "it closed a channel to the server";
+const char guest_nonsense[] = "it sent what nobody understands";
 
 enum {
     FIRST_WAIT_MS = 50, /* after a second crash; doubled each time */
@@ -61,6 +66,13 @@ struct process *guest_take_process(struct guest *guest, struct theseus_error *er
     else
         (void)fail(err, ERR_BUSY, "plugin '%s' %s", guest->slots.name ? guest->slots.name : "",
                    guest->trouble ? guest->trouble : "is just being started again; try again in a moment");
+    (void)pthread_mutex_unlock(&guest->lock);
+    return process;
+}
+
+struct process *guest_ready_process(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    struct process *process = guest->state == GUEST_READY && guest->process ? process_ref(guest->process) : NULL;
     (void)pthread_mutex_unlock(&guest->lock);
     return process;
 }
@@ -122,7 +134,7 @@ static void watch(struct guest *guest, struct process *process) {
     while ((r = cord_receive(process->cord, &fd, &tool, &err)) == CORD_CHANNEL)
         guest_serve_asker(guest, process, fd);
     if (r != CORD_ENDED)
-        process_kill(process, "it sent what nobody understands");
+        process_kill(process, guest_nonsense);
 }
 
 struct revival {
@@ -300,7 +312,7 @@ static void free_tools(struct guest *guest) {
     free(guest->tools);
 }
 
-static struct guest *guest_free(struct guest *guest) {
+static void destroy(struct guest *guest) {
     free_tools(guest);
     json_decref(guest->description);
     free((char *)(uintptr_t)guest->spec.file);
@@ -311,12 +323,9 @@ static struct guest *guest_free(struct guest *guest) {
     (void)pthread_mutex_destroy(&guest->lock);
     (void)pthread_mutex_destroy(&guest->slots_lock);
     free(guest);
-    return NULL;
 }
 
-struct guest *guest_close(struct guest *guest) {
-    if (!guest)
-        return NULL;
+void guest_close(struct guest *guest) {
     (void)pthread_mutex_lock(&guest->lock);
     guest->closing = true;
     (void)pthread_cond_broadcast(&guest->changed);
@@ -326,7 +335,16 @@ struct guest *guest_close(struct guest *guest) {
         process_kill(process, "the server has no use for it any more");
     (void)process_unref(process);
     guest->keeper = thread_join(guest->keeper);
-    return guest_free(guest);
+}
+
+struct guest *guest_free(struct guest *guest) {
+    loop_enter();
+    if (!guest)
+        return NULL;
+    guest_close(guest);
+    guest->line = guest_line_free(guest->line);
+    destroy(guest);
+    return NULL;
 }
 
 static int await_process(struct guest *guest, struct process **ret_process, struct theseus_error *err) {
@@ -342,13 +360,11 @@ static int await_process(struct guest *guest, struct process **ret_process, stru
 }
 
 int guest_open(struct guest **ret_guest, const struct guest_spec *spec, struct theseus_error *err) {
-    CLEANUP(guest_close) struct guest *guest = guest_new(spec);
+    CLEANUP(guest_free) struct guest *guest = guest_new(spec);
     struct process *process = NULL;
 
-    if (thread_start(&guest->keeper, "keeper", keeper_main, guest, err) < 0) {
-        guest = guest_free(guest);
+    if (thread_start(&guest->keeper, "keeper", keeper_main, guest, err) < 0)
         return -1;
-    }
     if (await_process(guest, &process, err) < 0)
         return -1;
     int r = guest_describe(guest, process, &guest->description, err);

@@ -33,8 +33,9 @@ struct guest_spec {
 
 /* Starts the process and has it load the plugin. Any thread; waits. */
 MUST_CHECK int guest_open(struct guest **ret_guest, const struct guest_spec *spec, struct theseus_error *err);
-/* Ends the process. No call may be running. Any thread. */
-struct guest *guest_close(struct guest *guest);
+/* Ends the process, and nothing is to be asked of it any more. No call may be running. Any thread; waits. */
+void guest_close(struct guest *guest);
+struct guest *guest_free(struct guest *guest); /* closes it, too. On the loop's thread once calls were made */
 
 const struct theseus_plugin *guest_plugin(const struct guest *guest); /* borrowed */
 
@@ -43,4 +44,4 @@ json_t *guest_report_new(struct guest *guest);
 /* Why it does not serve at the moment. Owned; NULL: it serves. */
 char *guest_trouble(struct guest *guest);
 
-DEFINE_CLEANUP(struct guest *, guest_close)
+DEFINE_CLEANUP(struct guest *, guest_free)

@@ -8,17 +8,20 @@
 #include "base/log.h"
 #include "plugin/generation.h"
 #include "plugin/guest_inner.h"
+#include "plugin/guest_line.h"
 #include "plugin/run.h"
 
-enum { HANG_GRACE_MS = 5000, MAY_RUN_AGAIN = THESEUS_READ_ONLY | THESEUS_IDEMPOTENT };
+enum { MAY_RUN_AGAIN = THESEUS_READ_ONLY | THESEUS_IDEMPOTENT };
 
 /* ---- which calls there are ---- */
 
-static struct guest_call *add(struct guest *guest, struct run *run, struct process *process, const json_t *checkpoint) {
+static struct guest_call *add(struct guest *guest, struct run *run, struct process *process, const json_t *checkpoint,
+                              bool later) {
     struct guest_call *mine = xcalloc(1, sizeof(*mine));
 
     mine->run = run_ref(run);
     mine->process = process;
+    mine->later = later;
     mine->checkpoint = checkpoint ? json_deep_copy(checkpoint) : NULL;
     (void)pthread_mutex_lock(&guest->lock);
     mine->id = ++guest->next_call;
@@ -113,10 +116,10 @@ static int answer_crashed(struct guest *guest, struct process *process, struct r
     const unsigned flags = run->offer->tool->flags;
     CLEANUP(free) char *end = process_end_text(process);
     CLEANUP(free)
-    char *text = xasprintf("the process of plugin '%s' %s while this call ran; it is started again. %s", guest->slots.name, end,
-                                    flags & THESEUS_READ_ONLY
-                               ? "The call changes nothing and may be made again."
-                               : "The call may have executed: check what it did before calling the tool again.");
+    char *text = xasprintf(
+        "the process of plugin '%s' %s while this call ran; it is started again. %s", guest->slots.name, end,
+        flags & THESEUS_READ_ONLY ? "The call changes nothing and may be made again."
+                                  : "The call may have executed: check what it did before calling the tool again.");
     json_t *result = run_text_result_new(text, true);
 
     if (result && json_object_set_new(result, "_meta",
@@ -179,12 +182,12 @@ static bool hangs(void *arg) {
     while (outer->outer)
         outer = outer->outer;
     return outer->limit_ms > 0 &&
-           clock_now_ns() - outer->request->accepted_ns > (outer->limit_ms + HANG_GRACE_MS) * 1000000;
+           clock_now_ns() - outer->request->accepted_ns > (outer->limit_ms + GUEST_HANG_GRACE_MS) * 1000000;
 }
 
 /* The tool's number in that process: one that an earlier process had added is known there by another. */
-static bool find_tool(struct guest *guest, const struct guest_tool *tool, const struct process *process,
-                      json_int_t *ret_id) {
+bool guest_call_find_tool(struct guest *guest, const struct guest_tool *tool, const struct process *process,
+                          json_int_t *ret_id) {
     bool found = !tool->process || tool->process == process;
 
     *ret_id = tool->id;
@@ -202,9 +205,8 @@ static bool find_tool(struct guest *guest, const struct guest_tool *tool, const 
     return found;
 }
 
-static json_t *question_new(const struct guest_call *mine, json_int_t tool, const json_t *args) {
-    return json_pack("{s:s, s:I, s:I, s:s, s:O}", "ask", "call", "call", mine->id, "tool", tool, "name",
-                     mine->run->name, "args", args);
+json_t *guest_call_question_new(json_int_t id, json_int_t tool, const char *name, const json_t *args) {
+    return json_pack("{s:s, s:I, s:I, s:s, s:O}", "ask", "call", "call", id, "tool", tool, "name", name, "args", args);
 }
 
 /* As channel_ask(). */
@@ -216,7 +218,8 @@ static int converse(struct caller *caller, const struct guest_call *mine, json_i
 
     if (process_take_channel(process, &channel, err) < 0)
         return CHANNEL_ENDED;
-    int r = channel_ask(channel, question_new(mine, tool, args), &caller->user, &answer, err);
+    int r = channel_ask(channel, guest_call_question_new(mine->id, tool, mine->run->name, args), &caller->user, &answer,
+                        err);
     if (r == 0 || r == CHANNEL_REFUSED)
         process_put_channel(process, TAKE_PTR(channel));
     if (r == 0)
@@ -229,9 +232,9 @@ static bool after_end(struct caller *caller, json_int_t id, int outcome) {
     struct guest *guest = caller->asker.guest;
     struct process *process = caller->asker.process;
 
-    process_kill(process, outcome == CHANNEL_GIVEN_UP ? "a call did not come back after its time was up"
-                          : outcome == CHANNEL_ENDED  ? "it closed a channel to the server"
-                                                      : "it sent what nobody understands");
+    process_kill(process, outcome == CHANNEL_GIVEN_UP ? guest_hang
+                          : outcome == CHANNEL_ENDED  ? guest_closed
+                                                      : guest_nonsense);
     process_wait(process);
     struct guest_call *mine = take(guest, id);
     if (!mine)
@@ -270,9 +273,9 @@ static int attempt(struct caller *caller, const json_t *args) {
     int outcome = THESEUS_DONE;
     json_int_t number;
 
-    if (!find_tool(guest, run->offer->tool->data, process, &number))
+    if (!guest_call_find_tool(guest, run->offer->tool->data, process, &number))
         return host_table.reply_error(&run->call, "the tool went with the process that had added it");
-    struct guest_call *mine = add(guest, run, process, caller->checkpoint);
+    struct guest_call *mine = add(guest, run, process, caller->checkpoint, false);
     const json_int_t id = mine->id; /* it is gone when the call is answered */
     int r = converse(caller, mine, number, args, &outcome, &err);
     if (r != 0 && r != CHANNEL_REFUSED)
@@ -288,16 +291,16 @@ static int attempt(struct caller *caller, const json_t *args) {
     return outcome == RUN_AGAIN ? THESEUS_DONE : outcome;
 }
 
-int guest_call_run(struct theseus_call *call, void *self, const json_t *args) {
+static int run_blocking(struct guest *guest, struct run *run, const json_t *args) {
     struct caller caller = {
-        .asker = {.guest = self}, .user = {.serve = serve, .gives_up = hangs, .arg = &caller}, .run = run_of(call)};
+        .asker = {.guest = guest}, .user = {.serve = serve, .gives_up = hangs, .arg = &caller}, .run = run};
     int outcome = RUN_AGAIN;
 
     for (; outcome == RUN_AGAIN; caller.last = true) {
         struct theseus_error err = {0};
-        caller.asker.process = guest_take_process(self, &err);
+        caller.asker.process = guest_take_process(guest, &err);
         if (!caller.asker.process) {
-            outcome = host_table.reply_error(call, err.message);
+            outcome = host_table.reply_error(&run->call, err.message);
             break;
         }
         outcome = attempt(&caller, args);
@@ -305,4 +308,46 @@ int guest_call_run(struct theseus_call *call, void *self, const json_t *args) {
     }
     json_decref(caller.checkpoint);
     return outcome;
+}
+
+int guest_call_run(struct theseus_call *call, void *self, const json_t *args) {
+    struct run *run = run_of(call);
+
+    if (!pthread_equal(pthread_self(), run->host->loop_thread))
+        return run_blocking(self, run, args);
+    loop_enter();
+    return guest_line_call(self, run, args);
+}
+
+/* ---- one whose handler has returned already, as far as others can see ---- */
+
+static void answer_nothing(struct run *run) {
+    CLEANUP(free) char *text = xasprintf("tool '%s' ended without an answer", run->name);
+
+    (void)host_table.reply_error(&run->call, text);
+}
+
+void guest_call_run_later(struct guest *guest, struct run *run, const json_t *args) {
+    if (run_blocking(guest, run, args) != THESEUS_LATER && !atomic_load(&run->replied))
+        answer_nothing(run);
+}
+
+json_int_t guest_call_begin_later(struct guest *guest, struct run *run, struct process *process) {
+    return add(guest, run, process, NULL, true)->id;
+}
+
+void guest_call_forget(struct guest *guest, json_int_t id) {
+    (void)guest_call_free(take(guest, id));
+}
+
+void guest_call_returned(struct guest *guest, json_int_t id, const json_t *answer) {
+    const char *refusal = channel_text(answer, "error");
+    int outcome = (int)json_integer_value(json_object_get(answer, "answer"));
+    struct run *run = !refusal && outcome == THESEUS_LATER ? NULL : guest_call_take(guest, id);
+
+    if (run && refusal)
+        (void)host_table.reply_error(&run->call, refusal);
+    else if (run)
+        answer_nothing(run);
+    (void)run_unref(run);
 }

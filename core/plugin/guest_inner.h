@@ -57,8 +57,9 @@ enum guest_state {
 };
 
 struct guest {
-    struct guest_spec spec; /* owned copies */
-    json_t *description;    /* owned: what the plugin says of itself; the texts of `slots` are its */
+    struct guest_line *line; /* owned; loop only. NULL: nobody has needed it */
+    struct guest_spec spec;  /* owned copies */
+    json_t *description;     /* owned: what the plugin says of itself; the texts of `slots` are its */
     struct theseus_plugin slots;
     struct theseus_tool *tools;  /* owned array */
     struct guest_tool *declared; /* owned array: those of the table */
@@ -81,6 +82,11 @@ struct guest {
     int path_rules;         /* of the sandbox, as it says */
 };
 
+/* Why a process is ended. */
+extern const char guest_hang[], guest_closed[], guest_nonsense[];
+
+enum { GUEST_HANG_GRACE_MS = 5000 }; /* beyond a call's time: it was told, and does not come back */
+
 /* ---- guest_process.c ---- */
 
 MUST_CHECK int process_start(struct process **ret_process, const struct guest_spec *spec, struct theseus_error *err);
@@ -93,6 +99,8 @@ char *process_end_text(struct process *process);             /* "crashed with SI
 const char *process_signal_name(const struct process *process, char name[static 16]); /* "SIGSEGV"; "" if by none */
 /* A channel of which nobody makes use; an end is sent to the process if it is new. */
 MUST_CHECK int process_take_channel(struct process *process, struct channel **ret_channel, struct theseus_error *err);
+MUST_CHECK int process_make_channel_now(struct process *process, struct channel **ret_channel); /* never waits */
+bool process_has_ended(struct process *process);
 void process_put_channel(struct process *process, struct channel *channel);
 /* Threads of ours that serve what its own threads ask: false: there are `most` already. */
 MUST_CHECK bool process_asker_comes(struct process *process, int most);
@@ -103,6 +111,7 @@ void process_settle(struct process *process, int limit_ms); /* until they have l
 
 /* The process that serves, with a reference; waits a moment for one that begins. NULL: err says why there is none. */
 struct process *guest_take_process(struct guest *guest, struct theseus_error *err);
+struct process *guest_ready_process(struct guest *guest); /* the same without waiting; NULL: none serves */
 /* The plugin's `start` has succeeded in that process: from here on a crash is no refusal. Fails if it has ended. */
 MUST_CHECK int guest_mark_started(struct guest *guest, struct theseus_error *err);
 void guest_record(struct guest *guest, const struct process *process); /* in the ledger */
@@ -118,6 +127,14 @@ MUST_CHECK int guest_revive(struct guest *guest, struct process *process, struct
 /* ---- guest_call.c ---- */
 
 int guest_call_run(struct theseus_call *call, void *self, const json_t *args); /* every tool's handler */
+/* The same for a run whose handler has returned THESEUS_LATER already. On any thread that may wait. */
+void guest_call_run_later(struct guest *guest, struct run *run, const json_t *args);
+json_int_t guest_call_begin_later(struct guest *guest, struct run *run, struct process *process);
+void guest_call_forget(struct guest *guest, json_int_t id);
+void guest_call_returned(struct guest *guest, json_int_t id, const json_t *answer); /* its handler has */
+bool guest_call_find_tool(struct guest *guest, const struct guest_tool *tool, const struct process *process,
+                          json_int_t *ret_id);
+json_t *guest_call_question_new(json_int_t id, json_int_t tool, const char *name, const json_t *args);
 /* The run of that name, with a reference of the caller's; NULL: it is over. */
 struct run *guest_call_find(struct guest *guest, json_int_t id);
 struct run *guest_call_take(struct guest *guest, json_int_t id); /* the same, and it is answered now */

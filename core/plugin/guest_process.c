@@ -129,6 +129,13 @@ void process_reap(struct process *process) {
     (void)pthread_mutex_unlock(&process->lock);
 }
 
+bool process_has_ended(struct process *process) {
+    (void)pthread_mutex_lock(&process->lock);
+    bool ended = process->ended;
+    (void)pthread_mutex_unlock(&process->lock);
+    return ended;
+}
+
 void process_wait(struct process *process) {
     (void)pthread_mutex_lock(&process->lock);
     while (!process->ended)
@@ -195,6 +202,16 @@ char *process_end_text(struct process *process) {
 }
 
 /* ---- channels ---- */
+
+int process_make_channel_now(struct process *process, struct channel **ret_channel) {
+    CLEANUP(channel_free) struct channel *channel = NULL;
+    CLEANUP(fd_close) int other = -1;
+
+    if (channel_pair(&channel, &other, NULL) < 0 || cord_send_channel_now(process->cord, other) < 0)
+        return -1;
+    *ret_channel = TAKE_PTR(channel);
+    return 0;
+}
 
 static int make_channel(struct process *process, struct channel **ret_channel, struct theseus_error *err) {
     CLEANUP(channel_free) struct channel *channel = NULL;

@@ -170,6 +170,13 @@ static json_t *ctx_log(const struct asking *asking) {
 
 /* ---- tools that come and go ---- */
 
+/* A handler that may stop at a checkpoint comes back as such on a worker only: see guest_line.h. */
+static unsigned flags_of(const json_t *description) {
+    unsigned flags = (unsigned)json_integer_value(json_object_get(description, "flags"));
+
+    return flags & THESEUS_RESUMABLE ? flags & ~(unsigned)THESEUS_INLINE : flags;
+}
+
 void guest_tool_fill(struct theseus_tool *ret_tool, const json_t *description, struct guest_tool *data) {
     *ret_tool = (struct theseus_tool){
         .name = channel_text(description, "name"),
@@ -177,8 +184,7 @@ void guest_tool_fill(struct theseus_tool *ret_tool, const json_t *description, s
         .description = channel_text(description, "description"),
         .input_schema = channel_text(description, "input_schema"),
         .output_schema = channel_text(description, "output_schema"),
-        /* Nobody vouches for what its handler does to the loop's time. */
-        .flags = (unsigned)json_integer_value(json_object_get(description, "flags")) & ~(unsigned)THESEUS_INLINE,
+        .flags = flags_of(description),
         .timeout = (unsigned)json_integer_value(json_object_get(description, "timeout")),
         .call = guest_call_run,
         .data = data,
@@ -315,7 +321,7 @@ static void serving_main(void *arg) {
     struct process *process = serving->asker.process;
 
     if (channel_serve(serving->channel, &serving->user, NULL) < 0)
-        process_kill(process, "it sent what nobody understands");
+        process_kill(process, guest_nonsense);
     (void)channel_free(serving->channel);
     free(serving);
     process_asker_left(process);

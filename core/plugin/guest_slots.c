@@ -34,8 +34,8 @@ static int ended(struct guest *guest, struct process *process, int outcome, stru
     struct theseus_error damage = *err;
 
     process_kill(process, outcome == CHANNEL_GIVEN_UP ? "its own code did not come back"
-                          : outcome == CHANNEL_ENDED  ? "it closed a channel to the server"
-                                                      : "it sent what nobody understands");
+                          : outcome == CHANNEL_ENDED  ? guest_closed
+                                                      : guest_nonsense);
     process_wait(process);
     *err = (struct theseus_error){0};
     if (outcome == CHANNEL_GIVEN_UP)

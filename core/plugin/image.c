@@ -41,6 +41,7 @@ struct image *image_free(struct image *image) {
         (void)!image_unload(image);
     if (image->path && !image->keep_file)
         (void)unlink(image->path); /* best effort: the directory goes as a whole in the end */
+    (void)guest_free(image->guest);
     free((char *)(uintptr_t)image->spec.dir);
     free(image->path);
     free(image->file);
@@ -238,7 +239,7 @@ int image_load(struct image *image, struct theseus_error *err) {
 int image_unload(struct image *image) {
     image->loaded = false;
     if (image->apart) {
-        image->guest = guest_close(image->guest);
+        guest_close(image->guest); /* who has called it may look at it until the image goes */
         return IMAGE_GONE;
     }
     return mapping_close(&image->mapping, image->path) == MAPPING_GONE ? IMAGE_GONE : IMAGE_PINNED;

@@ -29,6 +29,7 @@ struct inside_tool {
     int (*call)(struct theseus_call *call, void *self, const json_t *args);
     void *data;
     void (*release)(void *data);
+    bool is_inline; /* its handler never blocks */
 };
 
 struct inside_thread {
@@ -69,6 +70,8 @@ extern const struct theseus_host inside_host; /* inside_host.c */
 MUST_CHECK int inside_ask(struct inside *inside, json_t *question, json_t **ret_answer, struct theseus_error *err);
 /* -1: it cannot be said (err). */
 MUST_CHECK int inside_tell(struct inside *inside, json_t *message, struct theseus_error *err);
+/* The same, but it goes with the next message. Only on the thread that serves a call whose handler is about to return. */
+MUST_CHECK int inside_tell_with_next(struct inside *inside, json_t *message, struct theseus_error *err);
 void inside_begin_serving(struct inside *inside, int fd); /* a channel of the server's: takes it */
 /* The same, while the server may ask back: `serve` as in struct channel_user. */
 MUST_CHECK int inside_ask_back(struct inside *inside, json_t *question, const struct channel_user *user,

@@ -76,6 +76,12 @@ int inside_tell(struct inside *inside, json_t *message, struct theseus_error *er
     return r == 0 ? 0 : -1;
 }
 
+int inside_tell_with_next(struct inside *inside, json_t *message, struct theseus_error *err) {
+    if (!served)
+        return inside_tell(inside, message, err);
+    return channel_hold(served, message, err) == 0 ? 0 : -1;
+}
+
 /* A thread that serves one channel of the server's. */
 struct serving {
     struct inside *inside;

@@ -12,6 +12,8 @@ static struct inside_call *call_new_inside(struct inside *inside, const struct i
     call->id = json_integer_value(json_object_get(message, "call"));
     call->name = xstrdup(name ? name : "");
     call->data = tool->data;
+    call->is_inline = tool->is_inline;
+    call->thread = pthread_self();
     call->args = json_incref(json_object_get(message, "args"));
     atomic_init(&call->refs, 2);
     (void)pthread_mutex_init(&call->lock, NULL);
@@ -36,9 +38,11 @@ int inside_call_reply(struct inside_call *call, const char *verb, json_t *value)
     struct inside *inside = call->inside;
     const json_int_t id = call->id;
     bool first = !atomic_exchange(&call->replied, true);
+    bool returns_soon = call->is_inline && pthread_equal(call->thread, pthread_self());
+    json_t *message = json_pack("{s:s, s:I, s:o}", "tell", verb, "call", id, "value", value);
     struct theseus_error err = {0};
 
-    if (inside_tell(inside, json_pack("{s:s, s:I, s:o}", "tell", verb, "call", id, "value", value), &err) < 0)
+    if ((returns_soon ? inside_tell_with_next : inside_tell)(inside, message, &err) < 0)
         (void)!inside_tell(
             inside,
             json_pack("{s:s, s:I, s:o}", "tell", "reply_error", "call", id, "value", channel_text_new(err.message)),

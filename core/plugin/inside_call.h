@@ -8,11 +8,13 @@
 struct inside_call {
     struct theseus_call call; /* what the handler sees */
     struct inside *inside;
-    json_int_t id;   /* the server's name for it */
-    char *name;      /* owned: the tool's */
-    void *data;      /* the tool's */
-    json_t *args;    /* owned */
-    atomic_int refs; /* the handler, and the answer that is still to come */
+    json_int_t id; /* the server's name for it */
+    char *name;    /* owned: the tool's */
+    void *data;    /* the tool's */
+    bool is_inline;
+    pthread_t thread; /* on which its handler runs */
+    json_t *args;     /* owned */
+    atomic_int refs;  /* the handler, and the answer that is still to come */
     atomic_bool replied;
     atomic_bool cancelled, suspending; /* said once, it stays so for this run */
     atomic_int_fast64_t asked_ns[2];   /* when the server was last asked for either */

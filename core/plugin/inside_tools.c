@@ -50,11 +50,13 @@ void inside_tool_release(struct inside *inside, json_int_t id) {
     free(tool);
 }
 
-static json_int_t note(struct inside *inside, int (*call)(struct theseus_call *, void *, const json_t *), void *data,
-                       void (*release)(void *)) {
+static json_int_t note(struct inside *inside, const struct theseus_tool *declared) {
     struct inside_tool *tool = xcalloc(1, sizeof(*tool));
 
-    *tool = (struct inside_tool){.call = call, .data = data, .release = release};
+    *tool = (struct inside_tool){.call = declared->call,
+                                 .data = declared->data,
+                                 .release = declared->release,
+                                 .is_inline = declared->flags & THESEUS_INLINE};
     (void)pthread_mutex_lock(&inside->lock);
     json_int_t id = tool->id = inside->next_tool++;
     list_append(&inside->tools, &tool->link);
@@ -66,11 +68,11 @@ void inside_tools_init(struct inside *inside) {
     const struct theseus_tool *tool = inside->slots->tools;
 
     for (; tool && tool->name; tool++)
-        (void)note(inside, tool->call, tool->data, NULL);
+        (void)note(inside, tool);
 }
 
 int inside_tool_add(struct inside *inside, const struct theseus_tool *tool, struct theseus_error *err) {
-    json_int_t id = note(inside, tool->call, tool->data, tool->release);
+    json_int_t id = note(inside, tool);
     json_t *answer = NULL;
 
     if (!tool->call) {

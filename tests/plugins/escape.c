@@ -418,16 +418,17 @@ static int look(struct theseus_call *call, void *self, const json_t *args) {
     (void)args;
     for (char **variable = environ; *variable; variable++)
         (void)json_array_append_new(names, json_stringn(*variable, strcspn(*variable, "=")));
-    return theseus_reply_json(call, json_pack("{s:i, s:i, s:s?, s:o, s:i}", "pid", (int)getpid(), "parent",
-                                              (int)getppid(), "directory", getcwd(directory, sizeof(directory)),
-                                              "environment", names, "no_new_privileges",
-                                              prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
+    return theseus_reply_json(call,
+                              json_pack("{s:i, s:i, s:s?, s:o, s:i}", "pid", (int)getpid(), "parent", (int)getppid(),
+                                        "directory", getcwd(directory, sizeof(directory)), "environment", names,
+                                        "no_new_privileges", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
 }
 
 static const struct theseus_tool tools[] = {
     {.name = "escape",
      .description = "Tries everything that is forbidden, on a file that the test names.",
-     .input_schema = "{\"type\": \"object\", \"properties\": {\"path\": {\"type\": \"string\"}}, \"required\": [\"path\"]}",
+     .input_schema =
+         "{\"type\": \"object\", \"properties\": {\"path\": {\"type\": \"string\"}}, \"required\": [\"path\"]}",
      .call = escape},
     {.name = "look", .description = "Says where it is.", .flags = THESEUS_READ_ONLY, .call = look},
     {0},

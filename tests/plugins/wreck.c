@@ -102,8 +102,8 @@ static const struct {
     const char *how;
     void (*act)(void);
 } ways[] = {
-    {"null", by_null},       {"abort", abort},        {"stack", by_stack},       {"memory", by_memory},
-    {"hang", by_hanging},    {"exit", by_leaving},    {"garbage", by_garbage},   {"length", by_length},
+    {"null", by_null},         {"abort", abort},      {"stack", by_stack},     {"memory", by_memory},
+    {"hang", by_hanging},      {"exit", by_leaving},  {"garbage", by_garbage}, {"length", by_length},
     {"nonsense", by_nonsense}, {"close", by_closing},
 };
 
@@ -208,8 +208,8 @@ static int seen(struct theseus_call *call, void *self, const json_t *args) {
     json_t *starts = theseus_state_get(wreck->ctx, "starts");
 
     (void)args;
-    return theseus_reply_json(call, json_pack("{s:o?, s:b, s:i, s:i}", "starts", starts, "active", wreck->active, "calls",
-                                              ++wreck->calls, "pid", (int)getpid()));
+    return theseus_reply_json(call, json_pack("{s:o?, s:b, s:i, s:i}", "starts", starts, "active", wreck->active,
+                                              "calls", ++wreck->calls, "pid", (int)getpid()));
 }
 
 #define HOW "{\"type\": \"object\", \"properties\": {\"how\": {\"type\": \"string\"}}, \"required\": [\"how\"]}"
