@@ -66,9 +66,10 @@ static int fd_in(struct msghdr *message) {
 int cord_receive(int cord, int *ret_fd, int64_t *ret_tool, struct theseus_error *err) {
     struct note note;
     struct iovec part = {&note, sizeof(note)};
-    union ancillary ancillary = {0}; /* room for one: the system closes what is sent beyond */
+    union ancillary ancillary = {0};
+    /* Room for one descriptor, and not for the bytes behind it: the system closes what is sent beyond. */
     struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = sizeof(ancillary)};
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &ancillary, .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t n;
 
     do
@@ -79,7 +80,7 @@ int cord_receive(int cord, int *ret_fd, int64_t *ret_tool, struct theseus_error 
     CLEANUP(fd_close) int fd = n > 0 ? fd_in(&message) : -1;
     if (n < 0)
         return fail_errno(err, "cannot hear the other process");
-    if (n != sizeof(note) || (fd < 0) == (note.tool < 0))
+    if (n != sizeof(note) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (fd < 0) == (note.tool < 0))
         return fail(err, ERR_INVALID, "the other process sent what is no note");
     if (fd < 0) {
         *ret_tool = note.tool;
