@@ -39,6 +39,8 @@ OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-commo
               $(SANITIZERS)
 # Most symbols are the C library's: it is the first one in which the dynamic linker looks.
 OUR_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-O1 $(if $(INSTRUMENTED),,-Wl,--no-as-needed -lc) -Wl,--as-needed $(SANITIZERS)
+# What walks a crashed stack lies in the program: nothing is to be loaded for it.
+UNWINDER := $(if $(SANITIZE),,-static-libgcc)
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PACKAGES)) -ldl -pthread -lm
 PLUGIN_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -pthread
@@ -106,7 +108,7 @@ $(BUILD)/libcore.a: $(CORE_OBJECTS) $(BUILD)/sources
 
 $(BUILD)/theseus: $(BUILD)/obj/core/server/main.o $(BUILD)/libcore.a
 	$(call say,LD,$@)
-	$(Q)$(LINK) -pie -o $@.new $^ $(PACKAGE_LIBS)
+	$(Q)$(LINK) $(UNWINDER) -pie -o $@.new $^ $(PACKAGE_LIBS)
 	@mv $@.new $@
 
 # A plugin is linked under another name and renamed: a server that watches the directory never sees half of it.
@@ -187,7 +189,7 @@ $(CANDIDATES:%=$(BUILD)/obj/candidates/%.o): $(BUILD)/obj/candidates/%.o: tests/
 $(CANDIDATE_PROGRAMS): $(BUILD)/tests/candidates/%: $(BUILD)/obj/candidates/%.o $(CANDIDATE_OBJECTS) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -pie $(CANDIDATE_WRAPS:%=-Wl,--wrap=%) -o $@.new $^ $(PACKAGE_LIBS)
+	$(Q)$(LINK) $(UNWINDER) -pie $(CANDIDATE_WRAPS:%=-Wl,--wrap=%) -o $@.new $^ $(PACKAGE_LIBS)
 	@mv $@.new $@
 
 # ---- programs of the tests and of the build --------------------------------------------------------------------------
@@ -209,7 +211,7 @@ KEEP_JANSSON := $(if $(findstring thread,$(SANITIZE)),-Xlinker --no-as-needed -l
 define link_program
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(1) $(PACKAGE_LIBS) $(KEEP_JANSSON)
+	$(Q)$(LINK) $(UNWINDER) -pie -o $@ $(filter %.o %.a,$^) $(1) $(PACKAGE_LIBS) $(KEEP_JANSSON)
 endef
 
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)

@@ -211,18 +211,31 @@ static int write_all(int fd, struct span bytes) {
     return 0;
 }
 
+static int sync_dir(const char *path, struct theseus_error *err) {
+    CLEANUP(free) char *dir = path_dir(path);
+    CLEANUP(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || fsync(fd) < 0 ? fail_errno(err, "cannot sync the directory '%s'", dir) : 0;
+}
+
 int fs_write_file(const char *path, struct span content, mode_t mode, struct theseus_error *err) {
     CLEANUP(draft_fini) struct draft draft = {.fd = -1};
-    CLEANUP(free) char *dir = path_dir(path);
 
     if (draft_open(&draft, path, mode, err) < 0)
         return -1;
     if (write_all(draft.fd, content) < 0 || fsync(draft.fd) < 0)
         return fail_errno(err, "cannot write '%s'", draft.path);
-    if (draft_keep(&draft, path, err) < 0)
-        return -1;
-    CLEANUP(fd_close) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir_fd < 0 || fsync(dir_fd) < 0 ? fail_errno(err, "cannot sync the directory '%s'", dir) : 0;
+    return draft_keep(&draft, path, err) < 0 ? -1 : sync_dir(path, err);
+}
+
+int fs_publish(const char *draft, const char *path, struct theseus_error *err) {
+    CLEANUP(fd_close) int fd = open(draft, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0)
+        return fail_errno(err, "cannot write '%s'", draft);
+    if (rename(draft, path) < 0)
+        return fail_errno(err, "cannot rename '%s' to '%s'", draft, path);
+    return sync_dir(path, err);
 }
 
 int fs_copy_fd(int from_fd, const char *path, mode_t mode, struct theseus_error *err) {

@@ -36,6 +36,9 @@ MUST_CHECK int fs_write_file(const char *path, struct span content, mode_t mode,
 /* Copies all of `from_fd` to a new file at `path`, by way of a temporary name. */
 MUST_CHECK int fs_copy_fd(int from_fd, const char *path, mode_t mode, struct theseus_error *err);
 
+/* Gives a whole file its name for good: fsync, rename, fsync of the directory. */
+MUST_CHECK int fs_publish(const char *draft, const char *path, struct theseus_error *err);
+
 /* Removes a directory with the files in it (one level; that is all we make). Best effort: what is left is found next
  * time. */
 void fs_remove_dir(const char *path);

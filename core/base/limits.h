@@ -7,11 +7,14 @@ enum {
     LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
     LIMIT_HANGUP_MS = 1000,         /* for a client that has gone to take what waits for it */
     LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */
+    LIMIT_TOPICS = 1024,            /* names in one of them */
     LIMIT_BATCH = 1000,             /* messages in one array */
     LIMIT_INPUT_PIECE = 4096,       /* unfinished lines up to this are recorded as one piece */
     LIMIT_SCHEMA_DEPTH = 64,        /* nested schemas, and references followed, in one validation */
     LIMIT_SCHEMA_BYTES = 256 << 10, /* one schema's text */
-    LIMIT_TOOL_NAME = 64,           /* characters, [A-Za-z0-9_-] */
+    LIMIT_URI = 2048,               /* bytes of a resource's URI */
+    LIMIT_RESOURCES_PER_PLUGIN = 256,
+    LIMIT_TOOL_NAME = 64, /* characters, [A-Za-z0-9_-] */
     LIMIT_PLUGIN_NAME = 64,
     LIMIT_TOOLS_PER_PLUGIN = 1024,
     LIMIT_CALL_DEPTH = 8,         /* theseus_call_tool() inside theseus_call_tool() … */
@@ -28,7 +31,8 @@ enum {
     LIMIT_LEDGER_RESERVE = 4 << 20, /* of them not for new work: half for answers, half for making room */
     LIMIT_LEDGER_BATCH = 256 << 20, /* bytes that are recorded at once */
     LIMIT_SNAPSHOT_DAYS = 30,       /* orphans that nobody has claimed: longer than any holiday from a project */
-    LIMIT_HISTORY_DAYS = 400,       /* a year can be compared with the one before */
-    LIMIT_AUDIT_DAYS = 400,         /* likewise: who asked for what is of use as long as what came of it */
+    LIMIT_ARTIFACT = 512 << 20,     /* bytes of a file beside the database */
+    LIMIT_ARTIFACT_NAME = 200,      /* of its name below the directory */
+    LIMIT_TASK_TTL_S = 7 * 86400,   /* how long an MCP task is kept, from its creation */
     LIMIT_PROGRESS_PER_SECOND = 50, /* notifications of one call; those between are dropped */
 };

@@ -10,6 +10,12 @@
 #include "loop/timer.h"
 #include "rpc/shape.h"
 
+static atomic_uint_fast64_t served;
+
+uint64_t call_served(void) {
+    return atomic_load_explicit(&served, memory_order_relaxed);
+}
+
 struct call *call_new(const struct call_ops *ops, void *owner, struct ledger *ledger, struct loop *loop) {
     struct call *call = xcalloc(1, sizeof(*call));
 
@@ -39,10 +45,12 @@ struct call *call_unref(struct call *call) {
     json_decref(call->server_info);
     json_decref(call->progress_token);
     json_decref(call->resume);
+    json_decref(call->shape);
     for (size_t i = 0; i < ARRAY_SIZE(call->client_text); i++)
         free(call->client_text[i]);
     free(call->method);
     free(call->held_text);
+    free(call->step);
     free(call);
     return NULL;
 }
@@ -118,15 +126,30 @@ static void fail_too_long(struct call *call, size_t len) {
     finish_failed(call, &error, NULL);
 }
 
+/* False: the call has been answered, with an error. */
+static bool reshape(struct call *call, json_t **result) {
+    struct theseus_error error = {0};
+    json_t *data = NULL;
+
+    if (call->reshape(call, result, &error, &data))
+        return true;
+    json_decref(*result);
+    call_fail(call, &error, data);
+    return false;
+}
+
 static void answer(struct call *call, json_t *result, bool cacheable) {
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error err = {0};
     json_auto_t *shaped = NULL;
+    bool is_error = json_is_true(json_object_get(result, "isError"));
 
     if (call_is_over(call)) {
         json_decref(result);
         return;
     }
+    if (call->reshape && !reshape(call, &result))
+        return;
     shaped = shape_result(call->revision, result, call->server_info, cacheable);
     if (!shaped)
         (void)fail(&err, ERR_MEMORY, "no memory for the result");
@@ -136,6 +159,8 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
         fail_too_long(call, line.len);
     else
         finish(call, &line);
+    if (!is_error)
+        (void)atomic_fetch_add_explicit(&served, 1, memory_order_relaxed);
 }
 
 void call_answer(struct call *call, json_t *result) {

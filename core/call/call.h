@@ -79,19 +79,28 @@ struct call {
     size_t max_result;               /* bytes of the answer's line */
     int64_t accepted_ns;
     uint64_t attempts;          /* times a handler was entered before this image */
+    uint64_t crashes;           /* at how many crashes a handler of it was at work … */
+    uint64_t crashes_counted;   /* … and the attempt that was counted last */
     atomic_int state;           /* enum call_state; changed under the gate */
     atomic_int stage;           /* enum call_stage; said by the plugin floor */
     atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
     atomic_bool has_checkpoint; /* one was recorded, by this image or an earlier one */
     atomic_int entry;           /* enum call_entry */
+    atomic_bool detached;       /* it was answered with a task, and goes on; changed under the gate */
+    bool has_steps;             /* its progress is kept as text, too; set before it is dispatched */
     bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls;
+    /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */
+    bool (*reshape)(struct call *call, json_t **result, struct theseus_error *err, json_t **ret_data);
+    json_t *shape;          /* owned: of whoever set that */
+    atomic_bool said_error; /* the handler itself has answered with an error */
     struct timer *deadline; /* owned, loop */
     void *deadline_arg;     /* owned, likewise */
     json_t *progress_token; /* owned; NULL: none */
     double last_progress;   /* under the progress lock of call.c */
     int64_t last_progress_ns, said_until_ns;
+    char *step;                        /* owned, under the progress lock: the last progress, in words */
     int ends;                          /* last steps that passed the limit on progress */
     int log_level;                     /* least level that the client wants; -1: none */
     json_t *resume;                    /* owned: the last checkpoint */
@@ -129,11 +138,16 @@ void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out
 /* The owner says so, on the loop, once it has seen that the call is over. */
 void call_end_on_loop(struct call *call) ON_LOOP;
 
+/* How many calls of this process image were answered with a result that is no error. Async-signal-safe. */
+uint64_t call_served(void);
+
 /* ---- while it is open; any thread ---- */
 
 void call_progress(struct call *call, double done, double total, const char *message);
 /* The same for one of a few steps, however soon it follows the one before: none is left out. */
 void call_progress_step(struct call *call, double done, double total, const char *message);
+/* The last progress of a call with has_steps: "3 of 10: linking". Owned; NULL: there was none. */
+char *call_last_step(struct call *call);
 void call_log(struct call *call, int level, const char *logger, const char *text);
 
 DEFINE_CLEANUP(struct call *, call_unref)

@@ -16,7 +16,12 @@ static void warn_unrecorded(const char *what, const struct theseus_error *err) {
 }
 
 static struct run_record run_of(const struct call *call, uint64_t index) {
-    return (struct run_record){call->key.conn, call->key.offset, index, call->attempts + 1};
+    return (struct run_record){.conn = call->key.conn,
+                               .offset = call->key.offset,
+                               .index = index,
+                               .attempts = call->attempts + 1,
+                               .crashes = call->crashes,
+                               .counted = call->crashes_counted};
 }
 
 /* Puts a record that only an open call has. One that is over has dropped its records, under the same gate: no record of
@@ -46,6 +51,16 @@ bool keep_entered(struct call *call) {
     log_error("%s", err.message);
     call_fail(call, &err, NULL);
     return false;
+}
+
+void keep_later(struct call *call, const char *plugin, bool structured) {
+    struct run_record record = run_of(call, call->key.index);
+    struct theseus_error err = {0};
+
+    record.later = structured ? RUN_LATER_STRUCTURED : RUN_LATER;
+    record.plugin = span_of(plugin);
+    if (put_while_open(call, &run_kind, &record, &err) < 0)
+        warn_unrecorded("that a call is answered later", &err);
 }
 
 bool keep_bar(struct call *call) {
@@ -130,9 +145,12 @@ void keep_drop_all(struct call *call, struct batch *batch) {
 }
 
 static void restore_run(void *arg, const void *record) {
+    const struct run_record *run = record;
     struct call *call = arg;
 
-    call->attempts = ((const struct run_record *)record)->attempts;
+    call->attempts = run->attempts;
+    call->crashes = run->crashes;
+    call->crashes_counted = run->counted;
 }
 
 static void restore_checkpoint(void *arg, const void *record) {

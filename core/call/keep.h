@@ -6,6 +6,8 @@
 /* From here on it is not held but running. Said by the thread that enters the handler, before it does. False: it must
  * not be entered any more, and is answered: one that ran unrecorded would run a second time behind a restart. */
 bool keep_entered(struct call *call);
+/* Its handler has returned and will answer later; `structured`: with a result that has an output schema. */
+void keep_later(struct call *call, const char *plugin, bool structured);
 /* Bars the way: no handler of this image has been entered, and none will be. False: one has been, or an earlier image's. */
 bool keep_bar(struct call *call);
 MUST_CHECK int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err); /* steals */

@@ -39,16 +39,37 @@ static void notify(struct call *call, const char *method, json_t *params) {
         call->ops->notify(call, &line);
 }
 
+static void keep_step_locked(struct call *call, double done, double total, const char *message) {
+    CLEANUP(free) char *of = total > 0 ? xasprintf(" of %g", total) : xstrdup("");
+
+    free(call->step);
+    call->step = xasprintf("%g%s%s%s", done, of, message ? ": " : "", message ? message : "");
+}
+
+char *call_last_step(struct call *call) {
+    (void)pthread_mutex_lock(&progress_lock);
+    char *step = call->step ? xstrdup(call->step) : NULL;
+    (void)pthread_mutex_unlock(&progress_lock);
+    return step;
+}
+
+static void say_progress(struct call *call, double done, double total, const char *message) {
+    keep_progress(call, done);
+    notify(call, "notifications/progress",
+           json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
+                     total > 0 ? json_real(total) : NULL, "message",
+                     call->revision->progress_message ? message : NULL));
+}
+
 static void report(struct call *call, double done, double total, const char *message, bool always) {
-    if (!call->progress_token || call_is_over(call) || !isfinite(done) || done < 0)
+    if ((!call->progress_token && !call->has_steps) || call_is_over(call) || !isfinite(done) || done < 0)
         return;
     (void)pthread_mutex_lock(&progress_lock);
     if (advances_locked(call, done, total, always)) {
-        keep_progress(call, done);
-        notify(call, "notifications/progress",
-               json_pack("{s:O, s:f, s:o*, s:s*}", "progressToken", call->progress_token, "progress", done, "total",
-                         total > 0 ? json_real(total) : NULL, "message",
-                         call->revision->progress_message ? message : NULL));
+        if (call->has_steps)
+            keep_step_locked(call, done, total, message);
+        if (call->progress_token)
+            say_progress(call, done, total, message);
     }
     (void)pthread_mutex_unlock(&progress_lock);
 }

@@ -40,6 +40,7 @@ struct config {
         char *name, *instructions, *state_dir, *runtime_dir;
         enum log_level log_level;
         int workers;
+        bool core_dump;
     } server;
     struct {
         char **path; /* NULL-terminated, absolute */
@@ -62,6 +63,10 @@ struct config {
         bool watch_binary;
     } restart;
     struct {
+        int max_execs;    /* 0: any number */
+        int execs_window; /* seconds; 0: no limit */
+    } crash;
+    struct {
         int max_buffer_size;   /* requests */
         int buffer_expiration; /* seconds; 0: never */
         int cleanup_interval;  /* seconds */
@@ -69,6 +74,12 @@ struct config {
     struct {
         char *key_file;
     } state;
+    struct {
+        int keep; /* seconds */
+    } history;
+    struct {
+        int promote_after; /* seconds; 0: never */
+    } tasks;
     struct {
         bool restart;
         enum config_call_by_name call_by_name;

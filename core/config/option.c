@@ -29,6 +29,8 @@ const struct option_def option_table[] = {
      .help = "what is written to the log file; stderr gets warnings and errors"},
     {"server", "workers", OPT_COUNT, OPT_IN_PLACE, FIELD(server.workers), .text = "4", .min = 1, .max = 256,
      .help = "threads for tools that may block"},
+    {"server", "core_dump", OPT_BOOL, OPT_IN_PLACE, FIELD(server.core_dump), .text = "no",
+     .help = "when the server crashes and goes on, a core is written, too"},
 
     {"plugins", "path", OPT_PATHS, OPT_IN_PLACE, FIELD(plugins.path), .text = "", .compute = place_set_plugin_path,
      .help = "directories with plugins (*.so) and tool files (*.ini); empty: ~/.local/share/theseus/plugins, then the "
@@ -65,6 +67,12 @@ const struct option_def option_table[] = {
     {"restart", "watch_binary", OPT_BOOL, OPT_IN_PLACE, FIELD(restart.watch_binary), .text = "no",
      .help = "restart by itself when the program's file has changed"},
 
+    {"crash", "max_execs", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.max_execs), .text = "20", .max = 1000000,
+     .help =
+         "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},
+    {"crash", "execs_window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.execs_window), .text = "60", .max = DAY,
+     .help = "see max_execs; 0: it never leaves for that"},
+
     {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
      .help = "requests of one connection held in parsed form while they cannot be served"},
     {"buffer", "buffer_expiration", OPT_SECONDS, OPT_IN_PLACE, FIELD(buffer.buffer_expiration), .text = "300",
@@ -74,6 +82,14 @@ const struct option_def option_table[] = {
 
     {"state", "key_file", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(state.key_file), .text = "", .compute = place_set_key_file,
      .help = "the key that snapshots are sealed with, made when the first is written; empty: key in state_dir"},
+
+    {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
+     .help = "how long events of the history and lines of the audit are kept"},
+
+    {"tasks", "promote_after", OPT_SECONDS, OPT_IN_PLACE, FIELD(tasks.promote_after), .text = "30", .max = DAY,
+     .help =
+         "a call that runs for so long becomes a task, where the client knows tasks; 0: only those of tools that say "
+         "that they take long"},
 
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},

@@ -17,6 +17,7 @@ enum option_type {
     OPT_COUNT,    /* int */
     OPT_SECONDS,  /* int */
     OPT_MILLIS,   /* int */
+    OPT_DURATION, /* int, seconds; written with a unit: 90s, 30m, 12h, 7d */
     OPT_BOOL,     /* bool */
     OPT_ENUM,     /* an enum whose values are the indices of `words` */
 };

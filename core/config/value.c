@@ -45,13 +45,27 @@ static void size_text(int64_t size, char *text, size_t text_size) {
     (void)snprintf(text, text_size, "%" PRId64 "%s", size / units[i].bytes, units[i].letter);
 }
 
+static const struct {
+    int seconds;
+    char letter;
+} durations[] = {{24 * 60 * 60, 'd'}, {60 * 60, 'h'}, {60, 'm'}, {1, 's'}};
+
+static void duration_text(int64_t seconds, char *text, size_t text_size) {
+    size_t i = 0;
+
+    while (seconds % durations[i].seconds != 0)
+        i++;
+    (void)snprintf(text, text_size, "%" PRId64 "%c", seconds / durations[i].seconds, durations[i].letter);
+}
+
 static char *range_text(const struct option_def *option) {
     char min[32], max[32];
 
-    if (option->type != OPT_SIZE)
+    if (option->type != OPT_SIZE && option->type != OPT_DURATION)
         return xasprintf("%" PRId64 " to %" PRId64, option->min, option->max);
-    size_text(option->min, min, sizeof(min));
-    size_text(option->max, max, sizeof(max));
+    void (*print)(int64_t, char *, size_t) = option->type == OPT_SIZE ? size_text : duration_text;
+    print(option->min, min, sizeof(min));
+    print(option->max, max, sizeof(max));
     return xasprintf("%s to %s", min, max);
 }
 
@@ -79,6 +93,8 @@ char *option_syntax(const struct option_def *option) {
         return xstrdup("names or patterns with * and ?, separated by commas or spaces");
     case OPT_SIZE:
         return xasprintf("bytes, %s", range);
+    case OPT_DURATION:
+        return xasprintf("a time such as 90s, 30m, 12h or 7d; %s", range);
     case OPT_BOOL:
         return xstrdup("yes or no");
     case OPT_ENUM:
@@ -124,6 +140,22 @@ static int set_size(const struct option_def *option, void *target, const char *v
         return -1;
     *(size_t *)target = (size_t)number;
     return 0;
+}
+
+static int set_duration(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
+    int64_t number;
+    const char *rest = parse_digits(value, &number);
+
+    for (size_t i = 0; rest && rest[0] && !rest[1] && i < ARRAY_SIZE(durations); i++) {
+        if (rest[0] != durations[i].letter)
+            continue;
+        number = number > INT32_MAX ? INT64_MAX : number * durations[i].seconds;
+        if (check_range(option, value, number, err) < 0)
+            return -1;
+        *(int *)target = (int)number;
+        return 0;
+    }
+    return fail(err, ERR_INVALID, "'%.*s' is not a time such as 90s, 30m, 12h or 7d", shown(value), value);
 }
 
 static int set_number(const struct option_def *option, void *target, const char *value, struct theseus_error *err) {
@@ -224,6 +256,8 @@ int option_set_in(const struct option_def *option, void *structure, const char *
         return 0;
     case OPT_SIZE:
         return set_size(option, target, value, err);
+    case OPT_DURATION:
+        return set_duration(option, target, value, err);
     case OPT_BOOL:
         return set_bool(target, value, err);
     case OPT_ENUM:

@@ -17,8 +17,8 @@ static void settle(void *arg) {
     if (queue_can_serve(conn)) /* what has just left made room for calls that were held */
         output_wake(conn);
     output_unpark(conn);
-    if (conn->tools_changed)
-        conn_tools_changed(conn);
+    if (conn->changed)
+        conn_list_changed(conn, conn->changed);
     input_want(conn);
     if (conn->told || !(conn->broken || (conn->ended && conn_is_idle(conn))))
         return;
@@ -53,6 +53,7 @@ struct conn *conn_new(const struct conn_host *host, uint64_t number) {
     list_init(&conn->working);
     list_init(&conn->held);
     list_init(&conn->listens);
+    list_init(&conn->detached);
     return conn;
 }
 
@@ -67,7 +68,7 @@ struct conn *conn_free(struct conn *conn) {
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
-        free(list_entry(link, struct listen, link));
+        listen_free(list_entry(link, struct listen, link));
     outbox_fini(&conn->outbox);
     batch_fini(&conn->batch);
     conn->frame = frame_free(conn->frame);
@@ -98,7 +99,7 @@ int conn_prepare(struct conn *conn, struct theseus_error *err) {
 }
 
 int conn_put_record(struct conn *conn, struct theseus_error *err) {
-    struct buf texts[2] = {{0}, {0}};
+    struct buf texts[SESSION_TEXTS] = {0};
     struct conn_record record = {.conn = conn->number,
                                  .transport = span_of(conn->transport),
                                  .fd_in = (uint64_t)conn->in.fd,
@@ -108,8 +109,8 @@ int conn_put_record(struct conn *conn, struct theseus_error *err) {
 
     if (r == 0)
         r = ledger_put(conn->host->ledger, &conn_kind, &record, err);
-    buf_fini(&texts[0]);
-    buf_fini(&texts[1]);
+    for (size_t i = 0; i < SESSION_TEXTS; i++)
+        buf_fini(&texts[i]);
     return r;
 }
 
@@ -171,6 +172,7 @@ void conn_forget(struct conn *conn) {
 void conn_start(struct conn *conn) {
     conn->started = true;
     queue_serve_urgent(conn);
+    detached_begin(conn);
     expiry_again(conn);
     input_cut(conn);
     output_wake(conn);

@@ -31,6 +31,8 @@ struct conn_ops {
     void (*notification)(void *arg, struct conn *conn, const struct message *message);
     /* The client's answer to a request of ours. */
     void (*response)(void *arg, struct conn *conn, const struct message *message);
+    /* A detached call is over: its outcome is recorded. NULL where nothing is ever detached. */
+    void (*outcome)(void *arg, struct conn *conn, struct call *call);
     /* The input has ended, and every request that came is answered and written; or the output is broken. */
     void (*closed)(void *arg, struct conn *conn);
     /* The input has ended. */
@@ -93,14 +95,29 @@ void conn_cancel(struct conn *conn, const json_t *id) ON_LOOP;
 /* Every call that is not over: it ends without an answer, and its handler is asked to stop. */
 void conn_cancel_all(struct conn *conn) ON_LOOP;
 
+/* ---- calls that go on as tasks ---- */
+
+/*
+ * Answers the call with `line` (its content is taken), commits `batch` with that, and lets the call go on: it is no work
+ * of this connection any more and its id is free. What it ends with becomes an outcome_record under its key, which is
+ * whoever's who is told of it. False: it was over already, or has been detached; then nothing happened.
+ */
+bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) ON_LOOP;
+
 /* ---- subscriptions/listen ---- */
 
-enum listen_wants { LISTEN_TOOLS = 1 };
+enum listen_wants { LISTEN_TOOLS = 1, LISTEN_RESOURCES = 2 }; /* changes of these lists */
+#define TOPIC_TASKS "taskIds"
+#define TOPIC_RESOURCES "resourceSubscriptions" /* of which a legacy session has some, too */
 
-/* The call stays open as a subscription, and no longer counts as work. ERR_INTERNAL: there are too many. */
-MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, struct theseus_error *err) ON_LOOP;
+/* The call stays open as a subscription, and no longer counts as work. `topics` (borrowed; NULL: none) has arrays of
+ * names under the kinds of topics. ERR_INTERNAL: there are too many. */
+MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics,
+                           struct theseus_error *err) ON_LOOP;
+/* Sends a notification to every subscription, and to the legacy session, that has `name` among its topics of that kind. */
+void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */
-void conn_tools_changed(struct conn *conn) ON_LOOP;
+void conn_list_changed(struct conn *conn, unsigned lists) ON_LOOP;
 /* Ends the subscriptions from our side: a result for each, then a cancellation. */
 void conn_end_listens(struct conn *conn, const char *reason) ON_LOOP;
 

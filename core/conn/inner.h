@@ -46,11 +46,12 @@ struct conn {
     struct loop_task wake, flush;
 
     /* calls; each is in `ids` too, and in exactly one of these lists */
-    struct map *ids;     /* id → struct call, a reference each */
-    struct list working; /* call::link */
-    struct list held;    /* call::link, in the order of arrival */
-    struct list listens; /* struct listen::link, owned */
-    bool tools_changed;  /* to be said when there is room again */
+    struct map *ids;      /* id → struct call, a reference each */
+    struct list working;  /* call::link */
+    struct list held;     /* call::link, in the order of arrival */
+    struct list listens;  /* struct listen::link, owned */
+    struct list detached; /* call::link, a reference each; these alone are not in `ids` */
+    unsigned changed;     /* enum listen_wants: to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
     struct timer *expiry; /* owned: looks at what is held */
@@ -61,6 +62,7 @@ struct listen {
     struct list link;
     struct call *call; /* borrowed from ids */
     unsigned wants;
+    json_t *topics; /* owned: kind of topic → array of names; NULL: none */
 };
 
 /* conn.c */
@@ -92,12 +94,21 @@ void output_write(struct conn *conn) ON_LOOP;
 bool output_is_full(struct conn *conn);
 void output_unpark(struct conn *conn) ON_LOOP;
 
+/* detached.c */
+bool detached_is_recorded(struct conn *conn, const struct call *call) ON_LOOP;
+void detached_add(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
+void detached_begin(struct conn *conn) ON_LOOP;                  /* those that have come back */
+/* Under the gate: what a detached call ended with; `chunk` NULL: it was cancelled. */
+MUST_CHECK int detached_end_locked(const struct call *call, const struct chunk *chunk, struct batch *batch,
+                                   struct theseus_error *err);
+
 /* queue.c */
 void queue_accept(struct conn *conn, struct call *call) ON_LOOP; /* takes the reference */
 bool queue_can_serve(struct conn *conn) ON_LOOP;                 /* is one held that could be worked on now? */
 void queue_serve(struct conn *conn) ON_LOOP;
 void queue_serve_urgent(struct conn *conn) ON_LOOP; /* what has come back held, whatever else is worked on */
 void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
+void queue_detach(struct conn *conn, struct call *call) ON_LOOP; /* one that is worked on is detached now */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
@@ -105,6 +116,7 @@ void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the 
 void queue_fini(struct conn *conn) ON_LOOP;
 
 /* listen.c */
+void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
 void listen_restore(struct conn *conn) ON_LOOP;

@@ -1,29 +1,33 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "conn/inner.h"
 #include "rpc/jsontext.h"
 
-static struct listen_record record_of(const struct listen *listen, struct span id) {
+static struct listen_record record_of(const struct listen *listen, struct span id, struct span topics) {
     const struct call_key *key = &listen->call->key;
 
-    return (struct listen_record){key->conn, key->offset, key->index, id, listen->wants};
+    return (struct listen_record){key->conn, key->offset, key->index, id, listen->wants, topics};
 }
 
 static int record(struct conn *conn, const struct listen *listen, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf id = {0};
+    CLEANUP(buf_fini) struct buf topics = {0};
 
-    if (jsontext_write(listen->call->id, &id, err) < 0)
+    if (jsontext_write(listen->call->id, &id, err) < 0 ||
+        (listen->topics && jsontext_write(listen->topics, &topics, err) < 0))
         return -1;
-    struct listen_record put = record_of(listen, buf_span(&id));
+    struct listen_record put = record_of(listen, buf_span(&id), buf_span(&topics));
     return ledger_put(conn->host->ledger, &listen_kind, &put, err);
 }
 
-static struct listen *add(struct conn *conn, struct call *call, unsigned wants) {
+/* Takes the reference to the topics. */
+static struct listen *add(struct conn *conn, struct call *call, unsigned wants, json_t *topics) {
     struct listen *listen = xcalloc(1, sizeof(*listen));
 
-    *listen = (struct listen){.call = call, .wants = wants};
+    *listen = (struct listen){.call = call, .wants = wants, .topics = topics};
     list_append(&conn->listens, &listen->link);
     list_remove(&call->link);
     conn->in_flight--;
@@ -31,10 +35,16 @@ static struct listen *add(struct conn *conn, struct call *call, unsigned wants) 
     return listen;
 }
 
-int conn_listen(struct conn *conn, struct call *call, unsigned wants, struct theseus_error *err) {
+void listen_free(struct listen *listen) {
+    list_remove(&listen->link);
+    json_decref(listen->topics);
+    free(listen);
+}
+
+int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics, struct theseus_error *err) {
     if (conn->listen_count >= LIMIT_LISTENS)
         return fail(err, ERR_INTERNAL, "there are %d open subscriptions already", LIMIT_LISTENS);
-    return record(conn, add(conn, call, wants), err);
+    return record(conn, add(conn, call, wants, json_incref(topics)), err);
 }
 
 static struct listen *find(struct conn *conn, const struct call *call) {
@@ -52,17 +62,17 @@ void listen_forget(struct conn *conn, struct call *call) {
 
     if (!listen)
         return;
-    struct listen_record gone = record_of(listen, (struct span){0});
+    struct listen_record gone = record_of(listen, (struct span){0}, (struct span){0});
     if (ledger_drop(conn->host->ledger, &listen_kind, &gone, &err) < 0)
         log_error("%s", err.message);
-    list_remove(&listen->link);
     conn->listen_count--;
-    free(listen);
+    listen_free(listen);
 }
 
 void listen_drop_all(struct conn *conn, struct batch *batch) {
     list_for_each (link, &conn->listens) {
-        struct listen_record gone = record_of(list_entry(link, struct listen, link), (struct span){0});
+        struct listen_record gone =
+            record_of(list_entry(link, struct listen, link), (struct span){0}, (struct span){0});
         batch_drop(batch, &listen_kind, &gone);
     }
 }
@@ -82,17 +92,56 @@ static json_t *tag_new(const struct listen *listen) {
     return json_pack("{s:{s:O}}", "_meta", META_SUBSCRIPTION, listen->call->id);
 }
 
-/* A client that does not read is told once, when it reads again. */
-void conn_tools_changed(struct conn *conn) {
-    conn->tools_changed = output_is_full(conn);
-    if (conn->tools_changed)
-        return;
+static const struct {
+    unsigned list;
+    const char *method;
+} changes[] = {{LISTEN_TOOLS, "notifications/tools/list_changed"},
+               {LISTEN_RESOURCES, "notifications/resources/list_changed"}};
+
+static void tell_changed(struct conn *conn, unsigned list, const char *method) {
     if (conn->session.initialized)
-        say(conn, "notifications/tools/list_changed", NULL);
+        say(conn, method, NULL);
     list_for_each (link, &conn->listens) {
         struct listen *listen = list_entry(link, struct listen, link);
-        if ((listen->wants & LISTEN_TOOLS) && !call_is_over(listen->call))
-            say(conn, "notifications/tools/list_changed", tag_new(listen));
+        if ((listen->wants & list) && !call_is_over(listen->call))
+            say(conn, method, tag_new(listen));
+    }
+}
+
+/* A client that does not read is told once, when it reads again. */
+void conn_list_changed(struct conn *conn, unsigned lists) {
+    conn->changed = output_is_full(conn) ? conn->changed | lists : 0;
+    if (conn->changed)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+        if (lists & changes[i].list)
+            tell_changed(conn, changes[i].list, changes[i].method);
+}
+
+static bool has_name(const json_t *names, const char *name) {
+    json_t *one;
+    size_t i;
+
+    json_array_foreach (names, i, one) {
+        if (strcmp(json_string_value(one), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A client that does not read is spared: what it missed it can ask for. */
+void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) {
+    if (output_is_full(conn))
+        return;
+    if (strcmp(kind, TOPIC_RESOURCES) == 0 && has_name(conn->session.subscriptions, name))
+        say(conn, method, json_incref(params));
+    list_for_each (link, &conn->listens) {
+        struct listen *listen = list_entry(link, struct listen, link);
+        if (!has_name(json_object_get(listen->topics, kind), name) || call_is_over(listen->call))
+            continue;
+        json_t *tagged = tag_new(listen);
+        (void)json_object_update_missing(tagged, params);
+        say(conn, method, tagged);
     }
 }
 
@@ -120,9 +169,12 @@ static void restore_listen(void *arg, const void *recorded) ON_LOOP {
         log_error("a recorded subscription has no request: %s", err.message);
         return;
     }
+    json_t *topics = listen->topics.len ? jsontext_read(listen->topics, &err) : NULL;
+    if (listen->topics.len && !topics)
+        log_error("the topics of a recorded subscription cannot be read: %s", err.message);
     queue_leave_held(conn, call);
     conn->in_flight++;
-    (void)add(conn, call, (unsigned)listen->wants);
+    (void)add(conn, call, (unsigned)listen->wants, topics);
     conn->host->ops->listening(conn->host->arg, conn, call);
 }
 

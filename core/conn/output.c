@@ -28,7 +28,7 @@ bool output_is_full(struct conn *conn) {
 
 /* Before the gate is taken: what is put under it needs no memory then. */
 static void make_room(struct batch *batch, const struct chunk *chunk) {
-    batch->failed |= chunk && batch_reserve(batch, 1, chunk->len, NULL) < 0;
+    batch->failed |= batch_reserve(batch, 1, chunk ? chunk->len : 0, NULL) < 0;
 }
 
 /* Under the gate: the bytes are the client's from here on, and the record says so. */
@@ -55,7 +55,8 @@ static bool finish(struct call *call, struct batch *batch, struct buf *line) {
     make_room(batch, chunk);
     ledger_enter(call->ledger);
     bool open = atomic_exchange(&call->state, CALL_OVER) == CALL_OPEN;
-    int r = open ? add_locked(conn, chunk, batch, &err) : 0;
+    bool detached = atomic_load(&call->detached);
+    int r = !open ? 0 : detached ? detached_end_locked(call, chunk, batch, &err) : add_locked(conn, chunk, batch, &err);
     if (open)
         list_append(&conn->over, &call->over_link);
     ledger_leave(call->ledger);
@@ -63,7 +64,7 @@ static bool finish(struct call *call, struct batch *batch, struct buf *line) {
         log_unrecorded(&err);
     if (open)
         output_wake(conn);
-    else
+    if (!open || detached)
         (void)chunk_free(chunk);
     return open;
 }
@@ -79,8 +80,8 @@ static void notify(struct call *call, struct buf *line) {
         return; /* a notification may be lost, an answer may not */
     make_room(&batch, chunk);
     ledger_enter(call->ledger);
-    bool dropped =
-        atomic_load(&call->state) == CALL_OVER || outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    bool dropped = atomic_load(&call->state) == CALL_OVER || atomic_load(&call->detached) ||
+                   outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
     if (!dropped)
         r = add_locked(conn, chunk, &batch, &err);
     ledger_leave(call->ledger);
@@ -104,6 +105,31 @@ static bool park(struct call *call, struct loop_task *resume) {
 }
 
 const struct call_ops output_call_ops = {.finish = finish, .notify = notify, .park = park};
+
+bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) {
+    struct chunk *chunk = chunk_new(line);
+    struct theseus_error err = {0};
+    int r = 0;
+
+    if (!chunk)
+        return false;
+    make_room(batch, chunk);
+    ledger_enter(call->ledger);
+    bool goes_on = !call_is_over(call) && !atomic_load(&call->detached) && !batch->failed;
+    if (goes_on) {
+        r = add_locked(conn, chunk, batch, &err);
+        atomic_store(&call->detached, true);
+    }
+    ledger_leave(call->ledger);
+    if (r < 0)
+        log_unrecorded(&err);
+    if (goes_on)
+        queue_detach(conn, call);
+    else
+        (void)chunk_free(chunk);
+    output_wake(conn);
+    return goes_on;
+}
 
 void conn_say(struct conn *conn, struct buf *line) {
     CLEANUP(batch_fini) struct batch batch = {0};

@@ -166,6 +166,13 @@ void queue_serve_urgent(struct conn *conn) {
 }
 
 static void take_off(struct conn *conn, struct call *call) ON_LOOP {
+    if (atomic_load(&call->detached)) {
+        list_remove(&call->link);
+        call_end_on_loop(call);
+        conn->host->ops->outcome(conn->host->arg, conn, call);
+        (void)call_unref(call);
+        return;
+    }
     if (call->held)
         queue_leave_held(conn, call);
     else if (!list_is_linked(&call->link))
@@ -176,6 +183,13 @@ static void take_off(struct conn *conn, struct call *call) ON_LOOP {
     id_drop(conn, call);
     call_end_on_loop(call);
     (void)call_unref(call);
+}
+
+void queue_detach(struct conn *conn, struct call *call) {
+    list_remove(&call->link);
+    conn->in_flight--;
+    id_drop(conn, call);
+    detached_add(conn, call);
 }
 
 void queue_take_off(struct conn *conn) {
@@ -204,6 +218,15 @@ void conn_cancel(struct conn *conn, const json_t *id) {
     queue_take_off(conn); /* at once: the next line may use its id again */
 }
 
+/* Every call there is; `visit` may free it. */
+typedef void each_fn(struct span key, void *value, void *arg);
+
+static void each(struct conn *conn, each_fn *visit, void *arg) {
+    list_for_each (link, &conn->detached)
+        visit((struct span){0}, list_entry(link, struct call, link), arg);
+    map_each(conn->ids, visit, arg);
+}
+
 static void cancel_one(struct span key, void *value, void *arg) {
     (void)key;
     (void)arg;
@@ -211,7 +234,7 @@ static void cancel_one(struct span key, void *value, void *arg) {
 }
 
 void conn_cancel_all(struct conn *conn) {
-    map_each(conn->ids, cancel_one, NULL);
+    each(conn, cancel_one, NULL);
 }
 
 /* A reference each, in the order of acceptance. */
@@ -219,6 +242,12 @@ struct calls {
     struct call **items;
     size_t count;
 };
+
+static void count(struct span key, void *value, void *arg) {
+    (void)key;
+    (void)value;
+    ++*(size_t *)arg;
+}
 
 static void collect(struct span key, void *value, void *arg) {
     struct calls *calls = arg;
@@ -228,9 +257,12 @@ static void collect(struct span key, void *value, void *arg) {
 }
 
 void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) {
-    struct calls calls = {.items = xcalloc(map_count(conn->ids) + 1, sizeof(struct call *))};
+    struct calls calls = {0};
+    size_t all = 0;
 
-    map_each(conn->ids, collect, &calls);
+    each(conn, count, &all);
+    calls.items = xcalloc(all + 1, sizeof(struct call *));
+    each(conn, collect, &calls);
     for (size_t i = 0; i < calls.count; i++) {
         if (!call_is_over(calls.items[i]))
             visit(arg, calls.items[i]);
@@ -260,7 +292,10 @@ static void restore_request(void *arg, const void *record) ON_LOOP {
     call->accepted_ns = (int64_t)request->accepted_ns;
     keep_restore(call);
     call->text = request->text;
-    queue_accept(conn, call);
+    if (detached_is_recorded(conn, call))
+        detached_add(conn, call);
+    else
+        queue_accept(conn, call);
 }
 
 void queue_restore(struct conn *conn) {
@@ -274,7 +309,7 @@ static void drop_records(struct span key, void *value, void *arg) {
 }
 
 void queue_forget(struct conn *conn, struct batch *batch) {
-    map_each(conn->ids, drop_records, batch);
+    each(conn, drop_records, batch);
 }
 
 static void let_go(struct span key, void *value, void *arg) {
@@ -289,7 +324,7 @@ static void let_go(struct span key, void *value, void *arg) {
 void conn_let_go(struct conn *conn) {
     conn->started = false;
     conn_stop_reading(conn);
-    map_each(conn->ids, let_go, NULL);
+    each(conn, let_go, NULL);
 }
 
 static void drop(struct span key, void *value, void *arg) {
@@ -303,6 +338,6 @@ static void drop(struct span key, void *value, void *arg) {
 }
 
 void queue_fini(struct conn *conn) {
-    map_each(conn->ids, drop, NULL);
+    each(conn, drop, NULL);
     conn->ids = map_free(conn->ids);
 }

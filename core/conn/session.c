@@ -21,8 +21,9 @@ void session_init(struct session *session) {
 static void forget(struct session *session) {
     json_decref(session->client);
     json_decref(session->capabilities);
+    json_decref(session->subscriptions);
     free(session->directory);
-    session->client = session->capabilities = NULL;
+    session->client = session->capabilities = session->subscriptions = NULL;
     session->directory = NULL;
     session->revision = NULL;
     session->initialized = false;
@@ -47,16 +48,17 @@ static int pack_json(const json_t *value, struct buf *text, struct span *ret_spa
     return 0;
 }
 
-int session_pack(const struct session *session, struct conn_record *record, struct buf texts[2],
+int session_pack(const struct session *session, struct conn_record *record, struct buf texts[SESSION_TEXTS],
                  struct theseus_error *err) {
     record->session = span_of(session->id);
     record->revision = span_of(session->revision ? session->revision->name : "");
     record->initialized = session->initialized;
     record->log_level = (uint64_t)(session->log_level + 1);
     record->directory = span_of(session->directory ? session->directory : "");
-    if (pack_json(session->client, &texts[0], &record->client, err) < 0)
+    if (pack_json(session->client, &texts[0], &record->client, err) < 0 ||
+        pack_json(session->capabilities, &texts[1], &record->capabilities, err) < 0)
         return -1;
-    return pack_json(session->capabilities, &texts[1], &record->capabilities, err);
+    return pack_json(session->subscriptions, &texts[2], &record->subscriptions, err);
 }
 
 static json_t *unpack_json(struct span text) {
@@ -78,6 +80,7 @@ void session_unpack(struct session *session, const struct conn_record *record) {
     session->log_level = (int)record->log_level - 1;
     session->client = unpack_json(record->client);
     session->capabilities = unpack_json(record->capabilities);
+    session->subscriptions = unpack_json(record->subscriptions);
     if (record->directory.len)
         session->directory = xstrndup(record->directory.data, record->directory.len);
 }

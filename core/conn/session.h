@@ -17,6 +17,7 @@ struct session {
     json_t *client;                  /* clientInfo, owned; NULL: unknown */
     json_t *capabilities;            /* owned; NULL: unknown */
     int log_level;                   /* -1: none was set */
+    json_t *subscriptions;           /* owned: URIs of resources; NULL: none */
     char *directory;                 /* first root that the client named, absolute path, owned; NULL: unknown */
 };
 
@@ -26,6 +27,7 @@ void session_fini(struct session *session);
 void session_begin(struct session *session, const struct revision *revision, json_t *client, json_t *capabilities);
 
 /* To and from the fields of the connection's record. The texts of `record` belong to `texts`. */
-MUST_CHECK int session_pack(const struct session *session, struct conn_record *record, struct buf texts[2],
+enum { SESSION_TEXTS = 3 };
+MUST_CHECK int session_pack(const struct session *session, struct conn_record *record, struct buf texts[SESSION_TEXTS],
                             struct theseus_error *err);
 void session_unpack(struct session *session, const struct conn_record *record);

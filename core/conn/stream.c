@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
+
 static bool may_block(mode_t mode) {
     return S_ISFIFO(mode) || S_ISCHR(mode);
 }
@@ -28,6 +30,10 @@ int stream_open(struct stream *ret_stream, int fd, int direction, struct theseus
         stream.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (stream.fd < 0)
         return fail_errno(err, "descriptor %d cannot be duplicated", fd);
+    if (inherit_add(stream.fd, err) < 0) {
+        (void)close(stream.fd);
+        return -1;
+    }
     *ret_stream = stream;
     return 0;
 }
@@ -49,12 +55,15 @@ int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, 
                     direction == STREAM_READ ? "read" : "written");
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return fail_errno(err, "descriptor %d cannot be kept from other programs", fd);
+    if (inherit_add(fd, err) < 0)
+        return -1;
     *ret_stream = (struct stream){.fd = fd, .socket = S_ISSOCK(st.st_mode)};
     ret_stream->blocks = may_block(st.st_mode) && !is_own(flags, blocks);
     return 0;
 }
 
 void stream_close(struct stream *stream) {
+    inherit_drop(stream->fd);
     if (stream->fd >= 0)
         (void)close(stream->fd);
     stream->fd = -1;

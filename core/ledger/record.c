@@ -45,9 +45,21 @@ static int put_field(const struct record_field *field, const void *record, struc
     return buf_append(out, (struct span){head, sizeof(head)}, err) < 0 ? -1 : buf_append(out, bytes, err);
 }
 
+static bool is_left_out(const struct record_field *field, const void *record) {
+    if (!(field->flags & RECORD_SPARSE))
+        return false;
+    if (field->type == RECORD_U64)
+        return *(const uint64_t *)field_at(field, record) == 0;
+    return ((const struct span *)field_at(field, record))->len == 0;
+}
+
+static bool is_written(const struct record_field *field, const void *record) {
+    return !(field->flags & RECORD_KEY) && !is_left_out(field, record);
+}
+
 int record_payload(const struct record_kind *kind, const void *record, struct buf *out, struct theseus_error *err) {
     for (size_t i = 0; i < kind->count; i++)
-        if (!(kind->fields[i].flags & RECORD_KEY) && put_field(&kind->fields[i], record, out, err) < 0)
+        if (is_written(&kind->fields[i], record) && put_field(&kind->fields[i], record, out, err) < 0)
             return -1;
     return 0;
 }

@@ -10,10 +10,19 @@
     { number, #record, sizeof(struct record), table, ARRAY_SIZE(table), 1 }
 
 static const struct record_field conn_fields[] = {
-    U64(conn_record, conn, 1, RECORD_KEY), BYTES(conn_record, transport, 2, 0),  U64(conn_record, fd_in, 3, 0),
-    U64(conn_record, fd_out, 4, 0),        BYTES(conn_record, session, 5, 0),    BYTES(conn_record, revision, 6, 0),
-    U64(conn_record, initialized, 7, 0),   BYTES(conn_record, client, 8, 0),     BYTES(conn_record, capabilities, 9, 0),
-    U64(conn_record, log_level, 10, 0),    BYTES(conn_record, directory, 11, 0), U64(conn_record, blocks, 12, 0),
+    U64(conn_record, conn, 1, RECORD_KEY),
+    BYTES(conn_record, transport, 2, 0),
+    U64(conn_record, fd_in, 3, 0),
+    U64(conn_record, fd_out, 4, 0),
+    BYTES(conn_record, session, 5, 0),
+    BYTES(conn_record, revision, 6, 0),
+    U64(conn_record, initialized, 7, 0),
+    BYTES(conn_record, client, 8, 0),
+    BYTES(conn_record, capabilities, 9, 0),
+    U64(conn_record, log_level, 10, 0),
+    BYTES(conn_record, directory, 11, 0),
+    U64(conn_record, blocks, 12, 0),
+    BYTES(conn_record, subscriptions, 13, 0),
 };
 const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
 
@@ -40,10 +49,10 @@ static const struct record_field request_fields[] = {
 const struct record_kind request_kind = KIND(4, request_record, request_fields);
 
 static const struct record_field run_fields[] = {
-    U64(run_record, conn, 1, RECORD_KEY),
-    U64(run_record, offset, 2, RECORD_KEY),
-    U64(run_record, index, 3, RECORD_KEY),
-    U64(run_record, attempts, 4, 0),
+    U64(run_record, conn, 1, RECORD_KEY),       U64(run_record, offset, 2, RECORD_KEY),
+    U64(run_record, index, 3, RECORD_KEY),      U64(run_record, attempts, 4, 0),
+    U64(run_record, crashes, 5, RECORD_SPARSE), U64(run_record, counted, 6, RECORD_SPARSE),
+    U64(run_record, later, 7, RECORD_SPARSE),   BYTES(run_record, plugin, 8, RECORD_SPARSE),
 };
 const struct record_kind run_kind = KIND(5, run_record, run_fields);
 
@@ -73,7 +82,7 @@ const struct record_kind progress_kind = KIND(8, progress_record, progress_field
 static const struct record_field listen_fields[] = {
     U64(listen_record, conn, 1, RECORD_KEY),  U64(listen_record, offset, 2, RECORD_KEY),
     U64(listen_record, index, 3, RECORD_KEY), BYTES(listen_record, id, 4, 0),
-    U64(listen_record, wants, 5, 0),
+    U64(listen_record, wants, 5, 0),          BYTES(listen_record, topics, 6, 0),
 };
 const struct record_kind listen_kind = KIND(9, listen_record, listen_fields);
 
@@ -148,8 +157,25 @@ static const struct record_field boot_fields[] = {
     BYTES(boot_record, image_path, 5, 0),    U64(boot_record, started_ms, 6, 0),
     U64(boot_record, images, 7, 0),          BYTES(boot_record, tools, 8, 0),
     U64(boot_record, awake, 9, 0),           U64(boot_record, last_duration_ms, 10, 0),
+    BYTES(boot_record, resources, 20, 0),
 };
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
+
+static const struct record_field task_fields[] = {
+    U64(task_record, conn, 1, RECORD_KEY),
+    U64(task_record, offset, 2, RECORD_KEY),
+    U64(task_record, index, 3, RECORD_KEY),
+    BYTES(task_record, id, 4, 0),
+};
+const struct record_kind task_kind = KIND(30, task_record, task_fields);
+
+static const struct record_field outcome_fields[] = {
+    U64(outcome_record, conn, 1, RECORD_KEY),
+    U64(outcome_record, offset, 2, RECORD_KEY),
+    U64(outcome_record, index, 3, RECORD_KEY),
+    BYTES(outcome_record, line, 4, 0),
+};
+const struct record_kind outcome_kind = KIND(31, outcome_record, outcome_fields);
 
 const struct record_kind state_aside_kind = KIND(18, state_record, state_fields);
 const struct record_kind checkpoint_aside_kind = KIND(19, checkpoint_record, checkpoint_fields);

@@ -11,14 +11,15 @@ struct conn_record {
     uint64_t conn; /* key: number of the connection, from 1 */
     struct span transport;
     uint64_t fd_in, fd_out;
-    struct span session;      /* id */
-    struct span revision;     /* negotiated by initialize; empty: no legacy session */
-    uint64_t initialized;     /* 1: notifications/initialized has come */
-    struct span client;       /* clientInfo, JSON */
-    struct span capabilities; /* JSON */
-    uint64_t log_level;       /* 0: none was set; else 1 + enum theseus_level */
-    struct span directory;    /* where the client works, once it said so */
-    uint64_t blocks;          /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
+    struct span session;       /* id */
+    struct span revision;      /* negotiated by initialize; empty: no legacy session */
+    uint64_t initialized;      /* 1: notifications/initialized has come */
+    struct span client;        /* clientInfo, JSON */
+    struct span capabilities;  /* JSON */
+    uint64_t log_level;        /* 0: none was set; else 1 + enum theseus_level */
+    struct span directory;     /* where the client works, once it said so */
+    uint64_t blocks;           /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
+    struct span subscriptions; /* JSON: the resources that a legacy client subscribed to; empty: none */
 };
 extern const struct record_kind conn_kind;
 
@@ -46,10 +47,16 @@ struct request_record {
 };
 extern const struct record_kind request_kind;
 
+enum run_later { RUN_LATER = 1, RUN_LATER_STRUCTURED = 2 };
+
 /* That request has entered a handler; without this record it is held. Owner: call. */
 struct run_record {
     uint64_t conn, offset, index; /* key, the request's */
     uint64_t attempts;
+    uint64_t crashes;   /* of the server, while its handler was at work */
+    uint64_t counted;   /* the attempt during which the last of them came */
+    uint64_t later;     /* enum run_later: its handler has returned and will answer; 0: not so */
+    struct span plugin; /* whose handler that is; empty unless it answers later */
 };
 extern const struct record_kind run_kind;
 
@@ -79,6 +86,7 @@ struct listen_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;               /* JSON */
     uint64_t wants;               /* bits of enum listen_wants */
+    struct span topics;           /* JSON; empty: none */
 };
 extern const struct record_kind listen_kind;
 
@@ -145,6 +153,20 @@ extern const struct record_kind restart_kind;
 /* State, checkpoints and saved values that a restart does not carry on, until it is complete. Owner: server. */
 extern const struct record_kind state_aside_kind, checkpoint_aside_kind, saved_aside_kind;
 
+/* A request that was answered with a task, and goes on under its own key. Owner: server. */
+struct task_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span id;
+};
+extern const struct record_kind task_kind;
+
+/* What such a request ended with: the line of a response; empty: it was cancelled. Owner: conn. */
+struct outcome_record {
+    uint64_t conn, offset, index; /* key, the request's */
+    struct span line;
+};
+extern const struct record_kind outcome_kind;
+
 /* A descriptor that goes from image to image. Owner: server. */
 struct kept_record {
     struct span name; /* key */
@@ -160,6 +182,7 @@ struct boot_record {
     struct span program;       /* the path by which the server was first started, absolute */
     struct span image_path;    /* directory of private plugin copies; empty: none was made */
     struct span tools;         /* digest of the list of tools that clients know */
+    struct span resources;     /* the same of resources and their templates */
     uint64_t started_ms;       /* the process; wall clock */
     uint64_t images;           /* how many have served, the present one included */
     uint64_t awake;            /* 1: it has had real work */

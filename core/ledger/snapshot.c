@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -145,6 +146,33 @@ int snapshot_write(struct snapshot *snapshot, struct span content, uint64_t reco
     int r = write_held(snapshot, content, records, err);
     (void)pthread_mutex_unlock(&snapshot->mutex);
     return r;
+}
+
+/* The file tells, also of those that an earlier image of this process has written. */
+static int64_t youngest_ms(const struct snapshot *snapshot) {
+    CLEANUP(snap_list_fini) struct snap_list own = {0};
+    struct theseus_error err = {0};
+    int64_t youngest = -1;
+
+    if (snapdir_list(snapshot->dir, snapshot->boot_id, &own, &err) != 0)
+        return -1; /* there is no such directory, or it cannot be read: writing says so */
+    for (size_t i = 0; i < own.count; i++) {
+        CLEANUP(free) char *path = snapdir_path(snapshot->dir, &own.snaps[i]);
+        struct stat st;
+        if (own.snaps[i].state != SNAP_GOOD || own.snaps[i].serial == 0 || stat(path, &st) < 0)
+            continue;
+        int64_t at = st.st_mtim.tv_sec * INT64_C(1000) + st.st_mtim.tv_nsec / 1000000;
+        if (at > youngest)
+            youngest = at;
+    }
+    return youngest;
+}
+
+int64_t snapshot_last_ms(struct snapshot *snapshot) {
+    (void)pthread_mutex_lock(&snapshot->mutex);
+    int64_t at = youngest_ms(snapshot);
+    (void)pthread_mutex_unlock(&snapshot->mutex);
+    return at;
 }
 
 typedef int each_fn(const char *dir, const struct snap *snap, struct theseus_error *err);

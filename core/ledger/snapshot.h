@@ -42,6 +42,8 @@ MUST_CHECK int snapshot_adopt(struct snapshot *snapshot, int lock_fd, struct the
 MUST_CHECK int snapshot_write(struct snapshot *snapshot, struct span content, uint64_t records,
                               struct theseus_error *err);
 
+int64_t snapshot_last_ms(struct snapshot *snapshot); /* wall clock, of the last that is on disk; -1: none. Any thread */
+
 enum { SNAPSHOT_NONE = 1 }; /* outcome of snapshot_claim(): there is no orphan, or none that is good */
 
 struct snapshot_found {

@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/mem.h"
 #include "loop/poll.h"
 
@@ -52,6 +53,8 @@ int dirnotify_new(struct dirnotify **ret_notify, struct loop *loop, dirnotify_fn
     notify->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (notify->fd < 0)
         return fail_errno(err, "cannot be told about changed files (see fs.inotify.max_user_instances)");
+    if (inherit_add(notify->fd, err) < 0) /* the exec behind a crash would close it slowly (server/late.h) */
+        return -1;
     if (poll_new(&notify->poll, loop, notify->fd, dirnotify_on_readable, notify, err) < 0)
         return -1;
     poll_want(notify->poll, POLL_READ);
@@ -63,6 +66,7 @@ struct dirnotify *dirnotify_free(struct dirnotify *notify) {
     if (!notify)
         return NULL;
     notify->poll = poll_free(notify->poll);
+    inherit_drop(notify->fd);
     fd_close_cleanup(&notify->fd);
     free(notify);
     return NULL;

@@ -43,6 +43,14 @@ static char *map_signal_stack(void) {
     return memory + page_size();
 }
 
+int thread_give_signal_stack(struct theseus_error *err) {
+    char *memory = map_signal_stack();
+
+    if (!memory || sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = THREAD_SIGNAL_STACK}, NULL) < 0)
+        return fail_errno(err, "cannot give the thread a stack for signals");
+    return 0;
+}
+
 static void unmap_signal_stack(char *signal_stack) {
     (void)munmap(signal_stack - page_size(), page_size() + THREAD_SIGNAL_STACK);
 }

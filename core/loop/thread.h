@@ -14,6 +14,9 @@ typedef void work_fn(void *job);
 MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
                             struct theseus_error *err);
 
+/* For a thread that was not started here, such as the first one: an alternate stack that stays. */
+MUST_CHECK int thread_give_signal_stack(struct theseus_error *err);
+
 /* Both end the caller's ownership and return NULL. A detached thread is never waited for. Any thread. */
 struct thread *thread_join(struct thread *thread);
 struct thread *thread_detach(struct thread *thread);

@@ -1,7 +1,11 @@
 #include "method/method.h"
 
-json_t *method_capabilities_new(void) {
-    return json_pack("{s:{s:b}, s:{}}", "tools", "listChanged", true, "logging");
+json_t *method_capabilities_new(const struct method_env *env, bool modern) {
+    bool tasks = modern && env->tasks;
+
+    return json_pack("{s:{s:b}, s:{s:b, s:b}, s:{}, s:o*}", "tools", "listChanged", true, "resources", "subscribe",
+                     true, "listChanged", true, "logging", "extensions",
+                     tasks ? json_pack("{s:{}}", META_TASKS) : NULL);
 }
 
 /* May come at any time, and again: it begins the legacy session anew and touches nothing else. */
@@ -20,6 +24,6 @@ void method_initialize(struct method_env *env, struct conn *conn, struct call *c
     conn_session_changed(conn);
     call->revision = revision;
     call_answer(call, json_pack("{s:s, s:o, s:O, s:s}", "protocolVersion", revision->name, "capabilities",
-                                method_capabilities_new(), "serverInfo", env->server_info, "instructions",
+                                method_capabilities_new(env, false), "serverInfo", env->server_info, "instructions",
                                 (*env->config)->server.instructions));
 }

@@ -26,7 +26,18 @@ struct method_env {
     void (*wake)(void *arg);
     /* Optional: is this a call that somebody else answers, since it was begun by an earlier image of the process? */
     bool (*claims)(void *arg, struct call *call);
+    /* Optional: calls that may become tasks, and the tasks. Each is answered by whoever has them. */
+    const struct method_tasks *tasks;
     void *arg;
+};
+
+/* `arg` is the environment's. */
+struct method_tasks {
+    void (*offer)(void *arg, struct conn *conn, struct call *call, bool now);
+    bool (*runs)(void *arg, const char *id); /* may there be news of it? */
+    void (*get)(void *arg, struct call *call, const char *id);
+    void (*cancel)(void *arg, struct call *call, const char *id);
+    void (*update)(void *arg, struct call *call, const char *id);
 };
 
 void method_env_init(struct method_env *env);
@@ -54,8 +65,24 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
 void method_set_level(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_listen(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 
+void method_resources_list(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_templates(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_read(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_subscribe(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_resources_unsubscribe(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+bool method_has_resource(const struct method_env *env, const char *uri) ON_LOOP;
+/* Who asks, for a handler: set before it is begun. */
+void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_tasks_get(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_tasks_cancel(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_tasks_update(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+/* False: the client does not, and the call has been answered with that. */
+bool method_tasks_are_known(struct method_env *env, struct call *call) ON_LOOP;
+/* A call of a tool by a client that knows tasks may become one. */
+void method_tasks_offer(struct method_env *env, struct conn *conn, struct call *call, const char *tool) ON_LOOP;
+
 /* {"tools": …, "logging": …}; new reference. */
-json_t *method_capabilities_new(void);
+json_t *method_capabilities_new(const struct method_env *env, bool modern);
 /* Asks a legacy client that has roots which they are: the first one is the directory it works in. */
 void method_ask_roots(struct method_env *env, struct conn *conn) ON_LOOP;
 void method_take_roots(struct conn *conn, const struct message *message) ON_LOOP;

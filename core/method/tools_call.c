@@ -20,7 +20,7 @@ static const char *directory_of(const struct method_env *env, const struct sessi
     return session->directory ? session->directory : env->directory;
 }
 
-static void set_client(const struct method_env *env, struct conn *conn, struct call *call) ON_LOOP {
+void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) {
     const struct session *session = conn_session(conn);
     const json_t *meta = json_object_get(call->message.params, "_meta");
     const json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;
@@ -48,10 +48,15 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
         method_refuse_params(call, "unknown tool: no tool's name holds a NUL character");
         return;
     }
+    if (strstr(json_string_value(name), "://")) {
+        method_refuse_params(call, "unknown tool: this is the URI of a resource");
+        return;
+    }
     if (args && !json_is_object(args)) {
         method_refuse_params(call, "'arguments' must be an object");
         return;
     }
-    set_client(env, conn, call);
+    method_set_client(env, conn, call);
+    method_tasks_offer(env, conn, call, json_string_value(name));
     run_start(env->plugin_host, call, json_string_value(name), args);
 }

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
+#include "plugin/resource.h"
 #include "plugin/tool.h"
 #include "rpc/schema.h"
 
@@ -140,18 +141,48 @@ static int make_tools(struct tool **tools, size_t count, const struct theseus_to
     return 0;
 }
 
-int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
-                   struct theseus_error *err) {
+static int count_resources(const struct theseus_resource *declared, size_t *ret_count, struct theseus_error *err) {
     size_t count = 0;
 
-    if (check_statements(plugin, err) < 0 || count_tools(plugin->tools, &count, err) < 0)
+    while (declared && declared[count].uri) {
+        if (count == LIMIT_RESOURCES_PER_PLUGIN)
+            return fail(err, ERR_LIMIT, "has more than %d resources, or its table does not end with {0}",
+                        LIMIT_RESOURCES_PER_PLUGIN);
+        count++;
+    }
+    if (declared && (declared[count].read || declared[count].name))
+        return fail(err, ERR_INVALID, "resource %zu has no URI", count + 1);
+    *ret_count = count;
+    return 0;
+}
+
+static int make_resources(struct tool **tools, size_t count, const struct theseus_resource *declared,
+                          struct theseus_error *err) {
+    CLEANUP(map_free) struct map *uris = map_new();
+
+    for (size_t i = 0; i < count; i++) {
+        if (resource_tool_new(&tools[i], &declared[i], err) < 0)
+            return -1;
+        if (map_put(uris, span_of(tools[i]->name), tools[i]))
+            return fail(err, ERR_INVALID, "has two resources with the URI '%s'", tools[i]->name);
+    }
+    return 0;
+}
+
+int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
+                   struct theseus_error *err) {
+    size_t count = 0, resources = 0;
+
+    if (check_statements(plugin, err) < 0 || count_tools(plugin->tools, &count, err) < 0 ||
+        count_resources(plugin->resources, &resources, err) < 0)
         return -1;
-    struct tool **tools = xcalloc(count + 1, sizeof(*tools));
-    if (make_tools(tools, count, plugin->tools, err) < 0) {
-        contract_tools_free(tools, count);
+    struct tool **tools = xcalloc(count + resources + 1, sizeof(*tools));
+    if (make_tools(tools, count, plugin->tools, err) < 0 ||
+        make_resources(tools + count, resources, plugin->resources, err) < 0) {
+        contract_tools_free(tools, count + resources);
         return -1;
     }
     *ret_tools = tools;
-    *ret_count = count;
+    *ret_count = count + resources;
     return 0;
 }

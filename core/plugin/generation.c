@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/blame.h"
 #include "loop/thread.h"
 #include "plugin/host.h"
 #include "plugin/image.h"
@@ -14,6 +15,9 @@ struct plugin_thread {
     struct list link;
     int number;
     struct thread *thread; /* owned; NULL: somebody is joining it */
+    theseus_thread_fn *run;
+    void *arg;
+    struct blame blame;
 };
 
 static void on_idle(void *arg) {
@@ -34,6 +38,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->self = image_guest(image); /* NULL, and what `start` returns, where it is mapped */
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
+    image_tell_name(image, generation->name, generation->version);
     generation->component = xasprintf("%s#%u", generation->name, number);
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
@@ -70,6 +75,20 @@ bool generation_keeps_state(const struct generation *generation) {
     return generation->slots.save && !(generation->slots.flags & THESEUS_SHARED_STATE);
 }
 
+static struct blame blame_of(const struct generation *generation, const char *slot) {
+    return (struct blame){.plugin = generation->name,
+                          .version = generation->version,
+                          .hash = image_hash(generation->image),
+                          .slot = slot};
+}
+
+/* From here to the end of the block the plugin is blamed. */
+static struct blame *blame_slot(const struct generation *generation, const char *slot) {
+    const struct blame blame = blame_of(generation, slot);
+
+    return blame_begin(&blame);
+}
+
 /* A slot that failed without a word still has to say something. */
 static int refused(struct theseus_error *err) {
     if (err->message[0] == '\0')
@@ -88,28 +107,33 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 
     if (migration_run(generation, err) < 0)
         return -1;
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "start");
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
     json_decref(TAKE_PTR(generation->saved));
+    blame->slot = "selftest";
     if (slots->selftest && slots->selftest(generation->self, err) < 0)
         return slot_failed("selftest", err);
     return 0;
 }
 
 json_t *generation_save(struct generation *generation) {
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "save");
     return generation->slots.save ? generation->slots.save(generation->self) : NULL;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "activate");
     return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
 
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "check");
     return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
@@ -118,6 +142,7 @@ int generation_check(struct generation *generation, const json_t *config, struct
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
 
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "configure");
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
@@ -128,10 +153,28 @@ int generation_configure(struct generation *generation, json_t *config, struct t
 
 /* ---- threads ---- */
 
+static void thread_main(void *arg) {
+    struct plugin_thread *thread = arg;
+
+    blame_enter(&thread->blame);
+    thread->run(thread->arg);
+    blame_leave(&thread->blame);
+}
+
 int generation_thread(struct generation *generation, theseus_thread_fn *run, void *arg, struct theseus_error *err) {
     struct plugin_thread *thread = xcalloc(1, sizeof(*thread));
+    const struct blame *maker = blame_current();
 
-    if (thread_start(&thread->thread, generation->name, run, arg, err) < 0) {
+    thread->run = run;
+    thread->arg = arg;
+    thread->blame = blame_of(generation, "thread");
+    if (maker) {
+        thread->blame.structured = maker->structured;
+        thread->blame.conn = maker->conn;
+        thread->blame.offset = maker->offset;
+        thread->blame.index = maker->index;
+    }
+    if (thread_start(&thread->thread, generation->name, thread_main, thread, err) < 0) {
         free(thread);
         return -1;
     }
@@ -175,6 +218,7 @@ void generation_thread_join(struct generation *generation, int number) {
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
 
+    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "stop");
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;

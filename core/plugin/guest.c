@@ -304,12 +304,11 @@ static struct guest *guest_new(const struct guest_spec *spec) {
 }
 
 static void free_tools(struct guest *guest) {
-    size_t count = json_array_size(json_object_get(guest->description, "tools"));
-
-    for (size_t i = 0; guest->declared && i < count; i++)
+    for (size_t i = 0; i < guest->declared_count; i++)
         free(guest->declared[i].name);
     free(guest->declared);
     free(guest->tools);
+    free(guest->resources);
 }
 
 static void destroy(struct guest *guest) {

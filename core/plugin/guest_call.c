@@ -150,6 +150,11 @@ void guest_calls_crashed(struct guest *guest, struct process *process) {
     }
 }
 
+/* An error of ours: the plugin has said nothing. */
+static int answer_error(struct run *run, const char *text) {
+    return run_reply(run, run_text_result_new(text, true));
+}
+
 /* Another call may be to blame: then this one, if that does no harm, gets a second chance. */
 static bool may_run_again(const struct run *run, const struct process *process, const json_t *checkpoint) {
     const unsigned flags = run->offer->tool->flags;
@@ -185,24 +190,42 @@ static bool hangs(void *arg) {
            clock_now_ns() - outer->request->accepted_ns > (outer->limit_ms + GUEST_HANG_GRACE_MS) * 1000000;
 }
 
-/* The tool's number in that process: one that an earlier process had added is known there by another. */
-bool guest_call_find_tool(struct guest *guest, const struct guest_tool *tool, const struct process *process,
-                          json_int_t *ret_id) {
-    bool found = !tool->process || tool->process == process;
+/* A resource has no data of its own: its name says which it is. */
+static const struct guest_tool *tool_of(const struct guest *guest, const struct run *run) {
+    const struct guest_tool *tool = run->offer->tool->data;
 
-    *ret_id = tool->id;
-    if (found)
-        return true;
+    for (size_t i = 0; !tool && i < guest->declared_count; i++)
+        if (strcmp(guest->declared[i].name, run->name) == 0)
+            tool = &guest->declared[i];
+    return tool;
+}
+
+/* The number in this process of what an earlier one had added. */
+static bool find_added(struct guest *guest, const char *name, const struct process *process, json_int_t *ret_id) {
+    bool found = false;
+
     (void)pthread_mutex_lock(&guest->lock);
     list_for_each (link, &guest->added) {
         const struct guest_tool *other = list_entry(link, struct guest_tool, link);
-        if (other->process != process || strcmp(other->name, tool->name) != 0)
+        if (other->process != process || strcmp(other->name, name) != 0)
             continue;
         *ret_id = other->id;
         found = true;
     }
     (void)pthread_mutex_unlock(&guest->lock);
     return found;
+}
+
+bool guest_call_find_tool(struct guest *guest, const struct run *run, const struct process *process,
+                          json_int_t *ret_id) {
+    const struct guest_tool *tool = tool_of(guest, run);
+
+    if (!tool)
+        return false;
+    if (tool->process && tool->process != process)
+        return find_added(guest, tool->name, process, ret_id);
+    *ret_id = tool->id;
+    return true;
 }
 
 json_t *guest_call_question_new(json_int_t id, json_int_t tool, const char *name, const json_t *args) {
@@ -273,8 +296,8 @@ static int attempt(struct caller *caller, const json_t *args) {
     int outcome = THESEUS_DONE;
     json_int_t number;
 
-    if (!guest_call_find_tool(guest, run->offer->tool->data, process, &number))
-        return host_table.reply_error(&run->call, "the tool went with the process that had added it");
+    if (!guest_call_find_tool(guest, run, process, &number))
+        return answer_error(run, "the tool went with the process that had added it");
     struct guest_call *mine = add(guest, run, process, caller->checkpoint, false);
     const json_int_t id = mine->id; /* it is gone when the call is answered */
     int r = converse(caller, mine, number, args, &outcome, &err);
@@ -286,7 +309,7 @@ static int attempt(struct caller *caller, const json_t *args) {
     }
     mine = take(guest, id);
     if (mine && r != 0)
-        outcome = host_table.reply_error(&run->call, err.message);
+        outcome = answer_error(run, err.message);
     (void)guest_call_free(mine);
     return outcome == RUN_AGAIN ? THESEUS_DONE : outcome;
 }
@@ -300,7 +323,7 @@ static int run_blocking(struct guest *guest, struct run *run, const json_t *args
         struct theseus_error err = {0};
         caller.asker.process = guest_take_process(guest, &err);
         if (!caller.asker.process) {
-            outcome = host_table.reply_error(&run->call, err.message);
+            outcome = answer_error(run, err.message);
             break;
         }
         outcome = attempt(&caller, args);
@@ -324,7 +347,7 @@ int guest_call_run(struct theseus_call *call, void *self, const json_t *args) {
 static void answer_nothing(struct run *run) {
     CLEANUP(free) char *text = xasprintf("tool '%s' ended without an answer", run->name);
 
-    (void)host_table.reply_error(&run->call, text);
+    (void)answer_error(run, text);
 }
 
 void guest_call_run_later(struct guest *guest, struct run *run, const json_t *args) {
@@ -346,7 +369,7 @@ void guest_call_returned(struct guest *guest, json_int_t id, const json_t *answe
     struct run *run = !refusal && outcome == THESEUS_LATER ? NULL : guest_call_take(guest, id);
 
     if (run && refusal)
-        (void)host_table.reply_error(&run->call, refusal);
+        (void)answer_error(run, refusal);
     else if (run)
         answer_nothing(run);
     (void)run_unref(run);

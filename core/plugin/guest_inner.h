@@ -61,8 +61,10 @@ struct guest {
     struct guest_spec spec;  /* owned copies */
     json_t *description;     /* owned: what the plugin says of itself; the texts of `slots` are its */
     struct theseus_plugin slots;
-    struct theseus_tool *tools;  /* owned array */
-    struct guest_tool *declared; /* owned array: those of the table */
+    struct theseus_tool *tools;         /* owned array */
+    struct theseus_resource *resources; /* owned array */
+    struct guest_tool *declared;        /* owned array: those of the tables, the resources behind the tools */
+    size_t declared_count;
     struct thread *keeper;
     pthread_mutex_t slots_lock;      /* one slot at a time */
     struct theseus_ctx *_Atomic ctx; /* borrowed: set when it is started */
@@ -132,7 +134,8 @@ void guest_call_run_later(struct guest *guest, struct run *run, const json_t *ar
 json_int_t guest_call_begin_later(struct guest *guest, struct run *run, struct process *process);
 void guest_call_forget(struct guest *guest, json_int_t id);
 void guest_call_returned(struct guest *guest, json_int_t id, const json_t *answer); /* its handler has */
-bool guest_call_find_tool(struct guest *guest, const struct guest_tool *tool, const struct process *process,
+/* What a run is to run, in that process. False: it went with an earlier one. */
+bool guest_call_find_tool(struct guest *guest, const struct run *run, const struct process *process,
                           json_int_t *ret_id);
 json_t *guest_call_question_new(json_int_t id, json_int_t tool, const char *name, const json_t *args);
 /* The run of that name, with a reference of the caller's; NULL: it is over. */

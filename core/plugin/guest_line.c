@@ -56,7 +56,7 @@ static void detour_run(void *job) {
     if (!call_is_over(waiting->run->request))
         guest_call_run_later(waiting->guest, waiting->run, waiting->args);
     else
-        (void)host_table.reply_error(&waiting->run->call, "the call is over");
+        (void)run_reply(waiting->run, run_text_result_new("the call is over", true)); /* nobody hears of it */
     (void)waiting_free(waiting);
 }
 
@@ -126,8 +126,7 @@ static void limit_time(struct guest_line *line) ON_LOOP {
 static bool send_call(struct guest_line *line, const struct waiting *waiting) ON_LOOP {
     json_int_t tool;
 
-    if (!connect_line(line) ||
-        !guest_call_find_tool(line->asker.guest, waiting->run->offer->tool->data, line->asker.process, &tool))
+    if (!connect_line(line) || !guest_call_find_tool(line->asker.guest, waiting->run, line->asker.process, &tool))
         return false;
     line->id = guest_call_begin_later(line->asker.guest, waiting->run, line->asker.process);
     json_t *question = guest_call_question_new(line->id, tool, waiting->run->name, waiting->args);

@@ -163,6 +163,10 @@ static json_t *state_update(const struct asking *asking) {
         host_table.state_update(asking->guest->ctx, text(asking, "key"), update, (struct asking *)(uintptr_t)asking));
 }
 
+static json_t *resource_changed(const struct asking *asking) {
+    return done(host_table.resource_changed(asking->guest->ctx, text(asking, "uri")));
+}
+
 static json_t *ctx_log(const struct asking *asking) {
     host_table.ctx_log(asking->guest->ctx, (int)json_integer_value(get(asking, "level")), text(asking, "text"));
     return NULL;
@@ -261,6 +265,7 @@ static const struct {
     {"state_update", OF_PLUGIN, state_update},
     {"tool_add", OF_PLUGIN, tool_add},
     {"tool_remove", OF_PLUGIN, tool_remove},
+    {"resource_changed", OF_PLUGIN, resource_changed},
     {"ctx_log", OF_PLUGIN, ctx_log},
 };
 

@@ -181,27 +181,61 @@ static bool has(const struct guest *guest, const char *slot) {
     return json_is_true(json_object_get(json_object_get(guest->description, "slots"), slot));
 }
 
-static int fill_tools(struct guest *guest, struct theseus_error *err) {
-    const json_t *tools = json_object_get(guest->description, "tools");
-    const size_t count = json_array_size(tools);
+static size_t count_of(const struct guest *guest, const char *what) {
+    return json_array_size(json_object_get(guest->description, what));
+}
 
-    guest->tools = xcalloc(count + 1, sizeof(*guest->tools));
-    guest->declared = xcalloc(count + 1, sizeof(*guest->declared));
-    for (size_t i = 0; i < count; i++) {
-        const json_t *tool = json_array_get(tools, i);
-        const char *name = channel_text(tool, "name");
-        if (!name)
-            return fail(err, ERR_INVALID, "its process describes a tool without a name");
-        guest->declared[i] = (struct guest_tool){.guest = guest, .name = xstrdup(name), .id = (json_int_t)i};
+static int declare(struct guest *guest, size_t at, const char *name, struct theseus_error *err) {
+    if (!name)
+        return fail(err, ERR_INVALID, "its process describes what has no name");
+    guest->declared[at] = (struct guest_tool){.guest = guest, .name = xstrdup(name), .id = (json_int_t)at};
+    return 0;
+}
+
+static int fill_tools(struct guest *guest, struct theseus_error *err) {
+    const json_t *tools = json_object_get(guest->description, "tools"), *tool;
+    size_t i;
+
+    guest->tools = xcalloc(count_of(guest, "tools") + 1, sizeof(*guest->tools));
+    json_array_foreach (tools, i, tool) {
+        if (declare(guest, i, channel_text(tool, "name"), err) < 0)
+            return -1;
         guest_tool_fill(&guest->tools[i], tool, &guest->declared[i]);
     }
     return 0;
 }
 
+static int fill_resources(struct guest *guest, struct theseus_error *err) {
+    const json_t *resources = json_object_get(guest->description, "resources"), *resource;
+    const size_t behind = count_of(guest, "tools");
+    size_t i;
+
+    guest->resources = xcalloc(count_of(guest, "resources") + 1, sizeof(*guest->resources));
+    json_array_foreach (resources, i, resource) {
+        if (declare(guest, behind + i, channel_text(resource, "uri"), err) < 0)
+            return -1;
+        guest->resources[i] = (struct theseus_resource){.uri = channel_text(resource, "uri"),
+                                                        .name = channel_text(resource, "name"),
+                                                        .title = channel_text(resource, "title"),
+                                                        .description = channel_text(resource, "description"),
+                                                        .mime_type = channel_text(resource, "mime_type"),
+                                                        .read = guest_call_run};
+    }
+    return 0;
+}
+
+static int fill_tables(struct guest *guest, struct theseus_error *err) {
+    const size_t count = count_of(guest, "tools") + count_of(guest, "resources");
+
+    guest->declared = xcalloc(count + 1, sizeof(*guest->declared));
+    guest->declared_count = count;
+    return fill_tools(guest, err) < 0 || fill_resources(guest, err) < 0 ? -1 : 0;
+}
+
 int guest_fill_slots(struct guest *guest, struct theseus_error *err) {
     const json_t *description = guest->description;
 
-    if (fill_tools(guest, err) < 0)
+    if (fill_tables(guest, err) < 0)
         return -1;
     guest->slots = (struct theseus_plugin){
         .abi = THESEUS_ABI,
@@ -219,6 +253,7 @@ int guest_fill_slots(struct guest *guest, struct theseus_error *err) {
         .save = has(guest, "save") ? guest_save : NULL,
         .stop = guest_stop,
         .tools = guest->tools,
+        .resources = guest->resources,
         .flags = (unsigned)json_integer_value(json_object_get(description, "flags")),
     };
     return 0;

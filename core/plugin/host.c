@@ -44,6 +44,8 @@ static int host_reply_text(struct theseus_call *call, const char *text) {
 }
 
 static int host_reply_error(struct theseus_call *call, const char *text) {
+    if (!run_of(call)->outer)
+        atomic_store(&run_of(call)->request->said_error, true);
     return run_reply(run_of(call), run_text_result_new(text, true));
 }
 
@@ -287,6 +289,30 @@ static int host_tool_remove(struct theseus_ctx *ctx, const char *name) {
     return 0;
 }
 
+struct resource_change {
+    const struct plugin_host *host;
+    char *uri; /* owned */
+};
+
+static void on_resource_changed(void *arg) {
+    struct resource_change *change = arg;
+
+    change->host->resource_changed(change->host->arg, change->uri);
+    free(change->uri);
+    free(change);
+}
+
+static int host_resource_changed(struct theseus_ctx *ctx, const char *uri) {
+    struct generation *generation = generation_of(ctx);
+
+    if (!generation->offering || !generation->host->resource_changed)
+        return 0; /* nobody can have read it yet */
+    struct resource_change *change = xcalloc(1, sizeof(*change));
+    *change = (struct resource_change){generation->host, xstrdup(uri)};
+    loop_post(generation->host->loop, on_resource_changed, change);
+    return 0;
+}
+
 static void host_ctx_log(struct theseus_ctx *ctx, int level, const char *text) {
     if (log_wants(log_level_of(level)))
         log_write(log_level_of(level), generation_of(ctx)->name, "%s", text);
@@ -328,4 +354,5 @@ const struct theseus_host host_table = {
     .ctx_log = host_ctx_log,
     .last_error = host_last_error,
     .tool_data = host_tool_data,
+    .resource_changed = host_resource_changed,
 };

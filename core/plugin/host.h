@@ -13,6 +13,7 @@
 #include "loop/lane.h"
 #include "loop/workers.h"
 
+struct call;
 struct generation;
 struct plugins;
 struct registry;
@@ -41,10 +42,15 @@ struct plugin_host {
     json_t *(*control)(void *arg, struct run *run, const char *verb, const json_t *args);
     /* Optional. On the loop: a plugin is about to be given this secret. What contains it may not reach a disk. */
     void (*secret)(void *arg, const char *plugin, const char *key, const json_t *value);
+    /* Optional. On the loop: what is read under that URI is another thing now. */
+    void (*resource_changed)(void *arg, const char *uri);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
     /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
     void (*migrated)(void *arg);
+    /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
+     * no other reason than that. */
+    bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */

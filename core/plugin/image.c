@@ -9,8 +9,10 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/modules.h"
 #include "plugin/elf.h"
 #include "plugin/guest.h"
 #include "plugin/imagedir.h"
@@ -221,11 +223,20 @@ static int load_apart(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
-int image_load(struct image *image, struct theseus_error *err) {
-    if (image->loaded)
-        return 0;
-    if (image->apart)
-        return load_apart(image, err);
+/* Constructors run while the name of the plugin is not known yet: that of its file has to do. */
+static char *name_by_file(const struct image *image) {
+    const char *base = path_base(image->file);
+    size_t len = strlen(base);
+
+    return xstrndup(base, len > 3 && strcmp(base + len - 3, ".so") == 0 ? len - 3 : len);
+}
+
+static int load_here(struct image *image, struct theseus_error *err) {
+    CLEANUP(free) char *name = name_by_file(image);
+    CLEANUP(blame_end)
+    struct blame *blame =
+        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
+
     if (mapping_open(&image->mapping, image->path, err) < 0)
         return -1;
     if (find_plugin(image, err) < 0) {
@@ -234,6 +245,17 @@ int image_load(struct image *image, struct theseus_error *err) {
     }
     image->loaded = true;
     return 0;
+}
+
+int image_load(struct image *image, struct theseus_error *err) {
+    if (image->loaded)
+        return 0;
+    return image->apart ? load_apart(image, err) : load_here(image, err);
+}
+
+void image_tell_name(const struct image *image, const char *name, const char *version) {
+    if (!image->apart)
+        modules_name(image->mapping.start, name, version, image->hash);
 }
 
 int image_unload(struct image *image) {

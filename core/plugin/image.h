@@ -43,6 +43,9 @@ struct guest *image_guest(const struct image *image);           /* borrowed; NUL
 /* Maps it, which runs its constructors, and finds the plugin in it. On any one thread. */
 MUST_CHECK int image_load(struct image *image, struct theseus_error *err);
 
+/* Whose it is, for base/modules.h: said once it is known that what it says of itself can be read. */
+void image_tell_name(const struct image *image, const char *name, const char *version);
+
 /* Unmaps it and looks whether it is gone. IMAGE_PINNED: something keeps it; to ask again later collects it if it can
  * be. */
 MUST_CHECK int image_unload(struct image *image);

@@ -41,7 +41,7 @@ static int find(struct run *run, struct theseus_error *err) {
     struct registry *registry = run->host->registry;
 
     for (;;) {
-        run->offer = registry_find(registry, run->name);
+        run->offer = strstr(run->name, "://") ? NULL : registry_find(registry, run->name); /* that is a resource */
         if (!run->offer)
             return fail(err, ERR_MISSING, "unknown tool '%.100s'", run->name);
         if (!run->offer->generation->holding || chain_uses(run->outer, run->offer->generation))

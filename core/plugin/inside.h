@@ -82,7 +82,8 @@ json_t *inside_serve(void *arg, struct channel *channel, const char *verb, const
 json_t *inside_run_call(struct inside *inside, const json_t *message); /* inside_call.c */
 
 /* inside_tools.c */
-void inside_tools_init(struct inside *inside); /* those of its table: numbered from 0 in their order */
+void inside_tools_init(
+    struct inside *inside); /* those of its tables: numbered from 0, the resources behind the tools */
 MUST_CHECK int inside_tool_add(struct inside *inside, const struct theseus_tool *tool, struct theseus_error *err);
 bool inside_tool_find(struct inside *inside, json_int_t id, struct inside_tool *ret_copy);
 void inside_tool_release(struct inside *inside, json_int_t id);

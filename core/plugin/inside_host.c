@@ -330,6 +330,10 @@ static int inside_remove_tool(struct theseus_ctx *ctx, const char *name) {
     return ask_for(inside_of(ctx), json_pack("{s:s, s:o}", "ask", "tool_remove", "name", channel_text_new(name)));
 }
 
+static int inside_resource_changed(struct theseus_ctx *ctx, const char *uri) {
+    return ask_for(inside_of(ctx), json_pack("{s:s, s:o}", "ask", "resource_changed", "uri", channel_text_new(uri)));
+}
+
 static void inside_ctx_log(struct theseus_ctx *ctx, int level, const char *text) {
     say(inside_of(ctx),
         json_pack("{s:s, s:i, s:o}", "tell", "ctx_log", "level", level, "text", channel_text_new(text)));
@@ -371,4 +375,5 @@ const struct theseus_host inside_host = {
     .ctx_log = inside_ctx_log,
     .last_error = inside_last_error,
     .tool_data = inside_tool_data,
+    .resource_changed = inside_resource_changed,
 };

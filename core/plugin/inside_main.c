@@ -43,16 +43,31 @@ static json_t *slots_new(const struct theseus_plugin *slots) {
                      "save", slots->save != NULL);
 }
 
+static json_t *text_or_null(const char *text) {
+    return text ? channel_text_new(text) : NULL;
+}
+
+static json_t *resources_new(const struct theseus_resource *resource) {
+    json_t *resources = json_array();
+
+    for (; resource && resource->uri; resource++)
+        (void)json_array_append_new(
+            resources, json_pack("{s:o, s:o*, s:o*, s:o*, s:o*}", "uri", channel_text_new(resource->uri), "name",
+                                 text_or_null(resource->name), "title", text_or_null(resource->title), "description",
+                                 text_or_null(resource->description), "mime_type", text_or_null(resource->mime_type)));
+    return resources;
+}
+
 static json_t *description_new(const struct inside *inside) {
     const struct theseus_plugin *slots = inside->slots;
     json_t *tools = json_array();
 
     for (const struct theseus_tool *tool = slots->tools; tool && tool->name; tool++)
         (void)json_array_append_new(tools, inside_tool_new_description(tool));
-    return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:I, s:o, s:o, s:i}", "name", slots->name, "version", slots->version,
-                     "description", slots->description, "config_schema", slots->config_schema, "sections",
-                     slots->sections, "flags", (json_int_t)slots->flags, "slots", slots_new(slots), "tools", tools,
-                     "path_rules", inside->path_rules);
+    return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:I, s:o, s:o, s:o, s:i}", "name", slots->name, "version",
+                     slots->version, "description", slots->description, "config_schema", slots->config_schema,
+                     "sections", slots->sections, "flags", (json_int_t)slots->flags, "slots", slots_new(slots), "tools",
+                     tools, "resources", resources_new(slots->resources), "path_rules", inside->path_rules);
 }
 
 static int load(struct inside *inside, const struct words *words, struct theseus_error *err) {

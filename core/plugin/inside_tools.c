@@ -66,9 +66,12 @@ static json_int_t note(struct inside *inside, const struct theseus_tool *declare
 
 void inside_tools_init(struct inside *inside) {
     const struct theseus_tool *tool = inside->slots->tools;
+    const struct theseus_resource *resource = inside->slots->resources;
 
     for (; tool && tool->name; tool++)
         (void)note(inside, tool);
+    for (; resource && resource->uri; resource++)
+        (void)note(inside, &(struct theseus_tool){.call = resource->read});
 }
 
 int inside_tool_add(struct inside *inside, const struct theseus_tool *tool, struct theseus_error *err) {

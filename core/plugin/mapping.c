@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/modules.h"
 
 /* The dynamic linker's sentences, where ours can say more. `text` is its own word, without the path in front. */
 static int fail_linker(const char *text, struct theseus_error *err) {
@@ -84,6 +85,7 @@ int mapping_open(struct mapping *mapping, const char *path, struct theseus_error
     if (!mapping->handle)
         return fail_open(path, err);
     (void)dl_iterate_phdr(find_range, mapping);
+    modules_refresh();
     return 0;
 }
 
@@ -107,6 +109,7 @@ static bool is_mapped(const char *path) {
 int mapping_close(struct mapping *mapping, const char *path) {
     if (mapping->handle)
         (void)dlclose(TAKE_PTR(mapping->handle));
+    modules_refresh();
     if ((is_open(path) && is_open(path)) || is_mapped(path))
         return MAPPING_PINNED;
     mapping->start = mapping->end = NULL;

@@ -5,6 +5,7 @@
 #include <theseus/plugin.h>
 
 #include "base/mem.h"
+#include "plugin/resource.h"
 
 enum { SAYS_WHAT_IT_DOES = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD };
 
@@ -28,7 +29,7 @@ struct offer *offer_new(struct generation *generation, struct tool *tool) {
 
     offer->tool = tool;
     offer->generation = generation;
-    offer->entry = entry_new(tool);
+    offer->entry = tool->resource ? json_incref(tool->resource->entry) : entry_new(tool);
     offer->refs = 1;
     list_init(&offer->link);
     turn_init(&offer->turn);

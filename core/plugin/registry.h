@@ -95,8 +95,13 @@ void registry_hide(struct registry *registry, char *const *patterns);
 
 /* Full entries of tools/list, sorted by name. New reference. */
 json_t *registry_list_new(struct registry *registry) ON_LOOP;
-/* Hash of that list in canonical form: differs when, and only when, the list really changed. */
-void registry_digest(struct registry *registry, char text[static 33]) ON_LOOP;
+/* Those of resources/list, or of resources/templates/list, sorted by URI. New reference. */
+json_t *registry_resources_new(struct registry *registry, bool templates) ON_LOOP;
+/* Which resource is read under that URI, and with which arguments (new reference)? Owned: the name of its offer; NULL:
+ * there is none. A resource goes before the templates. */
+char *registry_find_resource(struct registry *registry, const char *uri, json_t **ret_args);
+/* Hash of a list in canonical form: differs when, and only when, the list really changed. */
+void registry_digest(const json_t *list, char text[static 33]);
 /* Of which plugin was this tool, when it was still there? Owned; NULL: not lately. */
 char *registry_late_owner(struct registry *registry, const char *name);
 json_t *registry_names_new(struct registry *registry, const struct generation *generation); /* of one generation */

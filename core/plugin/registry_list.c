@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "plugin/generation.h"
 #include "plugin/registry_inner.h"
+#include "plugin/resource.h"
 #include "rpc/jsontext.h"
 
 /* ---- what is hidden ---- */
@@ -17,7 +18,10 @@ static void free_patterns(char **patterns) {
     free(patterns);
 }
 
+/* The patterns are for names of tools. */
 bool registry_hides_locked(const struct registry *registry, const char *name) {
+    if (strstr(name, "://"))
+        return false;
     for (char **pattern = registry->hidden; pattern && *pattern; pattern++)
         if (fnmatch(*pattern, name, 0) == 0)
             return true;
@@ -43,18 +47,28 @@ void registry_hide(struct registry *registry, char *const *patterns) {
 
 /* ---- what there is ---- */
 
+enum listed { TOOLS, RESOURCES, TEMPLATES };
+
 struct listing {
     struct registry *registry;
+    enum listed what;
     struct offer **offers;
     size_t count;
 };
+
+static enum listed kind_of(const struct offer *offer) {
+    const struct resource *resource = offer->tool->resource;
+
+    return !resource ? TOOLS : resource->is_template ? TEMPLATES : RESOURCES;
+}
 
 static void collect(struct span key, void *value, void *arg) {
     struct listing *listing = arg;
     struct offer *offer = value;
 
     (void)key;
-    if (offer->listed && !registry_hides_locked(listing->registry, offer->tool->name))
+    if (offer->listed && kind_of(offer) == listing->what &&
+        !registry_hides_locked(listing->registry, offer->tool->name))
         listing->offers[listing->count++] = offer;
 }
 
@@ -62,11 +76,11 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*(struct offer *const *)a)->tool->name, (*(struct offer *const *)b)->tool->name);
 }
 
-json_t *registry_list_new(struct registry *registry) {
+static json_t *list_new(struct registry *registry, enum listed what) ON_LOOP {
     json_t *list = json_array();
 
     registry_lock(registry);
-    struct listing listing = {registry, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
+    struct listing listing = {registry, what, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
     map_each(registry->offers, collect, &listing);
     qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
     for (size_t i = 0; list && i < listing.count; i++)
@@ -77,12 +91,51 @@ json_t *registry_list_new(struct registry *registry) {
     return list;
 }
 
-void registry_digest(struct registry *registry, char text[static 33]) {
+json_t *registry_list_new(struct registry *registry) {
+    return list_new(registry, TOOLS);
+}
+
+json_t *registry_resources_new(struct registry *registry, bool templates) {
+    return list_new(registry, templates ? TEMPLATES : RESOURCES);
+}
+
+struct search {
+    const char *uri;
+    json_t *args; /* of what was found */
+    char *name;
+};
+
+static void try_one(struct span key, void *value, void *arg) {
+    const struct offer *offer = value;
+    struct search *search = arg;
+
+    (void)key;
+    if (search->name || !offer->listed || !offer->tool->resource)
+        return;
+    search->args = resource_match_new(offer->tool, search->uri);
+    if (search->args)
+        search->name = xstrdup(offer->tool->name);
+}
+
+char *registry_find_resource(struct registry *registry, const char *uri, json_t **ret_args) {
+    struct search search = {.uri = uri};
+
+    registry_lock(registry);
+    struct offer *exact = map_get(registry->offers, span_of(uri));
+    if (exact)
+        try_one((struct span){0}, exact, &search);
+    if (!search.name)
+        map_each(registry->offers, try_one, &search);
+    registry_unlock(registry);
+    *ret_args = search.args;
+    return search.name;
+}
+
+void registry_digest(const json_t *list, char text[static 33]) {
     CLEANUP(buf_fini) struct buf canonical = {0};
-    json_auto_t *list = registry_list_new(registry);
 
     if (!list || jsontext_write_sorted(list, &canonical, NULL) < 0)
-        abort(); /* no memory for the tool list itself */
+        abort(); /* no memory for the list itself */
     hash_text(buf_span(&canonical), text);
 }
 
@@ -100,7 +153,7 @@ json_t *registry_names_new(struct registry *registry, const struct generation *g
     registry_lock(registry);
     list_for_each (link, &generation->offers) {
         const struct offer *offer = list_entry(link, struct offer, link);
-        if (!offer->noted)
+        if (!offer->noted && kind_of(offer) == TOOLS)
             (void)json_array_append_new(names, json_string(offer->tool->name));
     }
     registry_unlock(registry);

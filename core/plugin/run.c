@@ -3,17 +3,21 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/blame.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
 #include "plugin/generation.h"
+#include "plugin/image.h"
 #include "plugin/plugin.h"
 #include "rpc/schema.h"
 #include "rpc/shape.h"
 
 /* Flags by which a tool may be run again although an earlier run of the call may have had its effect. */
 enum { MAY_RUN_AGAIN = THESEUS_READ_ONLY | THESEUS_IDEMPOTENT };
+
+enum { CRASHES_MAX = 2 }; /* of the server while one call was at work, which may well be the reason */
 
 static void on_worker(void *job);
 static void on_resume(void *arg);
@@ -238,6 +242,32 @@ static void suspend(struct run *run) {
     loop_post_task(run->host->loop, &run->resume);
 }
 
+/* The handler; whatever goes wrong on this thread meanwhile is its plugin's. */
+static int call_handler(struct run *run) {
+    const struct generation *generation = run->offer->generation;
+    const struct tool *tool = run->offer->tool;
+    const struct call_key *key = &run->request->key;
+    run->blame = (struct blame){.plugin = generation->name,
+                                .version = generation->version,
+                                .hash = image_hash(generation->image),
+                                .tool = run->name,
+                                .structured = tool->output != NULL,
+                                .conn = key->conn,
+                                .offset = key->offset,
+                                .index = key->index};
+    blame_enter(&run->blame);
+    int outcome = tool->call(&run->call, generation->self, run->args);
+    blame_leave(&run->blame);
+    return outcome;
+}
+
+/* From here on the plugin may answer at any time on a thread that does not say for which call; an isolated one has none
+ * here. */
+static void note_later(struct run *run) {
+    if (!run->outer && !atomic_load(&run->replied) && !image_guest(run->offer->generation->image))
+        keep_later(run->request, run->offer->generation->name, run->offer->tool->output != NULL);
+}
+
 void run_enter(struct run *run) {
     if (!run->outer && !keep_entered(run->request)) {
         (void)run_unref(run); /* it was held for too long, and is answered */
@@ -247,7 +277,10 @@ void run_enter(struct run *run) {
         atomic_store(&run->request->stage, CALL_RUNNING);
     run->entered_ns = clock_now_ns();
     (void)atomic_fetch_add(&run->refs, 1); /* the answer's */
-    if (after_handler(run, run->offer->tool->call(&run->call, run->offer->generation->self, run->args))) {
+    int outcome = call_handler(run);
+    if (outcome == THESEUS_LATER)
+        note_later(run);
+    if (after_handler(run, outcome)) {
         (void)run_unref(run); /* there is no answer to come: not the last one */
         suspend(run);         /* with the handler's */
         return;
@@ -300,6 +333,8 @@ static bool has_begun(const struct run *run) {
 }
 
 static int fail_begun(const struct run *run, struct theseus_error *err) {
+    if (run->host->explains && run->host->explains(run->host->arg, run->request, run->name, err))
+        return -1;
     return fail(err, ERR_INTERNAL,
                 "the server was restarted while tool '%s' ran; it may have executed, and is not run again: check what "
                 "it did before calling it again",
@@ -308,6 +343,10 @@ static int fail_begun(const struct run *run, struct theseus_error *err) {
 
 static int check_attempts(const struct run *run, struct theseus_error *err) {
     unsigned flags = run->offer->tool->flags;
+    if (run->request->crashes >= CRASHES_MAX)
+        return fail(err, ERR_INTERNAL,
+                    "the server crashed twice while tool '%s' ran; it may have executed, and is not run a third time",
+                    run->name);
     bool resumes = (flags & THESEUS_RESUMABLE) && run->request->resume;
 
     return !has_begun(run) || resumes || (flags & MAY_RUN_AGAIN) ? 0 : fail_begun(run, err);

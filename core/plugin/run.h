@@ -11,6 +11,7 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/thread.h"
 #include "call/call.h"
 #include "loop/workers.h"
@@ -37,7 +38,8 @@ struct run {
     int depth;            /* 0: the client's own call */
     int64_t entered_ns;
     int64_t limit_ms; /* from the acceptance of the request; 0: not limited yet */
-    atomic_int refs;  /* the handler, and the answer that is still to come */
+    struct blame blame;
+    atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;
     atomic_bool told; /* the handler has heard that the server waits for it */
     bool suspended;   /* it has, and stopped at a checkpoint. Whose turn it is: its thread, then the loop */

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "plugin/contract.h"
+#include "plugin/resource.h"
 #include "rpc/schema.h"
 
 static const unsigned known_flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD |
@@ -19,6 +20,7 @@ struct tool *tool_free(struct tool *tool) {
         return NULL;
     if (tool->release)
         tool->release(tool->data);
+    tool->resource = resource_free(tool->resource);
     tool->input = schema_free(tool->input);
     tool->output = schema_free(tool->output);
     json_decref(tool->input_schema);

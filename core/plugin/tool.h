@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 
+struct resource;
 struct schema;
 struct theseus_call;
 struct theseus_tool;
@@ -19,6 +20,7 @@ struct tool {
     int (*call)(struct theseus_call *call, void *self, const json_t *args);
     void *data;                  /* the plugin's */
     void (*release)(void *data); /* by tool_free(); NULL: nothing */
+    struct resource *resource;   /* owned; NULL: it is a tool, and no resource */
 };
 
 /*

@@ -9,9 +9,9 @@ static const struct {
     enum errc errc;
     int code;
 } codes[] = {
-    {ERR_PARSE, -32700},   {ERR_REQUEST, -32600},  {ERR_LIMIT, -32600},   {ERR_NO_METHOD, -32601},
-    {ERR_PARAMS, -32602},  {ERR_INVALID, -32602},  {ERR_MISSING, -32602}, {ERR_CAPABILITY, -32021},
-    {ERR_VERSION, -32022}, {ERR_INTERNAL, -32603},
+    {ERR_PARSE, -32700},   {ERR_REQUEST, -32600},  {ERR_LIMIT, -32600},       {ERR_NO_METHOD, -32601},
+    {ERR_PARAMS, -32602},  {ERR_INVALID, -32602},  {ERR_MISSING, -32602},     {ERR_CAPABILITY, -32021},
+    {ERR_VERSION, -32022}, {ERR_INTERNAL, -32603}, {ERR_NO_RESOURCE, -32002},
 };
 
 int code_of(enum errc errc) {

@@ -83,6 +83,12 @@ json_t *revision_unsupported_data_new(const json_t *params) {
     return json_pack("{s:[s], s:O}", "supported", revision_modern()->name, "requested", requested);
 }
 
+bool revision_has_extension(const json_t *params, const char *name) {
+    const json_t *capabilities = json_object_get(json_object_get(params, "_meta"), META_CAPABILITIES);
+
+    return json_is_object(json_object_get(json_object_get(capabilities, "extensions"), name));
+}
+
 static const char *const levels[] = {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"};
 
 int revision_log_level(const char *name) {

@@ -34,6 +34,7 @@ const struct revision *revision_negotiate(const char *name);
 #define META_CLIENT "io.modelcontextprotocol/clientInfo"
 #define META_LOG_LEVEL "io.modelcontextprotocol/logLevel"
 #define META_SERVER "io.modelcontextprotocol/serverInfo"
+#define META_TASKS "io.modelcontextprotocol/tasks" /* an extension, in the capabilities of either side */
 #define META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
 
 /* Does this request speak of itself as a modern one? */
@@ -45,4 +46,6 @@ json_t *revision_unsupported_data_new(const json_t *params);
 
 /* Level of a log message by its name: 0 debug … 7 emergency; -1: there is none of that name. */
 int revision_log_level(const char *name);
+/* Does the modern request declare the extension? */
+bool revision_has_extension(const json_t *params, const char *name);
 const char *revision_log_level_name(int level);

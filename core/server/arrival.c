@@ -3,7 +3,6 @@
  * fails here leads back to the image before, which arrives in the same way, with another answer.
  */
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,6 +12,7 @@
 #include "rpc/shape.h"
 #include "server/carried.h"
 #include "server/restart_inner.h"
+#include "server/standby.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
 #include "store/backup.h"
@@ -27,21 +27,16 @@ static bool preserves(const struct server *server) {
     return server->restart.facts.flags & RESTART_PRESERVE;
 }
 
-/* Children that an earlier image has started, and whose end it did not see. */
-static void reap(void) {
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-}
-
 void arrival_prepare(struct server *server) {
     struct restart *restart = &server->restart;
 
+    recovery_prepare(server);
+    carried_drop_gone(server->ledger);
     if (!facts_read(&restart->facts, server->ledger))
         return;
     restart->under_way = restart->facts.phase != PHASE_COMPLETE && restart->facts.phase != PHASE_FAILED;
-    leave_end_children(server);
-    carried_drop_gone(server->ledger);
-    reap();
+    if (server->recovery.came)
+        return;
     if (server->is_back)
         carried_take_back(server->ledger);
     else if (is_new_image(server) && !preserves(server))
@@ -50,7 +45,7 @@ void arrival_prepare(struct server *server) {
 
 /* Should one of them hang, the alarm leads back. */
 void arrival_load_early(struct server *server) {
-    if (is_new_image(server) && server->was_awake && wayback_is_open())
+    if (is_new_image(server) && !server->recovery.came && server->was_awake && wayback_is_open())
         plugins_restore_early(server->plugins);
 }
 
@@ -60,17 +55,50 @@ static bool same_key(const struct call_key *a, const struct call_key *b) {
     return a->conn == b->conn && a->offset == b->offset && a->index == b->index;
 }
 
+/* That the restart answers. */
+static bool is_asker(const struct server *server, const struct call *call) {
+    return server->restart.under_way && facts_has_call(&server->restart.facts) &&
+           same_key(&call->key, &server->restart.facts.key);
+}
+
+/* A call whose child processes are still there waits for their end, wherever it would go on. */
 bool arrival_claims(void *arg, struct call *call) {
     struct server *server = arg;
 
-    return server->restart.under_way && facts_has_call(&server->restart.facts) &&
-           same_key(&call->key, &server->restart.facts.key);
+    loop_enter();
+    return is_asker(server, call) ||
+           (server->children && children_of(server->children, &call->key) == CHILDREN_ALIVE) ||
+           recovery_claims(server, call);
+}
+
+struct ended {
+    struct server *server;
+    const struct call_key *key;
+};
+
+/* It goes on only if it has come that far; else it is still held. */
+static void go_on(void *arg, struct call *call) ON_LOOP {
+    const struct ended *ended = arg;
+
+    if (same_key(&call->key, ended->key) && call->held == 0)
+        method_on_request(&ended->server->methods, ended->server->conn, call);
+}
+
+static void on_children_ended(void *arg, const struct call_key *key) ON_LOOP {
+    struct ended ended = {arg, key};
+
+    conn_each_call(ended.server->conn, go_on, &ended);
+}
+
+void arrival_meet_children(struct server *server) {
+    server->children =
+        children_new(server->ledger, server->loop, server->recovery.note.core_pid, on_children_ended, server);
 }
 
 static void find_asker(void *arg, struct call *call) {
     struct server *server = arg;
 
-    if (arrival_claims(server, call) && !server->restart.call) {
+    if (is_asker(server, call) && !server->restart.call) {
         loop_enter();
         method_adopt(&server->methods, server->conn, call);
         server->restart.call = call_ref(call);
@@ -94,7 +122,7 @@ static void count_call(void *arg, struct call *call) {
     struct restart *restart = &((struct server *)arg)->restart;
     int64_t since = call->accepted_ns > restart->facts.held_ns ? call->accepted_ns : restart->facts.held_ns;
 
-    if (strcmp(call->method, "tools/call") != 0 || arrival_claims(arg, call))
+    if (strcmp(call->method, "tools/call") != 0 || is_asker(arg, call))
         return;
     if (is_new_image(arg) && !preserves(arg))
         return; /* it is dismissed */
@@ -145,7 +173,7 @@ static void note_dismissed(void *arg, struct call *call) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
 
-    if (strcmp(call->method, "tools/call") != 0 || call->urgent || arrival_claims(server, call))
+    if (strcmp(call->method, "tools/call") != 0 || call->urgent || is_asker(server, call))
         return;
     restart->dismissed = xreallocarray(restart->dismissed, restart->dismissed_count + 1, sizeof(struct call *));
     restart->dismissed[restart->dismissed_count++] = call_ref(call);
@@ -187,6 +215,7 @@ static void complete(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
     wayback_close();
+    standby_begin(server);
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
@@ -269,8 +298,11 @@ static void serve(struct server *server) ON_LOOP {
         come_back(server);
     else if (restart->under_way)
         complete(server);
+    standby_begin(server); /* the way back may have been closed already */
     late_close(server->upkeep.late, server->ledger);
     reconfigure_hold(server, false);
+    if (server->recovery.note.leaving)
+        leave_begin(server, "it was about to, and crashed", LEAVE_GRACE_MS);
     if (server->look_wanted)
         loop_defer(server->loop, &server->look_again);
     server->look_wanted = false;
@@ -348,6 +380,12 @@ void arrival_begin(struct server *server) {
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);
+    if (server->recovery.came)
+        recovery_begin(server);
+    if (recovery_gives_up(server)) {
+        recovery_leave(server);
+        return;
+    }
     if (is_new_image(server))
         restart_set_phase(server, PHASE_LOADING);
     if (is_new_image(server))

@@ -90,6 +90,9 @@ void carried_drop_aside(struct ledger *ledger) {
 }
 
 void carried_drop_gone(struct ledger *ledger) {
-    drop_kind(ledger, &child_kind);
     drop_inner_runs(ledger);
+}
+
+void carried_drop_saved(struct ledger *ledger) {
+    drop_kind(ledger, &saved_kind);
 }

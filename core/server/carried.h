@@ -3,7 +3,8 @@
 
 #include "ledger/ledger.h"
 
-void carried_drop_gone(struct ledger *ledger); /* what has ended with the image before: children, calls inside calls */
+void carried_drop_gone(struct ledger *ledger); /* calls inside calls, which have ended with the image before */
+void carried_drop_saved(struct ledger *ledger);
 
 /* Plugin state, checkpoints and what was saved, for a restart that does not carry them on. */
 void carried_put_aside(struct ledger *ledger);

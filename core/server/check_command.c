@@ -2,6 +2,7 @@
  * `theseus check`: is the configuration good, and are the plugins? Problems go to stderr, one a line, as FILE:LINE:
  * text. With names of files it looks at just those plugins. They are test-loaded in a child, as a server does it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include "server/commands.h"
 #include "server/server.h"
 #include "server/trial.h"
+#include "store/archive.h"
 
 struct check {
     struct loop *loop;
@@ -94,8 +96,7 @@ static void load_apart(struct check *check, const char *file, size_t memory, int
         image_keep_file(image);
         image_set_apart(image, &(struct guest_spec){.exe_fd = check->exe_fd, .memory = memory, .limit_ms = limit_ms});
     }
-    if (!image || image_load(image, &err) < 0 ||
-        contract_check(image_plugin(image), &tools, &count, &err) < 0) {
+    if (!image || image_load(image, &err) < 0 || contract_check(image_plugin(image), &tools, &count, &err) < 0) {
         problem(check, file, 0, err.message);
         return;
     }
@@ -212,6 +213,19 @@ static void rehearse_start(struct check *check, struct config *config, const str
     (void)close(pair[1]);
 }
 
+/* All of the database, which takes as long as reading it. */
+static void check_deeply(struct check *check, const struct config *config) {
+    CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
+    struct theseus_error err = {0};
+
+    if (access(database, F_OK) < 0 && errno == ENOENT)
+        (void)printf("database: there is none yet\n");
+    else if (archive_examine(database, &err) < 0)
+        problem(check, "theseus", 0, err.message);
+    else
+        (void)printf("database: every page, index and reference of %s holds\n", database);
+}
+
 static void check_all(struct check *check, const struct args *args, const struct config_source *source,
                       const char *program) {
     struct config *config = NULL;
@@ -222,13 +236,16 @@ static void check_all(struct check *check, const struct args *args, const struct
         problem(check, "theseus", 0, err.message);
     if (r < 0)
         return;
-    if (args->rest_count > 0) {
+    bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
+    if (args->rest_count > 0 && !deep) {
         check_files(check, config, args->rest, (size_t)args->rest_count);
         (void)config_free(config);
         return;
     }
     (void)printf("configuration: %s%s\n", config->file,
                  config->file_exists ? "" : " (is not there: built-in defaults)");
+    if (deep)
+        check_deeply(check, config);
     config->server.log_level = LOG_ERROR; /* what is refused is said by us */
     rehearse_start(check, config, source, program);
 }

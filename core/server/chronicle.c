@@ -5,15 +5,12 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "loop/thread.h"
 #include "store/metrics.h"
 
 enum { WAITING_MAX = 10000 }; /* entries; a database that takes nothing for so long costs the youngest */
-
-#define DAY_MS INT64_C(86400000)
 
 enum what { EVENT, LINE, SWEEP };
 
@@ -23,6 +20,7 @@ struct entry {
     enum what what;
     struct history_event event;
     struct audit_line line;
+    int64_t before_ms; /* wall clock: what a sweep removes */
 };
 
 struct chronicle {
@@ -136,13 +134,12 @@ static void look_for_alerts(struct chronicle *chronicle) {
 
 /* ---- writing; on the thread ---- */
 
-static void sweep(struct chronicle *chronicle) {
-    const int64_t now_ms = clock_wall_ms();
+static void sweep(struct chronicle *chronicle, int64_t before_ms) {
     struct theseus_error err = {0};
     int events = 0, lines = 0;
 
-    if (history_sweep(chronicle->store, now_ms - LIMIT_HISTORY_DAYS * DAY_MS, &events, &err) < 0 ||
-        audit_sweep(chronicle->store, now_ms - LIMIT_AUDIT_DAYS * DAY_MS, &lines, &err) < 0)
+    if (history_sweep(chronicle->store, before_ms, &events, &err) < 0 ||
+        audit_sweep(chronicle->store, before_ms, &lines, &err) < 0)
         log_warning("old entries of the history cannot be removed: %s", err.message);
     else if (events + lines > 0)
         log_info("%d old events of the history and %d old lines of the audit are removed", events, lines);
@@ -154,7 +151,7 @@ static void write_entry(struct chronicle *chronicle, const struct entry *entry) 
     if (chronicle->goes_on && !chronicle->alerts)
         chronicle->alerts = read_alerts(chronicle); /* they have been told by the image before */
     if (entry->what == SWEEP)
-        sweep(chronicle);
+        sweep(chronicle, entry->before_ms);
     else if (entry->what == LINE && audit_add(chronicle->store, &entry->line, &err) < 0)
         log_warning("a line of the audit (%s, %s) is lost: %s", entry->line.action, entry->line.result, err.message);
     else if (entry->what == EVENT && history_add(chronicle->store, &entry->event, &err) < 0)
@@ -241,10 +238,11 @@ void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const 
     chronicle_audit(chronicle, &line);
 }
 
-void chronicle_sweep(struct chronicle *chronicle) {
+void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms) {
     struct entry *entry = xcalloc(1, sizeof(*entry));
 
     entry->what = SWEEP;
+    entry->before_ms = before_ms;
     give(chronicle, entry);
 }
 

@@ -25,8 +25,8 @@ void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line)
 void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const char *session, const char *action,
                      const char *target, const char *refusal);
 
-/* Removes what is older than the limits (base/limits.h) say, and looks whether alerts have ended. */
-void chronicle_sweep(struct chronicle *chronicle);
+/* Removes what is older than `before_ms` (wall clock), and looks whether alerts have ended. */
+void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms);
 
 /* Waits until everything is written that was given so far. False: it was not within the time. */
 bool chronicle_flush(struct chronicle *chronicle, int timeout_ms);

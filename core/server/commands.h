@@ -7,3 +7,5 @@
 int command_check(const struct args *args, const struct config_source *source, const char *program);
 int command_call(const struct args *args, const struct config_source *source, const char *program);
 int command_client(const struct args *args, const struct config_source *source, const char *program);
+int command_backup(const struct args *args, const struct config_source *source, const char *program);
+int command_restore(const struct args *args, const struct config_source *source, const char *program);

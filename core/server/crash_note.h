@@ -27,18 +27,26 @@ struct crash_note {
     char magic[8]; /* CRASH_MAGIC, written last: the rest is meant */
     int64_t at_ns; /* monotonic clock, when the signal came */
     int32_t signum, code;
-    uint64_t address; /* si_addr */
-    uint32_t faults;  /* 1: the handler itself did not crash */
-    uint32_t on_loop; /* 1: on the loop's thread */
-    char thread[16];  /* its name */
+    uint64_t address;    /* si_addr */
+    uint32_t faults;     /* 1: the handler itself did not crash */
+    uint32_t on_loop;    /* 1: on the loop's thread */
+    uint32_t leaving;    /* 1: the server was about to end */
+    uint32_t structured; /* 1: the tool declares an output schema */
+    int32_t core_pid;    /* the child process that writes a core; 0: none does */
+    uint32_t unused;
+    uint64_t served; /* requests that the image had answered, errors not counted */
+    char thread[16]; /* its name */
     char plugin[CRASH_NAME_BYTES], version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES]; /* empty: the core's own code */
     char tool[CRASH_NAME_BYTES], slot[CRASH_NAME_BYTES];                              /* empty: none */
     uint64_t conn, offset, index; /* the client's request; conn 0: none */
     uint32_t frame_count, module_count;
-    uint64_t frames[CRASH_FRAMES_MAX]; /* the innermost first */
-    struct crash_module modules[CRASH_MODULES_MAX];
+    uint64_t frames[CRASH_FRAMES_MAX];              /* the innermost first */
+    struct crash_module modules[CRASH_MODULES_MAX]; /* those that a frame or the address lies in */
 };
 #define CRASH_MAGIC "crashed"
+
+/* Where it lies. NULL: the ledger has no room for one. */
+struct crash_note *crash_note_place(const struct ledger *ledger);
 
 /* The note that was left, once; false: there is none. */
 bool crash_note_read(struct ledger *ledger, struct crash_note *ret_note);

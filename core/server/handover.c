@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/log.h"
 
 enum { GATE_TIMEOUT_MS = 100 };
-enum { IS_BACK = 1, IS_TORN = 2 }; /* what the last digit of the variable says */
+enum { IS_BACK = 1, IS_TORN = 2, IS_CRASH = 4 }; /* what the last digit of the variable says */
 
 extern char **environ;
 
@@ -33,7 +35,11 @@ void handover_find(struct handover *ret_handover) {
 
     *ret_handover = (struct handover){.ledger_fd = -1, .back_fd = -1};
     if (text && sscanf(text, "%d:%d:%u", &ledger_fd, &back_fd, &flags) == 3)
-        *ret_handover = (struct handover){own(ledger_fd), own(back_fd), flags & IS_BACK, flags & IS_TORN};
+        *ret_handover = (struct handover){.ledger_fd = own(ledger_fd),
+                                          .back_fd = own(back_fd),
+                                          .is_back = flags & IS_BACK,
+                                          .is_crash = flags & IS_CRASH,
+                                          .is_torn = flags & IS_TORN};
     (void)unsetenv(HANDOVER_VARIABLE);
 }
 
@@ -107,8 +113,10 @@ struct plan {
     struct ledger *ledger;
     char path[32], variable[64];
     char *const *argv;
-    char **envp; /* owned array; its texts are the environment's, and `variable` */
-    int *fds;    /* owned */
+    char **envp; /* owned, texts and all; but for the last one, which is `variable` */
+    size_t env_count;
+    bool is_crash;
+    int *fds; /* owned */
     size_t count;
     int startup_ms;
 };
@@ -127,24 +135,24 @@ static void add_one(void *arg, int fd) {
 static void collect_fds(struct plan *plan, const struct plan_spec *spec) {
     size_t count = 2;
 
-    if (spec->ledger)
+    if (spec->ledger && !spec->is_crash)
         each_fd(spec->ledger, count_one, &count);
     plan->fds = xcalloc(count, sizeof(int));
-    if (spec->ledger)
+    if (spec->ledger && !spec->is_crash)
         each_fd(spec->ledger, add_one, plan);
     add_one(plan, spec->ledger_fd);
     if (spec->back_fd >= 0)
         add_one(plan, spec->back_fd);
 }
 
+/* Copies: whoever has put a text into the environment may take it back. */
 static void make_environment(struct plan *plan) {
-    size_t count = 0;
-
-    while (environ[count])
-        count++;
-    plan->envp = xcalloc(count + 2, sizeof(char *));
-    memcpy(plan->envp, environ, count * sizeof(char *));
-    plan->envp[count] = plan->variable;
+    while (environ[plan->env_count])
+        plan->env_count++;
+    plan->envp = xcalloc(plan->env_count + 2, sizeof(char *));
+    for (size_t i = 0; i < plan->env_count; i++)
+        plan->envp[i] = xstrdup(environ[i]);
+    plan->envp[plan->env_count] = plan->variable;
 }
 
 int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseus_error *err) {
@@ -155,7 +163,8 @@ int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseu
     plan->startup_ms = spec->startup_ms;
     (void)snprintf(plan->path, sizeof(plan->path), "/proc/self/fd/%d", spec->exe_fd);
     (void)snprintf(plan->variable, sizeof(plan->variable), HANDOVER_VARIABLE "=%d:%d:%d", spec->ledger_fd,
-                   spec->back_fd, spec->is_back ? IS_BACK : 0);
+                   spec->back_fd, (spec->is_back ? IS_BACK : 0) | (spec->is_crash ? IS_CRASH : 0));
+    plan->is_crash = spec->is_crash;
     collect_fds(plan, spec);
     make_environment(plan);
     for (size_t i = 0; i < plan->count; i++)
@@ -168,6 +177,8 @@ int plan_new(struct plan **ret_plan, const struct plan_spec *spec, struct theseu
 struct plan *plan_free(struct plan *plan) {
     if (!plan)
         return NULL;
+    for (size_t i = 0; i < plan->env_count; i++)
+        free(plan->envp[i]);
     free(plan->envp);
     free(plan->fds);
     free(plan);
@@ -176,6 +187,9 @@ struct plan *plan_free(struct plan *plan) {
 
 static int inherit_all(const struct plan *plan, bool inheritable) {
     int r = 0;
+
+    if (plan->is_crash)
+        inherit_set(inheritable);
 
     for (size_t i = 0; i < plan->count; i++)
         if (set_inheritable(plan->fds[i], inheritable) < 0)
@@ -193,26 +207,37 @@ static int take_gate(const struct plan *plan) {
     return plan->ledger ? ledger_gate_take_for_exec(plan->ledger, GATE_TIMEOUT_MS) : GATE_TAKEN;
 }
 
-/* GATE_OWN: this thread was inside when it crashed. Nobody else is inside then, either. */
-static bool is_ours(int taken) {
-    return taken == GATE_TAKEN || taken == GATE_OWN;
+/* GATE_OWN: this thread was inside when it crashed. Nobody else is inside then, either. GATE_LATE: behind a crash the one
+ * inside has crashed, too, and waits for ever. */
+static bool is_ours(const struct plan *plan, int taken) {
+    return taken == GATE_TAKEN || taken == GATE_OWN || (taken == GATE_LATE && plan->is_crash);
+}
+
+/* After a crash not through the C library's function, around which a measured build has put locks. */
+static void execute(const struct plan *plan) {
+    if (plan->is_crash)
+        (void)syscall(SYS_execve, plan->path, plan->argv, plan->envp); /* point of no return */
+    else
+        (void)execve(plan->path, plan->argv, plan->envp); /* likewise */
 }
 
 void plan_execute(struct plan *plan) {
     int taken = take_gate(plan);
     int saved = EBUSY;
 
-    if (taken == GATE_OWN)
+    if (is_ours(plan, taken) && taken != GATE_TAKEN)
         plan->variable[strlen(plan->variable) - 1] |= IS_TORN; /* of a digit's code, the low bits are its value */
-    if (is_ours(taken) && inherit_all(plan, true) == 0) {
-        arm(plan->startup_ms);
-        (void)execve(plan->path, plan->argv, plan->envp); /* point of no return */
-        saved = errno;
-        arm(0);
-    } else if (is_ours(taken)) {
-        saved = errno;
+    if (is_ours(plan, taken)) {
+        if (inherit_all(plan, true) == 0) {
+            arm(plan->startup_ms);
+            execute(plan);
+            saved = errno;
+            arm(0);
+        } else {
+            saved = errno;
+        }
+        (void)inherit_all(plan, false);
     }
-    (void)inherit_all(plan, false);
     if (plan->ledger)
         ledger_gate_give_back(plan->ledger, taken);
     errno = saved;

@@ -17,6 +17,7 @@ struct handover {
     int ledger_fd; /* -1: nothing was handed over, this is a fresh start */
     int back_fd;   /* the binary of the image before; -1: there is no way back */
     bool is_back;  /* this is the image before, executed again because the one after it failed */
+    bool is_crash; /* the image before has crashed, and this one goes on in its place */
     bool is_torn;  /* the image before this one ended while it was reading or writing: how far that came is not known */
 };
 
@@ -41,6 +42,7 @@ struct plan_spec {
     int exe_fd;        /* what is executed; borrowed */
     int back_fd;       /* what the next image executes if it fails; -1: it has no way back */
     bool is_back;      /* this is that way back */
+    bool is_crash;     /* this image has crashed: what goes along is what base/inherit.h has at that moment */
     char *const *argv; /* borrowed */
     int startup_ms;    /* so long may the next image take; 0: no limit */
 };

@@ -3,15 +3,30 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "ledger/snapshot.h"
 #include "server/facts.h"
 #include "server/inner.h"
 #include "server/restart.h"
 #include "server/services.h"
 #include "server/sessions.h"
+#include "store/audit.h"
 #include "store/probe.h"
 #include "store/schema.h"
 
 /* ---- the database; on the asking thread ---- */
+
+/* Of the backups that a person asked for; null: there is none, or nobody can tell. */
+static json_t *last_backup_new(struct server *server) {
+    struct theseus_error err = {0};
+    json_t *line = NULL;
+
+    if (audit_last(server->store, "backup", &line, &err) < 0 || !line)
+        return json_null();
+    json_t *backup =
+        json_pack("{s:O, s:O}", "file", json_object_get(line, "target"), "at", json_object_get(line, "timestamp"));
+    json_decref(line);
+    return backup;
+}
 
 json_t *health_gather(struct server *server, struct run *run, const json_t *args) {
     struct store_probe probe;
@@ -22,8 +37,9 @@ json_t *health_gather(struct server *server, struct run *run, const json_t *args
     bool outdated = probe.exists && probe.writable && schema_for_reading(server->store, &err) < 0;
     const char *status =
         !probe.writable ? (probe.connected ? "degraded" : "unavailable") : (outdated ? "degraded" : "operational");
-    return json_pack("{s:b, s:b, s:s, s:s?}", "connected", probe.connected, "exists", probe.exists, "status", status,
-                     "problem",
+    return json_pack("{s:b, s:b, s:s, s:o, s:o, s:s?}", "connected", probe.connected, "exists", probe.exists, "status",
+                     status, "last_backup", last_backup_new(server), "last_snapshot",
+                     facts_time_new(snapshot_last_ms(keeper_snapshot(server->upkeep.keeper))), "problem",
                      !probe.writable ? probe.why.message
                      : outdated      ? err.message
                                      : NULL);

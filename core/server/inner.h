@@ -15,9 +15,11 @@
 #include "plugin/registry.h"
 #include "plugin/state.h"
 #include "server/binary.h"
+#include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
 #include "server/server.h"
@@ -100,6 +102,14 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See standby.c. */
+struct standby {
+    bool on;
+    int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
+};
+
+enum { DIGEST_BYTES = 33 };
+
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -111,6 +121,10 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct recovery recovery;
+    struct standby standby;
+    struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
+    int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
     int exe_fd;
     struct loop *loop;
@@ -131,7 +145,7 @@ struct server {
     struct conn_ops conn_ops;
     struct conn_host conn_host;
     struct conn *conn;
-    char tools_digest[33]; /* of the list that clients know */
+    char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */
@@ -141,6 +155,7 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    struct mcp_tasks *mcp_tasks; /* owned */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -197,6 +212,12 @@ void upkeep_configured(struct server *server, const char *outcome) ON_LOOP;
  * which takes it. The latter before anything wakes the server; -1 as well, in an image that follows another. */
 int upkeep_lock_fd(const struct server *server) ON_LOOP;
 MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_error *err) ON_LOOP;
+
+/* extensions.c: of the protocol */
+void extensions_init(struct server *server) ON_LOOP;
+void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
+void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -59,6 +59,8 @@ struct keeper {
     struct ledger *ledger;
     struct state *state;
     struct chronicle *chronicle;
+    void (*locked)(void *arg);
+    void *arg;
     bool goes_on;
     char *dir;                 /* owned */
     struct snapshot *snapshot; /* owned */
@@ -156,6 +158,11 @@ static void write_run(void *job) {
 
 /* ---- writing, on the loop ---- */
 
+static void tell_locked(struct keeper *keeper) ON_LOOP {
+    if (keeper->locked)
+        keeper->locked(keeper->arg);
+}
+
 static void complain(struct keeper *keeper, const char *why) ON_LOOP {
     if (!keeper->complained)
         log_warning("no snapshot can be written, and state would not survive a power failure: %s", why);
@@ -172,6 +179,7 @@ static void on_written(struct lane_job *job, bool timed_out) {
         return; /* the job is the thread's until it comes back */
     }
     keeper->writing.runs = false;
+    tell_locked(keeper);
     if (keeper->writing.r < 0)
         complain(keeper, keeper->writing.err.message);
     else if (keeper->complained)
@@ -327,6 +335,7 @@ static void on_claimed(struct lane_job *job, bool timed_out) {
         log_warning("the snapshots in '%s' are not read yet; the plugins do not wait for them any longer", keeper->dir);
     else
         take_claimed(keeper);
+    tell_locked(keeper);
     let_go(keeper);
 }
 
@@ -363,6 +372,8 @@ struct keeper *keeper_new(const struct keeper_origin *origin) {
     keeper->ledger = origin->ledger;
     keeper->state = origin->state;
     keeper->chronicle = origin->chronicle;
+    keeper->locked = origin->locked;
+    keeper->arg = origin->arg;
     keeper->goes_on = origin->goes_on;
     keeper->dir = path_join(origin->state_dir, "snapshots");
     keeper->snapshot = snapshot_new(&(struct snapshot_origin){

@@ -30,8 +30,10 @@ struct keeper_origin { /* everything is borrowed, texts only for the call */
     struct state *state;
     struct chronicle *chronicle;
     const char *state_dir, *key_file;
-    const char *boot_id; /* of the first image of this process */
-    bool goes_on;        /* another image, or server, came before: there is nothing to claim */
+    const char *boot_id;       /* of the first image of this process */
+    void (*locked)(void *arg); /* optional: the lock may have been taken; on the loop */
+    void *arg;
+    bool goes_on; /* another image, or server, came before: there is nothing to claim */
 };
 
 struct keeper *keeper_new(const struct keeper_origin *origin) ON_LOOP;

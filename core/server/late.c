@@ -33,31 +33,42 @@ static bool closes_slowly(int dir, const char *name) {
     return readlinkat(dir, name, text, sizeof(text)) == (ssize_t)strlen(kind) && memcmp(text, kind, strlen(kind)) == 0;
 }
 
+static int record_one(struct ledger *ledger, int fd, struct theseus_error *err) {
+    char name[LATE_NAME_BYTES];
+
+    (void)snprintf(name, sizeof(name), LATE_PREFIX "%d", fd);
+    return handover_keep(ledger, name, fd, err);
+}
+
 /* Under a number of its own: whoever has the other may close that one at any moment. */
 static int keep_one(struct ledger *ledger, int fd, struct theseus_error *err) {
-    char name[LATE_NAME_BYTES];
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
     if (copy < 0)
         return 0; /* it is gone already, or there is no number left: then the exec closes it */
-    (void)snprintf(name, sizeof(name), LATE_PREFIX "%d", copy);
-    if (handover_keep(ledger, name, copy, err) == 0)
+    if (record_one(ledger, copy, err) == 0)
         return 0;
     (void)close(copy);
     return -1;
 }
 
-int late_keep(struct ledger *ledger, struct theseus_error *err) {
+static size_t find_slow(int slow[static LATE_MAX]) {
     DIR *dir = opendir("/proc/self/fd");
-    int slow[LATE_MAX], r = 0;
     size_t count = 0;
 
     if (!dir)
         return 0; /* it is about time only */
-    for (struct dirent *entry; count < ARRAY_SIZE(slow) && (entry = readdir(dir));)
+    for (struct dirent *entry; count < LATE_MAX && (entry = readdir(dir));)
         if (closes_slowly(dirfd(dir), entry->d_name))
             slow[count++] = atoi(entry->d_name);
     (void)closedir(dir);
+    return count;
+}
+
+int late_keep(struct ledger *ledger, struct theseus_error *err) {
+    int slow[LATE_MAX], r = 0;
+    size_t count = find_slow(slow);
+
     for (size_t i = 0; i < count && r == 0; i++)
         r = keep_one(ledger, slow[i], err);
     return r;
@@ -108,6 +119,17 @@ void late_drop(struct ledger *ledger) {
 }
 
 /* ---- behind it ---- */
+
+void late_adopt(struct ledger *ledger) {
+    CLEANUP(free) int *before = NULL;
+    struct theseus_error err = {0};
+    int slow[LATE_MAX];
+
+    (void)take(ledger, &before);
+    for (size_t count = find_slow(slow); count > 0; count--)
+        if (fcntl(slow[count - 1], F_SETFD, FD_CLOEXEC) < 0 || record_one(ledger, slow[count - 1], &err) < 0)
+            log_error("descriptor %d stays open: %s", slow[count - 1], err.message);
+}
 
 static void forget(struct late *late) {
     late->count = 0;

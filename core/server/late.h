@@ -13,6 +13,9 @@ MUST_CHECK int late_keep(struct ledger *ledger, struct theseus_error *err);
 /* There was no exec: what late_keep() did is undone. */
 void late_drop(struct ledger *ledger);
 
+/* Behind a crash: those that came along without a record are recorded, and what stood there before is forgotten. */
+void late_adopt(struct ledger *ledger);
+
 struct late;
 
 struct late *late_new(struct lane *lane);  /* borrowed */

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "call/proc.h"
+#include "server/crash.h"
 #include "server/inner.h"
 
 static void go(struct server *server) ON_LOOP {
@@ -38,6 +39,7 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
     if (server->leaving)
         return;
     server->leaving = true;
+    crash_set_leaving();
     log_info("leaving: %s", why);
     conn_stop_reading(server->conn);
     upkeep_leave(server);

@@ -126,6 +126,7 @@ static int serve(const struct config_source *source, const char *program, char *
                                .started_by = started_by,
                                .follows = handover.ledger_fd >= 0,
                                .is_back = handover.is_back,
+                               .is_crash = handover.is_crash,
                                .is_torn = handover.is_torn};
     if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
         return -1;
@@ -159,6 +160,10 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_call(&args, &source, program);
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
+    case COMMAND_BACKUP:
+        return command_backup(&args, &source, program);
+    case COMMAND_RESTORE:
+        return command_restore(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:

@@ -54,6 +54,8 @@ void restart_end(struct server *server, enum phase phase) ON_LOOP; /* complete o
 /* arrival.c */
 /* Before the parts are made: what is not to be carried on is dropped. */
 void arrival_prepare(struct server *server) ON_LOOP;
+/* The loop is there: the child processes that an image before has left. */
+void arrival_meet_children(struct server *server) ON_LOOP;
 /* The plugins are there, the other parts not yet: their images are mapped meanwhile. */
 void arrival_load_early(struct server *server) ON_LOOP;
 /* All parts are there: goes on to `complete`, and begins to serve. */

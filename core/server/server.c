@@ -12,24 +12,43 @@
 #include "server/handover.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
+#include "server/standby.h"
+#include "server/wayback.h"
 
 /* ---- what the lower floors ask for ---- */
 
-/* The list of tools may have changed: clients are told only if it really has. */
+/* Takes the reference. Is it another list than the one that clients know? */
+static bool takes_digest(char known[static DIGEST_BYTES], json_t *list) {
+    json_auto_t *owned = list;
+    char digest[DIGEST_BYTES];
+    bool first = known[0] == '\0';
+
+    registry_digest(owned, digest);
+    bool differs = strcmp(digest, known) != 0;
+    memcpy(known, digest, sizeof(digest));
+    return differs && !first;
+}
+
+static json_t *resources_new(struct server *server) ON_LOOP {
+    return json_pack("[o, o]", registry_resources_new(server->registry, false),
+                     registry_resources_new(server->registry, true));
+}
+
+/* The lists may have changed: clients are told only of those that really have. */
 static void on_tools_touched(void *arg) {
     struct server *server = arg;
-    char digest[33];
+    unsigned lists = 0;
 
     loop_enter();
     if (!plugins_are_loaded(server->plugins))
         return;
-    registry_digest(server->registry, digest);
-    if (strcmp(digest, server->tools_digest) == 0)
-        return;
-    bool first = server->tools_digest[0] == '\0';
-    memcpy(server->tools_digest, digest, sizeof(digest));
-    if (!first && server->conn)
-        conn_tools_changed(server->conn);
+    if (takes_digest(server->tools_digest, registry_list_new(server->registry)))
+        lists |= LISTEN_TOOLS;
+    if (takes_digest(server->resources_digest, resources_new(server)))
+        lists |= LISTEN_RESOURCES;
+    standby_update(server);
+    if (lists && server->conn)
+        conn_list_changed(server->conn, lists);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -55,6 +74,7 @@ static void on_plugins_loaded(void *arg) {
 
     loop_enter();
     upkeep_loaded(server);
+    standby_update(server);
     on_tools_touched(server);
 }
 
@@ -68,6 +88,7 @@ static bool wake(struct server *server) ON_LOOP {
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
     triggers_apply(server);
     upkeep_wake(server);
+    standby_update(server);
     return true;
 }
 
@@ -151,6 +172,8 @@ static void read_boot(void *arg, const void *recorded) {
     server->was_awake = record->awake;
     if (record->tools.len < sizeof(server->tools_digest))
         memcpy(server->tools_digest, record->tools.data, record->tools.len);
+    if (record->resources.len < sizeof(server->resources_digest))
+        memcpy(server->resources_digest, record->resources.data, record->resources.len);
 }
 
 static void make_ids(struct server *server, const struct server_args *args) {
@@ -176,6 +199,7 @@ int server_record_boot(struct server *server, struct theseus_error *err) {
                                  .started_ms = (uint64_t)server->started_ms,
                                  .images = server->images,
                                  .tools = span_of(server->tools_digest),
+                                 .resources = span_of(server->resources_digest),
                                  .awake = server->awake,
                                  .last_duration_ms = (uint64_t)server->last_duration_ms};
 
@@ -200,6 +224,7 @@ static void wire(struct server *server) {
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
         .migrated = arrival_on_migrated,
+        .explains = recovery_explains,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -287,6 +312,8 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
+    if (server->follows)
+        arrival_meet_children(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
@@ -299,6 +326,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     arrival_load_early(server);
     server->state = server->plugin_host.state = state_new(server->ledger); /* it may be much: beside the loading */
     upkeep_init(server);
+    extensions_init(server);
     adopt_snapshots(server);
     server_set_info(server);
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
@@ -353,6 +381,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
+    server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
     restart_init(server);
@@ -368,6 +397,9 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
         server->lends_config = true; /* it stays the caller's, and is looked at to the end */
         return -1;
     }
+    extensions_connected(server);
+    if (!wayback_is_open())
+        standby_begin(server);
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
@@ -382,8 +414,11 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
 struct server *server_free(struct server *server) {
     if (!server)
         return NULL;
+    if (server->loop)
+        standby_end(server);
     triggers_fini(server);
     restart_fini(server);
+    recovery_fini(server);
     control_close(server);
     if (server->conn)
         conn_let_go(server->conn);
@@ -405,6 +440,8 @@ struct server *server_free(struct server *server) {
     }
     server->conn = conn_free(server->conn);
     server->lane = lane_free(server->lane);
+    extensions_fini(server);
+    server->children = children_free(server->children);
     if (server->upkeep.lane)
         upkeep_fini(server);
     server->imagedir = imagedir_remove(server->imagedir);
@@ -429,10 +466,11 @@ struct server *server_free(struct server *server) {
 
 int server_run(struct server *server) {
     loop_run(server->loop);
+    standby_end(server); /* nobody is there any more for whom another image would go on */
     conn_flush(server->conn);
     upkeep_finish(server);
     leave_end_children(server);
-    return 0;
+    return server->status;
 }
 
 void server_settle(struct server *server) {
@@ -467,7 +505,7 @@ bool server_is_over(const struct server *server) {
 
 bool server_is_stuck(const struct server *server) {
     return workers_busy(server->workers) > 0 || lane_stuck(server->lane) > 0 || upkeep_is_stuck(server) ||
-           plugins_have_runs(server->plugins);
+           extensions_are_stuck(server) || plugins_have_runs(server->plugins);
 }
 
 void server_abandon(struct server *server, int status) {

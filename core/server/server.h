@@ -24,6 +24,7 @@ struct server_args {
     const char *started_by; /* path of what it restarts as; NULL: `program` */
     bool follows;   /* an image of this process came before, and has left the ledger: `in` and `out` are there */
     bool is_back;   /* it had been this one, and the one that followed it has failed */
+    bool is_crash;  /* it has crashed */
     bool is_torn;   /* what the image before was reading or writing at its end is not known */
     bool rehearsal; /* only to see whether the plugins can be started: nothing happens outside of the process */
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "ledger/snapshot.h"
@@ -16,6 +17,7 @@ struct sweep {
     struct sweep_origin origin;
     struct timer *timer; /* owned */
     int seconds;         /* 0: not begun */
+    int keep_s;          /* entries of the history */
     struct lane_job job;
     bool runs;    /* until it has come back */
     char *images; /* owned: the own directory of private copies; NULL: none was made */
@@ -57,7 +59,7 @@ static void on_time(void *arg) {
     struct sweep *sweep = arg;
 
     loop_enter();
-    chronicle_sweep(sweep->origin.chronicle);
+    chronicle_sweep(sweep->origin.chronicle, clock_wall_ms() - sweep->keep_s * INT64_C(1000));
     if (sweep->runs)
         return;
     const char *images = imagedir_path(sweep->origin.imagedir);
@@ -68,7 +70,8 @@ static void on_time(void *arg) {
     lane_submit(sweep->origin.lane, &sweep->job);
 }
 
-void sweep_every(struct sweep *sweep, int seconds) {
+void sweep_every(struct sweep *sweep, int seconds, int keep_s) {
+    sweep->keep_s = keep_s;
     if (sweep->seconds == seconds)
         return;
     sweep->seconds = seconds;

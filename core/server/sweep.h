@@ -25,7 +25,8 @@ struct sweep_origin { /* everything is borrowed */
 struct sweep *sweep_new(const struct sweep_origin *origin) ON_LOOP;
 struct sweep *sweep_free(struct sweep *sweep) ON_LOOP; /* the lane is gone */
 
-/* Begins, or goes on with another interval; the same one: no effect. */
-void sweep_every(struct sweep *sweep, int seconds) ON_LOOP;
+/* Begins, or goes on with another interval; the same one does not begin anew. Entries of the history are kept for
+ * `keep_s` seconds. */
+void sweep_every(struct sweep *sweep, int seconds, int keep_s) ON_LOOP;
 
 DEFINE_LOOP_CLEANUP(struct sweep *, sweep_free)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "plugin/run.h"
 #include "server/inner.h"
+#include "server/standby.h"
 
 enum { FINISH_MIN_MS = 100 }; /* for the last snapshot, however long the calls took to end */
 
@@ -18,6 +19,11 @@ static void on_state_is_back(void *arg) {
 static void note_conn(void *arg, const void *record) {
     (void)record;
     *(bool *)arg = true;
+}
+
+static void on_locked(void *arg) {
+    loop_enter();
+    standby_update(arg);
 }
 
 /* Before the connection is made: a ledger that has one comes from another image of this process, or server object. */
@@ -39,6 +45,8 @@ void upkeep_init(struct server *server) {
         .key_file = server->config->state.key_file,
         .boot_id = server->origin,
         .goes_on = goes_on,
+        .locked = on_locked,
+        .arg = server,
     });
     upkeep->sweep = sweep_new(&(struct sweep_origin){
         .loop = server->loop,
@@ -78,8 +86,9 @@ void upkeep_loaded(struct server *server) {
 }
 
 void upkeep_reconfigured(struct server *server) {
+    standby_update(server);
     if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
-        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval);
+        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
 }
 
 void upkeep_leave(struct server *server) {
@@ -118,6 +127,7 @@ void upkeep_on_settled(void *arg) {
     loop_enter();
     if (server->awake && !server->plugin_host.rehearsal)
         reloads_settled(server->upkeep.reloads, server->plugins);
+    standby_update(server);
 }
 
 /* ---- reloads ---- */

@@ -14,6 +14,7 @@
 static const char insert_sql[] = "INSERT INTO audit (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 static const char select_sql[] =
     "SELECT " COLUMNS " FROM audit WHERE at_ms >= ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2";
+static const char last_sql[] = "SELECT " COLUMNS " FROM audit WHERE action = ?1 ORDER BY at_ms DESC, id DESC LIMIT 1";
 static const char delete_sql[] = "DELETE FROM audit WHERE at_ms < ?1";
 
 #define COLUMN(type, member) \
@@ -80,6 +81,22 @@ int audit_list(struct store *store, int64_t since_ms, int limit, json_t **ret_li
     if (!list)
         return fail(err, ERR_MEMORY, "no memory to list the audit");
     *ret_list = TAKE_PTR(list);
+    return 0;
+}
+
+int audit_last(struct store *store, const char *action, json_t **ret_line, struct theseus_error *err) {
+    CLEANUP(sqlite3_reset) sqlite3_stmt *select = NULL;
+    json_auto_t *list = json_array();
+    int r = schema_for_reading(store, err);
+
+    if (r < 0 || (r == 0 && ask(store, last_sql, &select, err) < 0))
+        return -1;
+    if (select) {
+        (void)sqlite3_bind_text(select, 1, action, -1, SQLITE_STATIC);
+        if (read_lines(select, list, err) < 0)
+            return -1;
+    }
+    *ret_line = json_incref(json_array_get(list, 0));
     return 0;
 }
 

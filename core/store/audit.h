@@ -27,5 +27,8 @@ MUST_CHECK int audit_add(struct store *store, const struct audit_line *line, str
 MUST_CHECK int audit_list(struct store *store, int64_t since_ms, int limit, json_t **ret_list,
                           struct theseus_error *err);
 
+/* The youngest line of that action, as audit_list() has it; NULL: there is none. New reference in `ret_line`. */
+MUST_CHECK int audit_last(struct store *store, const char *action, json_t **ret_line, struct theseus_error *err);
+
 /* Removes older lines; `ret_removed` counts them. */
 MUST_CHECK int audit_sweep(struct store *store, int64_t before_ms, int *ret_removed, struct theseus_error *err);

@@ -32,10 +32,24 @@ const char *const schema_core_steps[] = {
     "  action TEXT NOT NULL, target TEXT, result TEXT NOT NULL, detail TEXT"
     ") STRICT;"
     "CREATE INDEX audit_at ON audit (at_ms)",
+
+    "CREATE TABLE mcp_tasks ("
+    "  id TEXT PRIMARY KEY,"
+    "  tool TEXT NOT NULL, uid INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,"
+    "  status TEXT NOT NULL CHECK (status IN ('working', 'completed', 'failed', 'cancelled')),"
+    "  message TEXT, answer TEXT,"
+    "  pid INTEGER NOT NULL, pid_started INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX mcp_tasks_created ON mcp_tasks (created_ms)",
     NULL,
 };
 
 enum { STEPS = ARRAY_SIZE(schema_core_steps) - 1 };
+
+int schema_core_count(void) {
+    return STEPS;
+}
 
 static int check_pending(int pending, struct theseus_error *err) {
     return fail(err, ERR_BUSY,

@@ -13,6 +13,8 @@ struct store;
 #define SCHEMA_CORE "core"                    /* the component */
 extern const char *const schema_core_steps[]; /* append-only, NULL-terminated */
 
+int schema_core_count(void); /* how many steps this server knows */
+
 enum { SCHEMA_EMPTY = 1 }; /* outcome of schema_for_reading(): nothing was ever written */
 
 /* May the core's tables be used? Makes no file and no table. ERR_BUSY: a migration is pending. Any thread. */

@@ -103,6 +103,28 @@ struct theseus_tool {
     void *reserved[1]; /* zero */
 };
 
+/* ---- resources ------------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * Something to be read under a URI. "notes://today" is one resource; "notes://day/{date}" is a template: {date} stands
+ * for one or more characters other than '/', as they are written in the URI.
+ */
+struct theseus_resource {
+    const char *uri;         /* mandatory: a scheme, "://", and no white space; unique on the server */
+    const char *name;        /* mandatory: a short name for programs and people */
+    const char *title;       /* optional: for people */
+    const char *description; /* optional: what is in it */
+    const char *mime_type; /* optional: of the text; NULL: text/plain, or application/json from theseus_reply_json() */
+    /*
+     * Mandatory. As a tool that is THESEUS_READ_ONLY; `args` has "uri" and what stands for the names of the template.
+     * theseus_reply_text() or theseus_reply_json() give the content; theseus_reply_error() says that there is no such
+     * resource.
+     */
+    int (*read)(struct theseus_call *call, void *self, const json_t *args);
+    void *reserved[2]; /* zero */
+};
+
 /* ---- the plugin ----------------------------------------------------------------------------------------------------
  */
 
@@ -171,6 +193,7 @@ struct theseus_plugin {
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
     unsigned flags;
+    const struct theseus_resource *resources; /* ends with {0} */
 };
 
 /* The one symbol. The declaration gives it C linkage and visibility whatever the compiler's flags are. */
@@ -250,6 +273,8 @@ struct theseus_host {
     const char *(*last_error)(void);
     /* of a call; any thread */
     void *(*tool_data)(const struct theseus_call *call);
+    /* of a plugin; any thread */
+    int (*resource_changed)(struct theseus_ctx *ctx, const char *uri);
 };
 
 /* The part of a call and of a context that plugins see; the host's own part lies behind it. */
@@ -496,6 +521,14 @@ static inline int theseus_tool_add(struct theseus_ctx *ctx, const struct theseus
 
 static inline int theseus_tool_remove(struct theseus_ctx *ctx, const char *name) {
     return ctx->host->tool_remove(ctx, name);
+}
+
+/* What is read under this URI (of one of the plugin's resources) is another thing now: clients that subscribed are told.
+ * 0, or -1: this host has no resources (theseus_last_error). */
+static inline int theseus_resource_changed(struct theseus_ctx *ctx, const char *uri) {
+    size_t needed = offsetof(struct theseus_host, resource_changed) + sizeof(ctx->host->resource_changed);
+
+    return ctx->host->size >= needed ? ctx->host->resource_changed(ctx, uri) : -1;
 }
 
 /* A log line without a call. */

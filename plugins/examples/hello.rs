@@ -73,6 +73,7 @@ pub struct Plugin {
     migrations: *const *const c_char,
     tools: *const Tool,
     flags: c_uint,
+    resources: *const c_void,
 }
 
 // Constant data: any thread may read it.
@@ -159,4 +160,5 @@ pub static theseus_plugin: Plugin = Plugin {
     migrations: null(),
     tools: tools.as_ptr(),
     flags: 0,
+    resources: null(),
 };

@@ -85,6 +85,25 @@ static const struct theseus_tool tools[] = {
     {0},
 };
 
+static int read_status(struct theseus_call *call, void *self, const json_t *args) {
+    json_t *nothing = json_object();
+    int r = reboot_health(call, self, nothing);
+
+    (void)args;
+    json_decref(nothing);
+    return r;
+}
+
+static const struct theseus_resource resources[] = {
+    {.uri = "theseus://status",
+     .name = "status",
+     .title = "How the server is",
+     .description = "What orchestrator_health_check answers: is the server well, and if not, why.",
+     .mime_type = "application/json",
+     .read = read_status},
+    {0},
+};
+
 const struct theseus_plugin theseus_plugin = {
     .abi = THESEUS_ABI,
     .size = sizeof(struct theseus_plugin),
@@ -92,4 +111,5 @@ const struct theseus_plugin theseus_plugin = {
     .version = "1.0.0",
     .description = "Restarts the server under its clients, and shows its health and history.",
     .tools = tools,
+    .resources = resources,
 };

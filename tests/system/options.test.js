@@ -11,6 +11,7 @@ import { serving } from './lib/client.js';
 import { atMost, binary, sanitized, shipped } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
+import { restarts } from './lib/restart.js';
 
 const observed = new Set();
 
@@ -336,6 +337,28 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure({ buffer: { cleanup_interval: 1 } });
         await until('both to go', () => !existsSync(draft) && !existsSync(old));
     }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    observes('history.keep', 'is how long the history remembers', async (client, home) => {
+        const past = async () => (await client.value('orchestrator_restart_status', { include_history: true })).history.total_restarts;
+        await restarts(client);
+        await until('the history to have it', async () => await past() === 1);
+        home.configure({ buffer: { cleanup_interval: 1 }, history: { keep: '1s' } });
+        await until('the history to forget it', async () => await past() === 0);
+    }, { sections: { buffer: { cleanup_interval: 1 }, history: { keep: '1h' } } });
+
+    observes('tasks.promote_after', 'is how long a call runs before it becomes a task', async (client, home) => {
+        await client.appears('plain_wait');
+        const call = async () => (await client.start('tools/call', {
+            name: 'plain_wait', arguments: { ms: 1500 },
+            _meta: {
+                'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+                'io.modelcontextprotocol/clientCapabilities': { extensions: { 'io.modelcontextprotocol/tasks': {} } },
+            },
+        }).answer).result.resultType;
+        assert.equal(await call(), 'complete');
+        home.configure({ tasks: { promote_after: 1 } });
+        await until('the new value', async () => await call() === 'task', 20_000);
+    }, { drops: ['longwork'], sections: { tasks: { promote_after: 0 } } });
 
     observes('state.key_file', 'is where the key is that snapshots are sealed with', async (client, home) => {
         await client.appears('shared_count');

@@ -184,9 +184,10 @@ static int run_legacy(struct player *player, const char *text, struct theseus_er
         {STEP_SEND,
          "{\"jsonrpc\":\"2.0\",\"id\":\"handshake\",\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
          "\"${REVISION}\",\"capabilities\":{},\"clientInfo\":{\"name\":\"transcript\",\"version\":\"1\"}}}"},
-        {STEP_EXPECT, "{\"jsonrpc\":\"2.0\",\"id\":\"handshake\",\"result\":{\"protocolVersion\":\"${REVISION}\","
-                      "\"capabilities\":{\"tools\":{\"listChanged\":true},\"logging\":{}},\"serverInfo\":${SERVER},"
-                      "\"instructions\":\"$string\"}}"},
+        {STEP_EXPECT,
+         "{\"jsonrpc\":\"2.0\",\"id\":\"handshake\",\"result\":{\"protocolVersion\":\"${REVISION}\","
+         "\"capabilities\":{\"tools\":{\"listChanged\":true},\"resources\":{\"subscribe\":true,\"listChanged\":true},\"logging\":{}},\"serverInfo\":${SERVER},"
+         "\"instructions\":\"$string\"}}"},
         {STEP_SEND, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"},
     };
 

@@ -96,8 +96,7 @@ export class Client {
     }
 
     /* {id, answer}: the promise of the whole answer. A request that is never answered leaves it open. */
-    start(method, params) {
-        const id = this.#nextId++;
+    start(method, params, id = this.#nextId++) {
         const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
         answer.catch(() => {}); /* not everybody waits */
         this.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, ...(params && { params }) })}\n`);

@@ -31,7 +31,7 @@ static void names_the_nearest_section(void **state) {
     refuses("[Server]\n", "/etc/x.ini:1: unknown section [Server]; did you mean [server]?\n");
     refuses("[something else]\n",
             "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-            "[restart], [buffer], [state], [access], [plugin:NAME], [tool:NAME]\n");
+            "[restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {

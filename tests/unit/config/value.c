@@ -37,6 +37,41 @@ static void refuses_sizes_that_are_none(void **state) {
     }
 }
 
+static void reads_times_with_their_unit(void **state) {
+    static const struct {
+        const char *set;
+        int seconds;
+    } cases[] = {{"history.keep=45s", 45},
+                 {"history.keep=30m", 1800},
+                 {"history.keep=12h", 43200},
+                 {"history.keep=3650d", 315360000}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct said said;
+        CLEANUP(config_free) struct config *config = load_set(cases[i].set, &said);
+        assert_string_equal(said.text, "");
+        assert_int_equal(config->history.keep, cases[i].seconds);
+    }
+}
+
+static void refuses_times_that_are_none(void **state) {
+    static const char *const values[] = {"", "90", "d", "9 d", "1.5h", "2w", "3dd", "-"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        CLEANUP(free) char *set = xasprintf("history.keep=%s", values[i]);
+        CLEANUP(free)
+        char *why =
+            xasprintf("--set history.keep: history.keep: '%s' is not a time such as 90s, 30m, 12h or 7d\n", values[i]);
+        refuses_set(set, why);
+    }
+    refuses_set("history.keep=0s", "--set history.keep: history.keep: '0s' is out of range (1s to 3650d)\n");
+    refuses_set("history.keep=99999999999d",
+                "--set history.keep: history.keep: '99999999999d' is out of range (1s to 3650d)\n");
+    refuses_set("history.keep=-1d", "--set history.keep: history.keep: '-1d' is out of range (1s to 3650d)\n");
+}
+
 static void refuses_sizes_out_of_range(void **state) {
     static const char *const values[] = {"1023", "0", "-1K", "1025M", "2G", "17179869185G", "99999999999999999999"};
 
@@ -184,6 +219,8 @@ int main(void) {
         cmocka_unit_test(reads_sizes_with_and_without_a_letter),
         cmocka_unit_test(refuses_sizes_that_are_none),
         cmocka_unit_test(refuses_sizes_out_of_range),
+        cmocka_unit_test(reads_times_with_their_unit),
+        cmocka_unit_test(refuses_times_that_are_none),
         cmocka_unit_test(reads_numbers_up_to_both_ends_of_their_range),
         cmocka_unit_test(refuses_numbers_out_of_range),
         cmocka_unit_test(refuses_what_is_no_number),

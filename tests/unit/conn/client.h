@@ -74,7 +74,7 @@ static inline void client_on_listen(struct conn *conn, struct call *call) {
     struct theseus_error err = {0};
 
     loop_enter();
-    if (conn_listen(conn, call, LISTEN_TOOLS, &err) < 0) {
+    if (conn_listen(conn, call, LISTEN_TOOLS, NULL, &err) < 0) {
         call_fail(call, &err, NULL);
         return;
     }

@@ -22,15 +22,15 @@ static void tells_each_listener_tagged_and_the_session_untagged(void **state) {
     (void)state;
     client_open(client);
     loop_enter();
-    conn_tools_changed(client->conn);
+    conn_list_changed(client->conn, LISTEN_TOOLS);
     client_says_nothing(client);
     asks_to_listen(client, "1");
     asks_to_listen(client, "\"1\"");
-    conn_tools_changed(client->conn);
+    conn_list_changed(client->conn, LISTEN_TOOLS);
     is_told_of_changes(client, "1");
     is_told_of_changes(client, "\"1\"");
     conn_session(client->conn)->initialized = true;
-    conn_tools_changed(client->conn);
+    conn_list_changed(client->conn, LISTEN_TOOLS);
     client_gets(client, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}");
     is_told_of_changes(client, "1");
     is_told_of_changes(client, "\"1\"");
@@ -46,7 +46,7 @@ static void is_silent_after_a_cancellation(void **state) {
     asks_to_listen(client, "1");
     client_cancels(client, "1");
     client_settle(client);
-    conn_tools_changed(client->conn);
+    conn_list_changed(client->conn, LISTEN_TOOLS);
     client_says_nothing(client);
     assert_int_equal(ledger_count(client->ledger), 2);
     asks_to_listen(client, "1"); /* its id is free again */
@@ -82,7 +82,7 @@ static void goes_on_after_a_restart_and_can_be_ended_by_us(void **state) {
     until(client->loop, client->hold_count == 1);
     assert_int_equal(conn_in_flight(client->conn), 1);
     loop_enter();
-    conn_tools_changed(client->conn);
+    conn_list_changed(client->conn, LISTEN_TOOLS);
     is_told_of_changes(client, "1");
     is_told_of_changes(client, "\"b\"");
     conn_end_listens(client->conn, "why");

@@ -46,14 +46,14 @@ static void forgets_the_handshake_before(void **state) {
 }
 
 static void pack_and_unpack(const struct session *from, struct session *to) {
-    struct buf texts[2] = {{0}, {0}};
+    struct buf texts[SESSION_TEXTS] = {0};
     struct conn_record record = {0};
 
     assert_int_equal(session_pack(from, &record, texts, NULL), 0);
     session_init(to);
     session_unpack(to, &record);
-    buf_fini(&texts[0]);
-    buf_fini(&texts[1]);
+    for (size_t i = 0; i < SESSION_TEXTS; i++)
+        buf_fini(&texts[i]);
 }
 
 static void comes_back_as_it_was(void **state) {

@@ -466,7 +466,10 @@ static void migrates_the_core_only_where_it_is_behind(void **state) {
     (void)store_free(make_database(scene, SCHEMA_CORE, first));
     examine_server(scene);
     expect_good(scene);
-    assert_string_equal(scene->migrations, "[{\"component\":\"core\",\"pending\":1,\"known\":2}]");
+    CLEANUP(free)
+    char *wanted = xasprintf("[{\"component\":\"core\",\"pending\":%d,\"known\":%d}]", schema_core_count() - 1,
+                             schema_core_count());
+    assert_string_equal(scene->migrations, wanted);
 }
 
 static void names_a_plugin_that_is_behind_the_database(void **state) {

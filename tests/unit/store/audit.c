@@ -56,6 +56,18 @@ static void lists_the_youngest_first_within_the_limit(void **state) {
     assert_int_equal(json_array_size(since), 1);
 }
 
+static void finds_the_youngest_of_an_action(void **state) {
+    json_auto_t *none = json_null(), *last = NULL;
+
+    assert_int_equal(audit_last(store_of(state), "a", &none, NULL), 0);
+    assert_null(none);
+    add(store_of(state), 1, "a");
+    add(store_of(state), 3, "a");
+    add(store_of(state), 4, "b");
+    assert_int_equal(audit_last(store_of(state), "a", &last, NULL), 0);
+    assert_string_equal(json_string_value(json_object_get(last, "timestamp")), "1970-01-01T00:00:00.003Z");
+}
+
 /* What is kept of a client's name that has `len` bytes, the last two of them one character. */
 static size_t kept(struct store *store, size_t len) {
     CLEANUP(free) char *name = xcalloc(1, len + 1);
@@ -116,6 +128,7 @@ int main(void) {
         WITH_SCRATCH(gives_back_every_field),
         WITH_SCRATCH(shows_what_is_unknown_as_null),
         WITH_SCRATCH(lists_the_youngest_first_within_the_limit),
+        WITH_SCRATCH(finds_the_youngest_of_an_action),
         WITH_SCRATCH(cuts_a_text_that_is_too_long_at_a_character),
         WITH_SCRATCH(refuses_a_line_that_says_nothing),
         WITH_SCRATCH(reads_nothing_and_makes_nothing_without_a_database),

@@ -1,0 +1,271 @@
+#include "server/crash.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "call/call.h"
+#include "loop/poll.h"
+#include "loop/thread.h"
+#include "server/coredump.h"
+#include "server/crash_trace.h"
+#include "server/handover.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+
+enum {
+    LOOP_MS = 20, /* so long the loop is given to begin */
+    RETRY_MS = 1,
+    RETRIES = 2000, /* while somebody else is on the way to an exec that fails */
+    EXIT_BY_SIGNAL = 128,
+};
+
+/* How far it has come. */
+enum { CALM, NOTING, ASKED, EXECUTING };
+
+static struct {
+    bool armed;
+    atomic_bool core_dump, leaving;
+    struct plan *plan;       /* owned */
+    struct crash_note *note; /* in the ledger; NULL: it has no room for one */
+    struct poll *poll;       /* owned */
+    int wake_fd;             /* readable: the loop is asked */
+    pid_t loop_thread;
+    struct sigaction before[ARRAY_SIZE(signals)];
+    atomic_int stage;
+    atomic_int first;    /* the thread that has crashed */
+    atomic_int executor; /* the one that executes; 0: none yet */
+    atomic_int faults;   /* of these two */
+    atomic_int signum;
+} crash = {.wake_fd = -1};
+
+bool crash_is_handled(void) {
+#ifdef SANITIZED
+    return false;
+#else
+    return true;
+#endif
+}
+
+void crash_set_core_dump(bool wanted) {
+    atomic_store(&crash.core_dump, wanted);
+}
+
+void crash_set_leaving(void) {
+    atomic_store(&crash.leaving, true);
+}
+
+/* ---- from the signal to the exec: nothing but what is async-signal-safe ---- */
+
+static void nap(int ms) {
+    const struct timespec time = {.tv_nsec = ms * 1000000L};
+
+    (void)nanosleep(&time, NULL);
+}
+
+static void say(const char *text) {
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+/* The way of every process that crashes. */
+_Noreturn static void die(int signum) {
+    sigset_t mask;
+
+    (void)signal(signum, SIG_DFL);
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, signum);
+    (void)pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+    (void)raise(signum);
+    _exit(EXIT_BY_SIGNAL + signum);
+}
+
+_Noreturn static void park(void) {
+    for (;;)
+        (void)pause();
+}
+
+static void seal_note(uint32_t faults) {
+    if (!crash.note)
+        return;
+    crash.note->faults = faults;
+    memcpy(crash.note->magic, CRASH_MAGIC, sizeof(crash.note->magic));
+}
+
+_Noreturn static void execute(void) {
+    atomic_store(&crash.executor, gettid());
+    seal_note((uint32_t)atomic_load(&crash.faults));
+    for (int i = 0; i < RETRIES; i++) {
+        plan_execute(crash.plan);
+        if (errno != EBUSY)
+            break;
+        nap(RETRY_MS);
+    }
+    say("theseus: it crashed, and its own image could not be executed\n");
+    die(atomic_load(&crash.signum));
+}
+
+static bool begin_exec(void) {
+    int asked = ASKED;
+
+    return atomic_compare_exchange_strong(&crash.stage, &asked, EXECUTING);
+}
+
+/* On the loop, at a clean point. */
+static void on_asked(void *arg, int events) {
+    sigset_t all;
+
+    (void)arg;
+    (void)events;
+    if (!begin_exec())
+        return;
+    (void)sigfillset(&all);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigdelset(&all, signals[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+    execute();
+}
+
+static void ask_loop(void) {
+    const uint64_t one = 1;
+
+    (void)!write(crash.wake_fd, &one, sizeof(one));
+    nap(LOOP_MS);
+    if (!begin_exec())
+        park(); /* it has begun */
+}
+
+static void note_crash(int signum, const siginfo_t *info, const ucontext_t *context) {
+    struct crash_note *note = crash.note;
+
+    if (!note)
+        return;
+    crash_trace_begin(note, signum, info);
+    note->on_loop = gettid() == crash.loop_thread;
+    note->leaving = atomic_load(&crash.leaving);
+    note->served = call_served();
+    if (atomic_load(&crash.core_dump))
+        note->core_pid = coredump_fork(signum);
+    crash_trace_walk(note, context);
+}
+
+_Noreturn static void on_first(int signum, const siginfo_t *info, const ucontext_t *context) {
+    bool on_loop = gettid() == crash.loop_thread;
+
+    atomic_store(&crash.signum, signum);
+    atomic_store(&crash.stage, NOTING);
+    note_crash(signum, info, context);
+    atomic_store(&crash.stage, on_loop ? EXECUTING : ASKED);
+    if (!on_loop)
+        ask_loop();
+    execute();
+}
+
+/* Another thread has crashed before. Should this be the loop, that one has nobody to ask. */
+_Noreturn static void on_other(void) {
+    if (gettid() == crash.loop_thread) {
+        while (atomic_load(&crash.stage) < ASKED)
+            nap(1);
+        if (begin_exec())
+            execute();
+    }
+    park();
+}
+
+/* What was to be done in the handler crashes itself. */
+_Noreturn static void on_again(int signum) {
+    if (atomic_fetch_add(&crash.faults, 1) > 1)
+        _exit(EXIT_BY_SIGNAL + signum);
+    atomic_store(&crash.stage, EXECUTING);
+    execute();
+}
+
+static void on_signal(int signum, siginfo_t *info, void *context) {
+    pid_t self = gettid();
+    int nobody = 0;
+
+    if (self == atomic_load(&crash.first) || self == atomic_load(&crash.executor))
+        on_again(signum);
+    if (!atomic_compare_exchange_strong(&crash.first, &nobody, self))
+        on_other();
+    atomic_store(&crash.faults, 1);
+    on_first(signum, info, context);
+}
+
+/* ---- before ---- */
+
+static int make_ready(const struct crash_spec *spec, struct theseus_error *err) ON_LOOP {
+    struct plan_spec plan = {.ledger = spec->ledger,
+                             .ledger_fd = ledger_fd(spec->ledger),
+                             .exe_fd = spec->exe_fd,
+                             .back_fd = -1,
+                             .is_crash = true,
+                             .argv = spec->argv};
+
+    if (plan_new(&crash.plan, &plan, err) < 0 || thread_give_signal_stack(err) < 0)
+        return -1;
+    crash.note = crash_note_place(spec->ledger);
+    crash.loop_thread = gettid();
+    crash.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (crash.wake_fd < 0)
+        return fail_errno(err, "cannot make a descriptor by which the loop is woken");
+    if (poll_new(&crash.poll, spec->loop, crash.wake_fd, on_asked, NULL, err) < 0)
+        return -1;
+    poll_want(crash.poll, POLL_READ);
+    crash_trace_prepare();
+    return 0;
+}
+
+static void handle_all(void) {
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO | SA_NODEFER};
+
+    (void)sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigdelset(&action.sa_mask, signals[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &action, &crash.before[i]);
+}
+
+static void undo(void) ON_LOOP {
+    crash.poll = poll_free(crash.poll);
+    if (crash.wake_fd >= 0)
+        (void)close(crash.wake_fd);
+    crash.wake_fd = -1;
+    crash.plan = plan_free(crash.plan);
+}
+
+int crash_arm(const struct crash_spec *spec, struct theseus_error *err) {
+    crash_disarm();
+    if (!crash_is_handled())
+        return 0;
+    if (make_ready(spec, err) < 0) {
+        undo();
+        return -1;
+    }
+    handle_all();
+    crash.armed = true;
+    return 0;
+}
+
+void crash_disarm(void) {
+    if (!crash.armed)
+        return;
+    crash.armed = false;
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)sigaction(signals[i], &crash.before[i], NULL);
+    undo();
+}

@@ -1,0 +1,91 @@
+/* Keeping the database: theseus backup, theseus restore and theseus check --deep. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+
+import { serving } from './lib/client.js';
+import { run } from './lib/proc.js';
+
+const prepare = (home) => home.drop('database');
+
+/* theseus(...args) with the configuration of a home. */
+const commandOf = (home) => {
+    const { command, env, args } = home.command;
+    return (...words) => run(command, [...words, ...args], { env: { PATH: process.env.PATH, ...env }, cwd: home.root });
+};
+
+const put = (client, key, value) => client.text('db_put', { key, value });
+const get = async (client, key) => (await client.value('db_get', { key })).value;
+
+describe('the database', { concurrency: 4 }, () => {
+    test('is backed up under a running server, and restored when it has gone', () => serving(async (client, home) => {
+        const theseus = commandOf(home), file = home.path('kept.db');
+        await client.appears('db_put');
+        await put(client, 'a', 'before');
+        mkdirSync(home.path('state', 'artifacts'), { mode: 0o700 });
+        writeFileSync(home.path('state', 'artifacts', 'one'), 'large', { mode: 0o600 });
+        const health = async () => (await client.value('orchestrator_health_check')).checks.database;
+        assert.equal((await health()).last_backup, null);
+        const backup = await theseus('backup', file);
+        assert.equal(backup.err, '');
+        assert.equal(backup.code, 0);
+        assert.equal(statSync(file).mode & 0o777, 0o600);
+        const { last_backup: told } = await health();
+        assert.equal(told.file, file);
+        assert.ok(Math.abs(Date.parse(told.at) - statSync(file).mtimeMs) < 10_000, told.at);
+        await put(client, 'a', 'after');
+        writeFileSync(home.path('state', 'artifacts', 'one'), 'lost', { mode: 0o600 });
+
+        const refused = await theseus('restore', file);
+        assert.equal(refused.code, 1);
+        assert.match(refused.err, /a server has '.*theseus\.db' open/);
+        assert.equal(await get(client, 'a'), 'after', 'nothing has changed');
+
+        await client.close();
+        const restored = await theseus('restore', file);
+        assert.equal(restored.err, '');
+        assert.equal(restored.code, 0);
+        const aside = /kept as (.*)\n/.exec(restored.out)[1];
+        assert.equal(statSync(aside).mode & 0o777, 0o600);
+        assert.equal(readFileSync(home.path('state', 'artifacts', 'one'), 'utf8'), 'large');
+        const answer = JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out);
+        assert.equal(answer.value, 'before');
+
+        assert.equal((await theseus('restore', aside)).code, 0, 'and there is a way back from that, too');
+        assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'after');
+        assert.deepEqual(readdirSync(home.path('state')).filter((name) => name.endsWith('.new')), []);
+    }, { prepare }));
+
+    test('is not replaced by what is no database', () => serving(async (client, home) => {
+        const theseus = commandOf(home), file = home.path('notes.txt');
+        await client.appears('db_put');
+        await put(client, 'a', 'safe');
+        await client.close();
+        writeFileSync(file, 'not a database at all, however long this text may be');
+        const { code, err } = await theseus('restore', file);
+        assert.equal(code, 1);
+        assert.match(err, /notes\.txt': .*not a database/);
+        assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'safe');
+    }, { prepare }));
+
+    test('is looked through as a whole by check --deep', () => serving(async (client, home) => {
+        const theseus = commandOf(home), database = home.path('state', 'theseus.db');
+        assert.match((await theseus('check', '--deep')).out, /database: there is none yet/);
+        await client.appears('db_put');
+        for (let i = 0; i < 200; i++)
+            await put(client, `key ${i}`, 'v'.repeat(200));
+        const good = await theseus('check', '--deep');
+        assert.equal(good.err, '');
+        assert.match(good.out, /every page, index and reference of .* holds/);
+        await client.close();
+
+        const bytes = readFileSync(database);
+        const at = bytes.indexOf('key 150');
+        assert.ok(at > 0);
+        bytes.fill(0x5a, at - 40, at + 40);
+        writeFileSync(database, bytes);
+        const bad = await theseus('check', '--deep');
+        assert.equal(bad.code, 1);
+        assert.match(bad.err, /theseus\.db': it is damaged/);
+    }, { prepare }));
+});

@@ -1,0 +1,187 @@
+/* A plugin that crashes costs the call in which it does, whatever way it takes, on whatever thread, at whatever moment. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until, within } from '../clients/lib/until.js';
+import { serving } from './lib/client.js';
+import { KEY, PLACES, WAYS, crash, judgeCrash, mortal, skip } from './lib/crash.js';
+import { CALLS, REPEATABLE, configured, endAll, judge, startAll } from './lib/kinds.js';
+import { settledTable, settles, beginRestart } from './lib/restart.js';
+
+const ways = Object.keys(WAYS), places = Object.keys(PLACES);
+const LARGE = 1 << 20; /* more than a pipe or a socket takes */
+
+const crashes = (home) => home.log.match(/crashed with SIG/g)?.length ?? 0;
+const served = async (client) => assert.equal(await client.text('echo', { message: 'there' }), 'there');
+
+/* Each way once, with `moment(client, home, die)` around it. */
+const eachWay = (moment, { more, plugins, skipped = [] } = {}) => {
+    for (const place of places)
+        test(`on the ${place}`, () => serving(async (client, home) => {
+            await client.appears('die_null');
+            for (const way of ways)
+                if (!skipped.includes(place))
+                    await moment(client, home, () => crash(client, way, place), way, place);
+            await served(client);
+        }, mortal(more, plugins)));
+};
+
+describe('a crash while nothing else runs', { skip, concurrency: 3 }, () => eachWay(async (client, home, die) => {
+    await die();
+    await served(client);
+}));
+
+describe(`a crash among ${CALLS} calls`, { skip, concurrency: 2 }, () => {
+    for (const place of places)
+        test(`on the ${place}`, () => {
+            const { prepare } = configured({ crash: { max_execs: 0 } });
+            return serving(async (client, home) => {
+                await client.appears('die_null');
+                const calls = await startAll(client, home, (kind) => (kind === 'resumable' ? 1000 : 300));
+                const way = { worker: 'malloc', loop: 'abort', thread: 'overflow' }[place];
+                await crash(client, way, place);
+                await endAll(home, calls);
+                for (const call of calls) {
+                    judge(call);
+                    assert.equal(call.failed && REPEATABLE.has(call.kind), false, `${call.tag}: ${call.text}`);
+                    if (call.failed && /may have executed/.test(call.text))
+                        assert.match(call.text, new RegExp(`plugin 'dies' 1.0 crashed with ${WAYS[way]}`));
+                }
+                assert.ok(calls.some((call) => call.failed), 'some were at work that may not be repeated');
+            }, { prepare: (home) => { home.drop('dies'); prepare(home); } });
+        });
+});
+
+describe('a crash during a reload', { skip, concurrency: 3 }, () => eachWay(async (client, home, die) => {
+    const generation = (await client.plugin('counter')).generation;
+    home.drop('counter');
+    await die();
+    await until('the new generation to serve', async () => (await client.plugin('counter'))?.generation > generation);
+}, { plugins: ['counter'] }));
+
+describe('a crash during a restart', { skip, concurrency: 3 }, () => {
+    for (const place of ['worker', 'thread'])
+        test(`on a ${place}, before the exec: the restart has failed, and the server goes on`, () => serving(async (client, home) => {
+            await client.appears('die_null');
+            for (const way of ways) {
+                const [name, args] = PLACES[place](way, { ms: 300 });
+                const { answer } = client.start('tools/call', { name, arguments: args });
+                const restart = beginRestart(client);
+                const report = await within('the report', restart.report);
+                judgeCrash(await within('the answer', answer), { signal: WAYS[way] });
+                assert.equal(report.success, false, JSON.stringify(report));
+                assert.equal(report.phase, 'failed');
+                assert.equal(report.phase_reached, 'suspending_tasks');
+                assert.match(report.errors[0].message, new RegExp(`plugin 'dies' 1.0 crashed with ${WAYS[way]}`));
+                await served(client);
+            }
+        }, mortal()));
+});
+
+/* The client has stopped reading, and what it is sent stays where it is. */
+async function unread(client, home, die) {
+    const before = crashes(home);
+    client.process.stdout.pause();
+    const large = client.call('huge', { bytes: LARGE });
+    const small = Array.from({ length: 20 }, (_, index) => client.call('echo', { message: `${index}` }));
+    const died = die();
+    await until('the crash', () => crashes(home) > before);
+    client.process.stdout.resume();
+    const { result } = await within('the large answer', large);
+    assert.ok(result.isError ? /may have executed/.test(result.content[0].text) : result.content[0].text.length === LARGE);
+    for (const [index, answer] of small.entries())
+        assert.equal((await within('an answer', answer)).result.content[0].text, `${index}`);
+    await died;
+}
+
+describe('a crash while the client does not read', { skip, concurrency: 3 }, () => eachWay(unread, { plugins: ['huge'] }));
+
+describe('a crash while a large answer is partly written', { skip, concurrency: 3 }, () => eachWay(async (client, home, die) => {
+    const before = crashes(home), at = client.bytes;
+    const large = client.call('huge', { bytes: LARGE });
+    await until('a part to have come', () => client.bytes > at);
+    client.process.stdout.pause();
+    const died = die();
+    await until('the crash', () => crashes(home) > before);
+    client.process.stdout.resume();
+    const { result } = await within('the large answer', large);
+    assert.equal(result.content[0].text.length, LARGE);
+    await died;
+}, { plugins: ['huge'] }));
+
+describe('what the client is told of a crash', { skip }, () => {
+    test('an error with data for a tool that declares an output schema', () => serving(async (client) => {
+        await client.appears('die_structured');
+        const { error } = await within('the answer', client.call('die_structured'));
+        assert.equal(error.code, -32603);
+        assert.match(error.message, /plugin 'dies' 1.0 crashed with SIGSEGV/);
+        assert.deepEqual(error.data, { plugin: 'dies', version: '1.0', signal: 'SIGSEGV', may_have_executed: true, next: 'still there' });
+    }, mortal()));
+
+    test('nothing more of a call that was answered already', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        assert.equal(await client.text('die_null', { where: 'answered' }), 'answered');
+        await until('the crash', () => crashes(home) === 1);
+        await served(client);
+    }, mortal()));
+
+    test('every call that waits for the plugin, when none of them is to blame', () => serving(async (client) => {
+        await client.appears('die_null');
+        const waiting = [client.call('wait_for_ever'), client.call('wait_for_ever')];
+        await served(client);
+        await crash(client, 'null', 'thread');
+        for (const answer of waiting)
+            judgeCrash(await within('the answer', answer), { signal: 'SIGSEGV' });
+    }, mortal()));
+
+    test('nothing of a crash at which only others were at work', () => serving(async (client) => {
+        await client.appears('die_null');
+        const waiting = client.call('slow', { ms: 500 });
+        await crash(client, 'abort');
+        const { result } = await within('the answer', waiting);
+        assert.equal(result.isError, undefined);
+        assert.equal(result._meta?.[KEY], undefined);
+    }, mortal({}, ['slow'])));
+
+    test('that a call is not begun a third time', () => serving(async (client, home) => {
+        await client.appears('slow');
+        const waiting = client.call('slow', { ms: 60_000 });
+        await crash(client, 'null');
+        await until('it to run again', async () => (await client.value('orchestrator_health_check')) && true);
+        await crash(client, 'null', 'loop');
+        const { result } = await within('the answer', waiting);
+        assert.match(result.content[0].text, /crashed twice while tool 'slow' ran; it may have executed/);
+    }, mortal({}, ['slow'])));
+});
+
+describe('what a crash leaves behind', { skip }, () => {
+    test('nothing: no descriptor, no child, no blocked signal', () => serving(async (client) => {
+        await client.appears('die_null');
+        await crash(client, 'null');
+        const before = await settledTable(client);
+        for (const place of places)
+            for (let i = 0; i < 10; i++)
+                await crash(client, 'abort', place);
+        await settles(client, before);
+    }, mortal()));
+
+    test('an entry in the history, as of a restart', () => serving(async (client) => {
+        await client.appears('die_null');
+        const { boot_id: before } = await client.value('orchestrator_health_check');
+        await crash(client, 'null');
+        const { boot_id: after } = await client.value('orchestrator_health_check');
+        const entry = await until('the entry', async () => {
+            const status = await client.value('orchestrator_restart_status', { include_history: true });
+            assert.equal(status.current_status.phase, 'complete');
+            return status.history.recent_restarts[0];
+        });
+        assert.equal(entry.reason, 'error_recovery', JSON.stringify(entry));
+        assert.equal(entry.mechanism, 'reexec');
+        assert.equal(entry.success, true);
+        assert.deepEqual(entry.boot_id, { before, after });
+        assert.equal(entry.requests_unanswered, 0);
+        assert.equal(entry.calls_lost, 0);
+        assert.equal(entry.calls_interrupted, 1);
+        assert.ok(entry.blackout_ms > 0 && entry.duration_ms >= entry.blackout_ms, JSON.stringify(entry));
+    }, mortal()));
+});
