@@ -167,14 +167,14 @@ static void begin_revival(struct revival *revival) {
     process_kill(revival->process, "it could not be started again");
 }
 
-static int begin(struct guest *guest, struct process **ret_process, struct theseus_error *err) {
+static int begin(struct guest *guest, bool is_first, struct process **ret_process, struct theseus_error *err) {
     struct process *process;
 
     if (process_start(&process, &guest->spec, err) < 0)
         return -1;
     (void)pthread_mutex_lock(&guest->lock);
     guest->process = process_ref(process);
-    if (!guest->started)
+    if (is_first)
         set_state_locked(guest, GUEST_READY);
     (void)pthread_mutex_unlock(&guest->lock);
     *ret_process = process;
@@ -196,12 +196,13 @@ static void end(struct guest *guest, struct process *process) {
 
 /* One incarnation, from its start to its end. False: it could not begin. */
 static bool live(struct guest *guest, struct theseus_error *err) {
+    const bool is_first = !guest->started; /* of the first one, whoever opened the guest makes what it is to be */
     struct process *process = NULL;
 
-    if (begin(guest, &process, err) < 0)
+    if (begin(guest, is_first, &process, err) < 0)
         return false;
     struct revival revival = {guest, process, NULL};
-    if (guest->started)
+    if (!is_first)
         begin_revival(&revival);
     watch(guest, process);
     end(guest, process);
