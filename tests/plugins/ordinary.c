@@ -9,7 +9,8 @@ static int echo(struct theseus_call *call, void *self, const json_t *args) {
 static const struct theseus_tool tools[] = {
     {.name = "echo",
      .description = "Says back what it is told.",
-     .input_schema = "{\"type\":\"object\",\"properties\":{\"message\":{\"type\":\"string\"}},\"required\":[\"message\"]}",
+     .input_schema =
+         "{\"type\":\"object\",\"properties\":{\"message\":{\"type\":\"string\"}},\"required\":[\"message\"]}",
      .flags = THESEUS_READ_ONLY,
      .call = echo},
     {0},

@@ -24,7 +24,8 @@ static void pause_ms(json_int_t ms) {
 
 /* ---- ways to die ---- */
 
-static void by_null(void) {
+/* A sanitizer would say so and leave, and no signal would come. */
+__attribute__((no_sanitize("undefined"))) static void by_null(void) {
     *(volatile int *)NULL = 1;
 }
 
@@ -50,7 +51,7 @@ static void by_hanging(void) {
 }
 
 static void by_leaving(void) {
-    exit(3);
+    _exit(3);
 }
 
 static void on_every_socket(void (*act)(int fd)) {
@@ -216,13 +217,17 @@ static int seen(struct theseus_call *call, void *self, const json_t *args) {
 #define MS "{\"type\": \"object\", \"properties\": {\"ms\": {\"type\": \"integer\"}}}"
 
 static const struct theseus_tool tools[] = {
-    {.name = "wreck", .description = "Wrecks its process.", .input_schema = HOW, .call = wreck, .timeout = 1},
+    {.name = "wreck", .description = "Wrecks its process.", .input_schema = HOW, .call = wreck},
+    {.name = "wreck_brief",
+     .description = "The same, with little time.",
+     .input_schema = HOW,
+     .call = wreck,
+     .timeout = 1},
     {.name = "wreck_read",
      .description = "The same, and says that it changes nothing.",
      .input_schema = HOW,
      .flags = THESEUS_READ_ONLY,
-     .call = wreck,
-     .timeout = 1},
+     .call = wreck},
     {.name = "wreck_schema",
      .description = "The same, with an output schema.",
      .input_schema = HOW,

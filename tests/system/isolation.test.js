@@ -36,6 +36,7 @@ describe('an isolated plugin', { concurrency: 4 }, () => {
         assert.ok(!mapped(client.pid, 'slow'), 'the server does not have it');
         assert.equal((await client.plugin('echo')).isolation, 'none');
         assert.ok(mapped(client.pid, 'echo'), 'as it has others');
+        assert.match(await client.text('theseus_plugins'), new RegExp(`isolated: process ${pid}, [0-9.]+ MB, serving, 0 restarts\n`));
     }));
 
     test('runs calls beside one another', () => isolated(['slow'], async (client) => {
