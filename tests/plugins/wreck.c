@@ -144,6 +144,7 @@ static int never(struct theseus_call *call, void *self, const json_t *args) {
 
 static int sit(struct theseus_call *call, void *self, const json_t *args) {
     (void)self;
+    theseus_progress(call, 1, 1, "sitting");
     pause_ms(json_integer_value(json_object_get(args, "ms")));
     return theseus_reply_text(call, "sat");
 }
@@ -156,6 +157,7 @@ static int steps(struct theseus_call *call, void *self, const json_t *args) {
     for (json_int_t step = from + 1; step <= 3; step++) {
         if (theseus_checkpoint(call, json_integer(step)) < 0)
             return theseus_reply_error(call, "%s", theseus_last_error(call->host));
+        theseus_progress(call, (double)step, 3, NULL);
         pause_ms(step == 2 && from == 0 ? json_integer_value(json_object_get(args, "ms")) : 0);
     }
     return theseus_reply_text(call, "from %d", (int)from);

@@ -76,12 +76,14 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
     }));
 
     test('lets calls of others run again that may, and goes on at a checkpoint', () => isolated(['wreck'], async (client) => {
-        const calls = ['wreck_sit_again', 'wreck_steps', 'wreck_sit'].map((name) => client.call(name, { ms: 700 }));
-        await until('them to run', async () => (await client.plugin('wreck')).in_flight === 3);
+        const calls = ['wreck_sit_again', 'wreck_steps', 'wreck_sit'].map((name) => client.start('tools/call',
+            { name, arguments: { ms: 700 }, _meta: { progressToken: name } }).answer);
+        const begun = () => new Set(client.notifications.map((one) => one.params?.progressToken).filter(Boolean));
+        await until('them to run', () => begun().size === calls.length);
         await client.result('wreck', { how: 'abort' });
         const [again, steps, once] = (await within('the answers', Promise.all(calls))).map((one) => one.result);
         assert.equal(again.content[0].text, 'sat');
-        assert.match(steps.content[0].text, /^from [12]$/, 'not from the beginning');
+        assert.match(steps.content[0].text, /^from [12]$/, 'not from the beginning'); /* where its last checkpoint was */
         assert.equal(once.isError, true);
         assert.match(once.content[0].text, /may have executed/);
     }));
