@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include <xxhash.h>
+#include "base/hash.h"
 
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)XXH3_64bits((key), (len)))
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned)hash_u64((struct span){(const char *)(key), (len)}))
 #define uthash_fatal(message) abort() /* as everywhere for sizes that we choose */
 #include <uthash.h>
 

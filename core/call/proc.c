@@ -1,13 +1,16 @@
 #include "call/proc.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 
-int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *err) {
+/* The text behind the name, which stands in parentheses and may hold anything: "S 1 2 …". Owned, all of it. */
+static int read_stat(long pid, char **ret_text, const char **ret_behind, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf content = {0};
     char path[64];
 
@@ -15,14 +18,50 @@ int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *er
     if (fs_read_file(path, 8192, &content, err) < 0)
         return -1;
     CLEANUP(free) char *text = buf_take_string(&content);
-    /* The second field is the program's name in parentheses and may hold anything; the third begins behind the last
-     * one. */
-    const char *field = text ? strrchr(text, ')') : NULL;
-    for (int i = 2; field && i < 22; i++)
-        field = strchr(field + 1, ' ');
-    if (!field || sscanf(field, "%" SCNu64, ret_start_time) != 1)
+    const char *end = text ? strrchr(text, ')') : NULL;
+    if (!end || end[1] != ' ')
         return fail(err, ERR_SYSTEM, "'%s' is not as expected", path);
+    *ret_behind = end + 2;
+    *ret_text = TAKE_PTR(text);
     return 0;
+}
+
+int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *err) {
+    CLEANUP(free) char *text = NULL;
+    const char *field = NULL;
+
+    if (read_stat(pid, &text, &field, err) < 0)
+        return -1;
+    for (int i = 3; field && i < 22; i++) {
+        field = strchr(field, ' ');
+        field = field ? field + 1 : NULL;
+    }
+    if (!field || sscanf(field, "%" SCNu64, ret_start_time) != 1)
+        return fail(err, ERR_SYSTEM, "/proc/%ld/stat is not as expected", pid);
+    return 0;
+}
+
+static bool is_at_work(long pid, long group) {
+    CLEANUP(free) char *text = NULL;
+    const char *behind = NULL;
+    long its_group = 0;
+    char state = 0;
+
+    return read_stat(pid, &text, &behind, NULL) == 0 && sscanf(behind, "%c %*d %ld", &state, &its_group) == 2 &&
+           its_group == group && state != 'Z' && state != 'X';
+}
+
+bool proc_group_lives(long group) {
+    DIR *dir = opendir("/proc");
+    bool lives = false;
+
+    for (struct dirent *entry; dir && !lives && (entry = readdir(dir));) {
+        long pid = strtol(entry->d_name, NULL, 10);
+        lives = pid > 0 && is_at_work(pid, group);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return lives;
 }
 
 int proc_memory(long pid, uint64_t *ret_bytes, struct theseus_error *err) {

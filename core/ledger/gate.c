@@ -80,8 +80,12 @@ static void enter_late(struct gate *gate) {
     }
 }
 
+bool gate_is_own(const struct gate *gate) {
+    return (atomic_load_explicit(&gate->word, memory_order_relaxed) & ~waiters) == own_id();
+}
+
 void gate_enter(struct gate *gate) {
-    assert((atomic_load_explicit(&gate->word, memory_order_relaxed) & ~waiters) != own_id());
+    assert(!gate_is_own(gate));
     if (is_shut(gate) || !take(gate, own_id()))
         enter_late(gate);
 }
@@ -102,7 +106,7 @@ int gate_take_for_exec(struct gate *gate, int timeout_ms) {
     const struct timespec nap = {0, NAP_NS};
     int64_t end = now_ns() + (int64_t)timeout_ms * 1000000;
 
-    if ((atomic_load_explicit(&gate->word, memory_order_relaxed) & ~waiters) == own_id())
+    if (gate_is_own(gate))
         return GATE_OWN;
     if (atomic_exchange(&gate->shut, 1))
         return GATE_OTHER;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/mem.h"
@@ -28,6 +29,9 @@ enum {
     GATE_OTHER,     /* another thread has shut it and is on its way to the next image */
 };
 MUST_CHECK int gate_take_for_exec(struct gate *gate, int timeout_ms);
+
+/* Is the calling thread inside? */
+bool gate_is_own(const struct gate *gate);
 
 /* After an exec that failed: the gate as it was before gate_take_for_exec(), which returned `taken`. */
 void gate_give_back(struct gate *gate, int taken);

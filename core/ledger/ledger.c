@@ -88,6 +88,10 @@ int ledger_gate_take_for_exec(struct ledger *ledger, int timeout_ms) {
     return gate_take_for_exec(&ledger->journal.gate, timeout_ms);
 }
 
+bool ledger_gate_is_own(const struct ledger *ledger) {
+    return gate_is_own(&ledger->journal.gate);
+}
+
 void ledger_gate_give_back(struct ledger *ledger, int taken) {
     gate_give_back(&ledger->journal.gate, taken);
 }

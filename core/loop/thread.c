@@ -22,15 +22,20 @@ struct thread {
     char name[THREAD_NAME_BYTES];
     char *signal_stack; /* owned mapping; a page that cannot be touched lies in front of it */
     atomic_int owners;  /* the thread itself, and whoever started it */
+    uv_sem_t begin;     /* what it is to do is known */
 };
+
+static _Atomic(struct thread *) ahead; /* made, and without work yet */
 
 static size_t page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void thread_release(struct thread *thread) {
-    if (atomic_fetch_sub(&thread->owners, 1) == 1)
-        free(thread);
+    if (atomic_fetch_sub(&thread->owners, 1) > 1)
+        return;
+    uv_sem_destroy(&thread->begin);
+    free(thread);
 }
 
 static char *map_signal_stack(void) {
@@ -61,6 +66,7 @@ static void thread_main(void *arg) {
     stack_t before;
 
     (void)sigaltstack(&ours, &before);
+    uv_sem_wait(&thread->begin);
     (void)pthread_setname_np(pthread_self(), thread->name);
     thread->fn(thread->arg);
     (void)sigaltstack(&before, NULL);
@@ -83,23 +89,40 @@ static int create_masked(struct thread *thread) {
     return r;
 }
 
-int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg, struct theseus_error *err) {
+/* It comes up, and waits until it is told what to do. */
+static int make(struct thread **ret_thread, struct theseus_error *err) {
     CLEANUP(free) struct thread *thread = xcalloc(1, sizeof(*thread));
 
-    thread->fn = fn;
-    thread->arg = arg;
-    (void)snprintf(thread->name, sizeof(thread->name), "%.15s", name);
     atomic_init(&thread->owners, 2);
     thread->signal_stack = map_signal_stack();
     if (!thread->signal_stack)
-        return fail_errno(err, "cannot map a signal stack for the thread '%s'", name);
+        return fail_errno(err, "no memory for its signal stack");
+    (void)uv_sem_init(&thread->begin, 0);
     int r = create_masked(thread);
     if (r < 0) {
+        uv_sem_destroy(&thread->begin);
         unmap_signal_stack(thread->signal_stack);
         errno = -r;
-        return fail_errno(err, "cannot start the thread '%s'", name);
+        return fail_errno(err, "the system has none");
     }
     *ret_thread = TAKE_PTR(thread);
+    return 0;
+}
+
+static void begin(struct thread *thread, const char *name, work_fn *fn, void *arg) {
+    thread->fn = fn;
+    thread->arg = arg;
+    (void)snprintf(thread->name, sizeof(thread->name), "%.15s", name);
+    uv_sem_post(&thread->begin);
+}
+
+int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg, struct theseus_error *err) {
+    struct thread *thread = atomic_exchange(&ahead, NULL);
+
+    if (!thread && make(&thread, err) < 0)
+        return error_prefix(err, "cannot start the thread '%s': ", name);
+    begin(thread, name, fn, arg);
+    *ret_thread = thread;
     return 0;
 }
 
@@ -117,4 +140,28 @@ struct thread *thread_detach(struct thread *thread) {
     (void)pthread_detach(thread->id);
     thread_release(thread);
     return NULL;
+}
+
+/* ---- one ahead of its work ---- */
+
+static void do_nothing(void *arg) {
+    (void)arg;
+}
+
+static void drop(struct thread *thread) {
+    if (!thread)
+        return;
+    begin(thread, "", do_nothing, NULL);
+    (void)thread_join(thread);
+}
+
+void thread_make_ahead(void) {
+    struct thread *thread = NULL;
+
+    if (make(&thread, NULL) == 0)
+        drop(atomic_exchange(&ahead, thread));
+}
+
+void thread_drop_ahead(void) {
+    drop(atomic_exchange(&ahead, NULL));
 }

@@ -16,6 +16,12 @@ MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_f
 
 /* For a thread that was not started here, such as the first one: an alternate stack that stays. */
 MUST_CHECK int thread_give_signal_stack(struct theseus_error *err);
+/*
+ * Makes one ahead of its work, for who knows that it will be wanted in a moment: it comes up meanwhile, and the next
+ * thread_start() takes it. Where none can be had there is none, and thread_start() makes its own.
+ */
+void thread_make_ahead(void);
+void thread_drop_ahead(void); /* one that nobody took */
 
 /* Both end the caller's ownership and return NULL. A detached thread is never waited for. Any thread. */
 struct thread *thread_join(struct thread *thread);

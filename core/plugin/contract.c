@@ -98,7 +98,7 @@ static int check_statements(const struct theseus_plugin *plugin, struct theseus_
         return -1;
     if (plugin->flags & ~(unsigned)THESEUS_SHARED_STATE)
         return fail(err, ERR_INVALID, "the plugin has unknown flags (0x%x)", plugin->flags);
-    if (check_config_schema(plugin->config_schema, err) < 0 || check_sections(plugin->sections, err) < 0)
+    if (check_sections(plugin->sections, err) < 0)
         return -1;
     return check_migrations(plugin->migrations, err);
 }
@@ -124,13 +124,15 @@ static int count_tools(const struct theseus_tool *declared, size_t *ret_count, s
     return 0;
 }
 
+typedef int new_tool_fn(struct tool **ret_tool, const struct theseus_tool *declared, struct theseus_error *err);
+
 /* Fills the array up to where something is wrong. */
-static int make_tools(struct tool **tools, size_t count, const struct theseus_tool *declared,
+static int make_tools(struct tool **tools, size_t count, const struct theseus_tool *declared, new_tool_fn *new_tool,
                       struct theseus_error *err) {
     CLEANUP(map_free) struct map *names = map_new();
 
     for (size_t i = 0; i < count; i++) {
-        if (tool_new(&tools[i], &declared[i], err) < 0)
+        if (new_tool(&tools[i], &declared[i], err) < 0)
             return -1;
         if (declared[i].release)
             return fail(err, ERR_INVALID, "tool '%s': sets .release, which is for tools that are added at run time",
@@ -169,15 +171,15 @@ static int make_resources(struct tool **tools, size_t count, const struct theseu
     return 0;
 }
 
-int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
-                   struct theseus_error *err) {
+static int take(const struct theseus_plugin *plugin, new_tool_fn *new_tool, struct tool ***ret_tools, size_t *ret_count,
+                struct theseus_error *err) {
     size_t count = 0, resources = 0;
 
     if (check_statements(plugin, err) < 0 || count_tools(plugin->tools, &count, err) < 0 ||
         count_resources(plugin->resources, &resources, err) < 0)
         return -1;
     struct tool **tools = xcalloc(count + resources + 1, sizeof(*tools));
-    if (make_tools(tools, count, plugin->tools, err) < 0 ||
+    if (make_tools(tools, count, plugin->tools, new_tool, err) < 0 ||
         make_resources(tools + count, resources, plugin->resources, err) < 0) {
         contract_tools_free(tools, count + resources);
         return -1;
@@ -185,4 +187,16 @@ int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools
     *ret_tools = tools;
     *ret_count = count + resources;
     return 0;
+}
+
+int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
+                   struct theseus_error *err) {
+    if (check_config_schema(plugin->config_schema, err) < 0)
+        return -1;
+    return take(plugin, tool_new, ret_tools, ret_count, err);
+}
+
+int contract_take(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
+                  struct theseus_error *err) {
+    return take(plugin, tool_new_trusted, ret_tools, ret_count, err);
 }

@@ -17,6 +17,10 @@ struct tool;
  */
 MUST_CHECK int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
                               struct theseus_error *err);
+
+/* The same for one that was found good before, maybe by another process: its schemas are not looked at yet. */
+MUST_CHECK int contract_take(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
+                             struct theseus_error *err);
 void contract_tools_free(struct tool **tools, size_t count);
 
 /* A name of 1 to `max` characters out of [A-Za-z0-9_-]; `what` says whose, in messages. */

@@ -43,6 +43,7 @@ struct candidate {
     bool restored;           /* for what served in the image before: it finds what was saved there */
     bool loaded;             /* its image is mapped and checked already */
     struct apart apart;      /* as the configuration says when it begins */
+    bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     char adopt_hash[HASH_TEXT_BYTES];
 };
@@ -115,7 +116,7 @@ struct plugins {
     struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
     bool restoring;                     /* what served in the image before is being loaded */
     struct loop_task *done;             /* borrowed: to be run when that is through */
-    struct lane_job adoption;           /* see plugins_restore_early() */
+    struct lane_job adoption;           /* see restore.c */
     bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
     bool adoptees;                      /* what is in loader.copying is the adoption's alone */
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
@@ -162,6 +163,9 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 
 /* promote.c */
 void promote(struct candidate *candidate) ON_LOOP;
+/* Two steps of it beforehand, of one that replaces nothing: the generation, and its start. Ends one that does not do. */
+void promote_prepare(struct candidate *candidate) ON_LOOP;
+void promote_begin(struct candidate *candidate);             /* on the lane; if it is prepared */
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */
 void promote_on_removed(struct plugins *plugins, const struct generation *generation) ON_LOOP;
 void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits for calls: others go first */

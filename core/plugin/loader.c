@@ -222,7 +222,9 @@ int loader_load(struct candidate *candidate) {
         set_apart(candidate);
     if (image_load(image, &candidate->err) < 0)
         return -1;
-    return contract_check(image_plugin(image), &candidate->tools, &candidate->tool_count, &candidate->err);
+    /* What was found good before is read when it is wanted; but a process may say another thing each time. */
+    return (candidate->adopt && !candidate->apart.wanted ? contract_take : contract_check)(
+        image_plugin(image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {
@@ -311,11 +313,14 @@ static bool serves_already(const struct candidate *candidate) {
            strcmp(image_hash(active->image), image_hash(candidate->image)) == 0;
 }
 
-static struct candidate *take_next(struct loader *loader) ON_LOOP {
-    struct candidate *candidate = list_first(&loader->ready, struct candidate, link);
+/* One that is not needed goes also while nothing is begun: else its copy would be left behind by a restart. */
+static struct candidate *take_next(struct plugins *plugins) ON_LOOP {
+    struct candidate *candidate = list_first(&plugins->loader.ready, struct candidate, link);
+    bool may_begin = !plugins->saver && !atomic_load(&plugins->pause.on);
 
-    if (candidate)
-        list_remove(&candidate->link);
+    if (!candidate || (!may_begin && !serves_already(candidate)))
+        return NULL;
+    list_remove(&candidate->link);
     return candidate;
 }
 
@@ -324,8 +329,7 @@ void loader_next(struct plugins *plugins) {
     struct candidate *candidate;
     bool dropped = false;
 
-    while (!loader->current && !plugins->stopping && !plugins->saver && !atomic_load(&plugins->pause.on) &&
-           (candidate = take_next(loader))) {
+    while (!loader->current && !plugins->stopping && (candidate = take_next(plugins))) {
         bool needless = serves_already(candidate);
         candidate->source->restored = candidate->source->restored && candidate->restored;
         if (needless) {

@@ -4,6 +4,7 @@
 
 #include <theseus/plugin.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "plugin/resource.h"
 
@@ -29,11 +30,23 @@ struct offer *offer_new(struct generation *generation, struct tool *tool) {
 
     offer->tool = tool;
     offer->generation = generation;
-    offer->entry = tool->resource ? json_incref(tool->resource->entry) : entry_new(tool);
     offer->refs = 1;
     list_init(&offer->link);
     turn_init(&offer->turn);
     return offer;
+}
+
+json_t *offer_entry(struct offer *offer) {
+    struct theseus_error err = {0};
+
+    offer->wanted = true;
+    if (!offer->entry && offer->tool->resource)
+        offer->entry = json_incref(offer->tool->resource->entry);
+    if (!offer->entry && tool_read(offer->tool, &err) == 0 && !(offer->entry = entry_new(offer->tool)))
+        (void)fail(&err, ERR_MEMORY, "tool '%s': no memory for its entry", offer->tool->name);
+    if (!offer->entry)
+        log_error("a tool is missing in the list: %s", err.message);
+    return offer->entry;
 }
 
 struct offer *offer_free(struct offer *offer) {

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "base/list.h"
+#include "base/thread.h"
 #include "plugin/tool.h"
 #include "plugin/turn.h"
 
@@ -12,7 +13,8 @@ struct generation;
 struct offer {
     struct tool *tool;             /* owned */
     struct generation *generation; /* borrowed; pinned by whoever looked the offer up */
-    json_t *entry;                 /* owned: its full entry of tools/list. Loop only */
+    json_t *entry;                 /* owned: see offer_entry(). Loop only, like the next one */
+    bool wanted;                   /* somebody has asked for it */
 
     /* under the registry's lock */
     int refs;         /* the registry, and each run */
@@ -25,3 +27,6 @@ struct offer {
 
 struct offer *offer_new(struct generation *generation, struct tool *tool); /* takes the tool; one reference */
 struct offer *offer_free(struct offer *offer);
+
+/* Its full entry of tools/list, borrowed. NULL: its schemas cannot be read, or there is no memory; that is logged. */
+json_t *offer_entry(struct offer *offer) ON_LOOP;

@@ -13,6 +13,7 @@
 enum { RETRY_WAIT_MS = 200, RETRY_AFTER_MS = 30000 };
 
 static void start(struct candidate *candidate) ON_LOOP;
+static void started(struct candidate *candidate) ON_LOOP;
 
 /* ---- load ---- */
 
@@ -135,7 +136,9 @@ static void loaded(struct candidate *candidate) ON_LOOP {
 
 /* A candidate that has waited was loaded before; the plugin may have been replaced, or be gone, meanwhile. */
 void promote(struct candidate *candidate) {
-    if (candidate->next)
+    if (candidate->begun)
+        started(candidate);
+    else if (candidate->next)
         take_place(candidate);
     else if (candidate->loaded)
         loaded(candidate);
@@ -251,6 +254,23 @@ static void start_run(void *job) {
     else if (candidate->restored)
         candidate->next->saved = restore_saved_new(candidate);
     candidate->r = generation_start(candidate->next, &candidate->err);
+}
+
+/* One with sections of the configuration is asked about them first, when the tools of the others are known. */
+void promote_prepare(struct candidate *candidate) {
+    const struct theseus_plugin *slots = image_plugin(candidate->image);
+
+    if (slots->sections || plugins_find(candidate->plugins, slots->name, false))
+        return;
+    if (make_generation(candidate) < 0)
+        discard(candidate);
+}
+
+void promote_begin(struct candidate *candidate) {
+    if (!candidate->next)
+        return;
+    start_run(&candidate->job);
+    candidate->begun = true;
 }
 
 static void record_image(const struct candidate *candidate) {
@@ -394,7 +414,8 @@ static void swap(struct candidate *candidate) ON_LOOP {
         succeed(candidate);
 }
 
-static void started(struct candidate *candidate) ON_LOOP {
+static void started(struct candidate *candidate) {
+    candidate->begun = false;
     if (candidate->r < 0)
         discard(candidate);
     else

@@ -100,6 +100,8 @@ json_t *registry_resources_new(struct registry *registry, bool templates) ON_LOO
 /* Which resource is read under that URI, and with which arguments (new reference)? Owned: the name of its offer; NULL:
  * there is none. A resource goes before the templates. */
 char *registry_find_resource(struct registry *registry, const char *uri, json_t **ret_args);
+/* Makes the entry of one more tool, for which nobody has asked yet. False: there is none. */
+bool registry_list_ahead(struct registry *registry) ON_LOOP;
 /* Hash of a list in canonical form: differs when, and only when, the list really changed. */
 void registry_digest(const json_t *list, char text[static 33]);
 /* Of which plugin was this tool, when it was still there? Owned; NULL: not lately. */

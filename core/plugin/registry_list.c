@@ -83,9 +83,11 @@ static json_t *list_new(struct registry *registry, enum listed what) ON_LOOP {
     struct listing listing = {registry, what, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
     map_each(registry->offers, collect, &listing);
     qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
-    for (size_t i = 0; list && i < listing.count; i++)
-        if (json_array_append(list, listing.offers[i]->entry) < 0)
+    for (size_t i = 0; list && i < listing.count; i++) {
+        json_t *entry = offer_entry(listing.offers[i]);
+        if (entry && json_array_append(list, entry) < 0)
             list = (json_decref(list), NULL);
+    }
     registry_unlock(registry);
     free(listing.offers);
     return list;
@@ -129,6 +131,25 @@ char *registry_find_resource(struct registry *registry, const char *uri, json_t 
     registry_unlock(registry);
     *ret_args = search.args;
     return search.name;
+}
+
+static void find_unwanted(struct span key, void *value, void *arg) {
+    struct offer *offer = value, **found = arg;
+
+    (void)key;
+    if (!*found && offer->listed && !offer->wanted)
+        *found = offer;
+}
+
+bool registry_list_ahead(struct registry *registry) {
+    struct offer *offer = NULL;
+
+    registry_lock(registry);
+    map_each(registry->offers, find_unwanted, &offer);
+    if (offer)
+        (void)offer_entry(offer);
+    registry_unlock(registry);
+    return offer;
 }
 
 void registry_digest(const json_t *list, char text[static 33]) {

@@ -74,17 +74,18 @@ static struct resource *resource_new(const struct theseus_resource *declared) {
 }
 
 int resource_tool_new(struct tool **ret_tool, const struct theseus_resource *declared, struct theseus_error *err) {
-    CLEANUP(tool_free) struct tool *tool = xcalloc(1, sizeof(*tool));
-
     if (check_uri(declared->uri, err) < 0 || check_template(declared->uri, err) < 0)
         return -1;
-    if (check_declared(declared, err) < 0 || contract_schema(any_arguments, &tool->input_schema, &tool->input, err) < 0)
+    if (check_declared(declared, err) < 0)
         return error_prefix(err, "resource '%s': ", declared->uri);
+    struct tool *tool = xcalloc(1, sizeof(*tool));
+    (void)pthread_mutex_init(&tool->reading, NULL);
+    tool->input_text = xstrdup(any_arguments);
     tool->name = xstrdup(declared->uri);
     tool->flags = THESEUS_READ_ONLY;
     tool->call = declared->read;
     tool->resource = resource_new(declared);
-    *ret_tool = TAKE_PTR(tool);
+    *ret_tool = tool;
     return 0;
 }
 

@@ -1,7 +1,8 @@
 /*
  * In a process image that follows another: the plugins are those that served, from the very copies that the ledger
- * names. No copy is made and none is tried out again; all of them are mapped in one go on the lane, and promoted in the
- * order of their generations as every candidate is. One whose copy is not what was recorded begins anew with its file.
+ * names. No copy is made and none is tried out again; all of them are mapped in one go on the lane, and started in
+ * another, so that no plugin waits for the way to the lane and back of those before it. They are promoted in the order
+ * of their generations as every candidate is. One whose copy is not what was recorded begins anew with its file.
  *
  * Until the restart is known to have succeeded (plugins_drop_saved()) the image before may come back: no copy and no
  * record of what served there goes, whatever becomes of it here.
@@ -31,11 +32,11 @@ static void adopt_run(void *job) {
     adopt(container_of((struct lane_job *)job, struct candidate, job));
 }
 
-static void adopted(struct candidate *candidate) ON_LOOP {
+static void take(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
 
     list_remove(&candidate->link);
-    if (candidate->r < 0) {
+    if (candidate->r < 0 && !candidate->begun) {
         log_warning("plugin file '%s': the image that served cannot be taken over: %s; the file is loaded instead",
                     candidate->source->path, candidate->err.message);
         candidate->err = (struct theseus_error){0};
@@ -45,6 +46,12 @@ static void adopted(struct candidate *candidate) ON_LOOP {
     }
     candidate->loaded = true;
     list_append(&plugins->loader.ready, &candidate->link);
+}
+
+static void adopted(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+
+    take(candidate);
     loader_next(plugins);
 }
 
@@ -106,19 +113,44 @@ static void adopt_all_run(void *job) {
         adopt(list_entry(link, struct candidate, link));
 }
 
-/* Both have come: the images, and the wish to have them serve. */
-static void take_adopted(struct plugins *plugins) ON_LOOP {
+static void begin_all_run(void *job) {
+    struct plugins *plugins = container_of((struct lane_job *)job, struct plugins, adoption);
+
+    list_for_each (link, &plugins->loader.copying)
+        promote_begin(list_entry(link, struct candidate, link));
+}
+
+static void on_all_begun(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = container_of(job, struct plugins, adoption);
     struct list all;
 
-    if (!plugins->adopted || !plugins->restoring)
+    loop_enter();
+    (void)timed_out; /* it has no limit */
+    if (plugins->stopping) {
+        loader_drop_copying(plugins);
         return;
-    plugins->adopted = plugins->adoptees = false;
+    }
+    plugins->adoptees = false;
     list_init(&all);
     list_splice(&all, &plugins->loader.copying);
-    list_for_each (link, &all)
-        adopted(list_entry(link, struct candidate, link));
-    loader_resume(plugins); /* what others wanted meanwhile */
+    list_for_each (link, &all) /* before the first one is promoted: all have come when the last one is */
+        take(list_entry(link, struct candidate, link));
+    loader_resume(plugins); /* and what others wanted meanwhile */
     plugins_settled(plugins);
+}
+
+/* Both have come: the images, and the wish to have them serve. */
+static void take_adopted(struct plugins *plugins) ON_LOOP {
+    if (!plugins->adopted || !plugins->restoring)
+        return;
+    plugins->adopted = false;
+    list_for_each (link, &plugins->loader.copying) {
+        struct candidate *candidate = list_entry(link, struct candidate, link);
+        if (candidate->r == 0)
+            promote_prepare(candidate);
+    }
+    plugins->adoption = (struct lane_job){.run = begin_all_run, .done = on_all_begun};
+    lane_submit(plugins->host->lane, &plugins->adoption);
 }
 
 static void on_all_adopted(struct lane_job *job, bool timed_out) {

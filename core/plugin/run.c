@@ -50,14 +50,18 @@ static bool is_error(const json_t *result) {
 
 /* What a handler gave must be a CallToolResult, with structured content that its own schema takes. */
 static int check_result(const struct run *run, const json_t *result, struct theseus_error *err) {
-    const struct tool *tool = run->offer->tool;
+    struct tool *tool = run->offer->tool;
     const json_t *structured = json_object_get(result, "structuredContent");
 
     if (!result)
         return fail(err, ERR_MEMORY, "tool '%s': no memory for its result, or it is not valid", run->name);
     if (!json_is_object(result) || !json_is_array(json_object_get(result, "content")))
         return fail(err, ERR_INTERNAL, "tool '%s' gave no result with a 'content' array", run->name);
-    if (!tool->output || is_error(result))
+    if (is_error(result))
+        return 0;
+    if (tool_read(tool, err) < 0)
+        return -1;
+    if (!tool->output)
         return 0;
     if (!structured)
         return fail(err, ERR_INTERNAL, "tool '%s' gave no structuredContent although it declares an output schema",
@@ -374,6 +378,8 @@ static void refuse_unknown(struct run *run) ON_LOOP {
 }
 
 int run_check_args(const struct run *run, struct theseus_error *err) {
+    if (tool_read(run->offer->tool, err) < 0)
+        return -1;
     if (schema_check(run->offer->tool->input, run->args, err) < 0)
         return error_prefix(err, "invalid arguments for tool '%s': ", run->name);
     return 0;

@@ -14,7 +14,10 @@
  *
  * Two locks. Who changes a key holds that key's lock, also while the plugin's `update` runs: changes of one key come
  * one after the other, and nobody else waits for a plugin's code. The lock over the tables is held for moments only,
- * never across somebody's code, the ledger or the parser; it is taken inside a key's lock, never the other way round.
+ * never across somebody's code or the parser; it is taken inside a key's lock, never the other way round.
+ *
+ * What the ledger has of a plugin is taken from there when it is first wanted, so that a process image which takes over
+ * much does not begin with it. For that once, the tables are locked while the ledger is read.
  */
 struct value {
     atomic_uint refs;
@@ -79,17 +82,6 @@ DEFINE_CLEANUP(struct value *, value_unref)
 
 /* ---- the tables; with the lock ---- */
 
-static struct owner *owner_of(struct state *state, struct span plugin) {
-    struct owner *owner = map_get(state->owners, plugin);
-
-    if (owner)
-        return owner;
-    owner = xcalloc(1, sizeof(*owner));
-    owner->entries = map_new();
-    (void)map_put(state->owners, plugin, owner);
-    return owner;
-}
-
 static struct entry *entry_of(struct owner *owner, struct span key) {
     struct entry *entry = map_get(owner->entries, key);
 
@@ -99,6 +91,41 @@ static struct entry *entry_of(struct owner *owner, struct span key) {
     (void)pthread_mutex_init(&entry->changing, NULL);
     (void)map_put(owner->entries, key, entry);
     return entry;
+}
+
+struct restoring {
+    struct span plugin;
+    struct owner *owner;
+};
+
+static void restore(void *arg, const void *recorded) {
+    struct restoring *restoring = arg;
+    const struct state_record *record = recorded;
+
+    if (!span_same(record->plugin, restoring->plugin))
+        return;
+    struct value *value = value_new(record->value);
+    if (!value) {
+        log_error("a recorded state of plugin '%.*s' is left out: no memory for its %zu bytes", (int)record->plugin.len,
+                  record->plugin.data, record->value.len);
+        return;
+    }
+    struct entry *entry = entry_of(restoring->owner, record->name);
+    restoring->owner->values += !entry->value;
+    (void)value_unref(entry->value);
+    entry->value = value;
+}
+
+static struct owner *owner_of(struct state *state, struct span plugin) {
+    struct owner *owner = map_get(state->owners, plugin);
+
+    if (owner)
+        return owner;
+    owner = xcalloc(1, sizeof(*owner));
+    owner->entries = map_new();
+    (void)map_put(state->owners, plugin, owner);
+    ledger_each(state->ledger, &state_kind, restore, &(struct restoring){plugin, owner});
+    return owner;
 }
 
 static void entry_free(struct entry *entry) {
@@ -117,30 +144,12 @@ static int check_key(const char *key, struct theseus_error *err) {
     return 0;
 }
 
-static void restore(void *arg, const void *recorded) {
-    struct state *state = arg;
-    const struct state_record *record = recorded;
-    struct value *value = value_new(record->value);
-
-    if (!value) {
-        log_error("a recorded state of plugin '%.*s' is left out: no memory for its %zu bytes", (int)record->plugin.len,
-                  record->plugin.data, record->value.len);
-        return;
-    }
-    struct owner *owner = owner_of(state, record->plugin);
-    struct entry *entry = entry_of(owner, record->name);
-    owner->values += !entry->value;
-    (void)value_unref(entry->value);
-    entry->value = value;
-}
-
 struct state *state_new(struct ledger *ledger) {
     struct state *state = xcalloc(1, sizeof(*state));
 
     (void)pthread_mutex_init(&state->lock, NULL);
     state->owners = map_new();
     state->ledger = ledger;
-    ledger_each(ledger, &state_kind, restore, state);
     return state;
 }
 
@@ -319,8 +328,7 @@ int state_bring_back(struct state *state, const struct state_record *record, boo
 
 static struct value *find_value(struct state *state, const char *plugin, const char *key) {
     lock(state);
-    const struct owner *owner = map_get(state->owners, span_of(plugin));
-    const struct entry *entry = owner ? map_get(owner->entries, span_of(key)) : NULL;
+    const struct entry *entry = map_get(owner_of(state, span_of(plugin))->entries, span_of(key));
     struct value *value = entry ? entry->value : NULL;
     if (value)
         (void)atomic_fetch_add(&value->refs, 1);

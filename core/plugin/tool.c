@@ -15,16 +15,23 @@ static const unsigned known_flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | TH
 
 static const char no_arguments[] = "{\"type\":\"object\",\"additionalProperties\":false}";
 
+static void forget_schemas(struct tool *tool) {
+    tool->input = schema_free(tool->input);
+    tool->output = schema_free(tool->output);
+    json_decref(TAKE_PTR(tool->input_schema));
+    json_decref(TAKE_PTR(tool->output_schema));
+}
+
 struct tool *tool_free(struct tool *tool) {
     if (!tool)
         return NULL;
     if (tool->release)
         tool->release(tool->data);
     tool->resource = resource_free(tool->resource);
-    tool->input = schema_free(tool->input);
-    tool->output = schema_free(tool->output);
-    json_decref(tool->input_schema);
-    json_decref(tool->output_schema);
+    forget_schemas(tool);
+    free(tool->input_text);
+    free(tool->output_text);
+    (void)pthread_mutex_destroy(&tool->reading);
     free(tool->name);
     free(tool->title);
     free(tool->description);
@@ -72,12 +79,30 @@ static int read_output(struct tool *tool, const char *text, struct theseus_error
     return is_object_schema(tool->output_schema) ? check_properties(tool->output_schema, err) : 0;
 }
 
-static int read_schemas(struct tool *tool, const struct theseus_tool *declared, struct theseus_error *err) {
-    if (read_input(tool, declared->input_schema, err) < 0)
+static int read_schemas(struct tool *tool, struct theseus_error *err) {
+    if (read_input(tool, tool->input_text, err) < 0)
         return error_prefix(err, "input_schema: ");
-    if (read_output(tool, declared->output_schema, err) < 0)
+    if (read_output(tool, tool->output_text, err) < 0)
         return error_prefix(err, "output_schema: ");
+    free(TAKE_PTR(tool->input_text));
+    free(TAKE_PTR(tool->output_text));
     return 0;
+}
+
+int tool_read(struct tool *tool, struct theseus_error *err) {
+    int r = 0;
+
+    if (atomic_load_explicit(&tool->is_read, memory_order_acquire))
+        return 0;
+    (void)pthread_mutex_lock(&tool->reading);
+    if (!atomic_load_explicit(&tool->is_read, memory_order_relaxed))
+        r = read_schemas(tool, err);
+    if (r < 0)
+        forget_schemas(tool);
+    else
+        atomic_store_explicit(&tool->is_read, true, memory_order_release);
+    (void)pthread_mutex_unlock(&tool->reading);
+    return r < 0 ? error_prefix(err, "tool '%s': ", tool->name) : 0;
 }
 
 static int check_declared(const struct theseus_tool *declared, struct theseus_error *err) {
@@ -100,13 +125,20 @@ static char *copy_or_null(const char *text) {
     return text ? xstrdup(text) : NULL;
 }
 
-int tool_new(struct tool **ret_tool, const struct theseus_tool *declared, struct theseus_error *err) {
-    CLEANUP(tool_free) struct tool *tool = xcalloc(1, sizeof(*tool));
+/* One that is too long is found so when it is read. */
+static char *copy_schema(const char *text) {
+    return text ? xstrndup(text, LIMIT_SCHEMA_BYTES + 1) : NULL;
+}
 
+int tool_new_trusted(struct tool **ret_tool, const struct theseus_tool *declared, struct theseus_error *err) {
     if (contract_name("a tool's name", declared->name, LIMIT_TOOL_NAME, err) < 0)
         return -1;
-    if (check_declared(declared, err) < 0 || read_schemas(tool, declared, err) < 0)
+    if (check_declared(declared, err) < 0)
         return error_prefix(err, "tool '%s': ", declared->name);
+    struct tool *tool = xcalloc(1, sizeof(*tool));
+    (void)pthread_mutex_init(&tool->reading, NULL);
+    tool->input_text = copy_schema(declared->input_schema);
+    tool->output_text = copy_schema(declared->output_schema);
     tool->name = xstrdup(declared->name);
     tool->title = copy_or_null(declared->title);
     tool->description = copy_or_null(declared->description);
@@ -114,6 +146,15 @@ int tool_new(struct tool **ret_tool, const struct theseus_tool *declared, struct
     tool->timeout = declared->timeout;
     tool->call = declared->call;
     tool->data = declared->data;
+    *ret_tool = tool;
+    return 0;
+}
+
+int tool_new(struct tool **ret_tool, const struct theseus_tool *declared, struct theseus_error *err) {
+    CLEANUP(tool_free) struct tool *tool = NULL;
+
+    if (tool_new_trusted(&tool, declared, err) < 0 || tool_read(tool, err) < 0)
+        return -1;
     *ret_tool = TAKE_PTR(tool);
     return 0;
 }

@@ -118,6 +118,11 @@ static bool goes_on(struct server *server, struct call *call) {
            ((flags & THESEUS_RESUMABLE) && atomic_load(&call->has_checkpoint));
 }
 
+static void count_held(struct restart *restart, int64_t since) {
+    if (clock_now_ns() - since > restart->held_ns)
+        restart->held_ns = clock_now_ns() - since;
+}
+
 static void count_call(void *arg, struct call *call) {
     struct restart *restart = &((struct server *)arg)->restart;
     int64_t since = call->accepted_ns > restart->facts.held_ns ? call->accepted_ns : restart->facts.held_ns;
@@ -130,8 +135,8 @@ static void count_call(void *arg, struct call *call) {
         restart->resumed++;
     else if (call->attempts > 0)
         restart->facts.calls_interrupted++; /* it is told so when its turn comes */
-    else if (clock_now_ns() - since > restart->held_ns)
-        restart->held_ns = clock_now_ns() - since;
+    else
+        count_held(restart, since);
 }
 
 /* What the ledger has of calls, against what has come of it. */
@@ -284,6 +289,53 @@ void arrival_give_up(struct ledger *ledger, const struct theseus_error *err) {
 
 /* ---- the steps ---- */
 
+/* What nobody waits for begins when the clients have had the first answers. */
+enum { REST_AFTER_MS = 5 };
+
+/* One tool in a turn, lest a client waits for all of them. */
+static void on_next_tool(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (registry_list_ahead(server->registry))
+        loop_defer(server->loop, &server->restart.next_tool);
+    else
+        plugins_when_loaded(server->plugins, &server->loaded);
+}
+
+static void on_rest(void *arg) {
+    struct server *server = arg;
+    struct restart *restart = &server->restart;
+
+    loop_enter();
+    restart->rest = timer_free(restart->rest);
+    late_close(server->upkeep.late, server->ledger);
+    restart->next_tool = (struct loop_task){.run = on_next_tool, .arg = server};
+    if (server->awake)
+        loop_defer(server->loop, &restart->next_tool);
+}
+
+static void conclude(struct server *server) ON_LOOP {
+    if (server->restart.under_way && server->is_back)
+        come_back(server);
+    else if (server->restart.under_way)
+        complete(server);
+    standby_begin(server); /* the way back is closed, or was already */
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
+}
+
+/* Behind what clients have sent meanwhile: that is found in the turn behind the one in which they are heard again. */
+static void on_served(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    if (++server->restart.turns < 2)
+        loop_defer(server->loop, &server->restart.served);
+    else
+        conclude(server);
+}
+
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
@@ -294,12 +346,13 @@ static void serve(struct server *server) ON_LOOP {
         conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
-    if (restart->under_way && server->is_back)
-        come_back(server);
-    else if (restart->under_way)
-        complete(server);
-    standby_begin(server); /* the way back may have been closed already */
-    late_close(server->upkeep.late, server->ledger);
+    restart->served = (struct loop_task){.run = on_served, .arg = server};
+    if (restart->under_way && preserves(server))
+        loop_defer(server->loop, &restart->served);
+    else
+        conclude(server); /* calls are dismissed: at once, before any of them is begun */
+    restart->rest = timer_new(server->loop, on_rest, server);
+    timer_start(restart->rest, REST_AFTER_MS, 0);
     reconfigure_hold(server, false);
     if (server->recovery.note.leaving)
         leave_begin(server, "it was about to, and crashed", LEAVE_GRACE_MS);
@@ -312,10 +365,7 @@ static void on_restored(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    plugins_when_loaded(server->plugins, &server->loaded);
     serve(server);
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
-        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 
 static void resume(struct server *server) ON_LOOP {

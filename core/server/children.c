@@ -64,7 +64,8 @@ static bool has_ended(struct ending *ending) {
     pid_t pid = ending->reaped ? 0 : waitpid(ending->pid, NULL, WNOHANG);
 
     ending->reaped |= pid == ending->pid || (pid < 0 && errno == ECHILD);
-    return ending->reaped && (ending->killed || (kill(-ending->pid, 0) < 0 && errno == ESRCH));
+    return ending->reaped &&
+           (ending->killed || (kill(-ending->pid, 0) < 0 && errno == ESRCH) || !proc_group_lives(ending->pid));
 }
 
 static void drop_record(const struct children *children, const struct ending *ending) {

@@ -41,6 +41,7 @@ enum { CALM, NOTING, ASKED, EXECUTING };
 static struct {
     bool armed;
     atomic_bool core_dump, leaving;
+    struct ledger *ledger;   /* borrowed */
     struct plan *plan;       /* owned */
     struct crash_note *note; /* in the ledger; NULL: it has no room for one */
     struct poll *poll;       /* owned */
@@ -140,10 +141,13 @@ static void on_asked(void *arg, int events) {
     execute();
 }
 
-static void ask_loop(void) {
+static void wake_loop(void) {
     const uint64_t one = 1;
 
     (void)!write(crash.wake_fd, &one, sizeof(one));
+}
+
+static void wait_for_loop(void) {
     nap(LOOP_MS);
     if (!begin_exec())
         park(); /* it has begun */
@@ -163,15 +167,23 @@ static void note_crash(int signum, const siginfo_t *info, const ucontext_t *cont
     crash_trace_walk(note, context);
 }
 
-_Noreturn static void on_first(int signum, const siginfo_t *info, const ucontext_t *context) {
-    bool on_loop = gettid() == crash.loop_thread;
+/* Somebody else has sent it: the thread has come to no harm, and what it does inside the gate it can bring to its end. */
+static bool may_go_on(const siginfo_t *info) {
+    return info->si_code == SI_USER && ledger_gate_is_own(crash.ledger);
+}
+
+static void on_first(int signum, const siginfo_t *info, const ucontext_t *context) {
+    bool on_loop = gettid() == crash.loop_thread, goes_on = may_go_on(info);
 
     atomic_store(&crash.signum, signum);
     atomic_store(&crash.stage, NOTING);
     note_crash(signum, info, context);
-    atomic_store(&crash.stage, on_loop ? EXECUTING : ASKED);
+    atomic_store(&crash.stage, on_loop && !goes_on ? EXECUTING : ASKED);
+    wake_loop();
+    if (goes_on)
+        return;
     if (!on_loop)
-        ask_loop();
+        wait_for_loop();
     execute();
 }
 
@@ -218,6 +230,7 @@ static int make_ready(const struct crash_spec *spec, struct theseus_error *err) 
 
     if (plan_new(&crash.plan, &plan, err) < 0 || thread_give_signal_stack(err) < 0)
         return -1;
+    crash.ledger = spec->ledger;
     crash.note = crash_note_place(spec->ledger);
     crash.loop_thread = gettid();
     crash.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

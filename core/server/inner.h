@@ -69,12 +69,12 @@ struct restart {
     struct run *run;    /* a reference: who asked; NULL: nobody, or is answered */
     struct call *call;  /* the same in the image behind the exec */
     struct binary candidate;
-    struct preflight *preflight;        /* owned */
-    struct timer *limit, *early, *tick; /* owned */
+    struct preflight *preflight;               /* owned */
+    struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored;
+    struct loop_task launch, restored, served, next_tool;
     int64_t blocked_ns;
-    int turns;     /* of the loop since signals are blocked */
+    int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */
     bool masked;
     struct lane_job job;
@@ -198,6 +198,8 @@ void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before 
 void upkeep_wake(struct server *server) ON_LOOP;   /* the first real work: state comes back before plugins load */
 void upkeep_loaded(struct server *server) ON_LOOP; /* the plugins are loaded */
 void upkeep_reconfigured(struct server *server) ON_LOOP;
+/* The plugins will not be loaded, and the snapshot is to be sealed all the same. -1: it cannot be. */
+MUST_CHECK int upkeep_begin_without_plugins(struct server *server, struct theseus_error *err) ON_LOOP;
 void upkeep_leave(struct server *server) ON_LOOP;  /* seals what there is */
 void upkeep_finish(struct server *server) ON_LOOP; /* the same again, when calls have ended; waits for it */
 bool upkeep_is_stuck(const struct server *server) ON_LOOP;

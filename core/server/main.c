@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "loop/thread.h"
 #include "plugin/inside.h"
 #include "plugin/testload.h"
 #include "server/args.h"
@@ -119,6 +120,8 @@ static int serve(const struct config_source *source, const char *program, char *
 
     loop_enter();
     handover_find(&handover);
+    if (handover.ledger_fd >= 0)
+        thread_make_ahead(); /* what served is brought back on one */
     struct server_args args = {.source = *source,
                                .transport = "stdio",
                                .program = program,
@@ -188,6 +191,7 @@ int main(int argc, char **argv) {
 
     settle_process();
     int status = run(argc, argv, &err);
+    thread_drop_ahead();
     if (err.message[0])
         (void)fprintf(stderr, "theseus: %s\n", err.message);
     log_close();

@@ -144,8 +144,11 @@ void recovery_prepare(struct server *server) {
     struct boot_record boot = {.number = 1};
 
     recovery->noted = crash_note_read(server->ledger, &recovery->note);
-    if (!recovery->came)
+    if (!recovery->came) {
+        recovery->noted = false; /* a crash that an exec has forestalled */
+        recovery->note = (struct crash_note){0};
         return;
+    }
     if (!recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);
@@ -339,11 +342,15 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 }
 
 void recovery_leave(struct server *server) {
+    struct theseus_error err = {0};
+
     log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
               "crash.max_execs is %d: the server leaves",
               server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
               server->config->crash.max_execs);
     server->status = EXIT_FAILURE;
+    if (upkeep_begin_without_plugins(server, &err) < 0)
+        log_warning("the last snapshot is older than the crash: %s", err.message);
     conn_each_call(server->conn, dismiss_tool_call, server);
     conn_flush(server->conn);
     leave_begin(server, "it crashed too often", 0);

@@ -360,10 +360,13 @@ void restart_fini(struct server *server) {
     if (server->loop) {
         loop_forget(server->loop, &restart->launch);
         loop_forget(server->loop, &restart->restored);
+        loop_forget(server->loop, &restart->served);
+        loop_forget(server->loop, &restart->next_tool);
     }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
     restart->tick = timer_free(restart->tick);
+    restart->rest = timer_free(restart->rest);
     restart->preflight = preflight_free(restart->preflight);
     restart->run = run_unref(restart->run);
     restart->call = call_unref(restart->call);

@@ -35,8 +35,7 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     facts->attempt = 1;
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
-    if (late_keep(server->ledger, err) < 0 ||
-        keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
+    if (keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
         keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || server_record_boot(server, err) < 0)
         return -1;
     return facts_record(facts, server->ledger, err);
@@ -95,10 +94,15 @@ static void on_launch(void *arg) {
 
 void restart_launch(struct server *server) {
     struct restart *restart = &server->restart;
+    struct theseus_error err = {0};
 
     if (!restart_goes_on(server))
         return;
     restart_set_phase(server, PHASE_STARTING);
+    if (late_keep(server->ledger, &err) < 0) { /* now: while lines are handled it costs nobody anything */
+        restart_fail(server, &err);
+        return;
+    }
     block_signals(restart);
     plugins_pause_urgent(server->plugins);
     restart->turns = 0;

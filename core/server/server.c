@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "server/crash.h"
 #include "server/handover.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
@@ -86,6 +87,8 @@ static bool wake(struct server *server) ON_LOOP {
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
+    if (!crash_is_handled())
+        log_info("this build has a sanitizer, which has the signals of crashes: a crash ends the server");
     triggers_apply(server);
     upkeep_wake(server);
     standby_update(server);

@@ -2,6 +2,7 @@
  * What the server keeps and writes down beside its work: the snapshot, the history, the sweep. Wiring only; each part
  * has a file of its own.
  */
+#include "base/fs.h"
 #include "base/log.h"
 #include "plugin/run.h"
 #include "server/inner.h"
@@ -89,6 +90,36 @@ void upkeep_reconfigured(struct server *server) {
     standby_update(server);
     if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
         sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
+}
+
+/* Which settings are secrets only the plugin's schema could say: all of them are taken for one. */
+static int add_secrets(struct server *server, const struct config_section *section, struct theseus_error *err) ON_LOOP {
+    CLEANUP(free) char *dir = path_dir(section->file);
+    json_t *written;
+    const char *key;
+
+    json_object_foreach (section->settings, key, written) {
+        const char *text = json_string_value(written);
+        CLEANUP(free) char *resolved = NULL;
+        if (config_is_secret_ref(text) && config_resolve_secret(text, dir, &resolved, err) < 0)
+            return -1;
+        json_auto_t *value = json_string(resolved ? resolved : text);
+        keeper_add_secret(server->upkeep.keeper, value);
+    }
+    return 0;
+}
+
+int upkeep_begin_without_plugins(struct server *server, struct theseus_error *err) {
+    const struct config *config = server->config;
+
+    for (size_t i = 0; i < config->plugin_count; i++)
+        if (add_secrets(server, &config->plugin_sections[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < config->tool_count; i++)
+        if (add_secrets(server, &config->tool_sections[i], err) < 0)
+            return -1;
+    keeper_begin(server->upkeep.keeper);
+    return 0;
 }
 
 void upkeep_leave(struct server *server) {

@@ -4,7 +4,7 @@
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
  * compared: what the machine does meanwhile meets all of them alike. The load itself is made and judged by
- * build/bench/load, reload and restart. Writes build/bench/report.md, results.json and chart.svg.
+ * build/bench/load, reload, restart and crash. Writes build/bench/report.md, results.json and chart.svg.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
+import { crashFigures, crashTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
     restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
 
@@ -129,9 +130,10 @@ async function measureReload() {
 
 const fixture = (name) => join(build, 'tests', 'plugins', `${name}.so`);
 
+const STATE_KIB = '900'; /* with what is in the ledger anyway, about 1 MiB */
+
 /* One server for each: under load, with pings only, into a server that leaves at once, and reloads under load. */
 async function measureRestart() {
-    const STATE_KIB = '900'; /* with what is in the ledger anyway, about 1 MiB */
     const server = (name, plugins, program) => {
         const { root, argv } = theseus(name, 5, program);
         plugins.forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
@@ -173,6 +175,14 @@ async function measureIsolation() {
                 ((((all[tool] ??= {})[kind] ??= {})[depth] ??= [])).push(await load({ argv }, { depth, bytes: 32 }));
     const each = (object, fn) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, fn(value)]));
     return each(all, (kinds) => each(kinds, (depths) => each(depths, condense)));
+}
+
+/* A server at which crashes are nothing special. */
+async function measureCrash() {
+    const { root, argv } = theseus('crash', 5);
+    ['dies', 'ballast'].forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
+    process.stderr.write('crashes\n');
+    return run('crash', ['-n', String(plan.restarts), '-b', STATE_KIB, '--', ...argv, '--set', 'crash.max_execs=0']);
 }
 
 function panels(runs) {
@@ -220,10 +230,13 @@ async function main() {
     if (!options.peers && only('restart')) {
         results.restart = await measureRestart();
         say(`${restartTable(results.restart)}\n`);
+        results.crash = await measureCrash();
+        say(`${crashTable(results.crash)}\n`);
     }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
         ...(results.isolation ? isolationFigures(results.isolation) : []),
-        ...(results.restart ? restartFigures(results.restart) : [])];
+        ...(results.restart ? restartFigures(results.restart) : []),
+        ...(results.crash ? crashFigures(results.crash) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);

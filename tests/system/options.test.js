@@ -1,13 +1,16 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
 import {
-    existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync,
+    existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
-import { describe, test } from 'node:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { pause, until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { crash, skip as skipCrashes, unlimited } from './lib/crash.js';
 import { atMost, binary, sanitized, shipped } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
@@ -15,10 +18,15 @@ import { restarts } from './lib/restart.js';
 
 const observed = new Set();
 
+/* Where a core would be written. */
+const coreDirectory = mkdtempSync(join(tmpdir(), 'theseus-core-'));
+const cores = () => readdirSync(coreDirectory);
+after(() => rmSync(coreDirectory, { recursive: true }));
+
 /* `body(client, home)` observes `option`; `sections` is the configuration to begin with, `drops` the plugins. */
-function observes(option, what, body, { sections = {}, drops = [], ...options } = {}) {
+function observes(option, what, body, { sections = {}, drops = [], skip = false, ...options } = {}) {
     observed.add(option);
-    test(`${option} ${what}`, () => serving(body, {
+    test(`${option} ${what}`, { skip }, () => serving(body, {
         ...options,
         prepare: (home) => {
             drops.forEach((name) => home.drop(name));
@@ -85,6 +93,17 @@ describe('the option', { concurrency: 4 }, () => {
         const answers = await Promise.all(Array.from({ length: 9 }, () => client.value('parallel', { ms: 100 })));
         assert.equal(Math.max(...answers.map((one) => one.most)), 3);
     }, { drops: ['serial'], sections: { server: { workers: 3 } } });
+
+    observes('server.core_dump', 'is whether a crash writes a core', async (client, home) => {
+        await client.appears('die_null');
+        await crash(client, 'null');
+        assert.deepEqual(cores(), []);
+        home.configure({ ...unlimited, server: { core_dump: 'yes' } });
+        await until('the option to be taken', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.generation === 2);
+        await crash(client, 'null');
+        await until('the core', () => /process \d+ has written (the|no) core/.test(home.log));
+    }, { drops: ['dies'], sections: unlimited, skip: skipCrashes, cwd: coreDirectory });
 
     observes('plugins.path', 'is where plugins are looked for, at once', async (client, home) => {
         assert.ok(!(await client.names()).includes('greet'));
@@ -248,6 +267,22 @@ describe('the option', { concurrency: 4 }, () => {
         home.install(binary);
         await until('another boot', async () => (await boot()) !== first);
     }, { Place: Installed });
+
+    observes('crash.max_execs', 'is after how many crashes with nothing in between the server leaves', async (client, home) => {
+        await client.names();
+        home.drop('startcrashes');
+        assert.equal((await within('the end', client.exited)).code, 1);
+        assert.equal(home.log.match(/crashed with SIGABRT in start/g).length, 4);
+    }, { sections: { crash: { max_execs: 4 } }, skip: skipCrashes });
+
+    observes('crash.execs_window', 'is the time in which they have to come', async (client, home) => {
+        await client.names();
+        home.drop('startcrashes');
+        await until('more crashes than the limit', () => home.log.match(/crashed with SIGABRT in start/g)?.length > 4);
+        home.remove('startcrashes');
+        await until('them to end', async () => (await client.names()).includes('echo'));
+        assert.equal(client.process.exitCode, null);
+    }, { sections: { crash: { max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
 
     observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
         await client.appears('version');

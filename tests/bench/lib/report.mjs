@@ -10,7 +10,7 @@ export const median = (numbers) => {
 };
 
 const row = (cells) => `| ${cells.join(' | ')} |`;
-const table = (head, rows) => [row(head), row(head.map((_, i) => i ? '---:' : '---')), ...rows.map(row)].join('\n');
+export const table = (head, rows) => [row(head), row(head.map((_, i) => i ? '---:' : '---')), ...rows.map(row)].join('\n');
 const ratio = (number) => `${number >= 10 ? number.toFixed(0) : number.toFixed(2)} ×`;
 
 /* `runs[workload][server]`: the median of each measure. */

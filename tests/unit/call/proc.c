@@ -59,11 +59,38 @@ static void refuses_a_process_that_is_not_there(void **state) {
     assert_int_equal(err.code, ERR_SYSTEM);
 }
 
+static void knows_a_group_by_those_of_it_that_are_at_work(void **state) {
+    int pipes[2];
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe(pipes), 0);
+    pid_t leader = fork();
+    if (leader == 0) {
+        (void)setpgid(0, 0);
+        if (write(pipes[1], "", 1) == 1)
+            (void)pause();
+        _exit(1);
+    }
+    assert_int_equal(read(pipes[0], &byte, 1), 1);
+    assert_true(proc_group_lives(leader));
+    assert_false(proc_group_lives(1L << 30));
+    assert_int_equal(kill(leader, SIGKILL), 0);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)leader, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(kill(-leader, 0), 0);  /* it is still there, … */
+    assert_false(proc_group_lives(leader)); /* … but has ended */
+    assert_int_equal(waitpid(leader, NULL, 0), leader);
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_when_a_process_was_started),
         cmocka_unit_test(reads_past_any_name),
         cmocka_unit_test(refuses_a_process_that_is_not_there),
+        cmocka_unit_test(knows_a_group_by_those_of_it_that_are_at_work),
     };
 
     return cmocka_run_group_tests_name("call/proc", tests, NULL, NULL);

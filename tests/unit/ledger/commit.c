@@ -28,7 +28,7 @@ static uint64_t next_random(uint64_t *seed) {
 
 /* Two records under one key, always put and dropped together, with the same value in both. */
 static void change(struct worker *worker, struct batch *batch, uint64_t key, uint64_t value) {
-    struct run_record run = {worker->number, key, 0, value};
+    struct run_record run = {.conn = worker->number, .offset = key, .attempts = value};
     struct progress_record progress = {worker->number, key, 0, value};
 
     if (value) {
@@ -55,7 +55,7 @@ static void take_attempts(void *arg, const void *record) {
 
 /* What this thread has put is there, whatever compaction is doing with it. */
 static bool is_there(const struct worker *worker, uint64_t key) {
-    struct run_record run = {worker->number, key, 0, 0};
+    struct run_record run = {.conn = worker->number, .offset = key};
     uint64_t value = 0;
 
     (void)ledger_find(worker->ledger, &run_kind, &run, take_attempts, &value);

@@ -64,7 +64,7 @@ static void record_accept(struct run *run, size_t i) {
 }
 
 static void record_enter(struct run *run, size_t i) {
-    struct run_record entered = {1, line_start(i + 1), 0, 1};
+    struct run_record entered = {.conn = 1, .offset = line_start(i + 1), .attempts = 1};
 
     DONE(ledger_put(run->ledger, &run_kind, &entered, &err_));
     note_commit(run, i, RUNNING);

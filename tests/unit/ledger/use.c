@@ -153,7 +153,8 @@ static void *put_and_drop_pairs(void *arg) {
 
     for (uint64_t i = 0; i < ROUNDS; i++) {
         CLEANUP(batch_fini) struct batch batch = {0};
-        struct run_record one = {mine, i, 1, 0}, two = {mine, i, 2, 0};
+        struct run_record one = {.conn = mine, .offset = i, .index = 1};
+        struct run_record two = {.conn = mine, .offset = i, .index = 2};
         batch_put(&batch, &run_kind, &one);
         batch_put(&batch, &run_kind, &two);
         if (ledger_commit(shared->ledger, &batch, NULL) < 0)

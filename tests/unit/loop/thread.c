@@ -32,6 +32,27 @@ static void look_around(void *arg) {
     atomic_store(&report->done, true);
 }
 
+static void is_like_any_other_when_it_was_made_ahead(void **state) {
+    struct report reports[2] = {0};
+    struct thread *threads[2];
+
+    (void)state;
+    thread_drop_ahead(); /* none */
+    for (int i = 0; i < 2; i++)
+        thread_make_ahead(); /* the second goes in place of the first */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(thread_start(&threads[i], i ? "second" : "first", look_around, &reports[i], NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_null(thread_join(threads[i]));
+        assert_true(atomic_load(&reports[i].done));
+        assert_string_equal(reports[i].name, i ? "second" : "first");
+        assert_int_equal(sigismember(&reports[i].blocked, SIGTERM), 1);
+        assert_int_equal(sigismember(&reports[i].blocked, SIGSEGV), 0);
+    }
+    thread_make_ahead();
+    thread_drop_ahead();
+}
+
 static void sets_up_name_stacks_and_mask(void **state) {
     struct report report = {0};
     struct thread *thread;
@@ -125,6 +146,7 @@ static void survives_an_overflow_in_the_handler(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_up_name_stacks_and_mask),
+        cmocka_unit_test(is_like_any_other_when_it_was_made_ahead),
         cmocka_unit_test(leaves_the_mask_of_the_starter),
         cmocka_unit_test(runs_on_when_detached),
         cmocka_unit_test(survives_an_overflow_in_the_handler),

@@ -33,12 +33,13 @@ static void says_what_a_flag_means(void **state) {
     };
 
     (void)state;
+    loop_enter();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct theseus_tool declared = {.name = "t", .flags = rows[i].flags, .call = nothing};
         struct tool *tool = NULL;
         assert_int_equal(tool_new(&tool, &declared, NULL), 0);
         struct offer *offer = offer_new(NULL, tool);
-        json_t *said = json_object_get(offer->entry, "annotations");
+        json_t *said = json_object_get(offer_entry(offer), "annotations");
         json_auto_t *flat =
             json_pack("[O,O,O,O]", json_object_get(said, "readOnlyHint"), json_object_get(said, "destructiveHint"),
                       json_object_get(said, "idempotentHint"), json_object_get(said, "openWorldHint"));

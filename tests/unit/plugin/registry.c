@@ -151,6 +151,37 @@ static void tells_a_real_change_from_none(void **state) {
     assert_string_not_equal(before, after);
 }
 
+/* What is not listed is not missed: with the rest goes on who asks. */
+static void leaves_a_tool_out_whose_schemas_cannot_be_read(void **state) {
+    const struct theseus_tool bad = {.name = "ab", .call = nothing, .input_schema = "{"};
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    struct tool *tool = NULL;
+
+    (void)state;
+    assert_int_equal(tool_new_trusted(&tool, &bad, NULL), 0);
+    assert_int_equal(registry_add(made->host.registry, first, tool, NULL), 0);
+    log_set_level(LOG_ERROR + 1);
+    lists(made, "a b ");
+    lists(made, "a b ");
+}
+
+static void makes_the_list_ahead_tool_by_tool(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    CLEANUP(generation_made) struct generation *first = generation_served(made, "p", a_and_b);
+    struct tool *trusted = NULL;
+
+    (void)state;
+    assert_int_equal(tool_new_trusted(&trusted, &(struct theseus_tool){.name = "t", .call = nothing}, NULL), 0);
+    assert_int_equal(registry_add(made->host.registry, first, trusted, NULL), 0);
+    assert_null(trusted->input);
+    for (int i = 0; i < 3; i++)
+        assert_true(registry_list_ahead(made->host.registry));
+    assert_non_null(trusted->input);
+    assert_false(registry_list_ahead(made->host.registry));
+    lists(made, "a b t ");
+}
+
 static struct tool *tool_made(const char *name) {
     const struct theseus_tool declared = {.name = name, .call = nothing};
     struct tool *tool = NULL;
@@ -421,6 +452,8 @@ int main(void) {
         cmocka_unit_test(says_the_flags_of_a_tool_that_is_offered),
         cmocka_unit_test(hides_what_patterns_name),
         cmocka_unit_test(tells_a_real_change_from_none),
+        cmocka_unit_test(leaves_a_tool_out_whose_schemas_cannot_be_read),
+        cmocka_unit_test(makes_the_list_ahead_tool_by_tool),
         cmocka_unit_test(adds_and_removes_while_it_serves),
         cmocka_unit_test(makes_a_change_as_a_whole),
         cmocka_unit_test(drops_a_change_as_a_whole),

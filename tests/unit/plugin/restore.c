@@ -216,21 +216,27 @@ static void leaves_out_what_is_disabled_now(void **state) {
 }
 
 static void keeps_for_a_way_back_what_does_not_start_here(void **state) {
-    CLEANUP(floor_free) struct floor *floor = floor_new(saving, "[plugin:saves]\ntext = kept\n", 2);
-
     (void)state;
-    floor_load(floor);
-    save_and_exec(floor);
-    log_set_level(LOG_ERROR + 1);
-    floor_take_config(floor, "[plugin:saves]\nrefuses = yes\n");
-    floor_restore(floor);
-    assert_int_equal(floor_generation(floor, "saves"), 0);
-    floor_be_idle(floor);
-    assert_int_equal(floor_generation(floor, "saves"), 0); /* and not without what it had either */
-    floor_exec(floor, 2);
-    floor_take_config(floor, "");
-    floor_restore(floor);
-    floor_gives(floor, "found", NULL, "\"found\":\"kept\"");
+    for (int early = 0; early < 2; early++) {
+        CLEANUP(floor_free) struct floor *floor = floor_new(saving, "[plugin:saves]\ntext = kept\n", 2);
+        floor_load(floor);
+        json_int_t counter = floor_generation(floor, "counter");
+        save_and_exec(floor);
+        log_set_level(LOG_ERROR + 1);
+        floor_take_config(floor, "[plugin:saves]\nrefuses = yes\n");
+        loop_enter();
+        if (early)
+            plugins_restore_early(floor->plugins);
+        floor_restore(floor);
+        assert_int_equal(floor_generation(floor, "saves"), 0);
+        assert_int_equal(floor_generation(floor, "counter"), counter);
+        floor_be_idle(floor);
+        assert_int_equal(floor_generation(floor, "saves"), 0); /* and not without what it had either */
+        floor_exec(floor, 2);
+        floor_take_config(floor, "");
+        floor_restore(floor);
+        floor_gives(floor, "found", NULL, "\"found\":\"kept\"");
+    }
 }
 
 static void has_nothing_to_do_when_nothing_was_loaded(void **state) {
@@ -245,14 +251,16 @@ static void has_nothing_to_do_when_nothing_was_loaded(void **state) {
 
 static void can_be_thrown_away_in_the_middle(void **state) {
     (void)state;
-    for (int turns = 0; turns < 12; turns++) {
+    for (int turns = 0; turns < 24; turns++) {
         CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
         struct loop_task task = {.run = floor_on_told, .arg = floor};
         floor_load(floor);
         save_and_exec(floor);
         loop_enter();
+        if (turns % 2)
+            plugins_restore_early(floor->plugins);
         plugins_restore(floor->plugins, &task);
-        for (int i = 0; i < turns; i++)
+        for (int i = 0; i < turns / 2; i++)
             (void)loop_turn(floor->owner->loop, 5);
         loop_forget(floor->owner->loop, &task);
     }
@@ -277,6 +285,36 @@ static void does_not_load_again_what_came_back(void **state) {
     plugins_rescan(floor->plugins);
     floor_be_idle(floor);
     assert_true(floor_generation(floor, "version") > number);
+}
+
+static int copies(const struct floor *floor) {
+    DIR *dir = opendir(imagedir_path(floor->dir));
+    int count = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        count += strstr(entry->d_name, ".so") != NULL;
+    (void)closedir(dir);
+    return count;
+}
+
+/* The next restart begins while the files are compared with what serves. */
+static void leaves_no_copy_behind_that_was_only_compared(void **state) {
+    CLEANUP(floor_free) struct floor *floor = floor_new(five, "", 2);
+
+    (void)state;
+    floor_load(floor);
+    save_and_exec(floor);
+    floor_restore(floor);
+    loop_enter();
+    plugins_drop_saved(floor->plugins);
+    plugins_rescan(floor->plugins); /* the first look at the directory */
+    plugins_pause(floor->plugins);
+    until(floor->owner->loop, lane_pending(floor->host.lane) == 0);
+    assert_int_equal(copies(floor), 5);
+    plugins_resume(floor->plugins);
+    floor_be_idle(floor);
+    assert_int_equal(copies(floor), 5);
 }
 
 static void loads_again_what_came_back_if_somebody_asks_for_it(void **state) {
@@ -309,6 +347,7 @@ int main(void) {
         cmocka_unit_test(has_nothing_to_do_when_nothing_was_loaded),
         cmocka_unit_test(can_be_thrown_away_in_the_middle),
         cmocka_unit_test(does_not_load_again_what_came_back),
+        cmocka_unit_test(leaves_no_copy_behind_that_was_only_compared),
         cmocka_unit_test(loads_again_what_came_back_if_somebody_asks_for_it),
     };
 

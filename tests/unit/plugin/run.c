@@ -298,7 +298,7 @@ static void runs_a_serial_tool_alone_and_in_order(void **state) {
 
 /* A request that an earlier image had entered `attempts` times. */
 static struct call *call_after_restart(struct made_host *made, const char *tool, bool checkpoint) {
-    const struct run_record run = {1, 4711, 0, 1};
+    const struct run_record run = {.conn = 1, .offset = 4711, .attempts = 1};
     struct call *call = owner_call_new(made->owner, OWNER_REQUEST, 4711);
 
     assert_int_equal(ledger_put(made->owner->ledger, &run_kind, &run, NULL), 0);

@@ -184,6 +184,60 @@ static void refuses_a_schema_that_is_too_long(void **state) {
     assert_int_equal(tool_new(&tool, &declared, NULL), 0);
 }
 
+static struct tool *trusted(const char *input, const char *output) {
+    const struct theseus_tool declared = {
+        .name = "good", .call = answer, .input_schema = input, .output_schema = output};
+    struct tool *tool = NULL;
+
+    assert_int_equal(tool_new_trusted(&tool, &declared, NULL), 0);
+    assert_null(tool->input_schema);
+    assert_null(tool->input);
+    return tool;
+}
+
+static void reads_the_schemas_of_a_trusted_one_when_they_are_wanted(void **state) {
+    char input[] = "{\"type\":\"object\",\"required\":[\"n\"]}", output[] = "{\"type\":\"object\"}";
+    CLEANUP(tool_free) struct tool *tool = trusted(input, output);
+    CLEANUP(tool_free) struct tool *none = trusted(NULL, NULL);
+    json_auto_t *empty = json_object();
+
+    (void)state;
+    input[0] = output[0] = 'x'; /* the image they stand in may be gone by then */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(tool_read(tool, NULL), 0);
+    assert_int_equal(schema_check(tool->input, empty, NULL), -1);
+    assert_int_equal(schema_check(tool->output, empty, NULL), 0);
+    assert_true(json_is_array(json_object_get(tool->input_schema, "required")));
+    assert_int_equal(tool_read(none, NULL), 0);
+    assert_int_equal(schema_check(none->input, empty, NULL), 0);
+    assert_null(none->output);
+}
+
+static void refuses_each_time_what_was_trusted_wrongly(void **state) {
+    CLEANUP(free) char *long_one = xcalloc(1, LIMIT_SCHEMA_BYTES + 10);
+    memset(long_one, ' ', LIMIT_SCHEMA_BYTES + 9);
+    const struct {
+        const char *input, *output, *words;
+    } rows[] = {
+        {"{", NULL, "tool 'good': input_schema: is not JSON"},
+        {"{\"type\":\"string\"}", NULL, "tool 'good': input_schema: its root must say"},
+        {NULL, "{\"type\":7}", "tool 'good': output_schema: "},
+        {long_one, NULL, "tool 'good': input_schema: is longer than"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(tool_free) struct tool *tool = trusted(rows[i].input, rows[i].output);
+        for (int again = 0; again < 2; again++) {
+            struct theseus_error err = {0};
+            assert_int_equal(tool_read(tool, &err), -1);
+            assert_ptr_equal(strstr(err.message, rows[i].words), err.message);
+            assert_null(tool->input);
+            assert_null(tool->output);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_everything_that_was_declared),
@@ -195,6 +249,8 @@ int main(void) {
         cmocka_unit_test(lets_structured_content_be_anything),
         cmocka_unit_test(refuses_a_boolean_for_a_property),
         cmocka_unit_test(refuses_a_schema_that_is_too_long),
+        cmocka_unit_test(reads_the_schemas_of_a_trusted_one_when_they_are_wanted),
+        cmocka_unit_test(refuses_each_time_what_was_trusted_wrongly),
     };
 
     return cmocka_run_group_tests_name("plugin/tool", tests, NULL, NULL);

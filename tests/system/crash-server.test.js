@@ -1,0 +1,227 @@
+/* What a crash does to the server as a whole: which program goes on, what becomes of children and cores, when it gives up. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+
+import { until, within } from '../clients/lib/until.js';
+import { Client, serving } from './lib/client.js';
+import { PLACES, crash, mortal, skip, unlimited } from './lib/crash.js';
+import { Home, sanitized } from './lib/home.js';
+import { Installed } from './lib/installed.js';
+import { alive, children } from './lib/proc.js';
+
+const crashes = (home) => home.log.match(/crashed with SIG/g)?.length ?? 0;
+const served = async (client) => assert.equal(await client.text('echo', { message: 'there' }), 'there');
+const version = async (client) => (await client.value('orchestrator_health_check')).version;
+
+test('a build with a sanitizer says that it does not handle crashes, and no other does', () => serving(async (client, home) => {
+    await client.appears('echo');
+    assert.equal(/this build has a sanitizer.*a crash ends the server/.test(home.log), sanitized);
+}));
+
+describe('behind a crash', { skip, concurrency: 4 }, () => {
+    for (const [what, spoil] of Object.entries({
+        'garbage stands at the path of the program': (home) => home.installText('\x7fELF garbage'),
+        'nothing stands there': (home) => home.uninstall(),
+        'a directory that cannot be read does': (home) => { home.uninstall(); home.installText('', 0o000); },
+    }))
+        test(`the very program goes on that crashed, although ${what}`, () => serving(async (client, home) => {
+            await client.appears('die_null');
+            const before = await version(client);
+            spoil(home);
+            for (const place of Object.keys(PLACES))
+                await crash(client, 'null', place);
+            assert.equal(await version(client), before);
+        }, { ...mortal(), Place: Installed }));
+
+    test('a signal of a crash that somebody sends is one', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        for (const signal of ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGABRT', 'SIGTRAP', 'SIGSYS']) {
+            const before = crashes(home);
+            client.process.kill(signal);
+            await until(`${signal} to be handled`, () => crashes(home) > before);
+            assert.match(home.log, new RegExp(`the server crashed with ${signal}`));
+            await served(client);
+        }
+    }, mortal()));
+
+    test('all goes on where the crashed thread holds the only lock of malloc()', () => serving(async (client) => {
+        await client.appears('die_null');
+        for (const place of Object.keys(PLACES))
+            for (const way of ['malloc', 'heap', 'free']) {
+                const pings = Array.from({ length: 50 }, () => client.start('ping').answer);
+                const [name, args] = PLACES[place](way, {});
+                const { result } = await within(name, client.call(name, args));
+                /* All share one heap: another thread may be the first to stumble over what is wrong with it. */
+                assert.match(result.content[0].text, /crashed with SIG(SEGV|ABRT).*may have executed/);
+                for (const ping of pings)
+                    assert.ok((await within('a ping', ping)).result);
+            }
+    }, { ...mortal(), env: { MALLOC_ARENA_MAX: '1' } }));
+
+    test('many that crash at once cost their own calls', () => serving(async (client) => {
+        await client.appears('die_null');
+        for (let round = 0; round < 5; round++) {
+            const dying = Array.from({ length: 8 }, () => client.call('die_null', { ms: 50 }));
+            const answers = await Promise.all(dying.map((one) => within('an answer', one)));
+            for (const { result } of answers)
+                assert.match(result.content[0].text, /plugin 'dies' 1.0 crashed with SIGSEGV.*may have executed/);
+            await served(client);
+        }
+    }, mortal({ server: { workers: 16 } })));
+
+    test('a server that was about to end ends', () => serving(async (client) => {
+        await client.appears('die_null');
+        const dying = client.call('die_null', { ms: 300 });
+        await served(client);
+        const { code, ms } = await client.signal('SIGTERM');
+        assert.equal(code, 0);
+        assert.ok(ms < 3000, `${ms} ms`);
+        assert.match((await dying).result.content[0].text, /crashed with SIGSEGV/);
+    }, mortal()));
+
+    test('a client that has left is noticed', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        await crash(client, 'null');
+        const { code } = await client.close();
+        assert.equal(code, 0);
+        assert.equal(crashes(home), 1);
+    }, mortal()));
+});
+
+/* A tool whose program says its pid and takes its time. It is read to when it has been recorded, and not before. */
+const command = (home, text) => ({
+    'tool:command': { command: `sh -c 'read go; ${text}' sh`, stdin: 'go\n', description: 'A program.' },
+});
+const pids = (home) => {
+    try {
+        return readFileSync(home.path('pids'), 'utf8').trim().split('\n').map(Number);
+    } catch {
+        return [];
+    }
+};
+
+describe('the child process of a call', { skip, concurrency: 3 }, () => {
+    const withCommand = (text) => ({
+        prepare: (home) => {
+            home.drop('dies');
+            home.configure({ ...unlimited, ...command(home, text(home.path('pids'))) });
+        },
+    });
+
+    test('is ended with its group before the call is answered, and the answer says so', () => serving(async (client, home) => {
+        await client.appears('command');
+        const call = client.call('command');
+        const [parent, child] = await until('both processes', () => pids(home).length === 2 && pids(home));
+        await crash(client, 'null');
+        const { result } = await within('the answer', call);
+        assert.match(result.content[0].text, /may have executed.*child process that it had started was ended/);
+        assert.deepEqual([alive(parent), alive(child)], [false, false]);
+        await until('no child to be left', () => children(client.pid).length === 0);
+    }, withCommand((file) => `sleep 1000 & echo $! >>${file}; echo $$ >>${file}; wait`)));
+
+    test('is killed a second later if it does not hear, and nobody else waits for that', () => serving(async (client, home) => {
+        await client.appears('command');
+        const call = client.call('command');
+        await until('the process', () => pids(home).length === 1);
+        const begin = Date.now();
+        let answered;
+        call.then(() => { answered = Date.now(); });
+        await crash(client, 'null');
+        await served(client);
+        assert.ok(Date.now() - begin < 900, `others have waited for ${Date.now() - begin} ms`);
+        assert.equal(answered, undefined);
+        assert.ok(alive(pids(home)[0]));
+        const { result } = await within('the answer', call);
+        assert.ok(answered - begin >= 950, `${answered - begin} ms`);
+        assert.match(result.content[0].text, /child process that it had started was ended/);
+        assert.equal(alive(pids(home)[0]), false);
+    }, withCommand((file) => `trap "" TERM; echo $$ >>${file}; while :; do sleep 0.05; done`)));
+
+    test('is ended too when a second crash comes before it has', () => serving(async (client, home) => {
+        await client.appears('command');
+        const call = client.call('command');
+        await until('the process', () => pids(home).length === 1);
+        await crash(client, 'null');
+        await crash(client, 'null', 'loop');
+        const { result } = await within('the answer', call);
+        assert.match(result.content[0].text, /may have executed/);
+        assert.equal(alive(pids(home)[0]), false);
+    }, withCommand((file) => `trap "" TERM; echo $$ >>${file}; while :; do sleep 0.05; done`)));
+});
+
+describe('a server that crashes again and again', { skip, concurrency: 3 }, () => {
+    const looping = (crashOptions, drops = ['vault']) => ({
+        prepare: (home) => {
+            drops.forEach((name) => home.drop(name));
+            home.configure({ crash: crashOptions });
+        },
+    });
+
+    test('leaves after crash.max_execs of it, names the cause, and has sealed what it had', () => serving(async (client, home) => {
+        await client.appears('vault_put');
+        await client.text('vault_put', { key: 'first', value: 'kept' });
+        home.drop('startcrashes');
+        const { code } = await within('the end', client.exited);
+        assert.equal(code, 1);
+        assert.match(client.stderr, /plugin 'startcrashes' 1 crashed with SIGABRT.*crash.max_execs is 5: the server leaves/);
+        assert.equal(crashes(home), 6);
+        home.remove('startcrashes');
+        const next = await new Client(home).initialize();
+        await next.appears('vault_get');
+        assert.equal((await next.value('vault_get', { key: 'first' })).value, 'kept');
+        await next.close();
+    }, looping({ max_execs: 5 })));
+
+    test('answers what is open before it leaves', () => serving(async (client, home) => {
+        await client.appears('slow');
+        const waiting = client.call('slow', { ms: 60_000 });
+        home.drop('startcrashes');
+        const { result } = await within('the answer', waiting);
+        assert.equal(result.isError, true);
+        assert.match(result.content[0].text, /crashed.*may have executed/);
+        assert.equal((await within('the end', client.exited)).code, 1);
+    }, looping({ max_execs: 3 }, ['slow'])));
+
+    test('does not leave while requests are served in between', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        for (let i = 0; i < 10; i++) {
+            await crash(client, 'null');
+            await served(client);
+        }
+        assert.equal(crashes(home), 10);
+    }, looping({ max_execs: 3 }, ['dies'])));
+
+    test('leaves if there are none', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        const dying = Array.from({ length: 10 }, () => client.call('die_null'));
+        assert.equal((await within('the end', client.exited)).code, 1);
+        assert.equal(crashes(home) >= 3, true);
+        await Promise.allSettled(dying);
+    }, looping({ max_execs: 3 }, ['dies'])));
+});
+
+describe('a core', { skip }, () => {
+    const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
+    const cwd = mkdtempSync(join(tmpdir(), 'theseus-core-'));
+    after(() => rmSync(cwd, { recursive: true }));
+
+    test('is written when it is asked for, by a child that is reaped', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        await crash(client, 'null');
+        await until('the core', () => /process \d+ has written the core/.test(home.log));
+        if (!/[|/]/.test(pattern)) /* it lies where the server works */
+            assert.ok(readdirSync(cwd).some((name) => name.startsWith('core')));
+        assert.deepEqual(children(client.pid), []);
+        await served(client);
+    }, { ...mortal({ server: { core_dump: 'yes' } }), cwd }));
+
+    test('is not, otherwise', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        await crash(client, 'null');
+        assert.doesNotMatch(home.log, /the core/);
+        assert.deepEqual(children(client.pid), []);
+    }, mortal()));
+});
