@@ -132,7 +132,7 @@ describe('an isolated plugin that hangs', { concurrency: 4 }, () => {
         const { pid } = await processOf(client, 'wreck');
         const result = await client.result('wreck_brief', { how: 'hang' });
         assert.match(result.content[0].text, /did not end within 1 s/);
-        assert.ok(Date.now() - begin < 3000);
+        assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`);
         assert.equal(await client.text('echo', { message: 'x' }), 'x');
         const after = await served(client, 1);
         assert.ok(Date.now() - begin > 5900, `${Date.now() - begin} ms`);
