@@ -44,6 +44,8 @@ UNWINDER := $(if $(SANITIZE),,-static-libgcc)
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PACKAGES)) -ldl -pthread -lm
 PLUGIN_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -pthread
+# What one of them needs beside that: PLUGIN_PACKAGES_NAME.
+PLUGIN_PACKAGES_tasks := sqlite3 libsodium
 # A sanitizer's run-time library is found when the plugin is loaded, not when it is linked.
 PLUGIN_LDFLAGS := -shared $(if $(SANITIZE),,-Wl,-z,defs)
 COMPILE = $(CC) $(OUR_CPPFLAGS) $(CPPFLAGS) $(PACKAGE_CFLAGS) $(CFLAGS) $(OUR_CFLAGS) -MMD -MP
@@ -116,7 +118,8 @@ define PLUGIN_RULES
 $(BUILD)/plugins/$(1).so: $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard plugins/$(1)/*.c)))
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(LINK) $$(PLUGIN_LDFLAGS) -o $$@.new $$^ $$(PLUGIN_LIBS)
+	$$(Q)$$(LINK) $$(PLUGIN_LDFLAGS) -o $$@.new $$^ $$(PLUGIN_LIBS) \
+	    $(if $(PLUGIN_PACKAGES_$(1)),$(shell $(PKG_CONFIG) --libs $(PLUGIN_PACKAGES_$(1))))
 	@mv $$@.new $$@
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULES,$(name))))

@@ -31,6 +31,7 @@ enum {
     LIMIT_LEDGER_RESERVE = 4 << 20, /* of them not for new work: half for answers, half for making room */
     LIMIT_LEDGER_BATCH = 256 << 20, /* bytes that are recorded at once */
     LIMIT_SNAPSHOT_DAYS = 30,       /* orphans that nobody has claimed: longer than any holiday from a project */
+    LIMIT_SHELF_DAYS = 30,          /* good images of a plugin whose file is gone */
     LIMIT_ARTIFACT = 512 << 20,     /* bytes of a file beside the database */
     LIMIT_ARTIFACT_NAME = 200,      /* of its name below the directory */
     LIMIT_TASK_TTL_S = 7 * 86400,   /* how long an MCP task is kept, from its creation */

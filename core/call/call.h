@@ -90,7 +90,7 @@ struct call {
     bool has_steps;             /* its progress is kept as text, too; set before it is dispatched */
     bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
-    atomic_uint_fast64_t inner_calls;
+    atomic_uint_fast64_t inner_calls, inner_ended; /* counted on from the last checkpoint when it is run again */
     /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */
     bool (*reshape)(struct call *call, json_t **result, struct theseus_error *err, json_t **ret_data);
     json_t *shape;          /* owned: of whoever set that */

@@ -87,6 +87,7 @@ void keep_inner_left(struct call *call, uint64_t index) {
     struct run_record record = run_of(call, index);
     struct theseus_error err = {0};
 
+    (void)atomic_fetch_add(&call->inner_ended, 1);
     if (ledger_drop(call->ledger, &run_kind, &record, &err) < 0)
         warn_unrecorded("the end of an inner call", &err);
 }
@@ -99,7 +100,8 @@ int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err)
         return -1;
     if (text.len > LIMIT_STATE_VALUE)
         return fail(err, ERR_LIMIT, "a checkpoint of %zu bytes is longer than %d", text.len, LIMIT_STATE_VALUE);
-    struct checkpoint_record record = {call->key.conn, call->key.offset, call->key.index, buf_span(&text)};
+    struct checkpoint_record record = {call->key.conn, call->key.offset, call->key.index, buf_span(&text),
+                                       atomic_load(&call->inner_ended)};
     if (put_while_open(call, &checkpoint_kind, &record, err) < 0)
         return -1;
     atomic_store(&call->has_checkpoint, true);
@@ -134,7 +136,7 @@ void keep_progress(struct call *call, double value) {
 void keep_drop_all(struct call *call, struct batch *batch) {
     struct request_record request = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
     struct run_record run = run_of(call, call->key.index);
-    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
 
     /* Whether they are there or not: until this is committed another thread may still put them. */
@@ -161,6 +163,9 @@ static void restore_checkpoint(void *arg, const void *record) {
     json_decref(call->resume);
     call->resume = jsontext_read(checkpoint->state, &err);
     atomic_store(&call->has_checkpoint, call->resume != NULL);
+    /* What follows the checkpoint is run again under the numbers, and so the keys, that it had. */
+    atomic_store(&call->inner_calls, checkpoint->inner);
+    atomic_store(&call->inner_ended, checkpoint->inner);
     if (!call->resume)
         log_error("a checkpoint cannot be read back: %s", err.message);
 }
@@ -173,7 +178,7 @@ static void restore_progress(void *arg, const void *record) {
 }
 
 void keep_restore_checkpoint(struct call *call) {
-    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}};
+    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
 
     ledger_find(call->ledger, &checkpoint_kind, &checkpoint, restore_checkpoint, call);
 }

@@ -85,11 +85,26 @@ static void set_option(struct build *build, const struct option_def *option, con
     problems_add(build->problems, file, entry->line, "%s.%s: %s", option->section, option->key, err.message);
 }
 
+/* What is said of tasks stands in one section, whoever it concerns: what is no option of the server's in [tasks] is the
+ * plugin's of that name. */
+static bool is_shared(const char *section) {
+    return strcmp(section, "tasks") == 0;
+}
+
+static void hand_on(struct build *build, const struct document_section *section, struct document_entry *entry,
+                    const char *file) {
+    const struct document_section part = {.name = section->name, .line = section->line, .entries = entry, .count = 1};
+
+    sections_put(&build->config->plugin_sections, &build->config->plugin_count, &part, file);
+}
+
 static void add_options(struct build *build, const struct document_section *section, const char *file) {
-    for (const struct document_entry *entry = section->entries; entry < section->entries + section->count; entry++) {
+    for (struct document_entry *entry = section->entries; entry < section->entries + section->count; entry++) {
         const struct option_def *option = option_find(section->name, entry->key);
         if (option)
             set_option(build, option, entry, file);
+        else if (is_shared(section->name))
+            hand_on(build, section, entry, file);
         else
             refuse_key(build, section->name, entry, file);
     }

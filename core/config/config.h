@@ -63,8 +63,10 @@ struct config {
         bool watch_binary;
     } restart;
     struct {
-        int max_execs;    /* 0: any number */
-        int execs_window; /* seconds; 0: no limit */
+        int limit, window;              /* crashes of one image within so many seconds; 0: however many */
+        int probation, probation_calls; /* seconds; a generation younger than both is new */
+        int max_execs;                  /* 0: any number */
+        int execs_window;               /* seconds; 0: no limit */
     } crash;
     struct {
         int max_buffer_size;   /* requests */

@@ -67,6 +67,16 @@ const struct option_def option_table[] = {
     {"restart", "watch_binary", OPT_BOOL, OPT_IN_PLACE, FIELD(restart.watch_binary), .text = "no",
      .help = "restart by itself when the program's file has changed"},
 
+    {"crash", "limit", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.limit), .text = "3", .max = 100,
+     .help = "crashes of one plugin file within the window; then the last good one serves instead; 0: never"},
+    {"crash", "window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.window), .text = "60", .max = DAY,
+     .help = "for how long a crash counts; 0: crashes are not counted"},
+    {"crash", "probation", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.probation), .text = "60", .max = DAY,
+     .help =
+         "a plugin file that is younger, and has had fewer calls than probation_calls, goes at its first crash; one "
+         "that is older and has had more is known to be good; 0: none is too young"},
+    {"crash", "probation_calls", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.probation_calls), .text = "100", .max = 1000000,
+     .help = "answered calls of a plugin file; see probation; 0: none has had too few"},
     {"crash", "max_execs", OPT_COUNT, OPT_IN_PLACE, FIELD(crash.max_execs), .text = "20", .max = 1000000,
      .help =
          "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},

@@ -60,9 +60,9 @@ static struct config_section *append(struct config_section **sections, size_t *c
 
 void sections_put(struct config_section **sections, size_t *count, const struct document_section *from,
                   const char *file) {
-    const char *name = strchr(from->name, ':') + 1;
-    /* Of those with a line there is one of a name: a second one is a problem already. */
-    struct config_section *section = from->line > 0 ? NULL : find(*sections, *count, name);
+    const char *colon = strchr(from->name, ':'), *name = colon ? colon + 1 : from->name;
+    /* It may have come under its other name, or by --set; a second one of the same name is a problem already. */
+    struct config_section *section = find(*sections, *count, name);
 
     if (!section) {
         section = append(sections, count, name);

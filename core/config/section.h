@@ -11,8 +11,8 @@ const char *section_behind(const char *name, const char *kind);
 bool section_check_name(const struct document_section *from, const char *file, struct problems *problems);
 
 /*
- * Appends the section, whose name was checked; one without a line (from --set) goes into that of its name where there
- * is one, and replaces keys that are there already.
+ * Appends the section, whose name was checked, or puts it into the one of its name where there is one: from --set, or
+ * under its short name. Keys that are there already are replaced.
  */
 void sections_put(struct config_section **sections, size_t *count, const struct document_section *from,
                   const char *file);

@@ -31,14 +31,15 @@ void ledger_tend(struct ledger *ledger) {
     if (atomic_load_explicit(&ledger->watch, memory_order_relaxed) == WATCH_TOUCHED)
         tell_touched(ledger);
     space_tend(&ledger->journal.space);
-    if (backlog < STEP_BYTES && !atomic_load_explicit(&ledger->fold.dirty, memory_order_relaxed))
-        return;
+    if (fold_untended(&ledger->fold) < STEP_BYTES && !atomic_load_explicit(&ledger->fold.dirty, memory_order_relaxed))
+        return; /* readers follow, too, and leave nothing to be followed, but all to be compacted */
     if (backlog >= CATCH_UP_BYTES)
         (void)pthread_mutex_lock(&ledger->lock);
     else if (pthread_mutex_trylock(&ledger->lock) != 0)
         return;
     fold_follow(&ledger->fold, 4 * STEP_BYTES);
     atomic_store_explicit(&ledger->fold.dirty, compact_step(&ledger->fold), memory_order_relaxed);
+    fold_tended(&ledger->fold);
     (void)pthread_mutex_unlock(&ledger->lock);
 }
 

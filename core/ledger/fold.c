@@ -6,6 +6,7 @@ void fold_init(struct fold *fold, struct journal *journal) {
     fold->front = journal->first;
     fold_follow(fold, SIZE_MAX);
     atomic_store(&fold->followed, atomic_load(&journal->appended)); /* what was there before is not counted */
+    fold_tended(fold);
 }
 
 void fold_fini(struct fold *fold) {
@@ -42,6 +43,18 @@ void fold_follow(struct fold *fold, size_t bytes) {
         done += format_record_bytes(record);
     }
     atomic_store_explicit(&fold->followed, atomic_load_explicit(&fold->followed, memory_order_relaxed) + done,
+                          memory_order_relaxed);
+}
+
+size_t fold_untended(const struct fold *fold) {
+    uint64_t appended = atomic_load_explicit(&fold->journal->appended, memory_order_relaxed);
+    uint64_t tended = atomic_load_explicit(&fold->tended, memory_order_relaxed);
+
+    return appended > tended ? appended - tended : 0;
+}
+
+void fold_tended(struct fold *fold) {
+    atomic_store_explicit(&fold->tended, atomic_load_explicit(&fold->followed, memory_order_relaxed),
                           memory_order_relaxed);
 }
 

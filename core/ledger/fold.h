@@ -13,6 +13,7 @@ struct fold {
     _Atomic uint64_t followed; /* of journal->appended: bytes folded */
     size_t live_bytes;         /* of the records in the index */
     size_t live[EXTENTS_MAX];  /* the same for each extent, by order modulo their number */
+    _Atomic uint64_t tended;   /* of `followed`, when compaction was last looked after */
     _Atomic bool dirty;        /* compaction has more to do; any thread may look */
     uint64_t compactions;      /* extents that were dropped */
     struct cursor compacted;   /* in the front extent: everything before it is dead or copied */
@@ -31,3 +32,6 @@ void fold_follow(struct fold *fold, size_t bytes);
 
 /* How far it is behind, in bytes; any thread, without the lock. */
 size_t fold_backlog(const struct fold *fold);
+/* The same for compaction, whoever has followed meanwhile; and from here on it is not behind. */
+size_t fold_untended(const struct fold *fold);
+void fold_tended(struct fold *fold);

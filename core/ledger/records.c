@@ -64,10 +64,9 @@ static const struct record_field output_fields[] = {
 const struct record_kind output_kind = KIND(6, output_record, output_fields);
 
 static const struct record_field checkpoint_fields[] = {
-    U64(checkpoint_record, conn, 1, RECORD_KEY),
-    U64(checkpoint_record, offset, 2, RECORD_KEY),
-    U64(checkpoint_record, index, 3, RECORD_KEY),
-    BYTES(checkpoint_record, state, 4, 0),
+    U64(checkpoint_record, conn, 1, RECORD_KEY),  U64(checkpoint_record, offset, 2, RECORD_KEY),
+    U64(checkpoint_record, index, 3, RECORD_KEY), BYTES(checkpoint_record, state, 4, 0),
+    U64(checkpoint_record, inner, 5, 0),
 };
 const struct record_kind checkpoint_kind = KIND(7, checkpoint_record, checkpoint_fields);
 
@@ -93,11 +92,20 @@ static const struct record_field state_fields[] = {
 };
 const struct record_kind state_kind = KIND(10, state_record, state_fields);
 
+/* 8 has been given out, and must not be again. */
 static const struct record_field image_fields[] = {
-    BYTES(image_record, plugin, 1, RECORD_KEY), BYTES(image_record, file, 2, 0),
-    BYTES(image_record, active_path, 3, 0),     BYTES(image_record, active_hash, 4, 0),
-    BYTES(image_record, good_path, 5, 0),       BYTES(image_record, good_hash, 6, 0),
-    U64(image_record, generation, 7, 0),        U64(image_record, crashes, 8, 0),
+    BYTES(image_record, plugin, 1, RECORD_KEY),
+    BYTES(image_record, file, 2, 0),
+    BYTES(image_record, active_path, 3, 0),
+    BYTES(image_record, active_hash, 4, 0),
+    BYTES(image_record, good_path, 5, 0),
+    BYTES(image_record, good_hash, 6, 0),
+    U64(image_record, generation, 7, 0),
+    U64(image_record, since_ns, 9, 0),
+    U64(image_record, calls, 10, 0),
+    BYTES(image_record, version, 11, 0),
+    BYTES(image_record, tools, 12, 0),
+    U64(image_record, stored, 13, 0),
 };
 const struct record_kind image_kind = KIND(11, image_record, image_fields);
 
@@ -180,3 +188,23 @@ const struct record_kind outcome_kind = KIND(31, outcome_record, outcome_fields)
 const struct record_kind state_aside_kind = KIND(18, state_record, state_fields);
 const struct record_kind checkpoint_aside_kind = KIND(19, checkpoint_record, checkpoint_fields);
 const struct record_kind saved_aside_kind = KIND(20, saved_record, saved_fields);
+
+static const struct record_field crash_fields[] = {
+    BYTES(crash_record, hash, 1, RECORD_KEY),
+    BYTES(crash_record, plugin, 2, 0),
+    U64(crash_record, total, 3, 0),
+    BYTES(crash_record, times, 4, 0),
+};
+const struct record_kind crash_kind = KIND(21, crash_record, crash_fields);
+
+static const struct record_field ban_fields[] = {
+    BYTES(ban_record, hash, 1, RECORD_KEY),
+    BYTES(ban_record, text, 2, 0),
+};
+const struct record_kind ban_kind = KIND(22, ban_record, ban_fields);
+
+static const struct record_field event_fields[] = {
+    U64(event_record, number, 1, RECORD_KEY),
+    BYTES(event_record, text, 2, 0),
+};
+const struct record_kind event_kind = KIND(23, event_record, event_fields);

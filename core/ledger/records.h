@@ -71,6 +71,7 @@ extern const struct record_kind output_kind;
 struct checkpoint_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span state;            /* JSON */
+    uint64_t inner;               /* inner calls that had ended by then: the next one's number follows */
 };
 extern const struct record_kind checkpoint_kind;
 
@@ -97,16 +98,43 @@ struct state_record {
 };
 extern const struct record_kind state_kind;
 
-/* The image that serves a plugin, and the last one known to be good. Owner: plugin. */
+/* The image that serves a plugin. Owner: plugin. */
 struct image_record {
     struct span plugin; /* key: its name */
     struct span file;   /* where it came from */
     struct span active_path, active_hash;
-    struct span good_path, good_hash;
+    struct span good_path, good_hash; /* the last one that is known to be good; empty: none */
     uint64_t generation;
-    uint64_t crashes;
+    uint64_t since_ns; /* monotonic clock: when it began to serve */
+    uint64_t calls;    /* that it has answered, as far as they were counted */
+    struct span version;
+    struct span tools; /* their names, with a newline behind each */
+    uint64_t stored;   /* 1: active_path is no private copy; one is to be made of it */
 };
 extern const struct record_kind image_kind;
+
+/* How often an image has crashed. Owner: server. */
+struct crash_record {
+    struct span hash; /* key: of the image */
+    struct span plugin;
+    uint64_t total;
+    struct span times; /* of the last ones: nanoseconds of the monotonic clock, 8 bytes each */
+};
+extern const struct record_kind crash_kind;
+
+/* An image that is not loaded any more, because it crashes. Owner: plugin. */
+struct ban_record {
+    struct span hash; /* key: of the image */
+    struct span text; /* JSON: see plugin/ban.h */
+};
+extern const struct record_kind ban_kind;
+
+/* Something that is still to be written into the history. Owner: server. */
+struct event_record {
+    uint64_t number;  /* key: in the order in which they came */
+    struct span text; /* JSON */
+};
+extern const struct record_kind event_kind;
 
 /* A child process that a call started. Owner: call. */
 struct child_record {

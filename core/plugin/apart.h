@@ -15,6 +15,10 @@ struct image;
 struct apart {
     bool wanted;
     size_t memory; /* bytes of address space */
+
+    /* As the configuration has them at that moment; for guest_open(). */
+    int limit_ms;
+    int crash_limit, crash_window;
 };
 
 struct apart apart_of_file(const struct config *config, const char *file);

@@ -96,7 +96,7 @@ static int check_statements(const struct theseus_plugin *plugin, struct theseus_
     if (contract_name("the plugin's name", plugin->name, LIMIT_PLUGIN_NAME, err) < 0 ||
         check_version(plugin->version, err) < 0 || contract_text("description", plugin->description, err) < 0)
         return -1;
-    if (plugin->flags & ~(unsigned)THESEUS_SHARED_STATE)
+    if (plugin->flags & ~(unsigned)(THESEUS_SHARED_STATE | THESEUS_SCHEMA_ON_USE))
         return fail(err, ERR_INVALID, "the plugin has unknown flags (0x%x)", plugin->flags);
     if (check_sections(plugin->sections, err) < 0)
         return -1;

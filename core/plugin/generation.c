@@ -7,6 +7,7 @@
 #include "plugin/host.h"
 #include "plugin/image.h"
 #include "plugin/migration.h"
+#include "plugin/probation.h"
 #include "plugin/registry.h"
 #include "store/store.h"
 
@@ -27,6 +28,13 @@ static void on_idle(void *arg) {
     generation->host->idle(generation->host->arg, generation);
 }
 
+static void on_proof(void *arg) {
+    struct generation *generation = arg;
+
+    loop_enter();
+    probation_look(generation->plugins);
+}
+
 struct generation *generation_new(const struct plugin_host *host, struct image *image, unsigned number) {
     struct generation *generation = xcalloc(1, sizeof(*generation));
 
@@ -43,12 +51,14 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
+    generation->proof = (struct loop_task){.run = on_proof, .arg = generation};
     list_init(&generation->link);
     list_init(&generation->offers);
     list_init(&generation->queued);
     list_init(&generation->held);
     list_init(&generation->threads);
     (void)pthread_mutex_init(&generation->threads_lock, NULL);
+    (void)pthread_mutex_init(&generation->schema_lock, NULL);
     return generation;
 }
 
@@ -56,6 +66,7 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     if (!generation)
         return NULL;
     loop_forget(generation->idle_loop, &generation->idle);
+    loop_forget(generation->idle_loop, &generation->proof);
     list_remove(&generation->link);
     registry_clear(generation->host->registry, generation);
     generation->image = image_free(generation->image);
@@ -63,12 +74,25 @@ struct generation *generation_free(struct generation *generation) ON_LOOP {
     json_decref(generation->past_configs);
     json_decref(generation->saved);
     (void)pthread_mutex_destroy(&generation->threads_lock);
+    (void)pthread_mutex_destroy(&generation->schema_lock);
     free(generation->name);
     free(generation->version);
     free(generation->component);
     free(generation->backup);
+    free(generation->recorded_tools);
     free(generation);
     return NULL;
+}
+
+void generation_count_call(struct generation *generation) {
+    uint_fast64_t calls = atomic_fetch_add_explicit(&generation->calls, 1, memory_order_relaxed) + 1;
+
+    uint_fast64_t mark = atomic_load_explicit(&generation->calls_mark, memory_order_relaxed);
+
+    if (mark == 0 || calls < mark)
+        return;
+    atomic_store(&generation->calls_mark, 0);
+    loop_post_task(generation->idle_loop, &generation->proof);
 }
 
 bool generation_keeps_state(const struct generation *generation) {
@@ -82,9 +106,9 @@ static struct blame blame_of(const struct generation *generation, const char *sl
                           .slot = slot};
 }
 
-/* From here to the end of the block the plugin is blamed. */
-static struct blame *blame_slot(const struct generation *generation, const char *slot) {
-    const struct blame blame = blame_of(generation, slot);
+/* From here to the end of the block the plugin is blamed, for the slot that is named then. */
+static struct blame *blame_plugin(const struct generation *generation) {
+    const struct blame blame = blame_of(generation, NULL);
 
     return blame_begin(&blame);
 }
@@ -107,7 +131,9 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 
     if (migration_run(generation, err) < 0)
         return -1;
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "start");
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+
+    blame->slot = "start";
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
@@ -119,21 +145,25 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 }
 
 json_t *generation_save(struct generation *generation) {
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "save");
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+
+    blame->slot = "save";
     return generation->slots.save ? generation->slots.save(generation->self) : NULL;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "activate");
+    blame->slot = "activate";
     return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "check");
+    blame->slot = "check";
     return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
@@ -141,8 +171,9 @@ int generation_check(struct generation *generation, const json_t *config, struct
  * generation. */
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "configure");
+    blame->slot = "configure";
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
@@ -217,8 +248,9 @@ void generation_thread_join(struct generation *generation, int number) {
 /* No call of it runs, and its threads have ended: nobody can be using its statements any more. */
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
+    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    CLEANUP(blame_end) struct blame *blame = blame_slot(generation, "stop");
+    blame->slot = "stop";
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;

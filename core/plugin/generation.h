@@ -38,19 +38,28 @@ struct generation {
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
-    atomic_bool uses_store;   /* has asked for the database */
-    _Atomic(json_t *) config; /* owned; replaced by configure, on the lane */
-    json_t *past_configs;     /* array, owned: somebody may still be looking at one */
-    json_t *saved;            /* owned; during start only */
-    atomic_bool migrated;     /* its start has changed the database's schema */
-    char *backup;             /* owned: the database before that; NULL: there was none. Set before `migrated` */
+    atomic_bool uses_store;      /* has asked for the database */
+    atomic_bool awaits_schema;   /* whose tables are made when it first does … */
+    pthread_mutex_t schema_lock; /* … by one thread */
+    _Atomic(json_t *) config;    /* owned; replaced by configure, on the lane */
+    json_t *past_configs;        /* array, owned: somebody may still be looking at one */
+    json_t *saved;               /* owned; during start only */
+    atomic_bool migrated;        /* its start has changed the database's schema */
+    char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
     struct plugins *plugins; /* borrowed: who loaded it */
     bool over, stopping;     /* retired; its stop is on the lane */
     bool stuck;              /* quarantined, because a thread did not come back from its code */
     int unloaded;            /* outcome of image_unload() */
     const char *quarantined; /* why; NULL: it is not */
-    char *trouble;           /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
+    int64_t since_ns;        /* monotonic clock: when its image began to serve. Loop */
+    bool good;               /* that is known to be good: see probation.c. Loop */
+    bool keeping;            /* being put on the shelf as such. Loop */
+    char *recorded_tools;    /* owned: as the ledger has them; NULL: it is not recorded yet. Loop */
+    atomic_uint_fast64_t calls,
+        calls_mark; /* that the image has answered; `proof` is posted when so many have been; 0: never */
+    struct loop_task proof;
+    char *trouble; /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;
     struct list link; /* in plugin's `old` */
 
@@ -78,6 +87,8 @@ struct generation {
 struct generation *generation_new(const struct plugin_host *host, struct image *image, unsigned number);
 /* The image must be unloaded or pinned; nothing may be offered any more. */
 struct generation *generation_free(struct generation *generation);
+
+void generation_count_call(struct generation *generation); /* it has been answered. Any thread, pinned */
 
 bool generation_keeps_state(const struct generation *generation); /* a replacement must wait for its calls */
 

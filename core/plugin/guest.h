@@ -18,8 +18,6 @@
 struct guest;
 struct theseus_plugin;
 
-enum { GUEST_CRASH_LIMIT = 3, GUEST_CRASH_WINDOW = 60 };
-
 struct guest_spec {
     int exe_fd;       /* our own binary; stays the caller's, and open for as long as the guest lives */
     const char *file; /* the private copy of the plugin; these texts are copied */

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "call/keep.h"
 #include "plugin/generation.h"
+#include "plugin/migration.h"
 #include "plugin/run.h"
 #include "plugin/state.h"
 #include "rpc/jsontext.h"
@@ -229,7 +230,7 @@ static struct sqlite3 *host_db(struct theseus_ctx *ctx) {
     struct sqlite3 *db = NULL;
 
     atomic_store(&generation->uses_store, true);
-    if (store_db(generation->host->store, &db, &err) < 0)
+    if (migration_on_use(generation, &err) < 0 || store_db(generation->host->store, &db, &err) < 0)
         (void)failed(&err);
     return db;
 }
@@ -240,7 +241,8 @@ static struct sqlite3_stmt *host_statement(struct theseus_ctx *ctx, const char *
     struct theseus_error err = {0};
 
     atomic_store(&generation->uses_store, true);
-    if (store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
+    if (migration_on_use(generation, &err) < 0 ||
+        store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
         (void)failed(&err);
     return statement;
 }

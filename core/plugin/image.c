@@ -111,29 +111,32 @@ static int examine_copy(struct image *image, const char *known, struct theseus_e
     return known && strcmp(known, image->hash) == 0 ? 0 : elf_check(fd, image->path, err);
 }
 
-static int copy_content(struct image *image, const char *path, struct theseus_error *err) {
+static int copy_content(struct image *image, const char *from, const char *path, struct theseus_error *err) {
     CLEANUP(fd_close) int fd = -1;
     struct stat before, after;
 
-    if (open_plugin(image->file, &fd, &before, err) < 0 || fs_copy_fd(fd, path, 0700, err) < 0)
+    if (open_plugin(from, &fd, &before, err) < 0 || fs_copy_fd(fd, path, 0700, err) < 0)
         return -1;
     image->path = xstrdup(path);
     if (fstat(fd, &after) < 0)
-        return fail_errno(err, "cannot examine '%s'", image->file);
+        return fail_errno(err, "cannot examine '%s'", from);
     if (!same_moment(&before, &after))
         return fail(err, ERR_BUSY, "is still being written");
     return examine_copy(image, NULL, err);
 }
 
-int image_copy(struct image **ret_image, struct imagedir *dir, const char *file, unsigned generation,
-               struct theseus_error *err) {
+/* `hash` NULL: whatever it has. */
+static int copy(struct image **ret_image, struct imagedir *dir, const char *from, const char *hash, const char *file,
+                unsigned generation, struct theseus_error *err) {
     CLEANUP(image_free) struct image *image = image_new(file);
 
     if (imagedir_open(dir, err) < 0)
         return -1;
     CLEANUP(free) char *draft = imagedir_name(dir, file, generation, "unchecked");
-    if (copy_content(image, draft, err) < 0)
+    if (copy_content(image, from, draft, err) < 0)
         return -1;
+    if (hash && strcmp(hash, image->hash) != 0)
+        return fail(err, ERR_INVALID, "'%s' was changed (hash %s, recorded was %s)", from, image->hash, hash);
     CLEANUP(free) char *path = imagedir_name(dir, file, generation, image->hash);
     if (rename(draft, path) < 0)
         return fail_errno(err, "cannot rename '%s' to '%s'", draft, path);
@@ -141,6 +144,16 @@ int image_copy(struct image **ret_image, struct imagedir *dir, const char *file,
     image->path = TAKE_PTR(path);
     *ret_image = TAKE_PTR(image);
     return 0;
+}
+
+int image_copy(struct image **ret_image, struct imagedir *dir, const char *file, unsigned generation,
+               struct theseus_error *err) {
+    return copy(ret_image, dir, file, NULL, file, generation, err);
+}
+
+int image_copy_kept(struct image **ret_image, struct imagedir *dir, const char *from, const char *hash,
+                    const char *file, unsigned generation, struct theseus_error *err) {
+    return copy(ret_image, dir, from, hash, file, generation, err);
 }
 
 int image_adopt(struct image **ret_image, const char *path, const char *file, const char *hash,
@@ -234,9 +247,9 @@ static char *name_by_file(const struct image *image) {
 static int load_here(struct image *image, struct theseus_error *err) {
     CLEANUP(free) char *name = name_by_file(image);
     CLEANUP(blame_end)
-    struct blame *blame =
-        blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash, .slot = "load"});
+    struct blame *blame = blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash});
 
+    blame->slot = "load";
     if (mapping_open(&image->mapping, image->path, err) < 0)
         return -1;
     if (find_plugin(image, err) < 0) {

@@ -25,6 +25,10 @@ enum { IMAGE_GONE = 0, IMAGE_PINNED = 1 }; /* outcomes of image_unload() */
 MUST_CHECK int image_copy(struct image **ret_image, struct imagedir *dir, const char *file, unsigned generation,
                           struct theseus_error *err);
 
+/* The same for what is kept elsewhere (`from`) and was a copy of `file`; its hash must be this one. */
+MUST_CHECK int image_copy_kept(struct image **ret_image, struct imagedir *dir, const char *from, const char *hash,
+                               const char *file, unsigned generation, struct theseus_error *err);
+
 /* A private copy that is there already. `hash` NULL: whatever its content is. */
 MUST_CHECK int image_adopt(struct image **ret_image, const char *path, const char *file, const char *hash,
                            struct theseus_error *err);

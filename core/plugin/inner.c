@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "call/keep.h"
+#include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/run.h"
 
@@ -36,6 +37,15 @@ static int check_still_wanted(const struct run *run, struct theseus_error *err) 
     return 0;
 }
 
+static int fail_unknown(const struct run *run, struct theseus_error *err) {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    if (ban_of_tool(run->host->ledger, run->name, &ban))
+        return fail(err, ERR_MISSING, "tool '%.100s' is not served: its plugin '%s' crashed and was taken away",
+                    run->name, ban.plugin);
+    return fail(err, ERR_MISSING, "unknown tool '%.100s'", run->name);
+}
+
 /* The offer, once its plugin is not just being replaced. */
 static int find(struct run *run, struct theseus_error *err) {
     struct registry *registry = run->host->registry;
@@ -43,7 +53,7 @@ static int find(struct run *run, struct theseus_error *err) {
     for (;;) {
         run->offer = strstr(run->name, "://") ? NULL : registry_find(registry, run->name); /* that is a resource */
         if (!run->offer)
-            return fail(err, ERR_MISSING, "unknown tool '%.100s'", run->name);
+            return fail_unknown(run, err);
         if (!run->offer->generation->holding || chain_uses(run->outer, run->offer->generation))
             return 0;
         registry_release(registry, TAKE_PTR(run->offer));

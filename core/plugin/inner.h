@@ -45,6 +45,8 @@ struct candidate {
     struct apart apart;      /* as the configuration says when it begins */
     bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
+    bool stored;             /* that is no private copy: one is to be made of it */
+    char *banned;            /* owned: why the file itself is not what is loaded; NULL: it is */
     char adopt_hash[HASH_TEXT_BYTES];
 };
 
@@ -120,6 +122,7 @@ struct plugins {
     bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
     bool adoptees;                      /* what is in loader.copying is the adoption's alone */
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
+    struct timer *proving;              /* owned: see probation.c; NULL: nothing was loaded yet */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
     struct list orphans;                /* generation::link, owned: never served, on their way out */
     int retiring;                       /* generations on their way out on the lane */
@@ -148,6 +151,7 @@ void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* un
 void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
+unsigned loader_next_generation(struct plugins *plugins) ON_LOOP;
 /* On the lane: maps the image, or has a process of its own do so; and checks what is in it. */
 MUST_CHECK int loader_load(struct candidate *candidate);
 void loader_pause(struct plugins *plugins) ON_LOOP; /* nothing is begun; only the current one goes on */
@@ -172,6 +176,14 @@ void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits 
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
+
+/* banning.c */
+void banning_read(struct plugins *plugins) ON_LOOP;   /* the bans that an earlier server has left */
+void banning_refuse(struct plugins *plugins) ON_LOOP; /* the files for which nothing serves are refused */
+/* Something else than a banned image serves that plugin, from its file: what was banned may come again. */
+void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
+/* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */
+char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash);
 
 /* retire.c */
 void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */

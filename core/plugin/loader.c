@@ -9,6 +9,7 @@
  *
  * This file has the queues and the steps up to the test-load; promote.c has the rest.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,11 @@
 #include "plugin/guest.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
+#include "plugin/shelf.h"
 #include "store/store.h"
 
 static void test_next(struct plugins *plugins) ON_LOOP;
+static void drop_waiting(struct plugins *plugins, const struct source *source) ON_LOOP;
 
 static int limit_ms(const struct plugins *plugins) {
     return (*plugins->host->config)->restart.process_startup * 1000;
@@ -46,6 +49,7 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     contract_tools_free(candidate->tools, candidate->tool_count);
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
+    free(candidate->banned);
     free(candidate);
 }
 
@@ -71,10 +75,18 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
         (void)source_look(candidate->source);
 }
 
+/* Where the file itself is banned, what was to serve in its place is no better. */
+static char *reason_of(const struct candidate *candidate) {
+    const char *message = candidate->err.message;
+
+    return candidate->banned ? xasprintf("%s. That one is not loaded either: %s", candidate->banned, message)
+                             : xstrdup(message);
+}
+
 /* Ends a candidate that was not started. */
 void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
-    const char *reason = candidate->err.message;
+    CLEANUP(free) char *reason = reason_of(candidate);
     enum errc code = (enum errc)candidate->err.code;
 
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
@@ -137,7 +149,7 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 
 /* ---- copy and test ---- */
 
-static unsigned next_generation(struct plugins *plugins) {
+unsigned loader_next_generation(struct plugins *plugins) {
     struct counter_record record = {span_of("generation"), ++plugins->generation};
     struct theseus_error err = {0};
 
@@ -153,7 +165,59 @@ static void copy_run(void *job) {
                               &candidate->err);
 }
 
-static void copied(struct candidate *candidate) ON_LOOP {
+/* What is kept, in place of what the file holds. */
+static void copy_kept_run(void *job) {
+    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
+
+    candidate->r = image_copy_kept(&candidate->image, candidate->plugins->dir, candidate->adopt, candidate->adopt_hash,
+                                   candidate->source->path, candidate->number, &candidate->err);
+}
+
+static bool serves(const struct source *source, const char *hash) {
+    const struct plugin *plugin = source->plugin;
+
+    return plugin && plugin->source == source && plugin->active && strcmp(image_hash(plugin->active->image), hash) == 0;
+}
+
+/* The file is not loaded, whatever happens: its content is banned. What serves instead may serve already. */
+static void end_banned(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+
+    candidate->source->restored = false;
+    source_refuse(candidate->source, candidate->banned);
+    drop_waiting(plugins, candidate->source);
+    loader_finish(candidate);
+    test_next(plugins);
+}
+
+static void copied(struct candidate *candidate) ON_LOOP;
+
+/* True: the candidate is another one from here on, or none any more. */
+static bool is_banned(struct candidate *candidate) ON_LOOP {
+    CLEANUP(ban_fini) struct ban ban = {0};
+    struct plugins *plugins = candidate->plugins;
+
+    if (candidate->banned || !ban_find(plugins->host->ledger, image_hash(candidate->image), &ban))
+        return false;
+    if (!*ban.file) {
+        free(ban.file);
+        ban.file = xstrdup(candidate->source->path);
+    }
+    candidate->banned = ban_reason(&ban);
+    log_warning("plugin file '%s' is not loaded: %s", candidate->source->path, candidate->banned);
+    if (!*ban.good_hash || serves(candidate->source, ban.good_hash)) {
+        end_banned(candidate);
+        return true;
+    }
+    candidate->image = image_free(candidate->image);
+    candidate->adopt = shelf_path((*plugins->host->config)->server.state_dir, ban.good_hash);
+    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%s", ban.good_hash);
+    list_append(&plugins->loader.copying, &candidate->link);
+    loader_on_lane(candidate, copy_kept_run, copied);
+    return true;
+}
+
+static void copied(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
     struct loader *loader = &plugins->loader;
 
@@ -163,6 +227,8 @@ static void copied(struct candidate *candidate) ON_LOOP {
         test_next(plugins); /* the others may have waited for this copy alone */
         return;
     }
+    if (is_banned(candidate))
+        return;
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
     good = good || candidate->apart.wanted; /* it is tried out where it will run */
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
@@ -177,7 +243,7 @@ void loader_copy(struct candidate *candidate) {
         list_append(&plugins->loader.later, &candidate->link);
         return;
     }
-    candidate->number = next_generation(plugins);
+    candidate->number = loader_next_generation(plugins);
     list_append(&plugins->loader.copying, &candidate->link);
     loader_on_lane(candidate, copy_run, copied);
 }
@@ -207,9 +273,9 @@ static void set_apart(struct candidate *candidate) {
         .exe_fd = plugins->exe_fd,
         .dir = dir,
         .memory = candidate->apart.memory,
-        .limit_ms = limit_ms(plugins) / 5 * 4, /* before the lane gives up its thread */
-        .crash_limit = GUEST_CRASH_LIMIT,
-        .crash_window = GUEST_CRASH_WINDOW,
+        .limit_ms = candidate->apart.limit_ms,
+        .crash_limit = candidate->apart.crash_limit,
+        .crash_window = candidate->apart.crash_window,
     };
 
     image_set_apart(candidate->image, &spec);
@@ -294,7 +360,7 @@ static void test_next(struct plugins *plugins) {
 
 /* ---- the queue ---- */
 
-static void drop_waiting(struct plugins *plugins, const struct source *source) ON_LOOP {
+static void drop_waiting(struct plugins *plugins, const struct source *source) {
     list_for_each (link, &plugins->loader.waiting) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->source != source)
@@ -333,7 +399,7 @@ void loader_next(struct plugins *plugins) {
         bool needless = serves_already(candidate);
         candidate->source->restored = candidate->source->restored && candidate->restored;
         if (needless) {
-            source_refuse(candidate->source, NULL);
+            source_refuse(candidate->source, candidate->banned);
             drop_waiting(plugins, candidate->source); /* for what the file held meanwhile */
             candidate_free(candidate);
             dropped = true;

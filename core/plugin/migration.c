@@ -37,13 +37,38 @@ static int apply_pending(struct generation *generation, int pending, struct thes
     return 0;
 }
 
+/* It has no tables yet, and may never need them. */
+static bool waits_for_use(const struct generation *generation, int pending) {
+    int known = 0;
+
+    while (generation->slots.migrations[known])
+        known++;
+    return (generation->slots.flags & THESEUS_SCHEMA_ON_USE) && pending == known && !generation->host->rehearsal;
+}
+
+int migration_on_use(struct generation *generation, struct theseus_error *err) {
+    int r = 0;
+
+    if (!atomic_load(&generation->awaits_schema))
+        return 0;
+    (void)pthread_mutex_lock(&generation->schema_lock);
+    if (atomic_load(&generation->awaits_schema))
+        r = store_migrate(generation->host->store, generation->name, generation->slots.migrations, err);
+    if (r == 0)
+        atomic_store(&generation->awaits_schema, false);
+    (void)pthread_mutex_unlock(&generation->schema_lock);
+    return r < 0 ? error_prefix(err, "migrations: ") : 0;
+}
+
 int migration_run(struct generation *generation, struct theseus_error *err) {
     int pending = 0;
     int r = !generation->slots.migrations
                 ? 0
                 : store_pending(generation->host->store, generation->name, generation->slots.migrations, &pending, err);
 
-    if (r == 0 && pending > 0)
+    if (r == 0 && pending > 0 && waits_for_use(generation, pending))
+        atomic_store(&generation->awaits_schema, true);
+    else if (r == 0 && pending > 0)
         r = apply_pending(generation, pending, err);
     if (r < 0)
         err->code = ERR_INTERNAL; /* to whoever files the refusal, the database's kind of failure means another thing */

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "plugin/inner.h"
+#include "plugin/probation.h"
 
 enum { PATIENCE_MS = 3000 };
 
@@ -33,7 +34,9 @@ static void restore_good(void *arg, const void *recorded) {
     const struct image_record *record = recorded;
     struct plugins *plugins = arg;
 
-    (void)map_put(plugins->loader.good, record->good_hash, plugins);
+    (void)map_put(plugins->loader.good, record->active_hash, plugins);
+    if (record->good_hash.len > 0)
+        (void)map_put(plugins->loader.good, record->good_hash, plugins);
 }
 
 static void on_name_free(void *arg);
@@ -164,6 +167,7 @@ void plugins_load(struct plugins *plugins) {
         return;
     plugins->began = true;
     timer_start(plugins->patience, PATIENCE_MS, 0);
+    banning_read(plugins);
     scan_watch(plugins);
     scan_all(plugins, false);
 }
@@ -222,6 +226,14 @@ char *plugins_unknown(struct plugins *plugins, const char *name) {
     }
     CLEANUP(free) char *list = buf_take_string(&names);
     return xasprintf("there is no plugin '%s'; there are: %s", name, list && *list ? list : "none");
+}
+
+void plugins_tools_changed(struct plugins *plugins) {
+    probation_tools_changed(plugins);
+}
+
+void plugins_crash_rules(struct plugins *plugins) {
+    probation_look(plugins);
 }
 
 void plugins_reload(struct plugins *plugins, const char *name) {
@@ -350,6 +362,7 @@ struct plugins *plugins_free(struct plugins *plugins) {
             retire(plugins, TAKE_PTR(plugin->active));
     }
     drain(plugins);
+    probation_fini(plugins);
     restore_fini(plugins);
     loader_fini(plugins);
     apply_fini(plugins);

@@ -35,6 +35,13 @@ char *plugins_unknown(struct plugins *plugins, const char *name) ON_LOOP;
 /* Loads that plugin's file again, changed or not; looks at no other. */
 void plugins_reload(struct plugins *plugins, const char *name) ON_LOOP;
 
+/* The list of tools has changed: what the ledger says of the plugins' tools changes, too. */
+void plugins_tools_changed(struct plugins *plugins) ON_LOOP;
+/* The options of [crash] may have changed. */
+void plugins_crash_rules(struct plugins *plugins) ON_LOOP;
+/* The bans of that plugin, as the ledger has them now, are written to the disk. */
+void plugins_keep_bans(struct plugins *plugins, const char *plugin) ON_LOOP;
+
 /* Runs the task when nothing is being loaded any more. */
 void plugins_when_idle(struct plugins *plugins, struct loop_task *task) ON_LOOP;
 

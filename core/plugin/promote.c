@@ -9,6 +9,7 @@
 #include "plugin/claims.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
+#include "plugin/probation.h"
 
 enum { RETRY_WAIT_MS = 200, RETRY_AFTER_MS = 30000 };
 
@@ -273,21 +274,6 @@ void promote_begin(struct candidate *candidate) {
     candidate->begun = true;
 }
 
-static void record_image(const struct candidate *candidate) {
-    const struct image *image = candidate->plugin->active->image;
-    struct image_record record = {.plugin = span_of(candidate->plugin->name),
-                                  .file = span_of(image_file(image)),
-                                  .active_path = span_of(image_path(image)),
-                                  .active_hash = span_of(image_hash(image)),
-                                  .good_path = span_of(image_path(image)),
-                                  .good_hash = span_of(image_hash(image)),
-                                  .generation = candidate->plugin->active->number};
-    struct theseus_error err = {0};
-
-    if (ledger_put(candidate->plugins->host->ledger, &image_kind, &record, &err) < 0)
-        log_error("an image could not be recorded: %s", err.message);
-}
-
 /* What was replaced goes. */
 static void retire_before(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
@@ -308,9 +294,11 @@ static void succeed(struct candidate *candidate) ON_LOOP {
 
     log_info("plugin '%s' %s: generation %u serves (swap in %.3f ms)", plugin->name, plugin->active->version,
              plugin->active->number, (double)plugin->swap_ns / 1e6);
-    record_image(candidate);
+    probation_begin(plugins, plugin->active, candidate->restored);
     plugins->promotions++;
-    source_refuse(candidate->source, NULL);
+    source_refuse(candidate->source, candidate->banned);
+    if (!candidate->banned)
+        banning_lift(plugins, plugin);
     retire_before(candidate);
     if (candidate->settings_round != plugins->settings_round)
         apply_ini_files(plugins); /* settings went round while this one was not there to take them */

@@ -1,9 +1,13 @@
 /* What there is to be seen of the plugins. */
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "plugin/ban.h"
 #include "plugin/claims.h"
 #include "plugin/guest.h"
 #include "plugin/inner.h"
+#include "plugin/probation.h"
 
 static const char *const state_names[] = {"new", "active", "draining", "quarantined"};
 
@@ -20,16 +24,50 @@ static json_t *calls_new(const struct stats *stats) {
                      stats_percentile_ms(stats, 99));
 }
 
+static void read_total(void *arg, const void *recorded) {
+    *(json_int_t *)arg = (json_int_t)((const struct crash_record *)recorded)->total;
+}
+
+/* Of this image, in this process. */
+static json_int_t crashes_of(struct plugins *plugins, const char *hash) {
+    const struct crash_record record = {.hash = span_of(hash)};
+    json_int_t total = 0;
+
+    (void)ledger_find(plugins->host->ledger, &crash_kind, &record, read_total, &total);
+    return total;
+}
+
+static bool is_waited_for(const struct plugin *plugin, const struct generation *generation) {
+    return generation == plugin->active && generation->since_ns > 0;
+}
+
+/* What it has crashed, whether it may, and what it stands in for. Steals `report`. */
+static json_t *add_crashes(struct plugins *plugins, const struct plugin *plugin, const struct generation *generation,
+                           const char *banned, json_t *report) ON_LOOP {
+    if (banned) {
+        (void)json_object_set_new(report, "state", json_string("reverted"));
+        (void)json_object_set_new(report, "reason", json_string(banned));
+    }
+    (void)json_object_set_new(report, "crashes", json_integer(crashes_of(plugins, image_hash(generation->image))));
+    (void)json_object_set_new(report, "good", json_boolean(generation->good));
+    (void)json_object_set_new(report, "probation",
+                              json_boolean(is_waited_for(plugin, generation) && probation_is_on(plugins, generation)));
+    return report;
+}
+
 static json_t *generation_new_report(struct plugins *plugins, const struct plugin *plugin,
-                                     const struct generation *generation) {
+                                     const struct generation *generation) ON_LOOP {
     const char *reason = generation->quarantined;
+    CLEANUP(free)
+    char *banned =
+        generation == plugin->active ? banning_reason_of(plugins, plugin->name, image_hash(generation->image)) : NULL;
 
     if (!reason)
         reason = generation->trouble;
     if (!reason && generation == plugin->active && is_waiting(plugins, plugin))
         reason = "a new version waits until no call of this one runs";
     struct guest *guest = image_guest(generation->image);
-    return json_pack(
+    json_t *report = json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:s, s:s*, s:s, s:o*, s:o, s:i, s:o, s:{s:I, s:f}}", "name", plugin->name, "version",
         generation->version, "file", image_file(generation->image), "hash", image_hash(generation->image), "generation",
         (int)generation->number, "state", state_names[generation->state], "reason", reason, "isolation",
@@ -37,6 +75,31 @@ static json_t *generation_new_report(struct plugins *plugins, const struct plugi
         registry_names_new(plugins->host->registry, generation), "in_flight",
         registry_pins(plugins->host->registry, generation), "calls", calls_new(&plugin->stats), "swaps", "count",
         (json_int_t)atomic_load(&plugin->swaps.served), "p99_ms", stats_percentile_ms(&plugin->swaps, 99));
+    return add_crashes(plugins, plugin, generation, banned, report);
+}
+
+struct unloaded {
+    struct plugins *plugins;
+    json_t *list; /* borrowed */
+};
+
+/* Nothing serves of a plugin whose file is there, because it crashed. */
+static void add_unloaded(void *arg, const struct ban *ban) ON_LOOP {
+    const struct unloaded *unloaded = arg;
+    struct plugins *plugins = unloaded->plugins;
+    const struct plugin *plugin = plugins_find(plugins, ban->plugin, false);
+    CLEANUP(free) char *reason = ban_reason(ban);
+    const struct stats none = {0};
+
+    if ((plugin && plugin->active) || access(ban->file, F_OK) < 0 ||
+        config_matches((*plugins->host->config)->plugins.disable, ban->plugin))
+        return;
+    (void)json_array_append_new(unloaded->list,
+                                json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:[], s:i, s:o, s:I, s:b, s:b}", "name",
+                                          ban->plugin, "version", ban->version, "file", ban->file, "hash", ban->hash,
+                                          "generation", 0, "state", "unloaded", "reason", reason, "tools", "in_flight",
+                                          0, "calls", calls_new(plugin ? &plugin->stats : &none), "crashes",
+                                          crashes_of(plugins, ban->hash), "probation", 0, "good", 0));
 }
 
 json_t *plugins_refused_new(struct plugins *plugins) {
@@ -63,6 +126,8 @@ json_t *plugins_report_new(struct plugins *plugins) {
             (void)json_array_append_new(
                 list, generation_new_report(plugins, plugin, list_entry(old, struct generation, link)));
     }
+    struct unloaded unloaded = {plugins, list};
+    ban_each(plugins->host->ledger, add_unloaded, &unloaded);
     return json_pack("{s:o, s:o, s:O}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
                      plugins->disabled);
 }
@@ -95,7 +160,8 @@ json_t *plugins_schemas_new(struct plugins *plugins) {
 
     list_for_each (link, &plugins->plugins) {
         const struct plugin *plugin = list_entry(link, struct plugin, link);
-        const char *const *steps = plugin->active ? plugin->active->slots.migrations : NULL;
+        bool waits = plugin->active && atomic_load(&plugin->active->awaits_schema);
+        const char *const *steps = plugin->active && !waits ? plugin->active->slots.migrations : NULL;
         json_int_t count = 0;
         while (steps && steps[count])
             count++;

@@ -20,8 +20,13 @@
 enum { LOOK_AFTER_MS = 20 };
 
 static void adopt(struct candidate *candidate) {
-    candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
-                               &candidate->err);
+    if (candidate->stored)
+        candidate->r =
+            image_copy_kept(&candidate->image, candidate->plugins->dir, candidate->adopt, candidate->adopt_hash,
+                            candidate->source->path, candidate->number, &candidate->err);
+    else
+        candidate->r = image_adopt(&candidate->image, candidate->adopt, candidate->source->path, candidate->adopt_hash,
+                                   &candidate->err);
     if (candidate->r < 0)
         return;
     image_keep_file(candidate->image);
@@ -39,6 +44,9 @@ static void take(struct candidate *candidate) ON_LOOP {
     if (candidate->r < 0 && !candidate->begun) {
         log_warning("plugin file '%s': the image that served cannot be taken over: %s; the file is loaded instead",
                     candidate->source->path, candidate->err.message);
+        free(TAKE_PTR(candidate->banned));
+        free(TAKE_PTR(candidate->adopt));
+        candidate->stored = false;
         candidate->err = (struct theseus_error){0};
         candidate->image = image_free(candidate->image);
         loader_copy(candidate);
@@ -73,6 +81,7 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
     const struct image_record *record = recorded;
     struct restore *restore = arg;
     CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
 
     restore->records++;
     if (!is_wanted(restore->plugins, record, file))
@@ -80,10 +89,12 @@ static void collect(void *arg, const void *recorded) ON_LOOP {
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
     candidate->source->restored = true;
-    candidate->number = (unsigned)record->generation;
+    candidate->stored = record->stored;
+    candidate->number = record->stored ? loader_next_generation(restore->plugins) : (unsigned)record->generation;
     candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
     (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,
                    record->active_hash.data);
+    candidate->banned = banning_reason_of(restore->plugins, name, candidate->adopt_hash);
     struct list *before = restore->candidates.prev;
     while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
         before = before->prev;
@@ -96,6 +107,7 @@ static bool begin(struct plugins *plugins) ON_LOOP {
 
     list_init(&restore.candidates);
     scan_list(plugins);
+    banning_refuse(plugins);
     ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
     if (restore.records == 0)
         return false;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
+#include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/plugin.h"
@@ -167,6 +168,7 @@ int run_reply(struct run *run, json_t *result) {
     }
     if (run->offer->generation->plugin)
         stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
+    generation_count_call(run->offer->generation);
     answer(run, result);
     (void)run_unref(run); /* the answer's reference */
     return THESEUS_DONE;
@@ -356,6 +358,18 @@ static int check_attempts(const struct run *run, struct theseus_error *err) {
     return !has_begun(run) || resumes || (flags & MAY_RUN_AGAIN) ? 0 : fail_begun(run, err);
 }
 
+static bool refuse_banned(struct run *run) ON_LOOP {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    if (!ban_of_tool(run->host->ledger, run->name, &ban))
+        return false;
+    CLEANUP(free) char *reason = ban_reason(&ban);
+    CLEANUP(free) char *text = xasprintf("tool '%s' is not served: %s", run->name, reason);
+    call_answer(run->request, shape_tool_result(run->request->revision, run_text_result_new(text, true)));
+    (void)run_unref(run);
+    return true;
+}
+
 static void refuse_unknown(struct run *run) ON_LOOP {
     CLEANUP(free) char *owner = registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
@@ -365,6 +379,8 @@ static void refuse_unknown(struct run *run) ON_LOOP {
         refuse(run, &err);
         return;
     }
+    if (refuse_banned(run))
+        return;
     if (owner) {
         (void)fail(&err, ERR_MISSING,
                    "tool '%s' of plugin '%s' is not offered any more; ask for the list of tools again", run->name,

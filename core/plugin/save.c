@@ -269,7 +269,8 @@ static void tidy_image(void *arg, const void *recorded) ON_LOOP {
         image_drop_file(plugin->active->image);
         return;
     }
-    (void)unlink(path);
+    if (!record->stored)
+        (void)unlink(path);
     if (ledger_drop(plugins->host->ledger, &image_kind, record, &err) < 0)
         log_error("%s", err.message);
 }

@@ -11,6 +11,7 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/watch_binary.h"
@@ -224,6 +225,8 @@ static void complete(struct server *server) ON_LOOP {
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
+    if (strcmp(restart->facts.reason, "error_recovery") == 0 && !recovery_is_restart(server))
+        quarantine_forgive(server); /* the directories are looked at a moment later */
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
     restart_end(server, PHASE_COMPLETE);
     drop_note(server);
@@ -346,6 +349,7 @@ static void serve(struct server *server) ON_LOOP {
         conn_each_call(server->conn, note_dismissed, server);
     conn_start(server->conn);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
     if (restart->under_way && preserves(server))
         loop_defer(server->loop, &restart->served);
@@ -427,6 +431,7 @@ void arrival_begin(struct server *server) {
     struct restart *restart = &server->restart;
 
     reconfigure_hold(server, true);
+    chronicle_go_on(server->upkeep.chronicle);
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);

@@ -86,7 +86,7 @@ static char *here(const char *file) {
 }
 
 /* A plugin that is to be isolated is not loaded in the open, nor on trial. */
-static void load_apart(struct check *check, const char *file, size_t memory, int limit_ms) {
+static void load_apart(struct check *check, const char *file, const struct apart *apart) {
     CLEANUP(image_free) struct image *image = NULL;
     struct theseus_error err = {0};
     struct tool **tools;
@@ -94,7 +94,8 @@ static void load_apart(struct check *check, const char *file, size_t memory, int
 
     if (image_adopt(&image, file, file, NULL, &err) == 0) {
         image_keep_file(image);
-        image_set_apart(image, &(struct guest_spec){.exe_fd = check->exe_fd, .memory = memory, .limit_ms = limit_ms});
+        image_set_apart(
+            image, &(struct guest_spec){.exe_fd = check->exe_fd, .memory = apart->memory, .limit_ms = apart->limit_ms});
     }
     if (!image || image_load(image, &err) < 0 || contract_check(image_plugin(image), &tools, &count, &err) < 0) {
         problem(check, file, 0, err.message);
@@ -117,7 +118,7 @@ static void check_files(struct check *check, const struct config *config, char *
         if (look(files[i], &err) < 0)
             problem(check, files[i], 0, err.message);
         else if (apart.wanted)
-            load_apart(check, files[i], apart.memory, limit_ms);
+            load_apart(check, files[i], &apart);
         else
             sound[sound_count++] = files[i];
     }

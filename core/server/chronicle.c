@@ -1,13 +1,16 @@
 #include "server/chronicle.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "ledger/ledger.h"
 #include "loop/thread.h"
+#include "rpc/jsontext.h"
 #include "store/metrics.h"
 
 enum { WAITING_MAX = 10000 }; /* entries; a database that takes nothing for so long costs the youngest */
@@ -21,12 +24,17 @@ struct entry {
     struct history_event event;
     struct audit_line line;
     int64_t before_ms; /* wall clock: what a sweep removes */
+    uint64_t kept;     /* number of its record in the ledger; 0: it has none */
+    bool again;        /* it may have been written already */
 };
 
 struct chronicle {
     struct store *store;
-    struct thread *thread; /* NULL: not needed yet */
-    pthread_mutex_t lock;  /* of what follows */
+    struct ledger *ledger; /* NULL: nothing is kept */
+    chronicle_finish_fn *finish;
+    atomic_uint_fast64_t number; /* of the last one that was kept */
+    struct thread *thread;       /* NULL: not needed yet */
+    pthread_mutex_t lock;        /* of what follows */
     pthread_cond_t changed;
     struct list waiting; /* entry::link, owned */
     int count;
@@ -145,6 +153,20 @@ static void sweep(struct chronicle *chronicle, int64_t before_ms) {
         log_info("%d old events of the history and %d old lines of the audit are removed", events, lines);
 }
 
+static void write_event(struct chronicle *chronicle, const struct entry *entry) {
+    const struct event_record record = {.number = entry->kept};
+    const struct history_event *event = &entry->event;
+    struct theseus_error err = {0};
+
+    if (chronicle->finish && event->errors)
+        chronicle->finish(event->errors);
+    if ((entry->again ? history_add_once(chronicle->store, event, &err) : history_add(chronicle->store, event, &err)) <
+        0)
+        log_warning("an event of the history (%s) is lost: %s", event->reason, err.message);
+    if (entry->kept > 0 && ledger_drop(chronicle->ledger, &event_kind, &record, &err) < 0)
+        log_warning("an event of the history is kept twice: %s", err.message);
+}
+
 static void write_entry(struct chronicle *chronicle, const struct entry *entry) {
     struct theseus_error err = {0};
 
@@ -154,8 +176,8 @@ static void write_entry(struct chronicle *chronicle, const struct entry *entry) 
         sweep(chronicle, entry->before_ms);
     else if (entry->what == LINE && audit_add(chronicle->store, &entry->line, &err) < 0)
         log_warning("a line of the audit (%s, %s) is lost: %s", entry->line.action, entry->line.result, err.message);
-    else if (entry->what == EVENT && history_add(chronicle->store, &entry->event, &err) < 0)
-        log_warning("an event of the history (%s) is lost: %s", entry->event.reason, err.message);
+    else if (entry->what == EVENT)
+        write_event(chronicle, entry);
     if (entry->what != LINE)
         look_for_alerts(chronicle);
 }
@@ -217,8 +239,42 @@ static void give(struct chronicle *chronicle, struct entry *entry) {
         (void)entry_free(entry);
 }
 
+/* Until it is written. Without room for it in the ledger it is only lost if this image crashes before. */
+static void keep(struct chronicle *chronicle, struct entry *entry) {
+    json_auto_t *packed = history_event_keep_new(&entry->event);
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    if (!chronicle->ledger || !packed || jsontext_write(packed, &text, NULL) < 0)
+        return;
+    const struct event_record record = {.number = atomic_fetch_add(&chronicle->number, 1) + 1, .text = buf_span(&text)};
+    if (ledger_put(chronicle->ledger, &event_kind, &record, NULL) == 0)
+        entry->kept = record.number;
+}
+
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event) {
-    give(chronicle, entry_of_event(event));
+    struct entry *entry = entry_of_event(event);
+
+    keep(chronicle, entry);
+    give(chronicle, entry);
+}
+
+static void add_kept(void *arg, const void *recorded) {
+    const struct event_record *record = recorded;
+    json_auto_t *packed = jsontext_read(record->text, NULL);
+    struct history_event event;
+
+    if (!packed) /* it is damaged, and the ledger has said so */
+        return;
+    history_event_unpack(&event, packed);
+    struct entry *entry = entry_of_event(&event);
+    entry->kept = record->number;
+    entry->again = true;
+    give(arg, entry);
+}
+
+void chronicle_go_on(struct chronicle *chronicle) {
+    if (chronicle->ledger)
+        ledger_each(chronicle->ledger, &event_kind, add_kept, chronicle);
 }
 
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line) {
@@ -265,11 +321,19 @@ bool chronicle_flush(struct chronicle *chronicle, int timeout_ms) {
 
 /* ---- life ---- */
 
-struct chronicle *chronicle_new(struct store *store, bool goes_on) {
+static void note_number(void *arg, const void *record) {
+    atomic_store((atomic_uint_fast64_t *)arg, ((const struct event_record *)record)->number);
+}
+
+struct chronicle *chronicle_new(struct store *store, struct ledger *ledger, bool goes_on, chronicle_finish_fn *finish) {
     struct chronicle *chronicle = xcalloc(1, sizeof(*chronicle));
     pthread_condattr_t clock;
 
     chronicle->store = store;
+    chronicle->ledger = ledger;
+    chronicle->finish = finish;
+    if (ledger)
+        ledger_each(ledger, &event_kind, note_number, &chronicle->number);
     chronicle->goes_on = goes_on;
     list_init(&chronicle->waiting);
     (void)pthread_mutex_init(&chronicle->lock, NULL);

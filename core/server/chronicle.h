@@ -11,11 +11,20 @@
 #include "store/history.h"
 
 struct chronicle;
+struct ledger;
 struct store;
 
-/* `goes_on`: another image of this process came before, and has told of the alerts that there are. */
-struct chronicle *chronicle_new(struct store *store, bool goes_on);
+/*
+ * `goes_on`: another image of this process came before, and has told of the alerts that there are. Events are kept in
+ * the ledger until they are written (NULL: they are not), for this image may crash meanwhile. `finish` (NULL: nothing)
+ * is called for an event's errors just before that, on the chronicle's thread: for what takes its time to be found out.
+ */
+typedef void chronicle_finish_fn(json_t *errors);
+struct chronicle *chronicle_new(struct store *store, struct ledger *ledger, bool goes_on, chronicle_finish_fn *finish);
 struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the rest first. Waits for the database */
+
+/* What the image before did not come to write. */
+void chronicle_go_on(struct chronicle *chronicle);
 
 /* Any thread, at once. */
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event);

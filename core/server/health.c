@@ -87,7 +87,7 @@ static json_t *plugins_new_check(struct server *server, json_t *issues) ON_LOOP 
     size_t i;
 
     json_array_foreach (json_object_get(report, "plugins"), i, plugin) {
-        active += has_state(plugin, "active");
+        active += has_state(plugin, "active") || has_state(plugin, "reverted");
         const char *trouble = json_string_value(json_object_get(json_object_get(plugin, "process"), "trouble"));
         if (trouble)
             facts_add_text(issues, "plugin '%s' %s", json_string_value(json_object_get(plugin, "name")), trouble);

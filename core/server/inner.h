@@ -19,6 +19,7 @@
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/quarantine.h"
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
@@ -121,6 +122,7 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct verdict verdict; /* on the crash that this image follows */
     struct recovery recovery;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */

@@ -80,8 +80,7 @@ static int load_file(struct subject *subject, const struct config *config, const
     image_keep_file(image); /* it is the server's */
     subject->image = image;
     if (apart.wanted) { /* here as there: nothing of it in this process, and nothing is written */
-        const struct guest_spec spec = {
-            .exe_fd = subject->exe_fd, .memory = apart.memory, .limit_ms = config->restart.process_startup * 1000 / 2};
+        const struct guest_spec spec = {.exe_fd = subject->exe_fd, .memory = apart.memory, .limit_ms = apart.limit_ms};
         image_set_apart(image, &spec);
     }
     if (image_load(image, err) < 0 || check_contract(image, err) < 0)

@@ -132,10 +132,12 @@ static int try_migrations(struct examination *examination, struct theseus_error 
     json_t *pending = NULL;
 
     begin(examination, "migrations");
-    parts[0] = (struct rehearsal_part){SCHEMA_CORE, schema_core_steps};
-    for (size_t i = 0; i < subjects->count; i++)
-        parts[i + 1] =
-            (struct rehearsal_part){subjects->items[i].name, image_plugin(subjects->items[i].image)->migrations};
+    parts[0] = (struct rehearsal_part){SCHEMA_CORE, schema_core_steps, true};
+    for (size_t i = 0; i < subjects->count; i++) {
+        const struct theseus_plugin *plugin = image_plugin(subjects->items[i].image);
+        parts[i + 1] = (struct rehearsal_part){subjects->items[i].name, plugin->migrations,
+                                               (plugin->flags & THESEUS_SCHEMA_ON_USE) != 0};
+    }
     (void)setenv("TMPDIR", examination->room, 1); /* what SQLite needs beside the copy */
     int r = rehearsal_run(examination->config->server.state_dir, examination->room, parts, subjects->count + 1,
                           &pending, err);

@@ -1,13 +1,48 @@
-/* What becomes of a plugin whose image has crashed. */
+/*
+ * What becomes of a plugin whose code has crashed.
+ *
+ * Decided by the image that arrives after the crash, before it loads a plugin: crashes are counted by the hash of the
+ * image that crashed, in the ledger. One that crashes too often (crash.limit, crash.window), or while it is new
+ * (crash.probation, crash.probation_calls), is banned: the last image of that plugin that is known to be good serves
+ * in its place, or nothing does, until the file holds something else.
+ */
 #pragma once
 
 #include "base/thread.h"
 #include "server/crash_note.h"
+#include "store/history.h"
 
+struct config;
+struct ledger;
 struct server;
 
-/* By the image that arrives, before plugins are loaded: counts the crash, and decides. */
-void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
+enum quarantine_next { QUARANTINE_STILL_THERE, QUARANTINE_REVERTED, QUARANTINE_UNLOADED };
 
-/* Behind quarantine_count(): "reverted", "unloaded" or "still there". */
+struct verdict {
+    enum quarantine_next next;
+    char plugin[CRASH_NAME_BYTES]; /* who is blamed: empty: nobody but the core */
+    char version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES];
+    char good_version[CRASH_NAME_BYTES]; /* reverted: to this one; empty: not known */
+    int crashes;                         /* of that image within crash.window, this one included */
+    bool probation;                      /* it was new */
+};
+
+/* Counts the crash and writes into the ledger what follows from it. Once for a note; before plugins_new(). */
+void quarantine_decide(struct ledger *ledger, const struct config *config, const struct crash_note *note,
+                       struct verdict *ret_verdict);
+
+/* "still there", "reverted", "unloaded": what a client is told. */
+const char *quarantine_next_text(enum quarantine_next next);
+
+/* The same for the server that arrives: it keeps the verdict, whose text is asked for afterwards. */
+void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
 const char *quarantine_next(const struct server *server, const struct crash_note *note) ON_LOOP;
+
+/*
+ * Says what the crash was that this server follows: in the log with one line for each frame, in the history, and in the
+ * audit. It reads symbol tables, so after clients are served again. `measured` has the figures of the restart.
+ */
+void quarantine_report(struct server *server, const struct history_event *measured) ON_LOOP;
+
+/* Somebody insists: what crashed is tried again when its file is looked at next, and nothing is held against it. */
+void quarantine_forgive(struct server *server) ON_LOOP;

@@ -304,6 +304,10 @@ static void begin_restart(struct server *server) ON_LOOP {
                       json_pack("{s:s, s:s}", "phase", phase_name(PHASE_STARTING), "message", server->recovery.what));
 }
 
+bool recovery_is_restart(const struct server *server) {
+    return server->recovery.told && server->restart.facts.started_ns == server->recovery.note.at_ns;
+}
+
 void recovery_begin(struct server *server) {
     struct recovery *recovery = &server->recovery;
 

@@ -42,6 +42,8 @@ void recovery_fini(struct server *server);
 bool recovery_claims(struct server *server, struct call *call) ON_LOOP;
 /* For struct plugin_host: why a call whose handler was at work is not begun again. False: not because of a crash. */
 bool recovery_explains(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
+/* Is the restart under way, or the last one, that which follows the crash? */
+bool recovery_is_restart(const struct server *server);
 /* Too many one after the other: the server is to leave. */
 bool recovery_gives_up(const struct server *server) ON_LOOP;
 void recovery_leave(struct server *server) ON_LOOP;

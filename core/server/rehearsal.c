@@ -10,7 +10,6 @@
 
 #include "base/fs.h"
 #include "store/backup.h"
-#include "store/schema.h"
 #include "store/store.h"
 
 enum { ROOM_FACTOR = 2 }; /* a step may rewrite all of it, through the write-ahead log */
@@ -37,11 +36,10 @@ static int known_steps(const struct rehearsal_part *part) {
     return count;
 }
 
-/* The core makes its first tables when it first needs them; that is no migration. */
 static int pending_steps(const struct found *found, size_t i) {
     const struct rehearsal_part *part = &found->parts[i];
 
-    return found->steps[i] == 0 && strcmp(part->component, SCHEMA_CORE) == 0 ? 0 : known_steps(part) - found->steps[i];
+    return found->steps[i] == 0 && part->on_use ? 0 : known_steps(part) - found->steps[i];
 }
 
 static json_t *pending_new(const struct found *found, bool *ret_any) {

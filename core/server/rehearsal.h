@@ -1,6 +1,7 @@
 /* Migrations on trial: what is pending, and whether it can be applied to a copy of the database. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -11,6 +12,7 @@
 struct rehearsal_part {
     const char *component;
     const char *const *steps; /* NULL: none */
+    bool on_use;              /* its first tables are made when it first needs them: that is no migration */
 };
 
 /*

@@ -28,7 +28,7 @@ int suspend_interrupt(struct server *server) ON_LOOP; /* ends those that may not
 json_t *report_complete_new(struct server *server) ON_LOOP;
 json_t *report_failed_new(const struct server *server) ON_LOOP;
 json_t *report_pending_new(const struct server *server) ON_LOOP;
-void report_to_history(const struct server *server) ON_LOOP;
+void report_to_history(struct server *server) ON_LOOP;
 void report_answer(struct server *server,
                    json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
 

@@ -169,13 +169,14 @@ static double ms_or_unknown(int64_t ns) {
     return ns < 0 ? HISTORY_UNKNOWN : (double)ns / 1e6;
 }
 
-void report_to_history(const struct server *server) {
+void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
     struct history_event event = history_event_of(HISTORY_RESTART, facts->reason, facts->started_ms);
     bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
+    (void)asker; /* it holds the texts of event.by */
     event.mechanism = restart->in_place ? "reload" : "reexec";
     event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
     event.success = success;
@@ -199,7 +200,10 @@ void report_to_history(const struct server *server) {
         event.requests_unanswered = restart->unanswered;
         event.calls_lost = restart->lost;
     }
-    chronicle_add(server->upkeep.chronicle, &event);
+    if (recovery_is_restart(server))
+        quarantine_report(server, &event);
+    else
+        chronicle_add(server->upkeep.chronicle, &event);
 }
 
 /* ---- restart_status ---- */

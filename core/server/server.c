@@ -43,6 +43,7 @@ static void on_tools_touched(void *arg) {
     loop_enter();
     if (!plugins_are_loaded(server->plugins))
         return;
+    plugins_tools_changed(server->plugins);
     if (takes_digest(server->tools_digest, registry_list_new(server->registry)))
         lists |= LISTEN_TOOLS;
     if (takes_digest(server->resources_digest, resources_new(server)))

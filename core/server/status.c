@@ -13,18 +13,19 @@ enum { RECENT_RESTARTS = 20, WRITTEN_MS = 1000 };
 
 static json_t *history_new(struct store *store, struct theseus_error *err) {
     const struct history_query query = {.restarts_only = true, .limit = RECENT_RESTARTS};
-    json_auto_t *recent = NULL;
+    const struct history_query crash_query = {.crashes_only = true, .limit = RECENT_RESTARTS};
+    json_auto_t *recent = NULL, *crashes = NULL;
     CLEANUP(metrics_fini) struct metrics metrics = {0};
     struct history_sums sums;
 
-    if (history_list(store, &query, &recent, err) < 0 || history_sum(store, 0, &sums, err) < 0 ||
-        metrics_read(store, clock_wall_ms(), &metrics, err) < 0)
+    if (history_list(store, &query, &recent, err) < 0 || history_list(store, &crash_query, &crashes, err) < 0 ||
+        history_sum(store, 0, &sums, err) < 0 || metrics_read(store, clock_wall_ms(), &metrics, err) < 0)
         return NULL;
-    return json_pack("{s:O, s:I, s:I, s:I, s:I, s:o, s:O, s:O}", "recent_restarts", recent, "total_restarts",
-                     (json_int_t)sums.restarts, "successful_restarts", (json_int_t)sums.restarts_complete,
-                     "total_reloads", (json_int_t)sums.reloads, "total_crashes", (json_int_t)sums.crashes,
-                     "last_successful_restart", facts_time_new(sums.last_complete_ms), "metrics", metrics.values,
-                     "alerts", metrics.alerts);
+    return json_pack("{s:O, s:O, s:I, s:I, s:I, s:I, s:o, s:O, s:O}", "recent_restarts", recent, "recent_crashes",
+                     crashes, "total_restarts", (json_int_t)sums.restarts, "successful_restarts",
+                     (json_int_t)sums.restarts_complete, "total_reloads", (json_int_t)sums.reloads, "total_crashes",
+                     (json_int_t)sums.crashes, "last_successful_restart", facts_time_new(sums.last_complete_ms),
+                     "metrics", metrics.values, "alerts", metrics.alerts);
 }
 
 json_t *status_gather(struct server *server, struct run *run, const json_t *args) {
@@ -46,11 +47,13 @@ static void count_errors(json_t *object) {
 }
 
 static json_t *without_details_new(const json_t *facts) {
-    json_t *history = json_deep_copy(facts), *restart;
+    json_t *history = json_deep_copy(facts), *event;
     size_t i;
 
-    json_array_foreach (json_object_get(history, "recent_restarts"), i, restart)
-        count_errors(restart);
+    json_array_foreach (json_object_get(history, "recent_restarts"), i, event)
+        count_errors(event);
+    json_array_foreach (json_object_get(history, "recent_crashes"), i, event)
+        count_errors(event);
     return history;
 }
 

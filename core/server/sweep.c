@@ -9,6 +9,7 @@
 #include "loop/lane.h"
 #include "loop/timer.h"
 #include "plugin/imagedir.h"
+#include "plugin/shelf.h"
 #include "server/chronicle.h"
 
 enum { SWEEP_LIMIT_MS = 30000 };
@@ -19,10 +20,11 @@ struct sweep {
     int seconds;         /* 0: not begun */
     int keep_s;          /* entries of the history */
     struct lane_job job;
-    bool runs;    /* until it has come back */
-    char *images; /* owned: the own directory of private copies; NULL: none was made */
-    int removed, r;
-    struct theseus_error err;
+    bool runs;       /* until it has come back */
+    char *images;    /* owned: the own directory of private copies; NULL: none was made */
+    char *state_dir; /* owned */
+    int removed, r, unshelved, shelf_r;
+    struct theseus_error err, shelf_err;
 };
 
 static void run(void *job) {
@@ -32,6 +34,8 @@ static void run(void *job) {
     sweep->removed = 0;
     sweep->r =
         snapshot_sweep(sweep->origin.snapshot, LIMIT_SNAPSHOT_DAYS * INT64_C(86400000), &sweep->removed, &sweep->err);
+    sweep->shelf_err = (struct theseus_error){0};
+    sweep->shelf_r = shelf_sweep(sweep->state_dir, &sweep->unshelved, &sweep->shelf_err);
     if (sweep->images)
         imagedir_sweep_beside(sweep->images);
 }
@@ -49,6 +53,10 @@ static void on_done(struct lane_job *job, bool timed_out) {
         log_warning("old snapshots cannot be removed: %s", sweep->err.message);
     else if (sweep->removed > 0)
         log_info("%d old snapshots are removed", sweep->removed);
+    if (sweep->shelf_r < 0)
+        log_warning("old images of plugins cannot be removed: %s", sweep->shelf_err.message);
+    else if (sweep->unshelved > 0)
+        log_info("%d old images of plugins are removed", sweep->unshelved);
 }
 
 static void on_late(struct lane_job *job) {
@@ -82,6 +90,7 @@ struct sweep *sweep_new(const struct sweep_origin *origin) {
     struct sweep *sweep = xcalloc(1, sizeof(*sweep));
 
     sweep->origin = *origin;
+    sweep->state_dir = xstrdup(origin->state_dir);
     sweep->timer = timer_new(origin->loop, on_time, sweep);
     return sweep;
 }
@@ -91,6 +100,7 @@ struct sweep *sweep_free(struct sweep *sweep) {
         return NULL;
     sweep->timer = timer_free(sweep->timer);
     free(sweep->images);
+    free(sweep->state_dir);
     free(sweep);
     return NULL;
 }

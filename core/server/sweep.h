@@ -1,6 +1,7 @@
 /*
  * The sweep: every buffer.cleanup_interval, once the server is awake, what nobody needs any more goes: snapshots of dead
- * servers, private directories of dead processes, old entries of the history and the audit.
+ * servers, private directories of dead processes, images that no plugin would go back to, old entries of the history
+ * and the audit.
  */
 #pragma once
 
@@ -20,6 +21,7 @@ struct sweep_origin { /* everything is borrowed */
     struct snapshot *snapshot;
     struct chronicle *chronicle;
     const struct imagedir *imagedir;
+    const char *state_dir; /* copied */
 };
 
 struct sweep *sweep_new(const struct sweep_origin *origin) ON_LOOP;

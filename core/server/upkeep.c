@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "plugin/run.h"
+#include "server/backtrace.h"
 #include "server/inner.h"
 #include "server/standby.h"
 
@@ -34,7 +35,7 @@ void upkeep_init(struct server *server) {
 
     ledger_each(server->ledger, &conn_kind, note_conn, &goes_on);
     upkeep->lane = lane_new(server->loop, "keeper");
-    upkeep->chronicle = chronicle_new(server->store, goes_on);
+    upkeep->chronicle = chronicle_new(server->store, server->ledger, goes_on, backtrace_resolve);
     upkeep->reloads = reloads_new(server->loop, upkeep->chronicle);
     upkeep->keeper = keeper_new(&(struct keeper_origin){
         .loop = server->loop,
@@ -55,6 +56,7 @@ void upkeep_init(struct server *server) {
         .snapshot = keeper_snapshot(upkeep->keeper),
         .chronicle = upkeep->chronicle,
         .imagedir = server->imagedir,
+        .state_dir = server->config->server.state_dir,
     });
     upkeep->late = late_new(upkeep->lane);
     upkeep->state_is_back = (struct loop_task){.run = on_state_is_back, .arg = server};
@@ -88,8 +90,10 @@ void upkeep_loaded(struct server *server) {
 
 void upkeep_reconfigured(struct server *server) {
     standby_update(server);
-    if (plugins_are_loaded(server->plugins) && !server->plugin_host.rehearsal)
-        sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
+    if (!plugins_are_loaded(server->plugins) || server->plugin_host.rehearsal)
+        return;
+    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
+    plugins_crash_rules(server->plugins);
 }
 
 /* Which settings are secrets only the plugin's schema could say: all of them are taken for one. */

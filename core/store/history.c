@@ -20,8 +20,10 @@
 static const char insert_sql[] = "INSERT INTO history (kind, errors, " COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
                                  "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, "
                                  "?25, ?26, ?27, ?28, ?29, ?30, ?31)";
-static const char select_sql[] = "SELECT id, kind, errors, " COLUMNS " FROM history WHERE started_ms >= ?1 "
-                                 "AND (kind = 'restart' OR NOT ?2) ORDER BY started_ms DESC, id DESC LIMIT ?3";
+static const char once_sql[] = "SELECT 1 FROM history WHERE kind = ?1 AND started_ms = ?2 AND boot_after IS ?3";
+static const char select_sql[] =
+    "SELECT id, kind, errors, " COLUMNS " FROM history WHERE started_ms >= ?1 "
+    "AND (kind = 'restart' OR NOT ?2) AND (kind = 'crash' OR NOT ?4) ORDER BY started_ms DESC, id DESC LIMIT ?3";
 static const char sum_sql[] =
     "SELECT count(*) FILTER (WHERE kind = 'restart'), count(*) FILTER (WHERE kind = 'restart' AND success), "
     "count(*) FILTER (WHERE kind = 'reload'), count(*) FILTER (WHERE kind = 'crash'), "
@@ -117,6 +119,40 @@ int history_add(struct store *store, const struct history_event *event, struct t
     return 0;
 }
 
+static int is_there(struct store *store, const struct history_event *event, bool *ret_there,
+                    struct theseus_error *err) {
+    CLEANUP(sqlite3_reset) sqlite3_stmt *select = NULL;
+
+    if (schema_for_writing(store, err) < 0 || ask(store, once_sql, &select, err) < 0)
+        return -1;
+    (void)sqlite3_bind_text(select, 1, kinds[event->kind], -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(select, 2, event->started_ms);
+    (void)sqlite3_bind_text(select, 3, event->boot_after, -1, SQLITE_STATIC);
+    *ret_there = sqlite3_step(select) == SQLITE_ROW;
+    return 0;
+}
+
+int history_add_once(struct store *store, const struct history_event *event, struct theseus_error *err) {
+    bool there = false;
+
+    if (is_there(store, event, &there, err) < 0)
+        return -1;
+    return there ? 0 : history_add(store, event, err);
+}
+
+json_t *history_event_keep_new(const struct history_event *event) {
+    return json_pack("{s:s, s:o, s:O?}", "kind", kinds[event->kind], "row",
+                     row_pack_new(columns, ARRAY_SIZE(columns), event), "errors", event->errors);
+}
+
+void history_event_unpack(struct history_event *ret_event, const json_t *packed) {
+    json_t *errors = json_object_get(packed, "errors");
+
+    *ret_event = (struct history_event){.kind = kind_of(json_string_value(json_object_get(packed, "kind"))),
+                                        .errors = json_is_array(errors) ? errors : NULL};
+    row_unpack(json_object_get(packed, "row"), columns, ARRAY_SIZE(columns), ret_event);
+}
+
 static void visit_row(sqlite3_stmt *select, history_visit_fn *visit, void *arg) {
     const char *errors = (const char *)sqlite3_column_text(select, 2);
     struct history_event event = {.id = sqlite3_column_int64(select, 0),
@@ -140,6 +176,7 @@ int history_each(struct store *store, const struct history_query *query, history
     (void)sqlite3_bind_int64(select, 1, query->since_ms);
     (void)sqlite3_bind_int(select, 2, query->restarts_only);
     (void)sqlite3_bind_int(select, 3, query->limit > 0 ? query->limit : -1);
+    (void)sqlite3_bind_int(select, 4, query->crashes_only);
     while ((r = sqlite3_step(select)) == SQLITE_ROW)
         visit_row(select, visit, arg);
     return r == SQLITE_DONE ? 0 : db_fail(sqlite3_db_handle(select), err, "cannot read the history");

@@ -42,9 +42,17 @@ struct history_event history_event_of(enum history_kind kind, const char *reason
 
 MUST_CHECK int history_add(struct store *store, const struct history_event *event, struct theseus_error *err);
 
+/* The same, unless there is one of that kind, time and image: it may have been written already. */
+MUST_CHECK int history_add_once(struct store *store, const struct history_event *event, struct theseus_error *err);
+
+/* All of it, for history_add_once() later. New reference, NULL: no memory; what is unpacked borrows from `packed`. */
+json_t *history_event_keep_new(const struct history_event *event);
+void history_event_unpack(struct history_event *ret_event, const json_t *packed);
+
 struct history_query {
     int64_t since_ms;   /* started then or later; 0: all */
     bool restarts_only; /* else reloads and crashes as well */
+    bool crashes_only;  /* else restarts and reloads as well */
     int limit;          /* 0: no limit */
 };
 

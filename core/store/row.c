@@ -64,3 +64,51 @@ void row_read(sqlite3_stmt *statement, int first, const struct row_column *colum
     for (size_t i = 0; i < count; i++)
         read_one(statement, first + (int)i, columns[i].type, (char *)row + columns[i].offset);
 }
+
+static json_t *pack_one_new(enum row_type type, const void *at) {
+    switch (type) {
+    case ROW_TEXT: {
+        const char *text = *(const char *const *)at;
+        return text ? json_stringn(text, (size_t)text_bytes(text)) : json_null();
+    }
+    case ROW_INTEGER:
+        return json_integer(*(const int64_t *)at);
+    case ROW_REAL:
+        return json_real(*(const double *)at);
+    case ROW_FLAG:
+        return json_boolean(*(const bool *)at);
+    }
+    return json_null();
+}
+
+json_t *row_pack_new(const struct row_column *columns, size_t count, const void *row) {
+    json_t *packed = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = pack_one_new(columns[i].type, (const char *)row + columns[i].offset);
+        (void)json_array_append_new(packed, value ? value : json_null()); /* a text that is no UTF-8 */
+    }
+    return packed;
+}
+
+static void unpack_one(const json_t *value, enum row_type type, void *at) {
+    switch (type) {
+    case ROW_TEXT:
+        *(const char **)at = json_string_value(value);
+        break;
+    case ROW_INTEGER:
+        *(int64_t *)at = json_is_integer(value) ? json_integer_value(value) : -1;
+        break;
+    case ROW_REAL:
+        *(double *)at = json_is_number(value) ? json_number_value(value) : -1;
+        break;
+    case ROW_FLAG:
+        *(bool *)at = json_is_true(value);
+        break;
+    }
+}
+
+void row_unpack(const json_t *packed, const struct row_column *columns, size_t count, void *row) {
+    for (size_t i = 0; i < count; i++)
+        unpack_one(json_array_get(packed, i), columns[i].type, (char *)row + columns[i].offset);
+}

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include <jansson.h>
+
 struct sqlite3_stmt;
 
 enum row_type { ROW_TEXT, ROW_INTEGER, ROW_REAL, ROW_FLAG }; /* const char *, int64_t, double, bool */
@@ -24,3 +26,7 @@ void row_bind(struct sqlite3_stmt *statement, int first, const struct row_column
 
 /* Reads columns[i] from result column `first` + i; texts are good until the statement moves on. */
 void row_read(struct sqlite3_stmt *statement, int first, const struct row_column *columns, size_t count, void *row);
+
+/* The same as a JSON array, for what cannot be written yet. New reference; texts that were read are the array's. */
+json_t *row_pack_new(const struct row_column *columns, size_t count, const void *row);
+void row_unpack(const json_t *packed, const struct row_column *columns, size_t count, void *row);

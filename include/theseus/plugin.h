@@ -131,6 +131,9 @@ struct theseus_resource {
 /* Flags of a plugin. */
 enum {
     THESEUS_SHARED_STATE = 1 << 0, /* all state is in theseus_state_… or the database: generations may overlap in use */
+    /* Where the database has nothing of this plugin yet, its `migrations` are applied by the first theseus_db() or
+     * theseus_statement() instead of before `start`: a server that is never asked for it makes no database. */
+    THESEUS_SCHEMA_ON_USE = 1 << 1,
 };
 
 /*

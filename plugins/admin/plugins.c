@@ -9,8 +9,10 @@ const char admin_plugins_output[] =
     "\"plugins\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
     "\"name\": {\"type\": \"string\"}, \"version\": {\"type\": \"string\"}, \"file\": {\"type\": \"string\"}, "
     "\"hash\": {\"type\": \"string\"}, \"generation\": {\"type\": \"integer\"}, "
-    "\"state\": {\"type\": \"string\", \"description\": \"active, draining or quarantined\"}, "
-    "\"reason\": {\"type\": \"string\"}, "
+    "\"state\": {\"type\": \"string\", \"description\": \"active, draining, quarantined, reverted or unloaded\"}, "
+    "\"reason\": {\"type\": \"string\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
+    "\"type\": \"boolean\", \"description\": \"it has proved good, and is kept to serve again\"}, \"probation\": {"
+    "\"type\": \"boolean\", \"description\": \"it is so new that its first crash ends it\"}, "
     "\"isolation\": {\"type\": \"string\", \"description\": \"none or process\"}, "
     "\"process\": {\"type\": \"object\", \"description\": \"of an isolated plugin: its state, pid (null: none "
     "runs), restarts, memory and its limit in bytes, where it may write, and what the trouble is\"}, "
@@ -61,6 +63,11 @@ static void print_plugin(FILE *out, const json_t *plugin) {
         json_integer_value(json_object_get(plugin, "in_flight")), json_number_value(json_object_get(calls, "mean_ms")),
         json_number_value(json_object_get(calls, "p99_ms")));
     print_process(out, json_object_get(plugin, "process"));
+    if (json_integer_value(json_object_get(plugin, "crashes")) > 0 ||
+        json_is_true(json_object_get(plugin, "probation")))
+        (void)fprintf(out, "  crashes: %" JSON_INTEGER_FORMAT "%s\n",
+                      json_integer_value(json_object_get(plugin, "crashes")),
+                      json_is_true(json_object_get(plugin, "probation")) ? "; in its probation" : "");
     (void)fprintf(out, "  tools:");
     json_array_foreach (tools, i, tool)
         (void)fprintf(out, "%s %s", i ? "," : "", json_string_value(tool));

@@ -1,5 +1,6 @@
 /*
- * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload | --only-restart | --only-isolation]
+ * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
+ *                     [--only-tasks] [--only-isolation]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
@@ -17,6 +18,7 @@ import { chart, thousands } from './lib/chart.mjs';
 import { crashFigures, crashTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
     restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
+import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
         'only-reload': { type: 'boolean', default: false },
         'only-restart': { type: 'boolean', default: false },
         'only-isolation': { type: 'boolean', default: false },
+        'only-tasks': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
@@ -210,8 +213,8 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    const only = (name) => !['reload', 'restart', 'isolation'].some((one) => one !== name && options[`only-${one}`]);
-    if (only('load')) {
+    const only = ['reload', 'restart', 'tasks', 'isolation'].find((part) => options[`only-${part}`]);
+    if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
             Object.fromEntries(servers.map((s) => [s.key, condense(all[w.key][s.key])]))]));
@@ -219,24 +222,29 @@ async function main() {
         results.idle = Object.fromEntries(servers.map((s) => [s.key, condense(idle[s.key]).rss_kb]));
         reportLoad(results.runs, results.starts, results.idle);
     }
-    if (!options.peers && only('reload')) {
+    if (!options.peers && (!only || only === 'reload')) {
         results.reload = await measureReload();
         say(`${reloadTable(results.reload)}\n`);
     }
-    if (!options.peers && only('isolation')) {
+    if (!options.peers && (!only || only === 'isolation')) {
         results.isolation = await measureIsolation();
         say(`${isolationTable(results.isolation)}\n`);
     }
-    if (!options.peers && only('restart')) {
+    if (!options.peers && (!only || only === 'restart')) {
         results.restart = await measureRestart();
         say(`${restartTable(results.restart)}\n`);
         results.crash = await measureCrash();
         say(`${crashTable(results.crash)}\n`);
     }
+    if (!options.peers && (!only || only === 'tasks')) {
+        results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
+        say(`${tasksTable(results.tasks)}\n`);
+    }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
         ...(results.isolation ? isolationFigures(results.isolation) : []),
         ...(results.restart ? restartFigures(results.restart) : []),
-        ...(results.crash ? crashFigures(results.crash) : [])];
+        ...(results.crash ? crashFigures(results.crash) : []),
+        ...(results.tasks ? tasksFigures(results.tasks) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);

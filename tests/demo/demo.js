@@ -24,6 +24,7 @@ const built = join(build, 'theseus');
 const server = join(home, 'bin', 'theseus'); /* a copy: another program will stand at its place */
 const PATIENCE_MS = 10_000;
 const SLOW_MS = 1500;
+const ECHOES = 100; /* calls beside one that crashes */
 const PARTS = 8, PARTS_BEFORE = 3; /* of a batch; done when the restart is asked for */
 
 process.chdir(checkout);
@@ -265,6 +266,56 @@ async function restart() {
     came(marks.join(','));
 }
 
+/* The plugin in the directory is this version, in that state. */
+async function serves(version, state) {
+    for (const end = Date.now() + PATIENCE_MS;; await pause(20)) {
+        const { plugins: all } = await structured('theseus_plugins', {});
+        const plugin = all.find((one) => one.name === 'brittle');
+        if (plugin?.version === version && plugin.state === state && (version !== '1.0' || plugin.good))
+            return plugin;
+        assert.ok(Date.now() < end, `version ${version} is not ${state}: ${JSON.stringify(plugin)}`);
+    }
+}
+
+/* Says what a call has come to that has crashed. */
+async function crash(name, args) {
+    sent(`tools/call ${name} ${JSON.stringify(args)}`);
+    const { isError, content, _meta: meta } = await client.callTool({ name, arguments: args });
+    came(wrapped(content[0].text));
+    assert.equal(isError, true);
+    return meta['theseus/crash'];
+}
+
+async function crashAndRevert() {
+    const section = ['', '[crash]', 'limit = 1', 'probation = 0', 'probation_calls = 1'];
+    step('Crash it at work', 'A new version of a plugin calls abort(). That costs the call in which it happens, and no other;'
+        + '\n   the version before it, which has proved good, serves again. (Good after one call: else after a minute and 100.)');
+    did(`cat >>${shown(config)} <<END${section.join('\n     ')}\n     END`);
+    appendFileSync(config, `${section.join('\n')}\n`);
+    put('brittle1.so', 'brittle.so');
+    await listChanges((names) => names.includes('brittle'));
+    await call('brittle', {}, /^version 1$/);
+    await serves('1.0', 'active');
+    put('brittle2.so', 'brittle.so');
+    await listChanges((names) => names.includes('brittle_new'));
+    sent(`tools/call echo … ${ECHOES} of them, and among them:`);
+    const echoes = Array.from({ length: ECHOES }, (_, i) => ask('echo', { message: `echo ${i}` }));
+    const { next, signal } = await crash('brittle', { crash: true });
+    assert.deepEqual([next, signal], ['reverted', 'SIGABRT']);
+    const answers = await Promise.all(echoes);
+    assert.deepEqual(answers, answers.map((_, i) => `echo ${i}`));
+    came(`echo: ${answers.length} of ${ECHOES} answered`);
+    await call('brittle', {}, /^version 1$/);
+    const { reason } = await serves('1.0', 'reverted');
+    came(wrapped(reason.replaceAll(`${home}/`, '')));
+    const { history: past } = await structured('orchestrator_restart_status', { include_history: true });
+    const [{ blackout_ms: blackout, errors: [{ backtrace }] }] = past.recent_crashes;
+    came(`blackout: ${figure(blackout, 'ms')}; where it was: ${backtrace.filter((line) => line.startsWith('brittle')).join(', ')}`);
+    put('brittle3.so', 'brittle.so');
+    await serves('3.0', 'active');
+    await call('brittle', {}, /^version 3$/);
+}
+
 async function badBinary() {
     step('Install a bad version', 'What stands at the server\'s place is no server. It is tried before anything is given up,'
         + '\n   and refused; the server that runs goes on.');
@@ -315,6 +366,7 @@ async function main() {
     await configure();
     await remove();
     await restart();
+    await crashAndRevert();
     await badBinary();
     await history();
     await leave(pid);

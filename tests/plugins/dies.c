@@ -82,25 +82,32 @@ static void by_jump(void) {
     ((way_fn *)nowhere)();
 }
 
-/* malloc() itself finds that the end of its heap is not what it was, and aborts inside its lock. */
-static void by_heap(void) {
-    enum { SIZE = 3000 };
-    char *volatile last = malloc(SIZE);
+enum { CHUNK = 3000, CHUNKS = 1000 }; /* too large for what malloc() keeps for each thread */
 
-    fill(last, SIZE + 64);
-    nowhere = malloc(1 << 16);
+/* free() finds that what lies behind is not what it was, and aborts inside malloc()'s lock. */
+static void by_heap(void) {
+    char *volatile chunk = malloc(CHUNK);
+
+    fill(chunk, CHUNK + 64);
+    free(chunk);
 }
 
-/* malloc() itself follows a pointer to nowhere, inside its lock. */
-static void by_malloc(void) {
-    enum { SIZE = 3000 };
-    void *volatile *volatile chunk = malloc(SIZE);
-    void *volatile guard = malloc(SIZE);
+/* What the compiler must not know either. */
+static void (*volatile forget)(void *) = free;
 
-    free((void *)chunk);
-    chunk[1] = (void *)(uintptr_t)64; /* where it has the next one that is free */
-    nowhere = malloc(2 * SIZE);
-    free(guard);
+/* malloc() itself follows a pointer to nowhere, inside its lock: a free chunk between two others, whose link was changed. */
+static void by_malloc(void) {
+    char *chunks[CHUNKS] = {malloc(CHUNK), malloc(CHUNK)};
+
+    for (int i = 2; i < CHUNKS; i++) {
+        chunks[i] = malloc(CHUNK);
+        void *volatile *middle = (void *)chunks[i - 1];
+        if (chunks[i] - chunks[i - 1] != chunks[i - 1] - chunks[i - 2] || chunks[i] - chunks[i - 1] > 2 * CHUNK)
+            continue;
+        forget((void *)middle);
+        middle[1] = (void *)(uintptr_t)64;
+        nowhere = malloc(4 * CHUNK);
+    }
 }
 
 /* The stack is nowhere, too: whoever looks at it crashes again. */

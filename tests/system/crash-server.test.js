@@ -156,7 +156,7 @@ describe('a server that crashes again and again', { skip, concurrency: 3 }, () =
     const looping = (crashOptions, drops = ['vault']) => ({
         prepare: (home) => {
             drops.forEach((name) => home.drop(name));
-            home.configure({ crash: crashOptions });
+            home.configure({ crash: { ...unlimited.crash, ...crashOptions } });
         },
     });
 

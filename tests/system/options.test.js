@@ -273,7 +273,7 @@ describe('the option', { concurrency: 4 }, () => {
         home.drop('startcrashes');
         assert.equal((await within('the end', client.exited)).code, 1);
         assert.equal(home.log.match(/crashed with SIGABRT in start/g).length, 4);
-    }, { sections: { crash: { max_execs: 4 } }, skip: skipCrashes });
+    }, { sections: { crash: { ...unlimited.crash, max_execs: 4 } }, skip: skipCrashes });
 
     observes('crash.execs_window', 'is the time in which they have to come', async (client, home) => {
         await client.names();
@@ -282,7 +282,7 @@ describe('the option', { concurrency: 4 }, () => {
         home.remove('startcrashes');
         await until('them to end', async () => (await client.names()).includes('echo'));
         assert.equal(client.process.exitCode, null);
-    }, { sections: { crash: { max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
+    }, { sections: { crash: { ...unlimited.crash, max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
 
     observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
         await client.appears('version');
@@ -372,6 +372,47 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure({ buffer: { cleanup_interval: 1 } });
         await until('both to go', () => !existsSync(draft) && !existsSync(old));
     }, { sections: { buffer: { cleanup_interval: 3600 } } });
+
+    /* What becomes of a plugin that crashes, in the words that the client gets. */
+    const breaks = async (client) => {
+        await client.appears('brittle');
+        return (await client.result('brittle', { crash: true }))._meta['theseus/crash'].next;
+    };
+    const reconfigured = async (client, home, sections) => {
+        const generation = async () => (await client.value('orchestrator_health_check')).checks.configuration.generation;
+        const before = await generation();
+        home.configure(sections);
+        await until('the new configuration', async () => await generation() > before);
+    };
+
+    observes('crash.limit', 'is the number of crashes that a plugin is allowed', async (client, home) => {
+        assert.deepEqual([await breaks(client), await breaks(client), await breaks(client)], Array(3).fill('still there'));
+        await reconfigured(client, home, { crash: { limit: 5, probation: 0 } });
+        assert.deepEqual([await breaks(client), await breaks(client)], ['still there', 'unloaded']);
+    }, { skip: skipCrashes, drops: ['brittle2'], sections: { crash: { limit: 0, probation: 0 } } });
+
+    observes('crash.window', 'is for how long a crash counts', async (client, home) => {
+        assert.deepEqual([await breaks(client), await breaks(client)], ['still there', 'still there']);
+        await reconfigured(client, home, { crash: { limit: 2, window: 3600, probation: 0 } });
+        assert.equal(await breaks(client), 'unloaded');
+    }, { skip: skipCrashes, drops: ['brittle2'], sections: { crash: { limit: 2, window: 0, probation: 0 } } });
+
+    observes('crash.probation', 'is for how long a plugin is new', async (client, home) => {
+        assert.equal(await breaks(client), 'still there');
+        await reconfigured(client, home, { crash: { probation: 3600 } });
+        assert.equal(await breaks(client), 'unloaded');
+    }, { skip: skipCrashes, drops: ['brittle2'], sections: { crash: { probation: 0 } } });
+
+    observes('crash.probation_calls', 'is for how many calls a plugin is new', async (client, home) => {
+        assert.equal(await breaks(client), 'still there');
+        await reconfigured(client, home, { crash: { probation_calls: 2 } });
+        await client.text('brittle');
+        assert.equal((await client.plugin('brittle')).probation, true);
+        await client.text('brittle');
+        assert.equal((await client.plugin('brittle')).probation, false);
+        await reconfigured(client, home, { crash: { probation_calls: 100 } });
+        assert.equal(await breaks(client), 'unloaded');
+    }, { skip: skipCrashes, drops: ['brittle2'], sections: { crash: { probation_calls: 0 } } });
 
     observes('history.keep', 'is how long the history remembers', async (client, home) => {
         const past = async () => (await client.value('orchestrator_restart_status', { include_history: true })).history.total_restarts;

@@ -21,7 +21,7 @@ export const PLACES = {
 };
 
 /* The limits that would keep a server from crashing as often as a test wants. */
-export const unlimited = { crash: { max_execs: 0 } };
+export const unlimited = { crash: { max_execs: 0, limit: 0, probation: 0 } };
 
 export function judgeCrash(answer, { signal, plugin = 'dies', version = '1.0' }) {
     const text = JSON.stringify(answer);

@@ -90,6 +90,31 @@ static void brings_the_last_checkpoint_back(void **state) {
 }
 
 /* The text has the quotes around it. */
+/* Their numbers are a part of their keys, by which a tool knows what it has done already. */
+static void numbers_inner_calls_again_from_the_checkpoint(void **state) {
+    CLEANUP(owner_free) struct owner *owner = owner_new();
+    CLEANUP(call_unref) struct call *call = owner_call_new(owner, OWNER_REQUEST, 9);
+    CLEANUP(call_unref) struct call *again = owner_call_new(owner, OWNER_REQUEST, 9);
+
+    (void)state;
+    uint64_t first = keep_inner_entered(call);
+    keep_inner_left(call, first);
+    assert_int_equal(keep_checkpoint(call, json_true(), NULL), 0);
+    uint64_t second = keep_inner_entered(call);
+    keep_inner_left(call, second);
+    uint64_t third = keep_inner_entered(call);
+    assert_true(first < second && second < third);
+    keep_restore(again);
+    assert_true(keep_inner_entered(again) == second);
+    keep_inner_left(again, second);
+    assert_int_equal(keep_checkpoint(again, json_true(), NULL), 0);
+    assert_true(keep_inner_entered(again) == third);
+    keep_restore_checkpoint(again); /* suspended, and run again in the same image */
+    assert_true(keep_inner_entered(again) == third);
+    json_decref(again->resume);
+    again->resume = NULL;
+}
+
 static void takes_a_checkpoint_up_to_its_limit(void **state) {
     CLEANUP(owner_free) struct owner *owner = owner_new();
     CLEANUP(call_unref) struct call *call = owner_call_new(owner, OWNER_REQUEST, 9);
@@ -179,6 +204,7 @@ int main(void) {
         cmocka_unit_test(counts_how_often_a_handler_was_entered),
         cmocka_unit_test(enters_nothing_unrecorded),
         cmocka_unit_test(brings_the_last_checkpoint_back),
+        cmocka_unit_test(numbers_inner_calls_again_from_the_checkpoint),
         cmocka_unit_test(takes_a_checkpoint_up_to_its_limit),
         cmocka_unit_test(leaves_nothing_behind),
         cmocka_unit_test(refuses_a_child_that_is_not_there),

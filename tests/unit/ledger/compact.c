@@ -90,6 +90,18 @@ static void works_in_the_same_few_pages(void **state) {
     assert_int_equal(counter_of(ledger, "old"), 1);
 }
 
+/* A reader follows all there is: whoever commits finds nothing to follow, and compacts all the same. */
+static void works_in_the_same_few_pages_whoever_reads(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        come_and_go(ledger, 20, 1, 200);
+        assert_int_equal(counter_of(ledger, "none"), 0);
+    }
+    assert_in_range(touched_bytes(ledger), 1, 512 << 10);
+}
+
 /* Many requests at a time, and long ones: as many pages as that takes. */
 static void works_in_the_pages_that_its_records_need(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
@@ -302,6 +314,7 @@ int main(void) {
         cmocka_unit_test(keeps_a_small_ledger_small),
         cmocka_unit_test(works_in_the_same_few_pages),
         cmocka_unit_test(works_in_the_pages_that_its_records_need),
+        cmocka_unit_test(works_in_the_same_few_pages_whoever_reads),
         cmocka_unit_test(uses_twice_what_lives_and_a_little),
         cmocka_unit_test(changes_no_record),
         cmocka_unit_test(lets_nothing_rise_from_the_dead),

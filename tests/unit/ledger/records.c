@@ -11,12 +11,14 @@ static void gives_every_kind_a_number_and_every_field_one(void **state) {
     (void)state;
     for (size_t i = 0; i < count; i++) {
         bool had_value = false;
-        assert_int_equal(kinds[i]->number, i + 1);
+        int last = 0;
+        assert_true(i == 0 || kinds[i]->number > kinds[i - 1]->number);
         assert_non_null(strstr(kinds[i]->name, "_record"));
         for (size_t j = 0; j < kinds[i]->count; j++) {
             const struct record_field *field = &kinds[i]->fields[j];
             bool is_key = field->flags & RECORD_KEY;
-            assert_int_equal(field->number, j + 1);
+            assert_true(field->number > last); /* one that is left out was given out once */
+            last = field->number;
             assert_false(is_key && had_value); /* the key's fields come first */
             had_value = !is_key;
             assert_true(field->offset + (field->type == RECORD_U64 ? 8 : sizeof(struct span)) <= kinds[i]->size);

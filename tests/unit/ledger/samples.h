@@ -8,8 +8,9 @@
 
 static inline const struct record_kind *const *all_kinds(size_t *ret_count) {
     static const struct record_kind *const kinds[] = {
-        &conn_kind,     &position_kind, &input_kind, &request_kind, &run_kind,   &output_kind,  &checkpoint_kind,
-        &progress_kind, &listen_kind,   &state_kind, &image_kind,   &child_kind, &restart_kind, &counter_kind,
+        &conn_kind,       &position_kind, &input_kind,  &request_kind, &run_kind,   &output_kind,
+        &checkpoint_kind, &progress_kind, &listen_kind, &state_kind,   &image_kind, &child_kind,
+        &restart_kind,    &counter_kind,  &crash_kind,  &ban_kind,     &event_kind,
     };
 
     *ret_count = ARRAY_SIZE(kinds);

@@ -55,9 +55,10 @@ static inline void floor_on_saved(void *arg, const struct theseus_error *err) {
 
 static inline void floor_take_config(struct floor *floor, const char *text) {
     CLEANUP(free)
-    char *all = xasprintf("[server]\nlog_level = error\n[restart]\nprocess_startup = 2\n[plugins]\npath = %s\n"
-                          "settle_ms = 10\n%s",
-                          floor->files, text);
+    char *all = xasprintf(
+        "[server]\nlog_level = error\nstate_dir = %s/state\n[restart]\nprocess_startup = 2\n[plugins]\npath = %s\n"
+        "settle_ms = 10\n%s",
+        floor->place, floor->files, text);
     struct said said;
 
     floor->config = config_free(floor->config);

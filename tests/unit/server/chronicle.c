@@ -2,8 +2,11 @@
 
 #include "server/chronicle.h"
 
+#include <sqlite3.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/ledger.h"
 #include "store/scratch.h"
 
 enum { PATIENCE_MS = 20000 };
@@ -47,7 +50,7 @@ static void open_log(const struct scratch *scratch) {
 
 static void makes_nothing_before_there_is_something_to_write(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(store_of(state), false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(store_of(state), NULL, false, NULL);
 
     assert_true(chronicle_flush(chronicle, 0));
     assert_int_not_equal(access(scratch->path, F_OK), 0);
@@ -55,7 +58,7 @@ static void makes_nothing_before_there_is_something_to_write(void **state) {
 
 static void makes_no_database_for_a_sweep(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
 
     chronicle_sweep(chronicle, clock_wall_ms() - 3600000);
     assert_true(chronicle_flush(chronicle, PATIENCE_MS));
@@ -64,7 +67,7 @@ static void makes_no_database_for_a_sweep(void **state) {
 
 static void writes_copies_in_their_order(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     char reason[] = "schema_migration";
     struct history_event event = restart(true);
 
@@ -86,7 +89,7 @@ static void writes_copies_in_their_order(void **state) {
 
 static void writes_the_rest_before_it_ends(void **state) {
     const struct scratch *scratch = *state;
-    struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct history_event event = restart(true);
 
     for (int i = 0; i < 20; i++)
@@ -98,7 +101,7 @@ static void writes_the_rest_before_it_ends(void **state) {
 
 static void notes_who_asked_and_what_was_refused(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct asker by = {"client", "2", "stdio", 7};
     json_t *list = NULL;
 
@@ -119,7 +122,7 @@ static void notes_who_asked_and_what_was_refused(void **state) {
 
 static void says_an_alert_once_when_it_appears_and_once_when_it_ends(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     const struct history_event good = restart(true), bad = restart(false);
 
     open_log(scratch);
@@ -142,8 +145,8 @@ static void says_an_alert_once_when_it_appears_and_once_when_it_ends(void **stat
 
 static void does_not_repeat_an_alert_that_the_image_before_has_told(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *before = chronicle_new(scratch->store, false);
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, true);
+    CLEANUP(chronicle_free) struct chronicle *before = chronicle_new(scratch->store, NULL, false, NULL);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, true, NULL);
     const struct history_event bad = restart(false);
 
     open_log(scratch);
@@ -155,9 +158,75 @@ static void does_not_repeat_an_alert_that_the_image_before_has_told(void **state
     log_close();
 }
 
+static void count_record(void *arg, const void *record) {
+    (void)record;
+    ++*(int *)arg;
+}
+
+static int kept(struct ledger *ledger) {
+    int count = 0;
+
+    ledger_each(ledger, &event_kind, count_record, &count);
+    return count;
+}
+
+static void finish(json_t *errors) {
+    (void)json_array_append_new(errors, json_string("found out"));
+}
+
+/* The first image ends in the middle of that: its chronicle is not asked to write. */
+static void writes_what_the_image_before_did_not_come_to_write(void **state) {
+    const struct scratch *scratch = *state;
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct history_event event = restart(true);
+    json_auto_t *errors = json_pack("[s]", "first");
+
+    event.errors = errors;
+    event.boot_after = "boot";
+    event.calls_lost = 7;
+    json_auto_t *packed = history_event_keep_new(&event);
+    CLEANUP(free) char *text = json_dumps(packed, 0);
+    for (uint64_t number = 5; number < 7; number++) /* the same one twice: one of them was written already */
+        assert_int_equal(
+            ledger_put(ledger, &event_kind, &(struct event_record){.number = number, .text = span_of(text)}, NULL), 0);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, ledger, true, finish);
+    chronicle_go_on(chronicle);
+    event.started_ms++;
+    chronicle_add(chronicle, &event);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(kept(ledger), 0);
+    json_auto_t *list = events_new(scratch);
+    assert_int_equal(json_array_size(list), 2);
+    const json_t *first = json_array_get(list, 1);
+    assert_string_equal(json_string_value(json_object_get(first, "reason")), "manual_request");
+    assert_int_equal(json_integer_value(json_object_get(first, "calls_lost")), 7);
+    assert_true(json_is_null(json_object_get(first, "blackout_ms")));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(first, "errors"), 1)), "found out");
+    assert_int_equal(json_array_size(errors), 1); /* that was a copy */
+}
+
+static void keeps_an_event_until_it_is_written(void **state) {
+    const struct scratch *scratch = *state;
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, ledger, false, NULL);
+    const struct history_event event = restart(true);
+    sqlite3 *other = NULL;
+
+    chronicle_add(chronicle, &event);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(sqlite3_open(scratch->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    chronicle_add(chronicle, &event);
+    assert_int_equal(kept(ledger), 1);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_true(chronicle_flush(chronicle, PATIENCE_MS));
+    assert_int_equal(kept(ledger), 0);
+}
+
 static void removes_what_is_older_than_the_limit(void **state) {
     const struct scratch *scratch = *state;
-    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, false);
+    CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     struct history_event event = restart(true);
 
     chronicle_add(chronicle, &event);
@@ -178,6 +247,8 @@ int main(void) {
         WITH_SCRATCH(notes_who_asked_and_what_was_refused),
         WITH_SCRATCH(says_an_alert_once_when_it_appears_and_once_when_it_ends),
         WITH_SCRATCH(does_not_repeat_an_alert_that_the_image_before_has_told),
+        WITH_SCRATCH(writes_what_the_image_before_did_not_come_to_write),
+        WITH_SCRATCH(keeps_an_event_until_it_is_written),
         WITH_SCRATCH(removes_what_is_older_than_the_limit),
     };
 

@@ -48,7 +48,7 @@ static struct served *served_new(struct scratch *scratch, const char *boot_id) {
     served->lane = lane_new(served->loop, "keeper");
     served->ledger = ledger_new();
     served->state = state_new(served->ledger);
-    served->chronicle = chronicle_new(scratch->store, false);
+    served->chronicle = chronicle_new(scratch->store, NULL, false, NULL);
     served->keeper = keeper_new(&(struct keeper_origin){.loop = served->loop,
                                                         .lane = served->lane,
                                                         .ledger = served->ledger,

@@ -214,6 +214,18 @@ static void closes_over_statements_that_were_left(void **state) {
     assert_int_equal(access(log_path, F_OK), -1); /* the last one to close puts the log away */
 }
 
+/* A virtual table keeps statements of its own, which are its own to finalise. */
+static void closes_over_a_full_text_index(void **state) {
+    CLEANUP(free) char *path = path_join(*state, "theseus.db");
+    sqlite3 *db = NULL;
+
+    assert_int_equal(db_open(path, &db, NULL), 0);
+    assert_int_equal(
+        db_exec(db, "CREATE VIRTUAL TABLE words USING fts5 (word); INSERT INTO words VALUES ('one')", NULL), 0);
+    assert_non_null(sqlite3_next_stmt(db, NULL));
+    assert_null(db_close(db));
+}
+
 int main(void) {
 #define scratch_test(function) cmocka_unit_test_setup_teardown(function, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
@@ -228,6 +240,7 @@ int main(void) {
         scratch_test(refuses_two_statements_in_one_text),
         scratch_test(reports_a_failure_in_the_words_of_sqlite),
         scratch_test(closes_over_statements_that_were_left),
+        scratch_test(closes_over_a_full_text_index),
     };
 
     return cmocka_run_group_tests_name("store/db", tests, NULL, NULL);

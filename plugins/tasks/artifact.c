@@ -1,0 +1,113 @@
+#include "artifact.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "sql.h"
+#include "task.h"
+#include "tasks.h"
+
+int artifact_directory(struct work *work, struct text *into) {
+    sqlite3 *db = theseus_db(work->tasks->ctx);
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL, *slash = path ? strrchr(path, '/') : NULL;
+
+    if (!slash)
+        return sql_fail(work);
+    text_print(into, "%.*s/artifacts", (int)(slash - path), path);
+    return into->failed ? work_no_memory(work) : 0;
+}
+
+int artifact_path(struct work *work, const char *hash, struct text *into) {
+    if (artifact_directory(work, into) < 0)
+        return -1;
+    text_print(into, "/%s", hash);
+    return into->failed ? work_no_memory(work) : 0;
+}
+
+int artifact_store_file(struct work *work, const char *content, size_t len) {
+    CLEANUP(text_fini) struct text directory = {0};
+    struct theseus_error err = {0};
+
+    work->hash[0] = '\0';
+    if (len <= ARTIFACT_INLINE)
+        return 0;
+    if (artifact_directory(work, &directory) < 0)
+        return -1;
+    file_hash(content, len, work->hash);
+    if (file_store(directory.data, work->hash, content, len, &err) < 0)
+        return work_refuse(work, "the work is not stored, and the task is as it was: %s", err.message);
+    return 0;
+}
+
+int artifact_add(struct work *work, const struct artifact *artifact, char ret_id[static ID_TEXT]) {
+    bool has_paths = json_array_size(artifact->file_paths) > 0, in_file = work->hash[0];
+    CLEANUP(memory_free) char *paths = has_paths ? json_dumps(artifact->file_paths, JSON_COMPACT) : NULL;
+
+    if (has_paths && !paths)
+        return work_no_memory(work);
+    id_make(&work->tasks->ids, "artifact", ret_id);
+    return sql_run(work,
+                   "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, content, hash, "
+                   "bytes, file_paths, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                   "sisssssisi", ret_id, artifact->task, artifact->type, artifact->next_action, artifact->summary,
+                   in_file ? NULL : artifact->content, in_file ? work->hash : NULL, (int64_t)artifact->len, paths,
+                   work->now);
+}
+
+bool artifact_is_whole(struct work *work, const char *hash, int64_t bytes, bool deep) {
+    CLEANUP(text_fini) struct text path = {0};
+
+    return artifact_path(work, hash, &path) == 0 && file_is_whole(path.data, hash, bytes, deep);
+}
+
+/* ---- as JSON ---- */
+
+/* Columns: artifact_id, artifact_type, next_action, summary, content, hash, bytes, file_paths, created_at. */
+static json_t *content_new(struct work *work, sqlite3_stmt *row) {
+    CLEANUP(text_fini) struct text path = {0}, content = {0};
+    const char *hash = sql_text(row, 5);
+
+    if (!hash)
+        return json_string(sql_text(row, 4));
+    if (artifact_path(work, hash, &path) < 0 || file_read(path.data, &content) < 0)
+        return NULL; /* the row says that it is missing once maintenance has seen that */
+    return json_stringn(content.data ? content.data : "", content.len);
+}
+
+static json_t *row_new(struct work *work, sqlite3_stmt *row, bool with_content) {
+    size_t len = text_fitting(sql_text(row, 3), with_content ? (size_t)-2 : 60);
+    json_t *object = json_pack("{s:s, s:s, s:s%}", "artifact_id", sql_text(row, 0), "artifact_type", sql_text(row, 1),
+                               "summary", sql_text(row, 3), len);
+
+    if (!object || !with_content)
+        return object;
+    (void)json_object_set_new(object, "next_action", json_string(sql_text(row, 2)));
+    (void)json_object_set_new(object, "bytes", json_integer(sqlite3_column_int64(row, 6)));
+    task_set_time(object, "created_at", sqlite3_column_int64(row, 8));
+    if (sql_text(row, 7))
+        (void)json_object_set_new(object, "file_paths", json_loads(sql_text(row, 7), 0, NULL));
+    json_t *content = content_new(work, row);
+    (void)json_object_set_new(object, content ? "content" : "missing", content ? content : json_true());
+    return object;
+}
+
+json_t *artifact_list_new(struct work *work, int64_t task, int64_t limit, bool with_content) {
+    CLEANUP(sql_done)
+    sqlite3_stmt *rows = sql_query(work,
+                                   "SELECT artifact_id, artifact_type, next_action, summary, content, hash, bytes, "
+                                   "file_paths, created_at FROM task_artifacts WHERE id IN (SELECT id FROM "
+                                   "task_artifacts WHERE task = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
+                                   "ii", task, limit);
+    json_t *list = json_array();
+    int r;
+
+    while ((r = sql_next(work, rows)) > 0)
+        (void)json_array_append_new(list, row_new(work, rows, with_content));
+    if (r == 0 && list)
+        return list;
+    json_decref(list);
+    if (r == 0)
+        (void)work_no_memory(work);
+    return NULL;
+}

@@ -1,0 +1,236 @@
+/*
+ * Tasks: plans of work that outlive everything.
+ *
+ * Each tool is a function on one run of it (work.h). Those that only read are run on a worker, in a transaction of its
+ * connection, so that an answer is of one moment. Those that write are queued on the loop thread and run by the one
+ * thread that writes (writer.h). Everything that lasts is in the database, and two generations of this plugin, or two
+ * servers, may be at work on it at once.
+ */
+#include "tasks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "artifact.h"
+#include "filer.h"
+#include "schema.h"
+#include "sql.h"
+#include "tool.h"
+#include "work.h"
+#include "writer.h"
+
+static const char config_schema[] =
+    "{\"type\": \"object\", \"properties\": {\"durability\": {\"type\": \"string\", \"enum\": [\"full\", \"normal\"], "
+    "\"default\": \"full\", \"description\": \"full: what was answered survives power loss; normal: it survives the end "
+    "of every process, and power loss may cost the last moments\"}}}";
+
+/* ---- life ---- */
+
+static bool is_full(const json_t *config) {
+    const char *durability = json_string_value(json_object_get(config, "durability"));
+
+    return !durability || strcmp(durability, "full") == 0;
+}
+
+static void stop(void *self) {
+    struct tasks *tasks = self;
+
+    if (!tasks)
+        return;
+    tasks->filer = filer_free(tasks->filer);
+    tasks->writer = writer_free(tasks->writer);
+    free(tasks);
+}
+
+static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
+    struct tasks *tasks = calloc(1, sizeof(*tasks));
+
+    if (!tasks)
+        return theseus_fail(err, "there is no memory");
+    tasks->ctx = ctx;
+    tasks->writer = writer_new(tasks);
+    tasks->filer = filer_new(tasks);
+    if (!tasks->writer || !tasks->filer) {
+        stop(tasks);
+        return theseus_fail(err, "there is no memory");
+    }
+    atomic_init(&tasks->is_full, is_full(theseus_config(ctx)));
+    *ret_self = tasks;
+    return 0;
+}
+
+static int configure(void *self, const json_t *config, struct theseus_error *err) {
+    struct tasks *tasks = self;
+
+    (void)err;
+    atomic_store(&tasks->is_full, is_full(config));
+    return 0;
+}
+
+/* ---- calls ---- */
+
+/* From the loop thread: nothing of it blocks. */
+static int write_call(struct theseus_call *call, void *self, const json_t *args) {
+    struct tasks *tasks = self;
+    struct work *work = work_new(tasks, call, args);
+
+    return work ? writer_submit(tasks->writer, work) : theseus_reply_error(call, "there is no memory for this call");
+}
+
+/* The same, but what is large goes to the disk first. */
+static int complete_call(struct theseus_call *call, void *self, const json_t *args) {
+    struct tasks *tasks = self;
+    struct work *work = work_new(tasks, call, args);
+
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    if (json_string_length(json_object_get(args, "detailed_work")) > ARTIFACT_INLINE)
+        return filer_submit(tasks->filer, work);
+    return writer_submit(tasks->writer, work);
+}
+
+/* In a transaction, so that everything in the answer is of one moment. */
+static int run_reading(struct work *work) {
+    struct work closing = {.tasks = work->tasks};
+
+    if (sql_run(work, "BEGIN", "") < 0)
+        return -1;
+    int r = work->kind->run(work);
+    if (r == 0)
+        r = work_finish(work);
+    (void)sql_run(&closing, "ROLLBACK", ""); /* there is nothing to keep */
+    return r;
+}
+
+static int read_call(struct theseus_call *call, void *self, const json_t *args) {
+    struct tasks *tasks = self;
+    struct work *work = work_new(tasks, call, args);
+
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    if (run_reading(work) != WORK_MUST_WRITE)
+        return work_reply(work);
+    work_reset(work);
+    return writer_submit(tasks->writer, work);
+}
+
+/* ---- the table ---- */
+
+#define KIND(name, ...) static const struct work_kind name##_kind = {tool_##name, __VA_ARGS__}
+
+KIND(initialize, NULL);
+KIND(list_sessions, NULL);
+KIND(resume, NULL);
+KIND(session_status, NULL);
+KIND(cleanup, NULL);
+KIND(plan, NULL);
+KIND(update, NULL);
+KIND(delete, NULL);
+KIND(cancel, NULL);
+KIND(query, NULL);
+KIND(execute, NULL);
+KIND(complete, tool_complete_prepare);
+KIND(synthesize, NULL);
+KIND(status, NULL);
+KIND(maintenance, NULL);
+
+#define READS(name) .flags = THESEUS_READ_ONLY, .call = read_call, .data = (void *)&name##_kind, SCHEMAS(name)
+/* A call that is run again does nothing again: its answer is stored with what it did. */
+#define WRITES(name) \
+    .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind, SCHEMAS(name)
+#define DESTROYS(name)                                                                      \
+    .flags = THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, \
+    .data = (void *)&name##_kind, SCHEMAS(name)
+#define SCHEMAS(name) .input_schema = name##_input, .output_schema = name##_output
+
+static const struct theseus_tool tools[] = {
+    {.name = "orchestrator_initialize_session",
+     .title = "Begin a session",
+     .description =
+         "Use this to begin a new piece of work in a directory. Its tasks are kept apart from those of other "
+         "sessions; to go on with earlier work use orchestrator_resume_session instead.",
+     WRITES(initialize)},
+    {.name = "orchestrator_list_sessions",
+     .title = "List sessions",
+     .description = "Use this to find an earlier session of this directory, the one that was used last first.",
+     READS(list_sessions)},
+    {.name = "orchestrator_resume_session",
+     .title = "Resume a session",
+     .description = "Use this to go on with an earlier session: it becomes the one in use, and its open tasks are "
+                    "answered.",
+     WRITES(resume)},
+    {.name = "orchestrator_session_status",
+     .title = "Status of a session",
+     .description = "Use this to see how far a session is, without changing which one is in use.",
+     READS(session_status)},
+    {.name = "orchestrator_cleanup_sessions",
+     .title = "Put sessions away",
+     .description = "Use this to archive sessions that are completed, orphaned or old. By default it only says which.",
+     DESTROYS(cleanup)},
+    {.name = "orchestrator_plan_task",
+     .title = "Plan a task",
+     .description = "Use this to plan one task, if need be as a part of another (parent_task_id) or behind others "
+                    "(dependencies). It is pending until orchestrator_execute_task.",
+     WRITES(plan)},
+    {.name = "orchestrator_update_task",
+     .title = "Update a task",
+     .description = "Use this to change what is said of a task, or its status where the rules allow that.",
+     WRITES(update)},
+    {.name = "orchestrator_delete_task",
+     .title = "Archive or delete a task",
+     .description = "Use this to archive a task, or with archive_instead = false to delete it for good.",
+     DESTROYS(delete)},
+    {.name = "orchestrator_cancel_task",
+     .title = "Cancel a task",
+     .description = "Use this when a task is not to be done after all. Its work is kept unless preserve_work is false.",
+     DESTROYS(cancel)},
+    {.name = "orchestrator_query_tasks",
+     .title = "Find tasks",
+     .description = "Use this to find tasks by status, kind, parent, age or words in them, in pages.",
+     READS(query)},
+    {.name = "orchestrator_execute_task",
+     .title = "Begin a task",
+     .description = "Use this before working on a task: it answers the task, its context, what its prerequisites "
+                    "produced and instructions, and sets it in_progress.",
+     WRITES(execute)},
+    {.name = "orchestrator_complete_task",
+     .title = "Hand in work on a task",
+     .description = "Use this when work on a task is done, or has come to a stop: the work is stored, and next_action "
+                    "decides what becomes of the task.",
+     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE,
+     .call = complete_call,
+     .data = (void *)&complete_kind,
+     SCHEMAS(complete)},
+    {.name = "orchestrator_synthesize_results",
+     .title = "Put results together",
+     .description = "Use this to put together what the children of a task have produced.",
+     READS(synthesize)},
+    {.name = "orchestrator_get_status",
+     .title = "Status of the work",
+     .description = "Use this to see what is open and how far the work is, or everything about one task.",
+     READS(status)},
+    {.name = "orchestrator_maintenance_coordinator",
+     .title = "Maintain tasks",
+     .description =
+         "Use this to check tasks for what is wrong and mend it, or to write a hand-over for whoever goes on.",
+     .flags = THESEUS_IDEMPOTENT,
+     .call = read_call,
+     .data = (void *)&maintenance_kind,
+     SCHEMAS(maintenance)},
+    {0},
+};
+
+const struct theseus_plugin theseus_plugin = {
+    .abi = THESEUS_ABI,
+    .size = sizeof(struct theseus_plugin),
+    .name = "tasks",
+    .version = "1.0.0",
+    .description = "Plans of work: sessions, tasks, what was worked out for them, and what is next.",
+    .start = start,
+    .configure = configure,
+    .stop = stop,
+    .config_schema = config_schema,
+    .migrations = schema_steps,
+    .tools = tools,
+    .flags = THESEUS_SHARED_STATE | THESEUS_SCHEMA_ON_USE,
+};

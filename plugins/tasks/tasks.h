@@ -1,0 +1,21 @@
+/* The plugin's state: one a generation. Everything that lasts is in the database. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include <theseus/plugin.h>
+
+#include "session.h"
+
+struct filer;
+struct writer;
+
+struct tasks {
+    struct theseus_ctx *ctx;
+    struct writer *writer;
+    struct filer *filer;
+    /* of the writer's thread alone: */
+    struct id_source ids;
+    struct session_memo memo;
+    atomic_bool is_full; /* durability: is every commit on the disk before it is answered? */
+};

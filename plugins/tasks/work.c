@@ -1,0 +1,92 @@
+#include "work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+struct work *work_new(struct tasks *tasks, struct theseus_call *call, const json_t *args) {
+    struct work *work = calloc(1, sizeof(*work));
+
+    if (!work)
+        return NULL;
+    work->tasks = tasks;
+    work->call = call;
+    work->kind = theseus_tool_data(call);
+    work->args = args;
+    work->now = clock_now();
+    return work;
+}
+
+struct work *work_free(struct work *work) {
+    if (!work)
+        return NULL;
+    work_reset(work);
+    text_fini(&work->text);
+    free(work);
+    return NULL;
+}
+
+void work_reset(struct work *work) {
+    json_decref(work->value);
+    json_decref(work->result);
+    work->value = work->result = NULL;
+    work->session = (struct session){0};
+    work->err = (struct theseus_error){0};
+    work->broken = false;
+    text_clear(&work->text);
+}
+
+int work_refuse(struct work *work, const char *format, ...) {
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(work->err.message, sizeof(work->err.message), format, args);
+    va_end(args);
+    if (len >= (int)sizeof(work->err.message))
+        work->err.message[text_fitting(work->err.message, sizeof(work->err.message) - 1)] = '\0';
+    work->err.code = 1;
+    return -1;
+}
+
+int work_no_memory(struct work *work) {
+    return work_refuse(work, "there is no memory for the answer");
+}
+
+const char *work_string(const struct work *work, const char *key) {
+    return json_string_value(json_object_get(work->args, key));
+}
+
+bool work_flag(const struct work *work, const char *key, bool missing) {
+    const json_t *value = json_object_get(work->args, key);
+
+    return value ? json_is_true(value) : missing;
+}
+
+int64_t work_integer(const struct work *work, const char *key, int64_t missing) {
+    const json_t *value = json_object_get(work->args, key);
+
+    return value ? (int64_t)json_number_value(value) : missing;
+}
+
+int work_finish(struct work *work) {
+    if (!work->value || work->text.failed)
+        return work_no_memory(work);
+    /* Every answer names the session that it is about. */
+    if (!json_object_get(work->value, "session_id") && work->session.session_id[0] &&
+        json_object_set_new(work->value, "session_id", json_string(work->session.session_id)) < 0)
+        return work_no_memory(work);
+    work->result = json_pack("{s:[{s:s, s:s%}], s:O}", "content", "type", "text", "text",
+                             work->text.data ? work->text.data : "", work->text.len, "structuredContent", work->value);
+    return work->result ? 0 : work_no_memory(work);
+}
+
+int work_reply(struct work *work) {
+    if (work->result)
+        (void)theseus_reply(work->call, TAKE(work->result));
+    else
+        (void)theseus_reply_error(work->call, "%s", work->err.message);
+    (void)work_free(work);
+    return THESEUS_DONE;
+}

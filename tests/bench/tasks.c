@@ -1,0 +1,437 @@
+/*
+ * Tasks under load: tasks [OPTIONS] -- SERVER ARGS…, and tasks -b FILE [OPTIONS]
+ *
+ * Keeps D calls in flight: N tasks are planned, each is updated to in_progress, and each is completed, and every answer
+ * is judged. Then pages of 100 tasks are asked for one by one, by state and by words. With -b it is the yardstick: the
+ * statements of those three calls in a bare loop of C, in transactions of D, on a database of its own.
+ */
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <sqlite3.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "lib/child.h"
+#include "lib/lines.h"
+#include "lib/samples.h"
+
+#include "../../plugins/tasks/schema.c"
+
+enum { PATIENCE_S = 600, NAME = 32, PAGE = 100, KEPT_BYTES = 64 << 20 };
+
+enum phase { PLAN, UPDATE, COMPLETE, PHASES };
+
+static const char *const phases[PHASES] = {"plan", "update", "complete"};
+
+struct options {
+    unsigned depth, count, queries;
+    const char *bare, *durability;
+    char **server;
+};
+
+static const char usage[] = "usage: tasks [OPTIONS] -- SERVER ARGS...\n"
+                            "       tasks -b FILE [OPTIONS]\n"
+                            "  -d DEPTH    calls in flight, or of one transaction (64)\n"
+                            "  -n COUNT    tasks (20000)\n"
+                            "  -q COUNT    pages asked for of either kind (0)\n"
+                            "  -s WORD     synchronous of the bare loop: FULL or NORMAL (FULL)\n";
+
+struct bench {
+    const struct options *options;
+    struct child child;
+    struct lines lines;
+    char (*names)[NAME]; /* owned: the tasks' ids by number */
+    double seconds[PHASES];
+    double cpu_us; /* of the server, for each call */
+    struct samples by_status, by_words;
+};
+
+static void bench_fini_cleanup(struct bench *bench) {
+    lines_fini_cleanup(&bench->lines);
+    child_fini_cleanup(&bench->child);
+    samples_fini_cleanup(&bench->by_status);
+    samples_fini_cleanup(&bench->by_words);
+    free(bench->names);
+}
+
+/* ---- what is written: each task has words of its own ---- */
+
+static void title_of(unsigned i, char text[static 64]) {
+    (void)snprintf(text, 64, "Write part %u of the plan", i);
+}
+
+static void description_of(unsigned i, char text[static 160]) {
+    (void)snprintf(text, 160, "Say what is to be done in step %u, about word%u and thing%u, and why", i, i % 5000,
+                   i % 97);
+}
+
+static const char summary_text[] = "It is done as it was described";
+static const char work_text[] = "First this was looked at, then it was changed, and in the end all of it was tried.";
+
+/* ---- the server ---- */
+
+static char *request_of(const struct bench *bench, enum phase phase, unsigned i) {
+    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"tools/call\",\"params\":{\"name\":"
+                               "\"orchestrator_%s_task\",\"arguments\":{%s}}}\n";
+    char title[64], description[160];
+    CLEANUP(free) char *args = NULL;
+
+    title_of(i, title);
+    description_of(i, description);
+    if (phase == PLAN)
+        args = xasprintf("\"title\":\"%s\",\"description\":\"%s\"", title, description);
+    else if (phase == UPDATE)
+        args = xasprintf("\"task_id\":\"%s\",\"status\":\"in_progress\"", bench->names[i]);
+    else
+        args = xasprintf("\"task_id\":\"%s\",\"summary\":\"%s\",\"detailed_work\":\"%s\",\"next_action\":\"complete\"",
+                         bench->names[i], summary_text, work_text);
+    return xasprintf(head, i + 1, phases[phase], args);
+}
+
+/* The text between `key` and the next quote. */
+static struct span value_of(struct span line, const char *key) {
+    const char *at = memmem(line.data, line.len, key, strlen(key));
+
+    if (!at)
+        return (struct span){"", 0};
+    at += strlen(key);
+    const char *end = memchr(at, '"', (size_t)(line.data + line.len - at));
+    return (struct span){at, end ? (size_t)(end - at) : 0};
+}
+
+static int take_answer(struct bench *bench, enum phase phase, struct span line, struct theseus_error *err) {
+    static const char *const states[PHASES] = {"pending", "in_progress", "completed"};
+    const char *number = memmem(line.data, line.len, "\"id\":", 5);
+    unsigned id = number ? (unsigned)strtoul(number + 5, NULL, 10) : 0;
+    struct span name = value_of(line, "\"task_id\":\""), status = value_of(line, "\"status\":\"");
+
+    if (id < 1 || id > bench->options->count || name.len == 0 || name.len >= NAME ||
+        !span_equals(status, states[phase]))
+        return fail(err, ERR_INVALID, "not the answer of %s: %.*s", phases[phase], line.len < 200 ? (int)line.len : 200,
+                    line.data);
+    if (phase == PLAN)
+        memcpy(bench->names[id - 1], name.data, name.len);
+    return 0;
+}
+
+static int run_phase(struct bench *bench, enum phase phase, struct theseus_error *err) {
+    unsigned sent = 0, answered = 0;
+    int64_t start = clock_now_ns();
+    struct span line;
+
+    while (answered < bench->options->count) {
+        for (; sent < bench->options->count && sent - answered < bench->options->depth; sent++) {
+            CLEANUP(free) char *request = request_of(bench, phase, sent);
+            if (buf_append(&bench->lines.out, span_of(request), err) < 0)
+                return -1;
+        }
+        if (lines_wait(&bench->lines, 0, err) < 0)
+            return -1;
+        for (; lines_next(&bench->lines, &line); answered++)
+            if (take_answer(bench, phase, line, err) < 0)
+                return -1;
+    }
+    bench->seconds[phase] = (double)(clock_now_ns() - start) / 1e9;
+    return 0;
+}
+
+static int ask_page(struct bench *bench, const char *filter, struct samples *samples, struct theseus_error *err) {
+    CLEANUP(free)
+    char *request = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"tools/call\",\"params\":{\"name\":"
+                              "\"orchestrator_query_tasks\",\"arguments\":{%s,\"limit\":%d}}}\n",
+                              filter, (int)PAGE);
+    int64_t start = clock_now_ns();
+    struct span line;
+
+    if (lines_ask(&bench->lines, request, &line, err) < 0)
+        return -1;
+    samples->ns[samples->count++] = clock_now_ns() - start;
+    json_auto_t *answer = json_loadb(line.data, line.len, 0, NULL);
+    json_t *result = json_object_get(json_object_get(answer, "result"), "structuredContent");
+    if (json_array_size(json_object_get(result, "tasks")) != PAGE)
+        return fail(err, ERR_INVALID, "%s: not a page of %d: %.*s", filter, (int)PAGE,
+                    line.len < 200 ? (int)line.len : 200, line.data);
+    return 0;
+}
+
+/* Every page lies elsewhere, or is about another word. */
+static int ask_pages(struct bench *bench, struct theseus_error *err) {
+    const struct options *options = bench->options;
+
+    bench->by_status.ns = xcalloc(options->queries + 1, sizeof(int64_t));
+    bench->by_words.ns = xcalloc(options->queries + 1, sizeof(int64_t));
+    for (unsigned i = 0; i < options->queries; i++) {
+        CLEANUP(free)
+        char *status = xasprintf("\"status\":[\"completed\"],\"offset\":%u", i * 37 % (options->count / 10));
+        CLEANUP(free) char *search = xasprintf("\"search_text\":\"thing%u step\"", i % 97);
+        if (ask_page(bench, status, &bench->by_status, err) < 0 || ask_page(bench, search, &bench->by_words, err) < 0)
+            return -1;
+    }
+    samples_sort(&bench->by_status);
+    samples_sort(&bench->by_words);
+    return 0;
+}
+
+static void print_rates(const struct options *options, const double seconds[static PHASES]) {
+    double all = 0;
+
+    for (int i = 0; i < PHASES; i++) {
+        printf("\"%s_per_second\":%.0f,", phases[i], options->count / seconds[i]);
+        all += seconds[i];
+    }
+    printf("\"per_second\":%.0f", PHASES * options->count / all);
+}
+
+static void print_samples(const char *name, const struct samples *samples) {
+    printf(",\"%s_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}", name, samples_percentile_us(samples, 50) / 1000,
+           samples_percentile_us(samples, 99) / 1000, samples_percentile_us(samples, 100) / 1000);
+}
+
+static int run_server(const struct options *options, struct theseus_error *err) {
+    CLEANUP(bench_fini) struct bench bench = {.options = options, .names = xcalloc(options->count, NAME)};
+
+    if (child_start(&bench.child, options->server, false, err) < 0)
+        return -1;
+    bench.lines.child = &bench.child;
+    if (lines_greet(&bench.lines, err) < 0 || lines_await_tool(&bench.lines, "orchestrator_plan_task", err) < 0)
+        return -1;
+    int64_t cpu = child_cpu_ns(&bench.child);
+    for (enum phase phase = 0; phase < PHASES; phase++)
+        if (run_phase(&bench, phase, err) < 0)
+            return -1;
+    bench.cpu_us = (double)(child_cpu_ns(&bench.child) - cpu) / 1e3 / PHASES / options->count;
+    if (ask_pages(&bench, err) < 0)
+        return -1;
+    printf("{");
+    print_rates(options, bench.seconds);
+    if (options->queries > 0) {
+        print_samples("by_status", &bench.by_status);
+        print_samples("by_words", &bench.by_words);
+    }
+    printf(",\"cpu_us\":%.1f,\"rss_kb\":%ld}\n", bench.cpu_us, child_rss_kb(&bench.child));
+    return child_stop(&bench.child, err);
+}
+
+/* ---- the yardstick ---- */
+
+/* In the order in which a call runs them; those of a whole transaction follow behind. */
+enum { FIND, SESSION, TASK, WRITE, MORE, KEEP, STATEMENTS };
+
+static const char *const sql[PHASES][STATEMENTS] = {
+    [PLAN] =
+        {"SELECT value FROM task_answers WHERE call = ?1",
+         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY id "
+         "DESC LIMIT 1",
+         NULL,
+         "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, specialist_type, status, "
+         "created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', 'moderate', 'generic', 'pending', ?4, ?4)",
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
+    [UPDATE] =
+        {"SELECT value FROM task_answers WHERE call = ?1",
+         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY "
+         "id DESC LIMIT 1",
+         "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
+         "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
+         "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = NULL, reason "
+         "= NULL WHERE task_id = ?1",
+         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
+    [COMPLETE] = {"SELECT value FROM task_answers WHERE call = ?1",
+                  "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER "
+                  "BY id DESC LIMIT 1",
+                  "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
+                  "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
+                  "UPDATE tasks SET status = 'completed', updated_at = ?4, completed_at = ?4, summary = ?2 WHERE "
+                  "task_id = ?1",
+                  "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, content, bytes, "
+                  "created_at) SELECT 'artifact_' || task_id, id, 'general', 'complete', ?2, ?3, 80, ?4 FROM tasks "
+                  "WHERE task_id = ?1",
+                  "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
+};
+
+static const char answer_text[] = "task_00000000000000 is completed; its work is artifact_00000000000000.\n"
+                                  "Session: session_00000000000000";
+static const char answer_value[] =
+    "{\"session_id\":\"session_00000000000000\",\"task_id\":\"task_00000000000000\",\"artifact_id\":"
+    "\"artifact_00000000000000\",\"status\":\"completed\",\"next_action\":\"complete\",\"bytes\":80}";
+
+static const char *const closing[] = {
+    "INSERT INTO tasks_search (tasks_search, rowid, title, description, session) SELECT 'delete', task, title, "
+    "description, session FROM task_unindexed WHERE title IS NOT NULL",
+    "INSERT INTO tasks_search (rowid, title, description, session) SELECT t.id, t.title, t.description, t.session FROM "
+    "task_unindexed u JOIN tasks t ON t.id = u.task",
+    "DELETE FROM task_unindexed",
+};
+
+enum { CLOSING = sizeof(closing) / sizeof(closing[0]) };
+
+static void bind(sqlite3_stmt *statement, int at, const char *text) {
+    (void)sqlite3_bind_text(statement, at, text, -1, SQLITE_TRANSIENT);
+}
+
+static int step(sqlite3 *db, sqlite3_stmt *statement, struct theseus_error *err) {
+    int r = sqlite3_step(statement);
+
+    (void)sqlite3_reset(statement);
+    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : fail(err, ERR_SYSTEM, "%s", sqlite3_errmsg(db));
+}
+
+static int bare_call(sqlite3 *db, sqlite3_stmt *const statements[], enum phase phase, unsigned i,
+                     struct theseus_error *err) {
+    char id[NAME], call[64], title[64], description[160];
+
+    (void)snprintf(id, sizeof(id), "task_%014u", i);
+    (void)snprintf(call, sizeof(call), "0123456789abcdef0123456789abcdef-1-%u-0", 1000000 * phase + i);
+    title_of(i, title);
+    description_of(i, description);
+    for (int s = 0; s < STATEMENTS; s++) {
+        bool is_answer = s == FIND || s == KEEP;
+        if (!statements[s])
+            continue;
+        bind(statements[s], 1, is_answer ? call : s == SESSION ? "/somewhere/or/other" : id);
+        bind(statements[s], 2, s == KEEP ? answer_text : phase == PLAN ? title : summary_text);
+        bind(statements[s], 3, s == KEEP ? answer_value : phase == PLAN ? description : work_text);
+        (void)sqlite3_bind_int64(statements[s], 4, 1800000000000 + i);
+        if (step(db, statements[s], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int execute(sqlite3 *db, const char *text, struct theseus_error *err) {
+    return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : fail(err, ERR_SYSTEM, "%s: %s", text, sqlite3_errmsg(db));
+}
+
+static int prepare(sqlite3 *db, const char *const texts[], int count, sqlite3_stmt *statements[],
+                   struct theseus_error *err) {
+    for (int i = 0; i < count; i++)
+        if (texts[i] &&
+            sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
+            return fail(err, ERR_SYSTEM, "%s: %s", texts[i], sqlite3_errmsg(db));
+    return 0;
+}
+
+static int bare_group(sqlite3 *db, sqlite3_stmt *const statements[], sqlite3_stmt *const ending[], enum phase phase,
+                      unsigned first, unsigned count, struct theseus_error *err) {
+    if (execute(db, "BEGIN IMMEDIATE", err) < 0)
+        return -1;
+    for (unsigned i = first; i < first + count; i++)
+        if (bare_call(db, statements, phase, i, err) < 0)
+            return -1;
+    for (int i = 0; i < CLOSING && phase == PLAN; i++)
+        if (step(db, ending[i], err) < 0)
+            return -1;
+    return execute(db, "COMMIT", err);
+}
+
+static int bare_phase(const struct options *options, sqlite3 *db, enum phase phase, double *ret_seconds,
+                      struct theseus_error *err) {
+    sqlite3_stmt *statements[STATEMENTS] = {0}, *ending[CLOSING] = {0};
+
+    if (prepare(db, sql[phase], STATEMENTS, statements, err) < 0 || prepare(db, closing, CLOSING, ending, err) < 0)
+        return -1;
+    int64_t start = clock_now_ns();
+    for (unsigned done = 0; done < options->count; done += options->depth) {
+        unsigned rest = options->count - done;
+        if (bare_group(db, statements, ending, phase, done, rest < options->depth ? rest : options->depth, err) < 0)
+            return -1;
+    }
+    *ret_seconds = (double)(clock_now_ns() - start) / 1e9;
+    for (int i = 0; i < STATEMENTS; i++)
+        (void)sqlite3_finalize(statements[i]);
+    for (int i = 0; i < CLOSING; i++)
+        (void)sqlite3_finalize(ending[i]);
+    return 0;
+}
+
+static int bare_open(const struct options *options, sqlite3 **ret_db, struct theseus_error *err) {
+    CLEANUP(free)
+    char *pragmas = xasprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA foreign_keys = ON; "
+                              "PRAGMA cache_size = -4096",
+                              options->durability);
+
+    if (sqlite3_open(options->bare, ret_db) != SQLITE_OK)
+        return fail(err, ERR_SYSTEM, "cannot open '%s'", options->bare);
+    if (execute(*ret_db, pragmas, err) < 0)
+        return -1;
+    for (int i = 0; schema_steps[i]; i++)
+        if (execute(*ret_db, schema_steps[i], err) < 0)
+            return -1;
+    return execute(*ret_db,
+                   "INSERT INTO task_sessions (session_id, directory, origin, state, created_at, updated_at) VALUES "
+                   "('session_1', '/somewhere/or/other', '', 'open', 1, 1)",
+                   err);
+}
+
+static int run_bare(const struct options *options, struct theseus_error *err) {
+    double seconds[PHASES];
+
+    (void)mallopt(M_TRIM_THRESHOLD,
+                  KEPT_BYTES); /* else half its time goes to giving memory back and asking for it again */
+    sqlite3 *db = NULL;
+    int r = bare_open(options, &db, err);
+
+    for (enum phase phase = 0; phase < PHASES && r == 0; phase++)
+        r = bare_phase(options, db, phase, &seconds[phase], err);
+    (void)sqlite3_close_v2(db);
+    if (r < 0)
+        return -1;
+    printf("{");
+    print_rates(options, seconds);
+    printf(",\"cpu_us\":%.1f}\n", (double)clock() * 1e6 / CLOCKS_PER_SEC / PHASES / options->count);
+    return 0;
+}
+
+/* ---- the program ---- */
+
+static int parse(int argc, char *argv[], struct options *options) {
+    int c;
+
+    *options = (struct options){.depth = 64, .count = 20000, .durability = "FULL"};
+    while ((c = getopt(argc, argv, "d:n:q:b:s:")) != -1)
+        switch (c) {
+        case 'd':
+            options->depth = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'n':
+            options->count = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'q':
+            options->queries = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'b':
+            options->bare = optarg;
+            break;
+        case 's':
+            options->durability = optarg;
+            break;
+        default:
+            return -1;
+        }
+    options->server = argv + optind;
+    return (options->bare || optind < argc) && options->depth > 0 && options->count >= PAGE ? 0 : -1;
+}
+
+int main(int argc, char *argv[]) {
+    struct theseus_error err = {0};
+    struct options options;
+
+    if (parse(argc, argv, &options) < 0) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)alarm(PATIENCE_S);
+    if ((options.bare ? run_bare(&options, &err) : run_server(&options, &err)) < 0) {
+        (void)fprintf(stderr, "tasks: %s: %s\n", options.bare ? options.bare : options.server[0], err.message);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,3 @@
+/* One of a family of versions, of which the second crashes. */
+#define BRITTLE_VERSION 3
+#include "brittle.h"
