@@ -223,7 +223,7 @@ const struct guest_spec *image_spec(const struct image *image) {
 }
 
 struct guest *image_guest(const struct image *image) {
-    return image->guest;
+    return image ? image->guest : NULL;
 }
 
 static int load_apart(struct image *image, struct theseus_error *err) {
