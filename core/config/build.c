@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "base/memlimit.h"
-#include "config/hostkey.h"
+#include "config/hostkeys.h"
 #include "config/lines.h"
 #include "config/option.h"
 #include "config/section.h"
@@ -126,7 +126,6 @@ static void add_section(struct build *build, const struct document_section *sect
         if (!section_check_name(section, file, build->problems))
             return;
         if (is_plugin) {
-            hostkey_check(section, file, build->problems);
             sections_put(&config->plugin_sections, &config->plugin_count, section, file);
         } else {
             sections_put(&config->tool_sections, &config->tool_count, section, file);
@@ -203,6 +202,8 @@ void build_finish(struct build *build) {
     for (size_t i = 0; i < option_count; i++)
         if (build->lines[i] == 0)
             option_set_default(&option_table[i], config, build->source);
+    for (size_t i = 0; i < config->plugin_count; i++)
+        hostkeys_read(&config->plugin_sections[i], build->problems);
     sections_sort(config->plugin_sections, config->plugin_count);
     sections_sort(config->tool_sections, config->tool_count);
     check_buffered(build);

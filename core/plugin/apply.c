@@ -100,12 +100,13 @@ static int collect_one(struct plugins *plugins, struct generation *generation, s
         json_decref(settings);
         return -1;
     }
-    if (json_equal(settings, generation->config)) {
+    bool moves = apart_differs(asked_config(plugins), generation->image);
+    if (!moves && json_equal(settings, generation->config)) {
         json_decref(settings);
         return 0;
     }
     struct change *change = xcalloc(1, sizeof(*change));
-    *change = (struct change){.generation = generation, .settings = settings};
+    *change = (struct change){.generation = generation, .settings = settings, .moves = moves};
     registry_pin(plugins->host->registry, generation);
     list_append(&applying_of(plugins)->question->changes, &change->link);
     return 0;
@@ -118,6 +119,11 @@ static int collect(struct plugins *plugins, struct theseus_error *err) ON_LOOP {
             return -1;
     }
     return 0;
+}
+
+/* Else it is a new generation that begins with it. */
+static bool is_taken_in_place(const struct change *change) {
+    return change->generation->slots.configure && !change->moves;
 }
 
 static void check_run(void *job) {
@@ -135,7 +141,7 @@ static void configure_run(void *job) {
 
     list_for_each (link, &question->changes) {
         struct change *change = list_entry(link, struct change, link);
-        if (!change->generation->slots.configure)
+        if (!is_taken_in_place(change))
             continue;
         registry_begin_change(change->generation->host->registry, change->generation);
         change->r = generation_configure(change->generation, json_incref(change->settings), &change->err);
@@ -214,7 +220,7 @@ static void next_round(struct plugins *plugins) ON_LOOP {
 static void note_trouble(const struct change *change, bool timed_out) ON_LOOP {
     struct generation *generation = change->generation;
 
-    if (!generation->slots.configure)
+    if (!is_taken_in_place(change))
         return;
     free(TAKE_PTR(generation->trouble));
     if (timed_out)
@@ -238,7 +244,7 @@ static void configured(struct lane_job *job, bool timed_out) {
         const struct change *change = list_entry(link, struct change, link);
         struct plugin *plugin = change->generation->plugin;
         note_trouble(change, timed_out);
-        if (!change->generation->slots.configure && plugin && plugin->source)
+        if (!is_taken_in_place(change) && plugin && plugin->source)
             loader_force(plugins, plugin->source);
     }
     forget_changes(plugins);

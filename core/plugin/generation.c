@@ -43,6 +43,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->number = number;
     generation->image = image;
     generation->slots = *image_plugin(image);
+    generation->self = image_guest(image); /* NULL, and what `start` returns, where it is mapped */
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
     image_tell_name(image, generation->name, generation->version);

@@ -6,6 +6,7 @@
 #include "loop/lane.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+#include "plugin/apart.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/imagedir.h"
@@ -45,6 +46,7 @@ struct candidate {
     bool proposed;           /* the next process image is to take it: it is in the ledger */
     bool migrated;           /* its schema was, for it and before it was started */
     char *backup;            /* owned: the database before that; NULL: there was none */
+    struct apart apart;      /* as the configuration says when it begins */
     bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     bool stored;             /* that is no private copy: one is to be made of it */
@@ -70,6 +72,7 @@ struct change {
     struct list link;
     struct generation *generation; /* pinned */
     json_t *settings;              /* owned */
+    bool moves;                    /* into a process of its own, out of it, or into one with another limit */
     int r;                         /* of `configure` */
     struct theseus_error err;
 };
@@ -171,6 +174,8 @@ void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
 unsigned loader_next_generation(struct plugins *plugins) ON_LOOP;
+/* On the lane: maps the image, or has a process of its own do so; and checks what is in it. */
+MUST_CHECK int loader_load(struct candidate *candidate);
 void loader_pause(struct plugins *plugins) ON_LOOP; /* nothing is begun; only the current one goes on */
 void loader_resume(struct plugins *plugins) ON_LOOP;
 bool loader_is_between(const struct plugins *plugins) ON_LOOP; /* none is being promoted */

@@ -17,9 +17,11 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "plugin/contract.h"
+#include "plugin/guest.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
 #include "plugin/shelf.h"
+#include "store/store.h"
 
 static void test_next(struct plugins *plugins) ON_LOOP;
 static void drop_waiting(struct plugins *plugins, const struct source *source) ON_LOOP;
@@ -35,6 +37,7 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 
     candidate->plugins = plugins;
     candidate->source = source;
+    candidate->apart = apart_of_file(*plugins->host->config, source->path);
     list_init(&candidate->link);
     source->candidates++;
     return candidate;
@@ -250,6 +253,7 @@ static void copied(struct candidate *candidate) {
     if (is_banned(candidate))
         return;
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
+    good = good || candidate->apart.wanted; /* it is tried out where it will run */
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
     test_next(plugins);
     loader_next(plugins);
@@ -282,6 +286,34 @@ void loader_add(struct plugins *plugins, struct source *source) {
 
 void loader_force(struct plugins *plugins, struct source *source) {
     add(plugins, source, true);
+}
+
+static void set_apart(struct candidate *candidate) {
+    const struct plugins *plugins = candidate->plugins;
+    const struct store *store = plugins->host->store;
+    CLEANUP(free) char *dir = store ? apart_dir(store_path(store), candidate->source->path) : NULL;
+    const struct guest_spec spec = {
+        .exe_fd = plugins->exe_fd,
+        .dir = dir,
+        .memory = candidate->apart.memory,
+        .limit_ms = candidate->apart.limit_ms,
+        .crash_limit = candidate->apart.crash_limit,
+        .crash_window = candidate->apart.crash_window,
+    };
+
+    image_set_apart(candidate->image, &spec);
+}
+
+int loader_load(struct candidate *candidate) {
+    struct image *image = candidate->image;
+
+    if (candidate->apart.wanted)
+        set_apart(candidate);
+    if (image_load(image, &candidate->err) < 0)
+        return -1;
+    /* What was found good before is read when it is wanted; but a process may say another thing each time. */
+    return (candidate->adopt && !candidate->apart.wanted ? contract_take : contract_check)(
+        image_plugin(image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/claims.h"
-#include "plugin/contract.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
 #include "plugin/probation.h"
@@ -22,10 +21,7 @@ static void started(struct candidate *candidate) ON_LOOP;
 void promote_load_run(void *job) {
     struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
 
-    candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0)
-        candidate->r =
-            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+    candidate->r = loader_load(candidate);
 }
 
 /* Whose name is it, and may this file have it? An earlier directory goes before a later one. */
@@ -34,6 +30,8 @@ static int claim(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
     struct source *source = candidate->source;
 
+    if (apart_check(*plugins->host->config, candidate->image, &candidate->err) < 0)
+        return -1;
     if (config_matches((*plugins->host->config)->plugins.disable, slots->name))
         return fail(&candidate->err, ERR_BUSY, "plugin '%s' is disabled by plugins.disable", slots->name);
     candidate->plugin = plugins_find(plugins, slots->name, true);

@@ -13,7 +13,6 @@
 
 #include "base/fs.h"
 #include "base/log.h"
-#include "plugin/contract.h"
 #include "plugin/inner.h"
 #include "rpc/jsontext.h"
 
@@ -31,10 +30,7 @@ static void adopt(struct candidate *candidate) {
     if (candidate->r < 0)
         return;
     image_keep_file(candidate->image);
-    candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0) /* its schemas have been checked, and are read when they are wanted */
-        candidate->r =
-            contract_take(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+    candidate->r = loader_load(candidate);
 }
 
 static void adopt_run(void *job) {

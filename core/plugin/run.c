@@ -200,7 +200,8 @@ static int64_t timeout_s(const struct run *run, const struct tool *tool) {
 
 /* The time of a call counts from its acceptance, whatever it waits for. */
 static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
-    call_set_deadline(run->request, timeout_s(run, tool) * 1000, on_timeout);
+    run->limit_ms = timeout_s(run, tool) * 1000;
+    call_set_deadline(run->request, run->limit_ms, on_timeout);
 }
 
 static bool is_inline(const struct tool *tool) {
@@ -290,9 +291,10 @@ static int call_handler(struct run *run) {
     return outcome;
 }
 
-/* From here on the plugin may answer at any time on a thread that does not say for which call. */
+/* From here on the plugin may answer at any time on a thread that does not say for which call; an isolated one has none
+ * here. */
 static void note_later(struct run *run) {
-    if (!run->outer && !atomic_load(&run->replied))
+    if (!run->outer && !atomic_load(&run->replied) && !image_guest(run->offer->generation->image))
         keep_later(run->request, run->offer->generation->name, run->offer->tool->output != NULL);
 }
 

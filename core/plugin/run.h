@@ -39,6 +39,7 @@ struct run {
     int depth;            /* 0: the client's own call */
     double done, total;   /* that the handler has reported last; under `lock` */
     int64_t entered_ns;
+    int64_t limit_ms; /* from the acceptance of the request; 0: not limited yet */
     struct blame blame;
     atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;

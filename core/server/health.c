@@ -88,6 +88,9 @@ static json_t *plugins_new_check(struct server *server, json_t *issues) ON_LOOP 
 
     json_array_foreach (json_object_get(report, "plugins"), i, plugin) {
         active += has_state(plugin, "active") || has_state(plugin, "reverted");
+        const char *trouble = json_string_value(json_object_get(json_object_get(plugin, "process"), "trouble"));
+        if (trouble && has_state(plugin, "active"))
+            facts_add_text(issues, "plugin '%s' %s", json_string_value(json_object_get(plugin, "name")), trouble);
         if (has_state(plugin, "quarantined"))
             (void)json_array_append_new(quarantined, quarantined_new(plugin));
     }

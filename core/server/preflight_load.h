@@ -14,6 +14,7 @@ struct subject {
     char *name, *file;   /* owned; file: what its image was copied from */
     char *path, *hash;   /* owned; the image */
     struct image *image; /* owned; NULL: it could not be loaded */
+    int exe_fd;          /* owned: the program that runs, for one that is kept apart */
 };
 
 struct subjects {

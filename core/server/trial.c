@@ -1,6 +1,7 @@
 #include "server/trial.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@ struct trial {
     bool refused;       /* what it should be a copy of cannot be used: nobody knows what is pending */
     struct map *before; /* component → struct version, owned: of the copy as it was taken */
 };
+
+enum { MOST_OPEN = 16 };
 
 struct version {
     int steps;
@@ -49,10 +52,17 @@ static void free_version(struct span key, void *value, void *arg) {
     free(value);
 }
 
+/* Isolated plugins have directories of their own in it, with whatever they like. */
+static int remove_one(const char *path, const struct stat *seen, int kind, struct FTW *at) {
+    (void)seen, (void)kind, (void)at;
+    (void)remove(path);
+    return 0;
+}
+
 struct trial *trial_free(struct trial *trial) {
     if (!trial)
         return NULL;
-    fs_remove_dir(trial->dir);
+    (void)nftw(trial->dir, remove_one, MOST_OPEN, FTW_DEPTH | FTW_PHYS); /* best effort */
     map_each(trial->before, free_version, NULL);
     trial->before = map_free(trial->before);
     free(trial->dir);

@@ -13,6 +13,9 @@ const char admin_plugins_output[] =
     "\"reason\": {\"type\": \"string\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
     "\"type\": \"boolean\", \"description\": \"it has proved good, and is kept to serve again\"}, \"probation\": {"
     "\"type\": \"boolean\", \"description\": \"it is so new that its first crash ends it\"}, "
+    "\"isolation\": {\"type\": \"string\", \"description\": \"none or process\"}, "
+    "\"process\": {\"type\": \"object\", \"description\": \"of an isolated plugin: its state, pid (null: none "
+    "runs), restarts, memory and its limit in bytes, where it may write, and what the trouble is\"}, "
     "\"tools\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, "
     "\"calls\": {\"type\": \"object\", \"properties\": {\"served\": {\"type\": \"integer\"}, "
     "\"failed\": {\"type\": \"integer\"}, \"mean_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}, "
@@ -32,6 +35,21 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
+/* Of a plugin that is isolated; nothing for others. */
+static void print_process(FILE *out, const json_t *process) {
+    const json_t *pid = json_object_get(process, "pid");
+    const char *trouble = text_of(process, "trouble");
+
+    if (!process)
+        return;
+    (void)fprintf(out, "  isolated: ");
+    if (json_is_integer(pid))
+        (void)fprintf(out, "process %" JSON_INTEGER_FORMAT ", %.1f MB, ", json_integer_value(pid),
+                      json_number_value(json_object_get(process, "memory")) / 1e6);
+    (void)fprintf(out, "%s, %" JSON_INTEGER_FORMAT " restarts%s%s\n", text_of(process, "state"),
+                  json_integer_value(json_object_get(process, "restarts")), *trouble ? "; it " : "", trouble);
+}
+
 static void print_plugin(FILE *out, const json_t *plugin) {
     const json_t *calls = json_object_get(plugin, "calls"), *tools = json_object_get(plugin, "tools"), *tool;
     const char *reason = text_of(plugin, "reason");
@@ -47,6 +65,7 @@ static void print_plugin(FILE *out, const json_t *plugin) {
         json_integer_value(json_object_get(calls, "served")), json_integer_value(json_object_get(calls, "failed")),
         json_integer_value(json_object_get(plugin, "in_flight")), json_number_value(json_object_get(calls, "mean_ms")),
         json_number_value(json_object_get(calls, "p99_ms")));
+    print_process(out, json_object_get(plugin, "process"));
     if (json_integer_value(json_object_get(plugin, "crashes")) > 0 ||
         json_is_true(json_object_get(plugin, "probation")))
         (void)fprintf(out, "  crashes: %" JSON_INTEGER_FORMAT "%s\n",

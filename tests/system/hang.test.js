@@ -53,7 +53,7 @@ describe('the time-out of one plugin', { concurrency: 4 }, () => {
     } }));
 
     for (const [key, value, problem] of [
-        ['.call_timeout', '0', /theseus\.ini:\d+: \[plugin:hang\] \.call_timeout: '0' is not a whole number of seconds, 1 to 86400/],
+        ['.call_timeout', '0', /theseus\.ini:\d+: \[plugin:hang\] \.call_timeout: '0' is out of range \(1 to 86400\)/],
         ['.call_timeout', 'soon', /'soon' is not a whole number of seconds/],
         ['.call_timeot', '5', /unknown key '\.call_timeot' in \[plugin:hang\]; did you mean '\.call_timeout'\?/],
     ])

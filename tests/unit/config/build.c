@@ -81,8 +81,8 @@ static void sorts_sections_and_parts_the_hosts_keys_from_the_plugins(void **stat
 }
 
 static void lets_set_win_over_the_file(void **state) {
-    const char *const sets[] = {"limits.max_in_flight=7",   "limits.max_in_flight= 8 ", "plugin:p.a=2",
-                                "plugin:p..call_timeout=9", "tool:new.command=ls a=b",  NULL};
+    const char *const sets[] = {"limits.max_in_flight=7", "limits.max_in_flight= 8 ", "plugin:p.a=2",
+                                "plugin:p..memory=64M",   "tool:new.command=ls a=b",  NULL};
     struct said said;
     CLEANUP(config_free)
     struct config *config = load_bytes(span_of("[limits]\nmax_in_flight = 6\n[plugin:p]\na = 1\nb = 1\n"), sets, &said);
@@ -94,7 +94,7 @@ static void lets_set_win_over_the_file(void **state) {
     assert_int_equal(config->plugin_count, 1);
     assert_string_equal(setting(p, "a"), "2");
     assert_string_equal(setting(p, "b"), "1");
-    assert_string_equal(json_string_value(json_object_get(p->host, "call_timeout")), "9");
+    assert_string_equal(json_string_value(json_object_get(p->host, "memory")), "64M");
     assert_int_equal(config_section_line(p, "a"), 0);
     assert_int_equal(config_section_line(p, "b"), 5);
     assert_string_equal(setting(&config->tool_sections[0], "command"), "ls a=b");
