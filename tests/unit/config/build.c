@@ -106,14 +106,9 @@ static void refuses_keys_of_the_host_that_there_are_not(void **state) {
     refuses("[plugin:p]\n.call_timeut = 1\n",
             "/etc/x.ini:2: unknown key '.call_timeut' in [plugin:p]; did you mean '.call_timeout'?\n");
     refuses("[plugin:p]\n.x = 1\n", "/etc/x.ini:2: unknown key '.x' in [plugin:p]\n");
-    refuses_set("plugin:p..call_timeout=0",
-                "--set plugin:p..call_timeout: [plugin:p] .call_timeout: '0' is not a whole "
-                "number of seconds, 1 to 86400\n");
-    refuses_set("plugin:p..call_timeout=86401",
-                "--set plugin:p..call_timeout: [plugin:p] .call_timeout: '86401' is not "
-                "a whole number of seconds, 1 to 86400\n");
-    refuses_set("plugin:p..call_timeout=1 s", "--set plugin:p..call_timeout: [plugin:p] .call_timeout: '1 s' is not a "
-                                              "whole number of seconds, 1 to 86400\n");
+    refuses_set("plugin:p..call_timeout=0", "[plugin:p] .call_timeout: '0' is out of range (1 to 86400)\n");
+    refuses_set("plugin:p..call_timeout=86401", "[plugin:p] .call_timeout: '86401' is out of range (1 to 86400)\n");
+    refuses_set("plugin:p..call_timeout=1 s", "[plugin:p] .call_timeout: '1 s' is not a whole number of seconds\n");
 }
 
 static void takes_paths_of_set_from_the_current_directory(void **state) {

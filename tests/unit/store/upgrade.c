@@ -102,7 +102,7 @@ struct writer {
     atomic_int written;
 };
 
-/* Adds ones until it is told to stop. */
+/* Adds ones until it is told to stop, and leaves others a moment between them: SQLite's lock goes to nobody in turn. */
 static void *write_on(void *arg) {
     struct writer *writer = arg;
     CLEANUP(store_free) struct store *store = store_new(writer->path);
@@ -110,9 +110,11 @@ static void *write_on(void *arg) {
 
     if (store_db(store, &db, NULL) < 0)
         return NULL;
-    while (!atomic_load(&writer->stop))
+    while (!atomic_load(&writer->stop)) {
         if (sqlite3_exec(db, "INSERT INTO t VALUES (1)", NULL, NULL, NULL) == SQLITE_OK)
             atomic_fetch_add(&writer->written, 1);
+        (void)sqlite3_sleep(1);
+    }
     return NULL;
 }
 
