@@ -1,7 +1,7 @@
 /*
  * orchestrator_complete_task: what was worked out is kept as an artifact, and next_action says what becomes of the task.
  *
- * The file of a large artifact is written by a thread of its own (filer.h) before the call is queued for the writer: it
+ * The file of a large artifact is written by a thread of its own (queue.h) before the call is queued for the writer: it
  * is on the disk before the row that names it.
  */
 #include <string.h>
