@@ -28,11 +28,19 @@ static void on_limit(void *arg) {
     restart_fail(server, &err);
 }
 
+/* Nobody waits for the answer of a call that goes on as a task. */
+static bool is_a_task(const struct restart *restart) {
+    const struct call *call = restart->run ? restart->run->request : restart->call;
+
+    return call && atomic_load(&call->detached);
+}
+
 static void on_early(void *arg) {
     struct server *server = arg;
 
     loop_enter();
-    report_answer(server, report_pending_new(server));
+    if (!is_a_task(&server->restart))
+        report_answer(server, report_pending_new(server));
 }
 
 void restart_answer_early(struct server *server) {

@@ -63,6 +63,26 @@ describe('a restart that takes long', { concurrency: 4 }, () => {
         await restarts(client);
     }, { prepare: (home) => home.drop('kinds') }));
 
+    test('is not answered early where it is a task, for which nobody waits', () => timed(async (client, home, clock) => {
+        const _meta = {
+            'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+            'io.modelcontextprotocol/clientCapabilities': { extensions: { 'io.modelcontextprotocol/tasks': {} } },
+        };
+        const get = async (taskId) => (await client.ask('tasks/get', { taskId, _meta })).result;
+        await client.appears('kind_once');
+        const call = await runs(client, home);
+        const mine = client.start('tools/call', { name: 'orchestrator_restart_server', arguments: { timeout: 300 }, _meta });
+        await until('it to be under way', async () => (await status(client)).phase === 'suspending_tasks');
+        clock.pass(31_000); /* tasks.promote_after */
+        const { taskId } = (await mine.answer).result;
+        clock.pass(EARLY_MS - 25_000);
+        await client.ask('ping');
+        assert.equal((await get(taskId)).status, 'working');
+        client.notify('notifications/cancelled', { requestId: call.id });
+        await until('the task to be over', async () => (await get(taskId)).status === 'completed');
+        assert.equal((await get(taskId)).result.structuredContent.success, true);
+    }, { prepare: (home) => home.drop('kinds') }));
+
     test('is answered early by the image behind the exec, for what is left of the time', () => timed(async (client, home, clock) => {
         await client.appears('db_put');
         await client.appears('kind_once');
