@@ -220,8 +220,8 @@ static void drop_note(struct server *server) {
 static void complete(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
+    standby_begin(server); /* first: calls are at work already, and may crash at any moment */
     wayback_close();
-    standby_begin(server);
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);

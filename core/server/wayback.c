@@ -122,6 +122,14 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
     return 0;
 }
 
+/* Unless somebody has taken the signal over by now: not for a moment is it nobody's. */
+static void give_back(size_t i) {
+    struct sigaction now;
+
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_sigaction == on_signal)
+        (void)sigaction(signals[i], &way.before[i], NULL);
+}
+
 void wayback_close(void) {
     struct itimerval none = {0};
     int state = WAY_OPEN;
@@ -131,7 +139,7 @@ void wayback_close(void) {
         return;
     (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaction(signals[i], &way.before[i], NULL);
+        give_back(i);
     way.plan = plan_free(way.plan);
     (void)close(way.spec.exe_fd);
 }

@@ -78,6 +78,21 @@ describe('a crash during a restart', { skip, concurrency: 3 }, () => {
         }, mortal()));
 });
 
+describe('a call that was held during a restart and crashes', { skip }, () => {
+    test('costs the server nothing, whichever moment of its arrival it meets', () => serving(async (client) => {
+        await client.appears('die_null');
+        for (let round = 0; round < 30; round++) {
+            const restart = beginRestart(client);
+            await restart.reaches('preparing');
+            const dying = Array.from({ length: 4 }, (_, index) => client.call('die_null', { ms: index }));
+            await within('the report', restart.report);
+            for (const answer of dying)
+                assert.match((await within('an answer', answer)).result.content[0].text, /may have executed/);
+            await served(client);
+        }
+    }, mortal({ restart: { process_startup: 20 } })));
+});
+
 /* The client has stopped reading, and what it is sent stays where it is. */
 async function unread(client, home, die) {
     const before = crashes(home);

@@ -113,6 +113,16 @@ static void closes_and_crashes(void) {
     (void)raise(SIGSEGV);
 }
 
+static void on_own(int signum) {
+    _exit(signum == SIGSEGV ? 9 : 96);
+}
+
+static void closes_behind_another_handler(void) {
+    (void)signal(SIGSEGV, on_own);
+    wayback_close();
+    (void)raise(SIGSEGV);
+}
+
 static void closes_late(void) {
     (void)alarm(1);
     sigset_t alarm_only;
@@ -159,12 +169,14 @@ static void is_gone_when_it_was_closed(void **state) {
 
     (void)state;
     int left = end_by(ledger, closes_and_leaves), crashed = end_by(ledger, closes_and_crashes);
-    int late = end_by(ledger, closes_late);
+    int late = end_by(ledger, closes_late), handled = end_by(ledger, closes_behind_another_handler);
     assert_true(WIFEXITED(left));
     assert_int_equal(WEXITSTATUS(left), 7);
     assert_true(WIFSIGNALED(crashed));
     assert_true(WIFEXITED(late));
     assert_int_equal(WEXITSTATUS(late), 8);
+    assert_true(WIFEXITED(handled));
+    assert_int_equal(WEXITSTATUS(handled), 9);
     assert_false(wayback_read_note(ledger, &note));
 }
 
