@@ -133,6 +133,14 @@ describe('what the client is told of a crash', { skip }, () => {
         assert.deepEqual(error.data, { plugin: 'dies', version: '1.0', signal: 'SIGSEGV', may_have_executed: true, next: 'still there' });
     }, mortal()));
 
+    test('what fits the tool that it has called, whatever that has called', () => serving(async (client) => {
+        await client.appears('die_structured');
+        judgeCrash(await within('the answer', client.call('theseus_call', { name: 'die_structured' })), { signal: 'SIGSEGV' });
+        const { error } = await within('the answer', client.call('batch', { calls: [{ tool: 'die_null' }] }));
+        assert.equal(error.code, -32603);
+        assert.deepEqual([error.data.plugin, error.data.signal], ['dies', 'SIGSEGV']);
+    }, mortal({ access: { call_by_name: 'yes' } })));
+
     test('nothing more of a call that was answered already', () => serving(async (client, home) => {
         await client.appears('die_null');
         assert.equal(await client.text('die_null', { where: 'answered' }), 'answered');
