@@ -16,6 +16,8 @@
 #define COUNT_NAME "crash.execs"
 #define SINCE_NAME "crash.execs_since"
 
+enum { LEAVING_EXECS = 5 }; /* crashes, none of them with a request served since the one before */
+
 /* ---- texts ---- */
 
 static const char *signal_name(int signum) {
@@ -70,7 +72,7 @@ static void count_execs(struct server *server) {
     int64_t window_ns = (int64_t)server->config->crash.execs_window * 1000000000, now = clock_now_ns();
     struct theseus_error err = {0};
 
-    if ((recovery->noted && recovery->note.served > 0) || now - (int64_t)since > window_ns)
+    if ((recovery->noted && recovery->note.served > 0) || (window_ns > 0 && now - (int64_t)since > window_ns))
         count = 0;
     if (count == 0)
         since = (uint64_t)now;
@@ -81,11 +83,21 @@ static void count_execs(struct server *server) {
         log_error("a crash could not be counted: %s", err.message);
 }
 
-bool recovery_gives_up(const struct server *server) {
-    int limit = server->config->crash.max_execs;
+static bool crashes_too_often(const struct server *server) ON_LOOP {
+    const int limit = server->config->crash.max_execs;
 
-    return server->recovery.came && limit > 0 && server->config->crash.execs_window > 0 &&
-           server->recovery.execs >= limit;
+    return limit > 0 && server->config->crash.execs_window > 0 && server->recovery.execs >= limit;
+}
+
+/* Whatever the options allow: where nobody is served any more there is nothing to go on for. */
+static bool cannot_even_leave(const struct recovery *recovery) {
+    return recovery->note.leaving && recovery->execs >= LEAVING_EXECS;
+}
+
+bool recovery_gives_up(const struct server *server) {
+    const struct recovery *recovery = &server->recovery;
+
+    return recovery->came && (crashes_too_often(server) || cannot_even_leave(recovery));
 }
 
 struct counting {
@@ -348,10 +360,14 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 void recovery_leave(struct server *server) {
     struct theseus_error err = {0};
 
-    log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
-              "crash.max_execs is %d: the server leaves",
-              server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
-              server->config->crash.max_execs);
+    if (crashes_too_often(server))
+        log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
+                  "crash.max_execs is %d: the server leaves",
+                  server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
+                  server->config->crash.max_execs);
+    else
+        log_error("%s; that was crash %d with no request served in between, and the server is leaving: it does now",
+                  server->recovery.what, server->recovery.execs);
     server->status = EXIT_FAILURE;
     if (upkeep_begin_without_plugins(server, &err) < 0)
         log_warning("the last snapshot is older than the crash: %s", err.message);
