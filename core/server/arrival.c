@@ -242,6 +242,8 @@ static void explain(struct server *server) ON_LOOP {
 
     if (restart->facts.error)
         text = xasprintf("the new server gave up: %s", restart->facts.error);
+    else if (server->recovery.noted)
+        text = xasprintf("%s before the new server had taken over", server->recovery.what);
     else if (noted && note.signum == SIGALRM)
         text = xasprintf("the new server did not come up within restart.process_startup (%d s)",
                          server->config->restart.process_startup);
@@ -437,6 +439,8 @@ void arrival_begin(struct server *server) {
         conn_each_call(server->conn, find_asker, server);
     if (server->recovery.came)
         recovery_begin(server);
+    else if (server->is_back)
+        recovery_begin_back(server);
     if (recovery_gives_up(server)) {
         recovery_leave(server);
         return;

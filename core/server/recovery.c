@@ -156,14 +156,16 @@ void recovery_prepare(struct server *server) {
     struct boot_record boot = {.number = 1};
 
     recovery->noted = crash_note_read(server->ledger, &recovery->note);
-    if (!recovery->came) {
+    if (!recovery->came && !server->is_back) {
         recovery->noted = false; /* a crash that an exec has forestalled */
         recovery->note = (struct crash_note){0};
         return;
     }
-    if (!recovery->noted)
+    if (recovery->came && !recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);
+    if (!recovery->came)
+        return;
     (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &recovery->boot_before);
     late_adopt(server->ledger);
     count_execs(server);
@@ -243,7 +245,7 @@ bool recovery_claims(struct server *server, struct call *call) {
     const struct recovery *recovery = &server->recovery;
     bool structured;
 
-    if (!recovery->came || !recovery->told || !is_concerned(recovery, call, &structured))
+    if (!recovery->told || !is_concerned(recovery, call, &structured))
         return false;
     answer(server, call, structured);
     return true;
@@ -334,6 +336,17 @@ void recovery_begin(struct server *server) {
         quarantine_count(server, &recovery->note);
         recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
     }
+    recovery->told = true;
+    conn_each_call(server->conn, answer_one, server);
+    conn_flush(server->conn);
+}
+
+void recovery_begin_back(struct server *server) {
+    struct recovery *recovery = &server->recovery;
+
+    if (!recovery->noted)
+        return;
+    log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
     recovery->told = true;
     conn_each_call(server->conn, answer_one, server);
     conn_flush(server->conn);

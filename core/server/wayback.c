@@ -9,6 +9,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/blame.h"
+#include "server/crash_trace.h"
 #include "server/handover.h"
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -19,13 +21,25 @@ enum { WAIT_US = 1000 };
 static struct {
     struct plan *plan; /* owned */
     struct plan_spec spec;
-    struct wayback_note *note; /* in the ledger */
+    struct wayback_note *note; /* in the ledger, as is the next one */
+    struct crash_note *crash_note;
     struct sigaction before[ARRAY_SIZE(signals)];
     atomic_int state; /* WAY_… */
 } way;
 
-/* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. */
-static void go(int signum) {
+/* Calls that were held are at work before the restart is complete: of one that crashes the image before hears that. */
+static void note_call(int signum, const siginfo_t *info) {
+    const struct blame *blame = blame_current();
+
+    if (!way.crash_note || !blame || blame->conn == 0)
+        return;
+    crash_trace_begin(way.crash_note, signum, info);
+    memcpy(way.crash_note->magic, CRASH_MAGIC, sizeof(way.crash_note->magic));
+}
+
+/* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. `info`: of the
+ * signal of a crash, else NULL. */
+static void go(int signum, const siginfo_t *info) {
     int state = WAY_OPEN;
 
     if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN)) {
@@ -37,6 +51,8 @@ static void go(int signum) {
         way.note->signum = signum;
         memcpy(way.note->magic, WAYBACK_MAGIC, sizeof(way.note->magic));
     }
+    if (info)
+        note_call(signum, info);
     plan_execute(way.plan);
     atomic_store(&way.state, WAY_CLOSED);
 }
@@ -52,7 +68,7 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
     (void)context;
     if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
         return; /* it is not the timer's, or it came too late: this image is there to stay */
-    go(signum);
+    go(signum, signum == SIGALRM ? NULL : info);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
 }
@@ -117,6 +133,7 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
     way.note = ledger_scratch(ledger, &size);
     if (size < sizeof(*way.note))
         way.note = NULL;
+    way.crash_note = crash_note_place(ledger);
     way.plan = plan;
     (void)plan_free(before);
     return 0;
@@ -154,7 +171,7 @@ void wayback_take(void) {
     if (!wayback_is_open())
         return;
     block_all(&before);
-    go(0);
+    go(0, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -90,7 +90,21 @@ describe('a call that was held during a restart and crashes', { skip }, () => {
                 assert.match((await within('an answer', answer)).result.content[0].text, /may have executed/);
             await served(client);
         }
-    }, mortal({ restart: { process_startup: 20 } })));
+    }, mortal()));
+
+    test('is told so, also where it makes the restart fail', () => serving(async (client) => {
+        await client.appears('inline_abort');
+        for (let round = 0; round < 15; round++) {
+            const restart = beginRestart(client);
+            await restart.reaches('maintenance_mode');
+            const dying = client.call('inline_abort');
+            const report = await within('the report', restart.report);
+            judgeCrash(await within('the answer', dying), { signal: 'SIGABRT' });
+            if (!report.success)
+                assert.match(report.errors[0].message, /plugin 'dies' 1.0 crashed with SIGABRT/);
+            await served(client);
+        }
+    }, mortal()));
 });
 
 /* The client has stopped reading, and what it is sent stays where it is. */
