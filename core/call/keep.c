@@ -134,10 +134,14 @@ void keep_progress(struct call *call, double value) {
 }
 
 void keep_drop_all(struct call *call, struct batch *batch) {
-    struct request_record request = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
-    struct run_record run = run_of(call, call->key.index);
-    struct checkpoint_record checkpoint = {call->key.conn, call->key.offset, call->key.index, {NULL, 0}, 0};
-    struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
+    keep_drop_key(&call->key, batch);
+}
+
+void keep_drop_key(const struct call_key *key, struct batch *batch) {
+    struct request_record request = {key->conn, key->offset, key->index, {NULL, 0}, 0};
+    struct run_record run = {.conn = key->conn, .offset = key->offset, .index = key->index};
+    struct checkpoint_record checkpoint = {.conn = key->conn, .offset = key->offset, .index = key->index};
+    struct progress_record progress = {key->conn, key->offset, key->index, 0};
 
     /* Whether they are there or not: until this is committed another thread may still put them. */
     batch_drop(batch, &request_kind, &request);
@@ -188,6 +192,8 @@ void keep_restore(struct call *call) {
     struct progress_record progress = {call->key.conn, call->key.offset, call->key.index, 0};
 
     ledger_find(call->ledger, &run_kind, &run, restore_run, call);
+    if (call->attempts == 0 && ledger_lost(call->ledger) > 0)
+        call->attempts = 1; /* what is lost may be the record that it was begun */
     keep_restore_checkpoint(call);
     ledger_find(call->ledger, &progress_kind, &progress, restore_progress, call);
 }

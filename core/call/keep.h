@@ -22,6 +22,7 @@ void keep_inner_left(struct call *call, uint64_t index);
 
 /* Everything above and the request itself, except children: into `batch`. */
 void keep_drop_all(struct call *call, struct batch *batch);
+void keep_drop_key(const struct call_key *key, struct batch *batch); /* the same of a call that is not there any more */
 
 /* On coming back: finds what was recorded (attempts, checkpoint, progress). */
 void keep_restore(struct call *call);

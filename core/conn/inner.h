@@ -33,7 +33,8 @@ struct conn {
     uint64_t read; /* stream offset behind the last byte that was read */
     int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
-    struct timer *hangup; /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
+    struct timer *starved; /* owned: there was no memory to read into, and it is tried again then; NULL: there is */
+    struct timer *hangup;  /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
 
     /* output; outbox, over and parked are under the ledger's gate */
@@ -114,6 +115,12 @@ void queue_restore(struct conn *conn) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
 void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */
 void queue_fini(struct conn *conn) ON_LOOP;
+
+/* recover.c: for a ledger of which something is lost */
+void recover_conn(struct conn *conn, int *ret_in, int *ret_out) ON_LOOP;
+uint64_t recover_cut(struct conn *conn, uint64_t cut, bool known) ON_LOOP;
+/* What is over, so much having left, is dropped. False: how much has left is not certain. */
+bool recover_settled(struct conn *conn, uint64_t written) ON_LOOP;
 
 /* listen.c */
 void listen_free(struct listen *listen) ON_LOOP;

@@ -12,6 +12,8 @@ struct origin {
     struct conn *conn;
     int in, out;
     uint64_t blocks;
+    struct position_record position;
+    bool positioned, uncertain;
 };
 
 static void restore_session(void *arg, const void *recorded) {
@@ -29,33 +31,67 @@ static void restore_session(void *arg, const void *recorded) {
     origin->blocks = record->blocks;
 }
 
-static void restore_position(void *arg, const void *recorded) {
+static void note_position(void *arg, const void *recorded) {
     const struct position_record *position = recorded;
-    struct conn *conn = arg;
+    struct origin *origin = arg;
 
-    if (position->conn != conn->number)
+    if (position->conn != origin->conn->number)
         return;
+    origin->position = *position;
+    origin->positioned = true;
+}
+
+static void restore_position(struct origin *origin) ON_LOOP {
+    struct conn *conn = origin->conn;
+    uint64_t cut = origin->position.cut;
+    bool skipping = origin->position.skipping;
+
+    if (ledger_damaged(conn->host->ledger) > 0)
+        cut = recover_cut(conn, cut, origin->positioned);
     conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new((*conn->host->config)->limits.max_line, position->cut, position->skipping);
-    conn->read = position->cut;
-    outbox_init(&conn->outbox, position->written);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, cut, skipping && cut == origin->position.cut);
+    conn->read = cut;
+    outbox_init(&conn->outbox, origin->position.written);
+}
+
+/* Is that what follows what there is? The first one may have been written in part. */
+static bool follows(const struct conn *conn, const struct output_record *output) {
+    if (list_empty(&conn->outbox.chunks))
+        return output->offset <= conn->outbox.written;
+    return output->offset == conn->outbox.end;
 }
 
 static void restore_output(void *arg, const void *recorded) {
     const struct output_record *output = recorded;
     CLEANUP(buf_fini) struct buf line = {0};
-    struct conn *conn = arg;
+    struct origin *origin = arg;
+    struct conn *conn = origin->conn;
 
-    if (output->conn != conn->number)
+    if (output->conn != conn->number || output->offset + output->bytes.len <= conn->outbox.written)
         return;
     struct chunk *chunk = buf_append(&line, output->bytes, NULL) == 0 ? chunk_new(&line) : NULL;
     if (!chunk) {
         log_error("no memory for a recorded answer");
         return;
     }
-    if (list_empty(&conn->outbox.chunks))
-        conn->outbox.end = output->offset; /* the first one may have been written in part */
+    origin->uncertain |= !follows(conn, output);
+    if (list_empty(&conn->outbox.chunks) && output->offset > conn->outbox.written)
+        conn->outbox.written = output->offset;
+    conn->outbox.end = output->offset;
     outbox_add(&conn->outbox, chunk);
+}
+
+/* With what is there and what is not. */
+static void restore_streams(struct origin *origin) ON_LOOP {
+    struct conn *conn = origin->conn;
+
+    ledger_each(conn->host->ledger, &position_kind, note_position, origin);
+    restore_position(origin);
+    ledger_each(conn->host->ledger, &output_kind, restore_output, origin);
+    if (ledger_damaged(conn->host->ledger) == 0)
+        return;
+    origin->uncertain |= !origin->positioned;
+    origin->uncertain |= !recover_settled(conn, origin->position.written);
 }
 
 static int adopt_streams(struct conn *conn, const struct origin *origin, struct theseus_error *err) {
@@ -83,15 +119,18 @@ int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t 
 
     conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
     ledger_each(host->ledger, &conn_kind, restore_session, &origin);
+    if (!conn->transport && ledger_damaged(host->ledger) > 0 && in < 0)
+        recover_conn(conn, &origin.in, &origin.out);
     if (!conn->transport)
         return fail(err, ERR_MISSING, "connection %d has no record", (int)number);
-    ledger_each(host->ledger, &position_kind, restore_position, conn);
-    ledger_each(host->ledger, &output_kind, restore_output, conn);
+    restore_streams(&origin);
     if (restore(conn, &origin, in, out, err) < 0) {
         if (in < 0) /* whoever comes next needs them */
             conn->in.fd = conn->out.fd = -1;
         return -1;
     }
+    if (origin.uncertain)
+        conn_unknown_position(conn);
     queue_restore(conn);
     listen_restore(conn);
     *ret_conn = TAKE_PTR(conn);
@@ -135,7 +174,7 @@ void conn_unknown_position(struct conn *conn) {
     struct theseus_error err = {0};
 
     log_warning(
-        "connection %d: the image before ended in the middle of a read or a write; a line may have been lost, or "
+        "connection %d: how much the image before has read and written is not certain; a line may have been lost, or "
         "may come twice",
         (int)conn->number);
     if (begin_output_anew(conn, &err) < 0)

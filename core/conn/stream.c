@@ -1,9 +1,11 @@
 #include "conn/stream.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,6 +62,56 @@ int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, 
     *ret_stream = (struct stream){.fd = fd, .socket = S_ISSOCK(st.st_mode)};
     ret_stream->blocks = may_block(st.st_mode) && !is_own(flags, blocks);
     return 0;
+}
+
+static bool can(int fd, int direction, mode_t *ret_mode) {
+    const int other = direction == STREAM_READ ? O_WRONLY : O_RDONLY;
+    int flags = fcntl(fd, F_GETFL);
+    struct stat st;
+
+    if (flags < 0 || fstat(fd, &st) < 0)
+        return false;
+    *ret_mode = st.st_mode & S_IFMT;
+    return (flags & O_ACCMODE) != other && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
+static bool is_same(int a, int b) {
+    struct stat one, other;
+
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* The best of what an image before has left open: standard input is still the client's, standard output is not. */
+struct search {
+    int in, out;
+};
+
+static void consider(struct search *search, int fd) {
+    mode_t mode = 0;
+
+    if (fd <= STDERR_FILENO || (fcntl(fd, F_GETFD) & FD_CLOEXEC)) /* that one is this image's own */
+        return;
+    bool is_in = is_same(fd, STDIN_FILENO);
+    if (search->in < 0 && is_in && can(fd, STREAM_READ, &mode)) {
+        search->in = fd;
+        return;
+    }
+    if (search->out < 0 && can(fd, STREAM_WRITE, &mode) && (!is_in || S_ISSOCK(mode) || S_ISCHR(mode)))
+        search->out = fd;
+}
+
+void stream_find(int *ret_in, int *ret_out) {
+    struct search search = {-1, -1};
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) != dirfd(dir))
+            consider(&search, (int)strtol(entry->d_name, NULL, 10));
+    if (dir)
+        (void)closedir(dir);
+    *ret_in = search.in >= 0 ? search.in : STDIN_FILENO;
+    *ret_out = search.out;
 }
 
 void stream_close(struct stream *stream) {

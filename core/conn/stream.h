@@ -28,6 +28,9 @@ MUST_CHECK int stream_open(struct stream *ret_stream, int fd, int direction,
  * said. Takes it if it succeeds. */
 MUST_CHECK int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, struct theseus_error *err);
 
+/* A client's descriptors among those that are open, where no record names them; *ret_out may be -1. */
+void stream_find(int *ret_in, int *ret_out);
+
 void stream_close(struct stream *stream);
 
 /* As read(2) and writev(2): bytes, 0 at the end of the input, -1 with errno (EAGAIN: not now). */

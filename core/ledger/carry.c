@@ -143,7 +143,8 @@ static int add(void *arg, const struct record_kind *kind, const struct format_re
     const struct packing *packing = arg;
     _Alignas(max_align_t) char room[ROOM_BYTES];
 
-    if (decode(kind, record, room) < 0 || !packing->wants(packing->arg, kind, room))
+    if (format_record_check(record) != record->check || decode(kind, record, room) < 0 ||
+        !packing->wants(packing->arg, kind, room))
         return 0;
     packing->carried->records++;
     return buf_append(&packing->carried->content, (struct span){(const char *)record, format_record_bytes(record)},

@@ -1,5 +1,7 @@
 #include "ledger/compact.h"
 
+#include "base/log.h"
+
 enum {
     MOVES = 128,                 /* records copied in one step … */
     MOVED_BYTES = 64 << 10,      /* … or so many bytes; or one record that is larger */
@@ -38,6 +40,8 @@ static void choose(struct fold *fold, struct moves *moves) {
         if (moves->count == MOVES || before.place - start > LOOKED_AT_BYTES)
             return;
         record = journal_next(journal, &fold->compacted, place_make(order + 1, 0), &place);
+        if (!record && place_order(fold->compacted.place) == order)
+            fold_note_broken(fold);
         if (!record)
             return;
         struct span key = format_key(record);
@@ -45,6 +49,8 @@ static void choose(struct fold *fold, struct moves *moves) {
         size_t bytes = format_record_bytes(record);
         if ((record->flags & RECORD_DROP) || index_get(fold->index, tag, key) != place)
             continue;
+        if (format_record_check(record) != record->check && !journal_heal(fold->journal, place))
+            log_warning("a damaged record is carried on as it is");
         if (moves->count > 0 && moves->bytes + bytes > MOVED_BYTES) {
             fold->compacted = before;
             return;
@@ -75,7 +81,7 @@ static bool strike_out(const struct fold *fold, struct moves *moves) {
             }
         }
     }
-    return true;
+    return cursor.place >= end;
 }
 
 static void copy(const struct moves *moves, char *to, uint32_t *ret_count, uint64_t *ret_body) {
@@ -109,6 +115,7 @@ static int move_inside(struct journal *journal, const struct moves *moves) {
 static int move_small(struct fold *fold, struct moves *moves) {
     int r = -1;
 
+    space_prepare(&fold->journal->space);
     gate_enter(&fold->journal->gate);
     if (strike_out(fold, moves))
         r = moves->bytes > 0 ? move_inside(fold->journal, moves) : 0;
@@ -184,11 +191,20 @@ static bool advance(struct fold *fold) {
     return fold->front > before;
 }
 
+/* The front extent was gone through, and nothing in it is live. */
+static void check_empty(struct fold *fold) {
+    fold_follow(fold, SIZE_MAX);
+    if (fold->live[fold->front % EXTENTS_MAX] > 0)
+        fold_note_broken(fold); /* there was something under a key that is another one now */
+}
+
 static int try_step(struct fold *fold) {
     struct moves moves = {.count = 0};
     struct cursor before = fold->compacted;
 
     choose(fold, &moves);
+    if (moves.count == 0 && place_order(fold->compacted.place) > fold->front)
+        check_empty(fold);
     if (moves.count == 0)
         return 0;
     int r = moves.bytes > DETACHED_BYTES ? move_large(fold, &moves) : move_small(fold, &moves);
@@ -226,6 +242,8 @@ static bool must_wait(const struct fold *fold) {
 
 bool compact_step_before(struct fold *fold, uint64_t order) {
     fold_follow(fold, SIZE_MAX);
+    if (fold->broken)
+        return false;
     if (advance(fold))
         return true;
     return fold->front < order && !must_wait(fold) && step(fold);
@@ -250,6 +268,15 @@ size_t compact_dead_bytes(const struct fold *fold) {
     return bytes > fold->live_bytes ? bytes - fold->live_bytes : 0;
 }
 
+static bool may_turn(const struct fold *fold) {
+    struct journal *journal = fold->journal;
+
+    gate_enter(&journal->gate);
+    bool may = fold->front == journal->first && fold->front == journal->last && !is_tight(journal);
+    gate_leave(&journal->gate);
+    return may;
+}
+
 /* A log with few live records takes turns in two segments and fills neither: what it works in is small and remains the
  * same memory. One that waits for readers goes on where it is. */
 static bool turn(struct fold *fold) {
@@ -257,8 +284,11 @@ static bool turn(struct fold *fold) {
     struct journal *journal = fold->journal;
     bool turned = false;
 
+    if (!may_turn(fold))
+        return false;
+    space_make_ready(&journal->space);
     gate_enter(&journal->gate);
-    if (fold->front == journal->first && fold->front == journal->last && !is_tight(journal))
+    if (fold->front == journal->last)
         turned = journal_roll_locked(journal, room, NULL) == 0;
     gate_leave(&journal->gate);
     if (turned)
@@ -275,6 +305,8 @@ static size_t slack_of(const struct fold *fold) {
 bool compact_step(struct fold *fold) {
     struct journal *journal = fold->journal;
 
+    if (fold->broken)
+        return false;
     if (advance(fold))
         return true;
     size_t dead = compact_dead_bytes(fold);

@@ -1,5 +1,7 @@
 #include "ledger/fold.h"
 
+#include "base/log.h"
+
 void fold_init(struct fold *fold, struct journal *journal) {
     *fold = (struct fold){.journal = journal, .index = index_new(journal)};
     fold->cursor.place = place_make(journal->first, 0);
@@ -13,10 +15,22 @@ void fold_fini(struct fold *fold) {
     fold->index = index_free(fold->index);
 }
 
+void fold_note_broken(struct fold *fold) {
+    if (!fold->broken)
+        log_error(
+            "the ledger was damaged while the server runs: something has written to memory that is not its own; a "
+            "restart puts it right");
+    fold->broken = true;
+}
+
 static void count_live(struct fold *fold, uint64_t place, bool comes) {
     size_t bytes = format_record_bytes(journal_record(fold->journal, place));
     size_t *live = &fold->live[place_order(place) % EXTENTS_MAX];
 
+    if (!comes && (bytes > *live || !journal_fits(fold->journal, place))) {
+        fold_note_broken(fold);
+        return;
+    }
     *live = comes ? *live + bytes : *live - bytes;
     fold->live_bytes = comes ? fold->live_bytes + bytes : fold->live_bytes - bytes;
 }
@@ -33,12 +47,30 @@ static void apply(struct fold *fold, const struct format_record *record, uint64_
         count_live(fold, place, true);
 }
 
+/* The next record; behind what cannot be read there is nothing for this process. */
+static const struct format_record *next(struct fold *fold, uint64_t end, uint64_t *ret_place) {
+    const struct format_record *record = journal_next(fold->journal, &fold->cursor, end, ret_place);
+
+    if (record || fold->cursor.place >= end)
+        return record;
+    if (journal_heal(fold->journal, fold->cursor.place))
+        record = journal_next(fold->journal, &fold->cursor, end, ret_place);
+    if (record || fold->cursor.place >= end)
+        return record;
+    fold_note_broken(fold);
+    fold->cursor = (struct cursor){end, 0};
+    return NULL;
+}
+
 void fold_follow(struct fold *fold, size_t bytes) {
     uint64_t end = journal_end(fold->journal), place;
     const struct format_record *record;
     size_t done = 0;
 
-    while (done < bytes && (record = journal_next(fold->journal, &fold->cursor, end, &place))) {
+    while (done < bytes && fold->cursor.place < end) {
+        record = next(fold, end, &place);
+        if (!record)
+            break;
         apply(fold, record, place);
         done += format_record_bytes(record);
     }

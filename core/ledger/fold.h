@@ -20,6 +20,7 @@ struct fold {
     uint64_t front;            /* order of the oldest extent with a live record; what is before it can be dropped … */
     unsigned pins[2]; /* … unless somebody still reads there: readers that came before and after the change */
     int parity;       /* which of them newcomers are counted in */
+    bool broken;      /* the log was damaged while it was followed: nothing of it is given back any more */
     bool grace;       /* extents before this order are dropped when the earlier readers have left */
     uint64_t grace_order;
 };
@@ -35,3 +36,7 @@ size_t fold_backlog(const struct fold *fold);
 /* The same for compaction, whoever has followed meanwhile; and from here on it is not behind. */
 size_t fold_untended(const struct fold *fold);
 void fold_tended(struct fold *fold);
+
+/* The log does not say any more what was folded. For whoever opens it next it is as sound as it can be; this process
+ * does what it can with what it has read. */
+void fold_note_broken(struct fold *fold);

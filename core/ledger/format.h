@@ -1,9 +1,13 @@
 /*
  * What the ledger's file looks like. Everything in it is written by this machine for itself, in its own byte order.
  *
- * First the head, then segments. The log is a chain of extents, numbered from 1; an extent is a run of segments that
+ * First the head, then the echo, then segments. The log is a chain of extents, numbered from 1; an extent is a run of segments that
  * lie together, mostly one. In an extent follows batch upon batch; an end mark says that the log goes on in the next
  * extent. A batch is a head and records, and lies in one extent; everything begins at multiples of 8 bytes.
+ *
+ * The echo holds once more what was appended last, for the memory of the log's end can be written to by any code of the
+ * process that has gone astray: batches and end marks as they are in the log, one behind the other, from the beginning
+ * again when the next one finds no room.
  *
  * The checksums contain a number drawn when the ledger was made: what a client sends and we record can never be taken
  * for a part of the log. A batch's also contains where it stands, so that what is left from an extent's earlier life is
@@ -19,8 +23,10 @@
 #include "base/span.h"
 
 enum {
-    FORMAT_NUMBER = 1,
+    FORMAT_NUMBER = 2,
+    FORMAT_WITHOUT_ECHO = 1, /* the same, but that the segments follow the head */
     SEGMENT_BYTES = 1 << 20,
+    ECHO_BYTES = 384 << 10,
     SEGMENTS_MAX = LIMIT_LEDGER / SEGMENT_BYTES,
     EXTENTS_MAX = 2 * SEGMENTS_MAX, /* in a chain of which parts were lost; else there is a segment for each */
     FORMAT_ALIGN = 8,
@@ -49,6 +55,9 @@ struct format_head {
     char scratch[(64 << 10) - 2 * 4096 - 2 * 8 * SEGMENTS_MAX]; /* for a handler's last words */
 };
 
+/* Where the first segment is. */
+enum { FORMAT_FRONT = sizeof(struct format_head) + ECHO_BYTES };
+
 struct format_batch {
     uint32_t magic, count; /* records */
     uint64_t len;          /* of all of them */
@@ -66,6 +75,7 @@ struct format_record {
 };
 
 _Static_assert(sizeof(struct format_head) == 64 << 10, "the head is a fixed part of the file");
+_Static_assert(ECHO_BYTES % 4096 == 0, "what follows it is mapped by itself");
 _Static_assert(sizeof(struct format_batch) == 32 && sizeof(struct format_record) == 24, "written as they are");
 _Static_assert(offsetof(struct format_head, first) == 128, "the two words lie in cache lines of their own");
 

@@ -14,12 +14,12 @@ struct table {
 };
 
 struct index {
-    const struct journal *journal;
+    struct journal *journal;
     size_t count;
     struct table tables[TABLES];
 };
 
-struct index *index_new(const struct journal *journal) {
+struct index *index_new(struct journal *journal) {
     struct index *index = xcalloc(1, sizeof(*index));
 
     index->journal = journal;
@@ -149,15 +149,31 @@ static size_t collect(const struct index *index, uint16_t kind, uint64_t *places
     return count;
 }
 
+/* A key that was damaged when it was folded, and is not any more, is there twice. */
+static size_t drop_older(struct item *items, size_t count) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bool again = kept > 0 && span_same(items[kept - 1].key, items[i].key);
+        if (!again)
+            items[kept++] = items[i];
+        else if (items[i].place > items[kept - 1].place)
+            items[kept - 1] = items[i];
+    }
+    return kept;
+}
+
 size_t index_sorted(const struct index *index, uint16_t kind, struct item **ret_items) {
     CLEANUP(free) uint64_t *places = xreallocarray(NULL, index->count, sizeof(*places));
     size_t count = collect(index, kind, places);
     struct item *items = xreallocarray(NULL, count, sizeof(*items));
 
     order_numbers(places, count); /* so that memory is gone through from its beginning to its end */
+    size_t readable = 0;
     for (size_t i = 0; i < count; i++)
-        items[i] = (struct item){format_key(journal_record(index->journal, places[i])), places[i]};
-    order_items(items, count);
+        if (journal_fits(index->journal, places[i]) || journal_heal(index->journal, places[i]))
+            items[readable++] = (struct item){format_key(journal_record(index->journal, places[i])), places[i]};
+    order_items(items, readable);
     *ret_items = items;
-    return count;
+    return drop_older(items, readable);
 }

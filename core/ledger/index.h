@@ -13,7 +13,7 @@ struct index_entry {
     uint64_t place; /* 0: nothing here */
 };
 
-struct index *index_new(const struct journal *journal);
+struct index *index_new(struct journal *journal);
 struct index *index_free(struct index *index);
 
 /* Most of the full key's hash, and in the lowest 16 bits its kind. */
@@ -32,7 +32,8 @@ struct item {
     uint64_t place;
 };
 
-/* Every record, or only those of a kind (0: all), in the order of their keys. The array is the caller's. */
+/* Every record, or only those of a kind (0: all), in the order of their keys; not one whose length is damaged. The array
+ * is the caller's. Outside the gate. */
 size_t index_sorted(const struct index *index, uint16_t kind, struct item **ret_items);
 
 DEFINE_CLEANUP(struct index *, index_free)

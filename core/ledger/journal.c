@@ -1,4 +1,4 @@
-#include "ledger/journal.h"
+#include "ledger/echo.h"
 
 /* ---- places that change ---- */
 
@@ -19,14 +19,20 @@ static size_t extent_bytes(const struct extent *extent) {
     return (size_t)extent->count * SEGMENT_BYTES;
 }
 
-static void write_head(const struct journal *journal, struct format_batch *head, uint64_t order, uint64_t offset) {
+/* Returns where it stands. */
+static const struct format_batch *write_head(const struct journal *journal, struct format_batch *head, uint64_t order,
+                                             uint64_t offset) {
+    char *to = space_segment(&journal->space, journal_extent(journal, order)->first) + offset;
+
     head->check = format_batch_check(head, journal->nonce, order, offset);
-    memcpy(space_segment(&journal->space, journal_extent(journal, order)->first) + offset, head, sizeof(*head));
+    memcpy(to, head, sizeof(*head));
+    return (const void *)to;
 }
 
-/* Behind the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
+/* `full`: the extent before it is sealed. One that is left early soon holds nothing: to seal it would be of no use. Behind
+ * the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
  * both true. */
-static void chain(struct journal *journal, uint32_t first, uint32_t count) {
+static void chain(struct journal *journal, uint32_t first, uint32_t count, bool full) {
     uint64_t word = format_seal((journal->last + 1) << 10 | (count - 1), journal->nonce);
     struct extent *last = journal_extent(journal, journal->last);
     struct format_batch end = {.magic = END_MAGIC};
@@ -34,12 +40,16 @@ static void chain(struct journal *journal, uint32_t first, uint32_t count) {
     if (journal->last >= journal->first && last->count > 0) {
         last->end = journal->offset;
         if (extent_bytes(last) - journal->offset >= sizeof(end))
-            write_head(journal, &end, journal->last, journal->offset);
+            echo_add_locked(journal, write_head(journal, &end, journal->last, journal->offset), sizeof(end));
+        if (full)
+            space_fix_locked(&journal->space, last->first, extent_bytes(last));
     }
     journal->head->extents[0][first] = journal->head->extents[1][first] = word;
     journal->last++;
     *journal_extent(journal, journal->last) = (struct extent){first, count, 0};
     journal->offset = 0;
+    journal->fixed = 0;
+    journal->echo_at = 0; /* of a small log, all of what it works in has an echo, in the same few pages */
     journal->segments += count;
 }
 
@@ -52,7 +62,7 @@ static int segments_for(size_t len, uint32_t *ret_count, struct theseus_error *e
     return 0;
 }
 
-static int next_extent(struct journal *journal, size_t len, struct room room, struct theseus_error *err) {
+static int next_extent(struct journal *journal, size_t len, struct room room, bool full, struct theseus_error *err) {
     uint32_t count = 0;
 
     if (segments_for(len, &count, err) < 0)
@@ -62,7 +72,7 @@ static int next_extent(struct journal *journal, size_t len, struct room room, st
         return fail(err, ERR_LIMIT, "the ledger has no room ready");
     if (first < 0 && space_add(&journal->space, true, count, room.what_for, &first, err) < 0)
         return -1;
-    chain(journal, (uint32_t)first, count);
+    chain(journal, (uint32_t)first, count, full);
     return 0;
 }
 
@@ -70,25 +80,39 @@ char *journal_room_locked(struct journal *journal, size_t len, struct room room,
     const struct extent *last = journal_extent(journal, journal->last);
 
     if (sizeof(struct format_batch) + len > extent_bytes(last) - journal->offset &&
-        next_extent(journal, len, room, err) < 0)
+        next_extent(journal, len, room, true, err) < 0)
         return NULL;
     return at_offset(journal) + sizeof(struct format_batch);
+}
+
+/* A large batch has no echo: it is not left until the extent is full. */
+static void fix(struct journal *journal, size_t len) {
+    const struct extent *last = journal_extent(journal, journal->last);
+    size_t left = extent_bytes(last) - journal->offset;
+
+    if (len > ECHO_LONGEST) {
+        journal->fixed = journal->offset / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
+        space_fix_locked(&journal->space, last->first, journal->fixed);
+    }
+    atomic_store_explicit(&journal->space.wanted, left < ECHO_LONGEST, memory_order_relaxed);
 }
 
 void journal_publish_locked(struct journal *journal, size_t len, uint32_t count, uint64_t body) {
     struct format_batch head = {BATCH_MAGIC, count, len, body, 0};
 
-    write_head(journal, &head, journal->last, journal->offset);
+    const struct format_batch *batch = write_head(journal, &head, journal->last, journal->offset);
     journal->offset += (uint32_t)(sizeof(head) + len);
     journal->bytes += sizeof(head) + len;
     journal->batches++;
     atomic_store_explicit(&journal->appended, atomic_load_explicit(&journal->appended, memory_order_relaxed) + len,
                           memory_order_relaxed);
     set_end(journal);
+    echo_add_locked(journal, batch, sizeof(head) + len);
+    fix(journal, sizeof(head) + len);
 }
 
 int journal_roll_locked(struct journal *journal, struct room room, struct theseus_error *err) {
-    if (next_extent(journal, 0, room, err) < 0)
+    if (next_extent(journal, 0, room, false, err) < 0)
         return -1;
     journal_publish_locked(journal, 0, 0, 0); /* an extent without a single byte would look like a hole in the file */
     return 0;
@@ -111,7 +135,7 @@ char *journal_detach(struct journal *journal, size_t len, enum room_for what_for
 
 void journal_link_locked(struct journal *journal, const struct detached *detached, size_t len, uint32_t count,
                          uint64_t body) {
-    chain(journal, detached->first, detached->count);
+    chain(journal, detached->first, detached->count, true);
     journal_publish_locked(journal, len, count, body);
 }
 
@@ -140,9 +164,24 @@ void journal_drop_first_locked(struct journal *journal) {
 static const struct format_record *in_batch(const struct journal *journal, struct cursor *cursor, uint64_t *ret_place) {
     const struct format_record *record = journal_record(journal, cursor->place);
 
+    if (!format_record_fits((struct span){(const char *)record, cursor->batch_end - place_offset(cursor->place)}))
+        return NULL;
     *ret_place = cursor->place;
     cursor->place += format_record_bytes(record);
     return record;
+}
+
+/* The cursor is where a batch begins, and goes to its first record. */
+static bool enter_batch(const struct journal *journal, struct cursor *cursor, uint64_t end) {
+    const struct format_batch *batch = (const void *)journal_at(journal, cursor->place);
+    uint64_t order = place_order(cursor->place), offset = place_offset(cursor->place);
+    size_t limit = order < place_order(end) ? journal_extent(journal, order)->end : place_offset(end);
+
+    if (batch->magic != BATCH_MAGIC || limit - offset < sizeof(*batch) || batch->len > limit - offset - sizeof(*batch))
+        return false;
+    cursor->place += sizeof(*batch);
+    cursor->batch_end = (uint32_t)(offset + sizeof(*batch) + batch->len);
+    return true;
 }
 
 /* Where to go on when this place is a gap's. */
@@ -175,9 +214,8 @@ const struct format_record *journal_next(const struct journal *journal, struct c
             *cursor = (struct cursor){place_make(order + 1, 0), 0};
             continue;
         }
-        const struct format_batch *batch = (const void *)journal_at(journal, cursor->place);
-        cursor->place += sizeof(*batch);
-        cursor->batch_end = offset + (uint32_t)(sizeof(*batch) + batch->len);
+        if (!enter_batch(journal, cursor, end))
+            return NULL;
     }
     return NULL;
 }

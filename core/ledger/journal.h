@@ -21,6 +21,8 @@ struct gap {
     uint64_t from, to;
 };
 
+struct ledger_doubt;
+
 struct journal {
     struct gate gate;
     struct space space;
@@ -29,6 +31,7 @@ struct journal {
     struct extent extents[EXTENTS_MAX]; /* by order modulo their number */
     uint64_t first, last;               /* orders; they and what follows change inside the gate only */
     uint32_t offset;                    /* of the end, in the last one */
+    size_t fixed;                       /* bytes of the last one that are to be sealed */
     size_t segments;                    /* in use by the chain */
     size_t bytes;              /* that the batches in the chain take; less, for segments are not always filled */
     uint64_t batches;          /* appended by this process */
@@ -37,10 +40,18 @@ struct journal {
     struct gap *gaps;          /* owned; what was found unreadable when it was opened, in order */
     size_t gap_count, gap_capacity;
     uint64_t opened; /* order of the last extent at that time */
-    size_t damaged;  /* batches, at least: lost extents count as one */
+    size_t damaged;  /* batches of which something is lost, at least: lost extents count as one */
+    size_t lost;     /* records, at least: those of which nothing is left, and what they said is not known */
+    size_t mended;   /* batches that were damaged in the log and were taken from the echo */
+    size_t echo_at;  /* in the echo: behind what was put there last */
+    struct ledger_doubt *doubts; /* owned */
+    size_t doubt_count;
 };
 
-enum { PLACE_BITS = 30 }; /* of the offset */
+enum {
+    PLACE_BITS = 30,            /* of the offset */
+    PAGE_BYTES_MOST = 64 << 10, /* what is sealed are pages, whatever size they have */
+};
 
 static inline uint64_t place_make(uint64_t order, uint64_t offset) {
     return order << PLACE_BITS | offset;
@@ -72,6 +83,13 @@ static inline const struct format_record *journal_record(const struct journal *j
     return (const void *)journal_at(journal, place);
 }
 
+/* May there be a record at this place, by its lengths? */
+static inline bool journal_fits(const struct journal *journal, uint64_t place) {
+    size_t all = (size_t)journal_extent(journal, place_order(place))->count * SEGMENT_BYTES;
+
+    return format_record_fits((struct span){journal_at(journal, place), all - place_offset(place)});
+}
+
 static inline uint64_t journal_end(const struct journal *journal) {
     return atomic_load_explicit(&journal->end, memory_order_acquire);
 }
@@ -89,9 +107,16 @@ struct cursor {
     uint32_t batch_end;
 };
 
-/* The next record before `end`, which is or was journal_end(), and its place; NULL: there is none. */
+/* The next record before `end`, which is or was journal_end(), and its place; NULL: there is none, or, when the cursor
+ * is before `end` still, what is there cannot be a record. */
 const struct format_record *journal_next(const struct journal *journal, struct cursor *cursor, uint64_t end,
                                          uint64_t *ret_place);
+
+/* ---- damage, while others go on writing ---- */
+
+/* Outside the gate: what was written to this place, where a record or a batch begins, is there again. False: nobody
+ * knows what it was. */
+MUST_CHECK bool journal_heal(struct journal *journal, uint64_t place);
 
 /* ---- writing ---- */
 

@@ -10,13 +10,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
-#include "ledger/journal.h"
+#include "ledger/echo.h"
+#include "ledger/mend.h"
 
 static const struct room opening = {.what_for = ROOM_MORE, .grow = true};
 
-static int start(struct journal *journal, int fd, struct theseus_error *err) {
-    if (space_open(&journal->space, &journal->gate, fd, err) < 0)
+static int start(struct journal *journal, int fd, size_t front, struct theseus_error *err) {
+    if (space_open(&journal->space, &journal->gate, fd, front, err) < 0)
         return -1;
     journal->head = (void *)journal->space.base;
     return 0;
@@ -25,6 +27,7 @@ static int start(struct journal *journal, int fd, struct theseus_error *err) {
 void journal_close(struct journal *journal) {
     space_close(&journal->space);
     free(TAKE_PTR(journal->gaps));
+    free(TAKE_PTR(journal->doubts));
     journal->head = NULL;
 }
 
@@ -38,7 +41,7 @@ static int abandon(struct journal *journal) {
 int journal_create(struct journal *journal, int fd, struct theseus_error *err) {
     struct format_identity identity;
 
-    if (start(journal, fd, err) < 0)
+    if (start(journal, fd, FORMAT_FRONT, err) < 0)
         return -1;
     if (getrandom(&journal->nonce, sizeof(journal->nonce), 0) != sizeof(journal->nonce)) {
         (void)fail_errno(err, "no random number for a ledger");
@@ -72,7 +75,7 @@ static bool read_entry(const struct journal *journal, size_t table, size_t segme
     if (ret_entry->order == 0 || segment + ret_entry->count > SEGMENTS_MAX)
         return false;
     for (size_t i = 0; i < ret_entry->count; i++)
-        if (journal->space.states[segment + i] == SEGMENT_ABSENT)
+        if (journal->space.segments[segment + i].state == SEGMENT_ABSENT)
             return false;
     return true;
 }
@@ -116,7 +119,7 @@ static void find_last(struct journal *journal) {
 
 static bool is_unused(const struct journal *journal, const struct entry *entry) {
     for (size_t i = 0; i < entry->count; i++)
-        if (journal->space.states[entry->first + i] != SEGMENT_FREE)
+        if (journal->space.segments[entry->first + i].state != SEGMENT_FREE)
             return false;
     return true;
 }
@@ -171,7 +174,14 @@ static void add_gap(struct journal *journal, uint64_t order, size_t from, size_t
         journal->gaps = xreallocarray(journal->gaps, journal->gap_capacity, sizeof(*journal->gaps));
     }
     journal->gaps[journal->gap_count++] = (struct gap){place_make(order, from), place_make(order, to)};
+    journal->lost++;
+}
+
+/* Between these places is what is no sound batch. */
+static void save_what_is_left(struct journal *journal, uint64_t order, size_t from, size_t to) {
     journal->damaged++;
+    if (!mend_batch(journal, order, from, to))
+        add_gap(journal, order, from, to);
 }
 
 /* Is there the head of a batch, or an end mark, of this extent at this place? */
@@ -192,22 +202,43 @@ static size_t find_batch(const struct journal *journal, uint64_t order, size_t o
     return offset + sizeof(struct format_batch) <= limit ? offset : limit;
 }
 
-/* Looks at every batch up to `limit`. Returns where the last one ends; *ret_marked: in an end mark. */
-static size_t check_batches(struct journal *journal, uint64_t order, size_t limit, bool *ret_marked) {
+/* As it should be at this place; NULL: it is damaged, or there is none. */
+static const struct format_batch *take_from_echo(struct journal *journal, uint64_t order, size_t offset, size_t limit) {
+    const struct format_batch *batch = echo_find(journal, order, offset);
+    char *at = (char *)journal_at(journal, place_make(order, offset));
+
+    if (!batch || batch->len > limit - offset - sizeof(*batch))
+        return NULL;
+    memcpy(at, batch, sizeof(*batch) + batch->len);
+    journal->mended++;
+    return (const void *)at;
+}
+
+static bool is_sound(const struct format_batch *batch) {
+    return batch->magic == END_MAGIC ||
+           format_body_is_sound(batch, (struct span){(const char *)(batch + 1), batch->len});
+}
+
+/* Looks at every batch up to `limit`, which `exact` says is the end of the last one. Returns where that ends;
+ * *ret_marked: in an end mark. */
+static size_t check_batches(struct journal *journal, uint64_t order, size_t limit, bool exact, bool *ret_marked) {
     size_t offset = 0;
 
     *ret_marked = false;
     while (offset + sizeof(struct format_batch) <= limit) {
-        const struct format_batch *batch = batch_at(journal, order, offset, limit);
+        const struct format_batch *batch = batch_at(journal, order, offset, limit), *echo = NULL;
+        bool sound = batch && is_sound(batch);
+        if (!sound && (echo = take_from_echo(journal, order, offset, limit)))
+            batch = echo;
         size_t next = batch ? offset + sizeof(*batch) + batch->len : find_batch(journal, order, offset, limit);
         if (batch && batch->magic == END_MAGIC) {
             *ret_marked = true;
             break;
         }
-        if (!batch && next == limit)
+        if (!batch && next == limit && !exact)
             break;
-        if (!batch || !format_body_is_sound(batch, (struct span){(const char *)(batch + 1), batch->len}))
-            add_gap(journal, order, offset, next);
+        if (!sound && !echo)
+            save_what_is_left(journal, order, offset, next);
         offset = next;
     }
     return offset;
@@ -225,9 +256,10 @@ static void check_extent(struct journal *journal, uint64_t order) {
     if (is_last && journal->offset > all)
         journal->offset = UINT32_MAX;
     size_t limit = is_last && journal->offset != UINT32_MAX ? journal->offset : all;
-    size_t end = check_batches(journal, order, limit, &marked);
-    if (is_last && limit == journal->offset && end < limit) {
-        add_gap(journal, order, end, limit); /* it ends where its word says, whatever is there */
+    bool exact = is_last && limit == journal->offset;
+    size_t end = check_batches(journal, order, limit, exact, &marked);
+    if (exact && end < limit) {
+        save_what_is_left(journal, order, end, limit); /* it ends where its word says, whatever is there */
         end = limit;
     } else if (!is_last && !marked && limit - end >= sizeof(struct format_batch)) {
         journal->damaged++;
@@ -236,32 +268,54 @@ static void check_extent(struct journal *journal, uint64_t order) {
     journal->bytes += end;
     if (is_last)
         journal->offset = (uint32_t)end;
+    else
+        space_fix_locked(&journal->space, extent->first, all);
 }
 
 /* ---- all of it ---- */
 
-static int check_identity(struct journal *journal, struct theseus_error *err) {
-    struct format_head *head = journal->head;
-    bool first = format_is_identity(&head->identity), second = format_is_identity(&head->identity_copy);
+static bool is_known(uint32_t format) {
+    return format == FORMAT_NUMBER || format == FORMAT_WITHOUT_ECHO;
+}
 
-    if (!first && !second)
-        return fail(err, ERR_INVALID, "the file is no ledger, or its head is damaged");
-    if (!first)
-        head->identity = head->identity_copy;
-    if (!second)
-        head->identity_copy = head->identity;
-    if (head->identity.format != FORMAT_NUMBER || head->identity.segment_bytes != SEGMENT_BYTES)
-        return fail(err, ERR_NEWER, "the ledger has format %u, and this binary reads format %d", head->identity.format,
-                    FORMAT_NUMBER);
-    journal->nonce = head->identity.nonce;
-    return 0;
+/* Either of the two. */
+static int read_identity(int fd, struct format_identity *ret_identity, struct theseus_error *err) {
+    static const off_t places[] = {offsetof(struct format_head, identity), offsetof(struct format_head, identity_copy)};
+
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        if (pread(fd, ret_identity, sizeof(*ret_identity), places[i]) == sizeof(*ret_identity) &&
+            format_is_identity(ret_identity))
+            return is_known(ret_identity->format) && ret_identity->segment_bytes == SEGMENT_BYTES
+                       ? 0
+                       : fail(err, ERR_NEWER, "the ledger has format %u, and this binary reads format %d",
+                              ret_identity->format, FORMAT_NUMBER);
+    return fail(err, ERR_INVALID, "the file is no ledger, or its head is damaged");
+}
+
+/* What was written last is to have an echo again, as far as it is not sealed. */
+static void echo_the_end(struct journal *journal) {
+    const struct extent *last = journal_extent(journal, journal->last);
+    size_t offset = 0;
+
+    journal->fixed = journal->offset / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
+    space_fix_locked(&journal->space, last->first, journal->fixed);
+    while (offset < journal->offset) {
+        const struct format_batch *batch = batch_at(journal, journal->last, offset, journal->offset);
+        size_t len = batch ? sizeof(*batch) + batch->len : FORMAT_ALIGN;
+        if (batch && offset + len > journal->fixed)
+            echo_add_locked(journal, batch, len);
+        offset += len;
+    }
 }
 
 int journal_open(struct journal *journal, int fd, struct theseus_error *err) {
-    if (start(journal, fd, err) < 0)
+    struct format_identity identity;
+
+    if (read_identity(fd, &identity, err) < 0 ||
+        start(journal, fd, identity.format == FORMAT_NUMBER ? FORMAT_FRONT : sizeof(struct format_head), err) < 0)
         return -1;
-    if (check_identity(journal, err) < 0)
-        return abandon(journal);
+    journal->head->identity = journal->head->identity_copy = identity;
+    journal->nonce = identity.nonce;
     find_last(journal);
     find_first(journal);
     take_extents(journal, journal->first, journal->last);
@@ -278,6 +332,7 @@ int journal_open(struct journal *journal, int fd, struct theseus_error *err) {
                                      journal->offset / FORMAT_ALIGN,
                                  journal->nonce));
         atomic_store(&journal->end, place_make(journal->last, journal->offset));
+        echo_the_end(journal);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "ledger/memfd.h"
+#include "ledger/mend.h"
 
 static struct ledger *ledger_alloc(void) {
     struct ledger *ledger = xcalloc(1, sizeof(*ledger));
@@ -38,15 +39,36 @@ int ledger_create(struct ledger **ret_ledger, int fd, struct theseus_error *err)
     return 0;
 }
 
+int ledger_create_damaged(struct ledger **ret_ledger, int fd, struct theseus_error *err) {
+    if (ledger_create(ret_ledger, fd, err) < 0)
+        return -1;
+    (*ret_ledger)->journal.damaged = (*ret_ledger)->journal.lost = 1;
+    return 0;
+}
+
+static void tell_damage(const struct journal *journal) {
+    if (journal->mended > 0)
+        log_warning(
+            "the ledger was damaged: %zu batches of records had been written over, and were taken from their echo",
+            journal->mended);
+    if (journal->damaged > 0)
+        log_error(
+            "the ledger is damaged: in %zu batches of records, or more, something cannot be read; %zu records, or "
+            "more, are lost",
+            journal->damaged, journal->lost);
+}
+
 int ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_alloc();
 
     if (journal_open(&ledger->journal, fd, err) < 0)
         return -1;
-    if (ledger->journal.damaged > 0)
-        log_warning("the ledger is damaged: %zu batches of records, or more, cannot be read and are left out",
-                    ledger->journal.damaged);
+    tell_damage(&ledger->journal);
     fold_init(&ledger->fold, &ledger->journal);
+    for (size_t i = 0; i < ledger->journal.doubt_count; i++)
+        mend_place_output(&ledger->journal, &ledger->journal.doubts[i]);
+    while (atomic_load(&ledger->journal.space.unsealed))
+        space_tend(&ledger->journal.space);
     *ret_ledger = TAKE_PTR(ledger);
     return 0;
 }
@@ -98,6 +120,19 @@ void ledger_gate_give_back(struct ledger *ledger, int taken) {
 
 size_t ledger_damaged(const struct ledger *ledger) {
     return ledger->journal.damaged;
+}
+
+size_t ledger_lost(const struct ledger *ledger) {
+    return ledger->journal.lost;
+}
+
+size_t ledger_mended(const struct ledger *ledger) {
+    return ledger->journal.mended;
+}
+
+void ledger_each_doubt(const struct ledger *ledger, ledger_doubt_fn *visit, void *arg) {
+    for (size_t i = 0; i < ledger->journal.doubt_count; i++)
+        visit(arg, &ledger->journal.doubts[i]);
 }
 
 size_t ledger_count(struct ledger *ledger) {

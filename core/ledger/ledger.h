@@ -28,6 +28,9 @@ MUST_CHECK int ledger_create(struct ledger **ret_ledger, int fd, struct theseus_
  * one of a format that is not known, is an error. */
 MUST_CHECK int ledger_open(struct ledger **ret_ledger, int fd, struct theseus_error *err);
 
+/* In place of one that is an error for ledger_open(): a new one, of which everything is lost. */
+MUST_CHECK int ledger_create_damaged(struct ledger **ret_ledger, int fd, struct theseus_error *err);
+
 struct ledger *ledger_new(void); /* ledger_create() without a file; ends the process when there is no memory */
 struct ledger *ledger_free(struct ledger *ledger);
 
@@ -82,8 +85,22 @@ void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_v
 bool ledger_find(struct ledger *ledger, const struct record_kind *kind, const void *record, ledger_visit_fn *visit,
                  void *arg);
 
-size_t ledger_count(struct ledger *ledger);         /* records */
-size_t ledger_damaged(const struct ledger *ledger); /* batches, at least, that were left out when it was opened */
+size_t ledger_count(struct ledger *ledger); /* records */
+
+/* What was found when it was opened: batches, at least, of which something is lost; records, at least, of which nothing
+ * is left; batches that were damaged and are whole again. */
+size_t ledger_damaged(const struct ledger *ledger);
+size_t ledger_lost(const struct ledger *ledger);
+size_t ledger_mended(const struct ledger *ledger);
+
+/* A request whose answer is among what is lost, so that it is there as it was before: has the client got it? */
+struct ledger_doubt {
+    uint64_t conn, offset, index; /* the request's key */
+    uint64_t out_offset, out_len; /* where the answer was in the output, as far as that can still be told */
+    uint64_t place;               /* in the log */
+};
+typedef void ledger_doubt_fn(void *arg, const struct ledger_doubt *doubt);
+void ledger_each_doubt(const struct ledger *ledger, ledger_doubt_fn *visit, void *arg);
 
 /* Of all records in the order of their keys, the same for the same records however they came to be. */
 void ledger_digest(struct ledger *ledger, uint64_t *ret_digest);

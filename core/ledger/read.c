@@ -25,18 +25,33 @@ void ledger_unpin(struct ledger *ledger, int pin) {
     (void)pthread_mutex_unlock(&ledger->lock);
 }
 
+static bool is_sound(struct ledger *ledger, uint64_t place) {
+    const struct format_record *record = journal_record(&ledger->journal, place);
+
+    if (journal_fits(&ledger->journal, place) && format_record_check(record) == record->check)
+        return true;
+    if (!journal_heal(&ledger->journal, place) || format_record_check(record) != record->check)
+        return false;
+    log_warning("a record of the ledger had been written over, and was taken from its echo");
+    return true;
+}
+
 /* Decodes into `room`, of the kind's size. */
-static void visit_at(const struct ledger *ledger, const struct record_kind *kind, uint64_t place, void *room,
+static void visit_at(struct ledger *ledger, const struct record_kind *kind, uint64_t place, void *room,
                      ledger_visit_fn *visit, void *arg) {
     const struct format_record *record = journal_record(&ledger->journal, place);
-    struct span key = format_key(record);
     struct theseus_error err = {0};
 
+    if (!is_sound(ledger, place)) {
+        log_warning("a damaged %s is left out", kind->name);
+        return;
+    }
+    struct span key = format_key(record);
     key = (struct span){key.data + sizeof(record->kind), key.len - sizeof(record->kind)};
     if (record_decode(kind, key, format_payload(record), room, &err) == 0)
         visit(arg, room);
     else
-        log_warning("a damaged %s is left out: %s", kind->name, err.message);
+        log_warning("a %s is left out: %s", kind->name, err.message);
 }
 
 void ledger_each(struct ledger *ledger, const struct record_kind *kind, ledger_visit_fn *visit, void *arg) {
@@ -77,18 +92,20 @@ void ledger_digest(struct ledger *ledger, uint64_t *ret_digest) {
     size_t count = ledger_pin(ledger, 0, &items, &pin);
     uint64_t digest = 0;
 
-    for (size_t i = 0; i < count; i++) /* from the bytes as they are now, not from the checksum beside them */
-        digest = format_body(digest, format_record_check(journal_record(&ledger->journal, items[i].place)));
+    for (size_t i = 0; i < count; i++)
+        if (is_sound(ledger, items[i].place))
+            digest = format_body(digest, journal_record(&ledger->journal, items[i].place)->check);
     ledger_unpin(ledger, pin);
     *ret_digest = hash_u64((struct span){(const char *)&digest, sizeof(digest)});
 }
 
-static int copy_items(const struct ledger *from, const struct item *items, size_t count, struct ledger *to,
+static int copy_items(struct ledger *from, const struct item *items, size_t count, struct ledger *to,
                       struct theseus_error *err) {
     CLEANUP(batch_fini) struct batch batch = {.reserve = true};
 
     for (size_t i = 0; i < count; i++) {
-        batch_carry(&batch, journal_record(&from->journal, items[i].place));
+        if (is_sound(from, items[i].place))
+            batch_carry(&batch, journal_record(&from->journal, items[i].place));
         if (batch.ops.len < COPIED_AT_ONCE && !batch.failed)
             continue;
         if (ledger_commit(to, &batch, err) < 0)

@@ -17,12 +17,12 @@ enum {
     BLOCK_BYTES = 512,                   /* of st_blocks */
 };
 
-static off_t offset_of(size_t segment) {
-    return (off_t)(sizeof(struct format_head) + segment * SEGMENT_BYTES);
+static off_t offset_of(const struct space *space, size_t segment) {
+    return (off_t)(space->front + segment * SEGMENT_BYTES);
 }
 
-static int map(struct space *space, off_t offset, size_t len) {
-    void *at = mmap(space->base + offset, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, space->fd, offset);
+static int map(struct space *space, off_t offset, size_t len, int protection) {
+    void *at = mmap(space->base + offset, len, protection, MAP_SHARED | MAP_FIXED, space->fd, offset);
 
     return at == MAP_FAILED ? -1 : 0;
 }
@@ -45,9 +45,9 @@ static off_t whole_until(int fd, const struct stat *stat) {
 }
 
 static bool is_absent(const struct space *space, size_t segment) {
-    off_t data = lseek(space->fd, offset_of(segment), SEEK_DATA);
+    off_t data = lseek(space->fd, offset_of(space, segment), SEEK_DATA);
 
-    return data < 0 ? errno == ENXIO : data >= offset_of(segment + 1);
+    return data < 0 ? errno == ENXIO : data >= offset_of(space, segment + 1);
 }
 
 /* The segments that the file has; the last one is made whole. A look for the next hole goes through every page up to
@@ -55,16 +55,15 @@ static bool is_absent(const struct space *space, size_t segment) {
 static int map_present(struct space *space, off_t size, off_t hole, struct theseus_error *err) {
     size_t count = 0;
 
-    while (count < space->bound && offset_of(count) < size) {
-        if (hole < offset_of(count + 1) && !is_absent(space, count))
-            hole = lseek(space->fd, offset_of(count), SEEK_HOLE);
-        bool whole = hole >= offset_of(count + 1);
+    while (count < space->bound && offset_of(space, count) < size) {
+        if (hole < offset_of(space, count + 1) && !is_absent(space, count))
+            hole = lseek(space->fd, offset_of(space, count), SEEK_HOLE);
+        bool whole = hole >= offset_of(space, count + 1);
         if (whole || !is_absent(space, count)) {
-            if ((!whole && memfd_allocate(space->fd, offset_of(count), SEGMENT_BYTES) < 0) ||
-                map(space, offset_of(count), SEGMENT_BYTES) < 0)
-                return fail_errno(err, "cannot map the ledger at byte %lld", (long long)offset_of(count));
-            space->mapped[count] = true;
-            space->states[count] = SEGMENT_FREE;
+            if ((!whole && memfd_allocate(space->fd, offset_of(space, count), SEGMENT_BYTES) < 0) ||
+                map(space, offset_of(space, count), SEGMENT_BYTES, PROT_READ | PROT_WRITE) < 0)
+                return fail_errno(err, "cannot map the ledger at byte %lld", (long long)offset_of(space, count));
+            space->segments[count] = (struct segment){.state = SEGMENT_FREE, .mapped = true, .fixed = SEGMENT_BYTES};
             atomic_fetch_add(&space->free_count, 1);
         }
         count++;
@@ -73,26 +72,27 @@ static int map_present(struct space *space, off_t size, off_t hole, struct these
     return 0;
 }
 
-int space_open(struct space *space, struct gate *gate, int fd, struct theseus_error *err) {
-    const size_t range = sizeof(struct format_head) + (size_t)LIMIT_LEDGER;
+int space_open(struct space *space, struct gate *gate, int fd, size_t front, struct theseus_error *err) {
+    const size_t range = front + (size_t)LIMIT_LEDGER;
     struct stat stat;
 
-    *space = (struct space){.gate = gate, .fd = -1, .bound = SEGMENTS_MAX};
+    *space = (struct space){.gate = gate, .fd = -1, .front = front, .bound = SEGMENTS_MAX};
     if (fstat(fd, &stat) < 0)
         return fail_errno(err, "cannot look at the ledger's file");
     off_t whole = whole_until(fd, &stat);
-    if (whole < (off_t)sizeof(struct format_head) && fill(fd, 0, sizeof(struct format_head)) < 0)
+    if (whole < (off_t)front && fill(fd, 0, (off_t)front) < 0)
         return fail_errno(err, "no memory for a ledger");
     char *base = mmap(NULL, range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return fail_errno(err, "cannot reserve %zu MiB of addresses for the ledger", range >> 20);
     space->base = base;
     space->fd = fd;
-    int r = map(space, 0, sizeof(struct format_head));
+    int r = map(space, 0, front, PROT_READ | PROT_WRITE);
     if (r < 0)
         r = fail_errno(err, "cannot map the ledger");
     if (r == 0)
         r = map_present(space, stat.st_size, whole, err);
+    atomic_store(&space->unsealed, true);
     if (r < 0) {
         space->fd = -1; /* the caller's still */
         space_close(space);
@@ -102,7 +102,7 @@ int space_open(struct space *space, struct gate *gate, int fd, struct theseus_er
 
 void space_close(struct space *space) {
     if (space->base)
-        (void)munmap(space->base, sizeof(struct format_head) + (size_t)LIMIT_LEDGER);
+        (void)munmap(space->base, space->front + (size_t)LIMIT_LEDGER);
     if (space->fd >= 0)
         (void)close(space->fd);
     space->base = NULL;
@@ -113,7 +113,7 @@ static size_t count_below(const struct space *space, enum segment_state state) {
     size_t count = 0;
 
     for (size_t i = 0; i < space->bound; i++)
-        count += space->states[i] == state;
+        count += space->segments[i].state == state;
     return count;
 }
 
@@ -131,8 +131,8 @@ static _Atomic size_t *counter_of(struct space *space, enum segment_state state)
 
 static void set_states(struct space *space, size_t first, size_t count, enum segment_state state) {
     for (size_t i = first; i < first + count; i++) {
-        _Atomic size_t *from = counter_of(space, space->states[i]), *to = counter_of(space, state);
-        space->states[i] = (uint8_t)state;
+        _Atomic size_t *from = counter_of(space, space->segments[i].state), *to = counter_of(space, state);
+        space->segments[i].state = (uint8_t)state;
         if (i >= space->bound)
             continue;
         if (from)
@@ -142,13 +142,17 @@ static void set_states(struct space *space, size_t first, size_t count, enum seg
     }
 }
 
-/* The first run of `count` segments in this state; the lowest, whose memory was used last and is still in the caches.
- */
-static int find_run(const struct space *space, size_t count, enum segment_state state) {
+/* Can it be taken: it is in this state, and nobody is at work on it; `ready`: at once? */
+static bool suits(const struct segment *segment, enum segment_state state, bool ready) {
+    return segment->state == state && !segment->changing && !(ready && segment->sealed > 0);
+}
+
+/* The first run of `count` such segments; the lowest, whose memory was used last and is still in the caches. */
+static int find_run(const struct space *space, size_t count, enum segment_state state, bool ready) {
     size_t run = 0;
 
     for (size_t i = 0; i < space->bound; i++) {
-        run = space->states[i] == state ? run + 1 : 0;
+        run = suits(&space->segments[i], state, ready) ? run + 1 : 0;
         if (run == count)
             return (int)(i + 1 - count);
     }
@@ -162,12 +166,26 @@ static bool leaves_enough(size_t available, size_t count, enum room_for what_for
     return available >= count + left[what_for];
 }
 
+static void use(struct space *space, size_t first, size_t count) {
+    set_states(space, first, count, SEGMENT_USED);
+    for (size_t i = first; i < first + count; i++)
+        space->segments[i].fixed = 0;
+}
+
+static int take(struct space *space, size_t count, enum segment_state state, bool ready) {
+    int first = find_run(space, count, state, ready);
+
+    if (first >= 0)
+        use(space, (size_t)first, count);
+    return first;
+}
+
 int space_take_locked(struct space *space, size_t count, enum room_for what_for) {
     if (!leaves_enough(atomic_load_explicit(&space->free_count, memory_order_relaxed), count, what_for))
         return -1;
-    int first = find_run(space, count, SEGMENT_FREE);
-    if (first >= 0)
-        set_states(space, (size_t)first, count, SEGMENT_USED);
+    int first = take(space, count, SEGMENT_FREE, true);
+    atomic_store_explicit(&space->ready, first >= 0 && find_run(space, 1, SEGMENT_FREE, true) >= 0,
+                          memory_order_relaxed);
     return first;
 }
 
@@ -177,28 +195,56 @@ void space_give_locked(struct space *space, size_t first, size_t count) {
 }
 
 void space_mark_used_locked(struct space *space, size_t first, size_t count) {
-    set_states(space, first, count, SEGMENT_USED);
+    use(space, first, count);
 }
 
-static int claim_absent(struct space *space, size_t count, enum room_for what_for) {
-    size_t available = atomic_load(&space->free_count) + atomic_load(&space->absent_count);
+void space_fix_locked(struct space *space, size_t first, size_t bytes) {
+    for (size_t i = first; bytes > 0; i++) {
+        size_t part = bytes < SEGMENT_BYTES ? bytes : SEGMENT_BYTES;
+        space->segments[i].fixed = (uint32_t)part;
+        bytes -= part;
+    }
+    atomic_store_explicit(&space->unsealed, true, memory_order_relaxed);
+}
 
-    if (!leaves_enough(available, count, what_for))
-        return -1;
-    int first = find_run(space, count, SEGMENT_ABSENT);
-    if (first >= 0)
-        set_states(space, (size_t)first, count, SEGMENT_USED);
-    return first;
+/* ---- system calls ---- */
+
+/* Free ones before those without memory; *ret_state: what they were. */
+static int claim(struct space *space, size_t count, enum room_for what_for, enum segment_state *ret_state) {
+    size_t free_count = atomic_load(&space->free_count), available = free_count + atomic_load(&space->absent_count);
+
+    *ret_state = SEGMENT_FREE;
+    int first = leaves_enough(free_count, count, what_for) ? take(space, count, SEGMENT_FREE, false) : -1;
+    if (first >= 0 || !leaves_enough(available, count, what_for))
+        return first;
+    *ret_state = SEGMENT_ABSENT;
+    return take(space, count, SEGMENT_ABSENT, false);
+}
+
+/* What nobody else looks at. -1: errno. */
+static int make_writable(struct space *space, size_t first, size_t count) {
+    for (size_t i = first; i < first + count; i++) {
+        struct segment *segment = &space->segments[i];
+        if (segment->sealed > 0 && mprotect(space_segment(space, i), segment->sealed, PROT_READ | PROT_WRITE) < 0)
+            return -1;
+        segment->sealed = 0;
+    }
+    return 0;
 }
 
 /* Memory and addresses for segments that nobody else looks at. -1: errno. */
 static int back(struct space *space, size_t first, size_t count) {
-    if (memfd_allocate(space->fd, offset_of(first), (off_t)count * SEGMENT_BYTES) < 0)
+    struct segment *segments = space->segments;
+
+    if (memfd_allocate(space->fd, offset_of(space, first), (off_t)count * SEGMENT_BYTES) < 0)
         return -1;
     for (size_t i = first; i < first + count; i++) {
-        if (!space->mapped[i] && map(space, offset_of(i), SEGMENT_BYTES) < 0)
+        if (segments[i].mapped)
+            continue;
+        if (map(space, offset_of(space, i), SEGMENT_BYTES, PROT_READ) < 0)
             return -1;
-        space->mapped[i] = true;
+        segments[i].mapped = true;
+        segments[i].sealed = SEGMENT_BYTES;
     }
     return 0;
 }
@@ -215,18 +261,22 @@ static void leave(struct space *space, bool inside) {
 
 int space_add(struct space *space, bool inside, size_t count, enum room_for what_for, int *ret_first,
               struct theseus_error *err) {
+    enum segment_state state;
+
     enter(space, inside);
-    int first = claim_absent(space, count, what_for);
+    int first = claim(space, count, what_for, &state);
     leave(space, inside);
     if (first < 0)
         return fail(err, ERR_LIMIT, "the ledger is full: it has no room for %zu MiB more below its bound of %zu MiB",
                     count, space->bound);
-    int r = back(space, (size_t)first, count);
+    int r = state == SEGMENT_ABSENT ? back(space, (size_t)first, count) : 0;
+    if (r == 0)
+        r = make_writable(space, (size_t)first, count);
     int saved = errno;
     if (r < 0) {
         atomic_store(&space->exhausted, true);
         enter(space, inside);
-        set_states(space, (size_t)first, count, SEGMENT_ABSENT);
+        set_states(space, (size_t)first, count, state);
         leave(space, inside);
         return fail(err, ERR_MEMORY,
                     "the ledger cannot grow by %zu MiB: %s; free some memory, or make its tmpfs larger", count,
@@ -238,14 +288,16 @@ int space_add(struct space *space, bool inside, size_t count, enum room_for what
 
 /* One more free segment. Running out shows when somebody needs one. */
 static void add_free(struct space *space) {
-    int first = -1;
-
-    if (space_add(space, false, 1, ROOM_MORE, &first, NULL) < 0) {
-        atomic_store(&space->exhausted, true);
-        return;
-    }
     gate_enter(space->gate);
-    set_states(space, (size_t)first, 1, SEGMENT_FREE);
+    int first = take(space, 1, SEGMENT_ABSENT, false);
+    gate_leave(space->gate);
+    int r = first < 0 ? -1 : back(space, (size_t)first, 1);
+    if (r < 0)
+        atomic_store(&space->exhausted, true);
+    if (first < 0)
+        return;
+    gate_enter(space->gate);
+    set_states(space, (size_t)first, 1, r < 0 ? SEGMENT_ABSENT : SEGMENT_FREE);
     gate_leave(space->gate);
 }
 
@@ -254,16 +306,98 @@ static void remove_free(struct space *space) {
     size_t last = space->bound;
 
     gate_enter(space->gate);
-    while (last > 0 && space->states[last - 1] != SEGMENT_FREE)
+    while (last > 0 && !suits(&space->segments[last - 1], SEGMENT_FREE, false))
         last--;
     if (last > 0)
         set_states(space, last - 1, 1, SEGMENT_USED);
     gate_leave(space->gate);
     if (last == 0)
         return;
-    memfd_release(space->fd, offset_of(last - 1), SEGMENT_BYTES);
+    memfd_release(space->fd, offset_of(space, last - 1), SEGMENT_BYTES);
     gate_enter(space->gate);
     set_states(space, last - 1, 1, SEGMENT_ABSENT);
+    gate_leave(space->gate);
+}
+
+/* ---- protection ---- */
+
+void space_make_ready(struct space *space) {
+    gate_enter(space->gate);
+    int first = find_run(space, 1, SEGMENT_FREE, false);
+    bool ready = first < 0 || find_run(space, 1, SEGMENT_FREE, true) >= 0;
+    if (!ready)
+        space->segments[first].changing = true;
+    atomic_store_explicit(&space->ready, true, memory_order_relaxed); /* if there is none: nothing can be done */
+    gate_leave(space->gate);
+    if (ready)
+        return;
+    (void)make_writable(space, (size_t)first, 1);
+    gate_enter(space->gate);
+    space->segments[first].fixed = 0;
+    space->segments[first].changing = false;
+    gate_leave(space->gate);
+}
+
+void space_prepare(struct space *space) {
+    if (atomic_load_explicit(&space->wanted, memory_order_relaxed) &&
+        !atomic_load_explicit(&space->ready, memory_order_relaxed))
+        space_make_ready(space);
+}
+
+static uint32_t to_be_sealed(const struct segment *segment) {
+    return segment->changing || segment->state == SEGMENT_ABSENT ? 0 : segment->fixed;
+}
+
+/* Bytes of the mapping, and the segments in which they are. */
+struct stretch {
+    size_t first, count;
+    uint32_t from, to; /* in the first one; in the last one */
+};
+
+/* The next stretch that is to be sealed: nobody else changes it from here on. */
+static struct stretch claim_stretch_locked(struct space *space) {
+    struct stretch stretch = {.to = SEGMENT_BYTES};
+
+    for (size_t i = 0; i < SEGMENTS_MAX && stretch.to == SEGMENT_BYTES; i++) {
+        struct segment *segment = &space->segments[i];
+        uint32_t to = to_be_sealed(segment);
+        bool is_part = to > segment->sealed && (stretch.count == 0 || segment->sealed == 0);
+        if (!is_part && stretch.count > 0)
+            break;
+        if (!is_part)
+            continue;
+        if (stretch.count++ == 0) {
+            stretch.first = i;
+            stretch.from = segment->sealed;
+        }
+        stretch.to = to;
+        segment->changing = true;
+    }
+    return stretch;
+}
+
+static void release_stretch_locked(struct space *space, const struct stretch *stretch) {
+    for (size_t i = 0; i < stretch->count; i++) {
+        struct segment *segment = &space->segments[stretch->first + i];
+        segment->sealed = i + 1 == stretch->count ? stretch->to : SEGMENT_BYTES;
+        segment->changing = false;
+    }
+    atomic_store_explicit(&space->unsealed, true, memory_order_relaxed); /* there may be more, or has come meanwhile */
+}
+
+/* What cannot be sealed, for there are too many mappings, counts as if it were: nothing depends on it. */
+static void seal(struct space *space) {
+    gate_enter(space->gate);
+    struct stretch stretch = claim_stretch_locked(space);
+    if (stretch.count == 0)
+        atomic_store_explicit(&space->unsealed, false, memory_order_relaxed);
+    gate_leave(space->gate);
+    if (stretch.count == 0)
+        return;
+    size_t len = (stretch.count - 1) * SEGMENT_BYTES + stretch.to - stretch.from;
+    (void)mprotect(space_segment(space, stretch.first) + stretch.from, len, PROT_READ);
+    gate_enter(space->gate);
+    release_stretch_locked(space, &stretch);
     gate_leave(space->gate);
 }
 
@@ -274,6 +408,9 @@ void space_tend(struct space *space) {
         add_free(space);
     else if (free_count > SPARE_SEGMENTS)
         remove_free(space);
+    space_prepare(space);
+    if (atomic_load_explicit(&space->unsealed, memory_order_relaxed))
+        seal(space);
 }
 
 void space_tend_quiet(struct space *space) {

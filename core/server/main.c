@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "loop/thread.h"
+#include "plugin/inside.h"
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
@@ -82,11 +83,21 @@ static int take_stdout(struct theseus_error *err) {
     return out;
 }
 
+/* Both copies of what says that the file is a ledger are damaged. One that is only too new is the image before's. */
+static int begin_anew(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
+    if (err->code != ERR_INVALID)
+        return -1;
+    log_error("the ledger cannot be read: %s; what clients have asked for is lost, their connection goes on",
+              err->message);
+    *err = (struct theseus_error){0};
+    return ledger_create_damaged(ret_ledger, handover->ledger_fd, err);
+}
+
 /* The ledger that an image before has left, or a new one. */
 static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
     if (handover->ledger_fd < 0)
         return ledger_create(ret_ledger, -1, err);
-    if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0)
+    if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0 && begin_anew(ret_ledger, handover, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
     if (wayback_set_ledger(*ret_ledger, err) < 0)
         return -1; /* before the descriptors are sealed: the image before needs them */
@@ -168,6 +179,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_restore(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_HOST_PLUGIN:
+        return inside_main(args.rest);
     case COMMAND_PREFLIGHT:
         preflight_main(&source, args.rest[0]);
     case COMMAND_READ_SESSIONS:

@@ -32,6 +32,7 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     struct restart_facts *facts = &server->restart.facts;
     struct tally tally = suspend_count(server);
 
+    conn_session_changed(server->conn); /* again: its descriptors are handed over by what the ledger says */
     facts->attempt = 1;
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;

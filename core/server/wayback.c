@@ -15,7 +15,8 @@
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
-enum { WAY_CLOSED, WAY_OPEN, WAY_TAKEN }; /* taken: a thread is on it, and executes the image before */
+/* Taken: a thread is on it, and executes the image before. Held: whether there is one is being decided. */
+enum { WAY_CLOSED, WAY_OPEN, WAY_TAKEN, WAY_HELD };
 enum { WAIT_US = 1000 };
 
 static struct {
@@ -25,6 +26,7 @@ static struct {
     struct crash_note *crash_note;
     struct sigaction before[ARRAY_SIZE(signals)];
     atomic_int state; /* WAY_… */
+    atomic_bool rang; /* an alarm came while it was held */
 } way;
 
 /* Calls that were held are at work before the restart is complete: of one that crashes the image before hears that. */
@@ -42,7 +44,8 @@ static void note_call(int signum, const siginfo_t *info) {
 static void go(int signum, const siginfo_t *info) {
     int state = WAY_OPEN;
 
-    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN)) {
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN) &&
+        !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN))) {
         while (atomic_load(&way.state) == WAY_TAKEN)
             (void)usleep(WAIT_US);
         return;
@@ -64,10 +67,23 @@ static void block_all(sigset_t *ret_before) {
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
+static void go_masked(int signum) {
+    sigset_t before;
+
+    block_all(&before);
+    go(signum, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void on_signal(int signum, siginfo_t *info, void *context) {
     (void)context;
     if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
         return; /* it is not the timer's, or it came too late: this image is there to stay */
+    if (signum == SIGALRM && atomic_load(&way.state) == WAY_HELD) {
+        atomic_store(&way.rang, true);
+        if (atomic_load(&way.state) != WAY_OPEN)
+            return; /* who holds it sees that it rang */
+    }
     go(signum, signum == SIGALRM ? NULL : info);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
@@ -139,12 +155,15 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
     return 0;
 }
 
-/* Unless somebody has taken the signal over by now: not for a moment is it nobody's. */
+/* A signal that somebody has taken over by now is his: not for a moment is it nobody's. */
 static void give_back(size_t i) {
     struct sigaction now;
 
-    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_sigaction == on_signal)
-        (void)sigaction(signals[i], &way.before[i], NULL);
+    if (signals[i] == SIGALRM)
+        (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
+    else if (sigaction(signals[i], NULL, &now) < 0 || now.sa_sigaction != on_signal)
+        return;
+    (void)sigaction(signals[i], &way.before[i], NULL);
 }
 
 void wayback_close(void) {
@@ -152,27 +171,37 @@ void wayback_close(void) {
     int state = WAY_OPEN;
 
     (void)setitimer(ITIMER_REAL, &none, NULL);
-    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED))
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED) &&
+        !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED)))
         return;
-    (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         give_back(i);
     way.plan = plan_free(way.plan);
     (void)close(way.spec.exe_fd);
 }
 
+void wayback_hold(void) {
+    int state = WAY_OPEN;
+
+    (void)atomic_compare_exchange_strong(&way.state, &state, WAY_HELD);
+}
+
+void wayback_release(void) {
+    int state = WAY_HELD;
+
+    if (atomic_compare_exchange_strong(&way.state, &state, WAY_OPEN) && atomic_exchange(&way.rang, false))
+        go_masked(SIGALRM);
+}
+
 bool wayback_is_open(void) {
-    return atomic_load(&way.state) == WAY_OPEN;
+    int state = atomic_load(&way.state);
+
+    return state == WAY_OPEN || state == WAY_HELD;
 }
 
 void wayback_take(void) {
-    sigset_t before;
-
-    if (!wayback_is_open())
-        return;
-    block_all(&before);
-    go(0, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (wayback_is_open())
+        go_masked(0);
 }
 
 bool wayback_read_note(struct ledger *ledger, struct wayback_note *ret_note) {

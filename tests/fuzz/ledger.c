@@ -40,7 +40,7 @@ static void change(int fd, const uint8_t *data, size_t size) {
         size_t at = (size_t)data[0] << 8 | data[1];
         char byte;
         if (data[3] & 1)
-            at += sizeof(struct format_head);
+            at += FORMAT_FRONT;
         need(pread(fd, &byte, 1, (off_t)at) == 1);
         byte = (char)(byte ^ data[2]);
         need(pwrite(fd, &byte, 1, (off_t)at) == 1);

@@ -8,10 +8,12 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/log.h"
+
 #include "facts.h"
 
-enum { REQUESTS = 6, COMMITS_MAX = 8 * REQUESTS, FILE_BYTES = sizeof(struct format_head) + SEGMENT_BYTES };
+enum { REQUESTS = 6, COMMITS_MAX = 8 * REQUESTS, FILE_BYTES = FORMAT_FRONT + SEGMENT_BYTES };
 
 /* Where a request has got to, in this order. */
 enum stage { UNSEEN, HELD, RUNNING, ANSWERED };
@@ -125,7 +127,7 @@ static struct ledger *open_image(const struct run *run, const struct format_head
 
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, head, sizeof(*head), 0), sizeof(*head));
-    assert_int_equal(pwrite(fd, run->file + sizeof(*head), log_len, sizeof(*head)), log_len);
+    assert_int_equal(pwrite(fd, run->file + FORMAT_FRONT, log_len, FORMAT_FRONT), log_len); /* and no echo */
     DONE(ledger_open(&ledger, fd, &err_));
     return ledger;
 }
@@ -186,9 +188,23 @@ static void goes_on_behind_the_last_commit(void **state) {
 
 static bool is_zero(const struct run *run, size_t from, size_t to) {
     for (size_t at = from; at < to; at++)
-        if (run->file[sizeof(struct format_head) + at] != 0)
+        if (run->file[FORMAT_FRONT + at] != 0)
             return false;
     return true;
+}
+
+/* Of the batch in which it was cut some records may be there: no request is further than it, or less far than before. */
+static void assert_between(struct ledger *ledger, const enum stage *before, const enum stage *behind) {
+    bool accepted[REQUESTS] = {false}, entered[REQUESTS] = {false};
+
+    ledger_each(ledger, &request_kind, note_request, accepted);
+    ledger_each(ledger, &run_kind, note_run, entered);
+    for (size_t i = 0; i < REQUESTS; i++) {
+        enum stage stage = entered[i] ? RUNNING : accepted[i] ? HELD : before[i] == ANSWERED ? ANSWERED : UNSEEN;
+        if (before[i] == RUNNING && !accepted[i])
+            stage = ANSWERED;
+        assert_in_range(stage, before[i], behind[i]);
+    }
 }
 
 /* The head promises more than there is: everything before the cut is still read. */
@@ -203,8 +219,11 @@ static void reads_what_is_left_of_a_file_that_was_cut(void **state) {
         /* A file has zeros behind its end: where a batch ends in them, it is there a little earlier. */
         while (commit + 1 < run->count && is_zero(run, len, run->ends[commit + 1]))
             commit++;
-        assert_true(digest_of(ledger) == run->digests[commit]);
         assert_int_equal(ledger_damaged(ledger) > 0, commit + 1 < run->count);
+        if (commit + 1 < run->count)
+            assert_between(ledger, run->stages[commit], run->stages[commit + 1]);
+        else
+            assert_true(digest_of(ledger) == run->digests[commit]);
     }
 }
 
@@ -218,7 +237,7 @@ struct damage {
     size_t starts[VALUES + 1];
 };
 
-static void make_damage(struct damage *damage) {
+static void make_damage(struct damage *damage, bool echo) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
 
     for (size_t i = 0; i < VALUES; i++) {
@@ -230,6 +249,8 @@ static void make_damage(struct damage *damage) {
     damage->starts[VALUES] = log_bytes(ledger);
     damage->file = xcalloc(1, FILE_BYTES);
     assert_int_equal(pread(ledger_fd(ledger), damage->file, FILE_BYTES, 0), FILE_BYTES);
+    if (!echo)
+        memset(damage->file + sizeof(struct format_head), 0, ECHO_BYTES);
     damage->fd = memfd_create("damage", MFD_CLOEXEC);
     assert_true(damage->fd >= 0);
 }
@@ -245,7 +266,7 @@ static void count_record(void *arg, const void *record) {
 /* What is left with the byte at `at` changed. */
 static unsigned left_without(const struct damage *damage, size_t at, char change, size_t *ret_damaged) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
-    size_t len = sizeof(struct format_head) + damage->starts[VALUES] + 4096;
+    size_t len = FORMAT_FRONT + damage->starts[VALUES] + 4096;
     char byte = (char)(damage->file[at] ^ change);
     unsigned mask = 0;
 
@@ -264,20 +285,39 @@ static unsigned left_without(const struct damage *damage, size_t at, char change
     return mask;
 }
 
-static void loses_only_the_batch_in_which_a_byte_is_damaged(void **state) {
+static void loses_only_the_record_in_which_a_byte_is_damaged(void **state) {
     const unsigned all = (1u << VALUES) - 1;
     struct damage damage;
     size_t damaged;
 
     (void)state;
-    make_damage(&damage);
+    make_damage(&damage, false);
     for (size_t i = 0; i < VALUES; i++)
         for (size_t at = damage.starts[i]; at < damage.starts[i + 1]; at++)
             for (int change = 1; change <= 255; change += 127) {
-                unsigned left = left_without(&damage, sizeof(struct format_head) + at, (char)change, &damaged);
-                assert_int_equal(left, all & ~(1u << i));
+                unsigned left = left_without(&damage, FORMAT_FRONT + at, (char)change, &damaged);
+                bool head = at - damage.starts[i] < sizeof(struct format_batch);
+                assert_int_equal(left, head ? all : all & ~(1u << i));
                 assert_int_equal(damaged, 1);
             }
+    free(damage.file);
+    (void)close(damage.fd);
+}
+
+static void loses_nothing_that_has_an_echo(void **state) {
+    struct damage damage;
+    size_t damaged;
+
+    (void)state;
+    make_damage(&damage, true);
+    for (size_t at = damage.starts[0]; at < damage.starts[VALUES]; at++) {
+        assert_int_equal(left_without(&damage, FORMAT_FRONT + at, 0x21, &damaged), (1u << VALUES) - 1);
+        assert_int_equal(damaged, 0);
+    }
+    for (size_t at = 0; at < damage.starts[VALUES] + 100; at++) {
+        assert_int_equal(left_without(&damage, sizeof(struct format_head) + at, 0x21, &damaged), (1u << VALUES) - 1);
+        assert_int_equal(damaged, 0);
+    }
     free(damage.file);
     (void)close(damage.fd);
 }
@@ -287,11 +327,39 @@ static void loses_nothing_when_a_byte_of_the_head_is_damaged(void **state) {
     size_t damaged;
 
     (void)state;
-    make_damage(&damage);
+    make_damage(&damage, false);
     for (size_t at = 0; at < offsetof(struct format_head, scratch); at += at < 4200 ? 1 : 97)
         assert_int_equal(left_without(&damage, at, 0x55, &damaged), (1u << VALUES) - 1);
     free(damage.file);
     (void)close(damage.fd);
+}
+
+/* As an image has left it that knew no echo. */
+static void goes_on_with_a_file_of_the_format_before(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = NULL;
+    struct damage damage;
+    unsigned mask = 0;
+
+    (void)state;
+    make_damage(&damage, false);
+    struct format_head *head = (void *)damage.file;
+    head->identity.format = FORMAT_WITHOUT_ECHO;
+    head->identity.check =
+        hash_u64((struct span){(const char *)&head->identity, offsetof(struct format_identity, check)});
+    head->identity_copy = head->identity;
+    assert_int_equal(pwrite(damage.fd, damage.file, sizeof(*head), 0), sizeof(*head));
+    assert_int_equal(pwrite(damage.fd, damage.file + FORMAT_FRONT, SEGMENT_BYTES, sizeof(*head)), SEGMENT_BYTES);
+    DONE(ledger_open(&ledger, damage.fd, &err_));
+    ledger_each(ledger, &counter_kind, count_record, &mask);
+    assert_int_equal(mask, (1u << VALUES) - 1);
+    for (uint64_t i = 0; i < 20000; i++)
+        put_counter(ledger, "value-0", 1);
+    DONE(ledger_compact(ledger, &err_));
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_int_equal(ledger_damaged(again), 0);
+    assert_true(digest_of(again) == digest_of(ledger));
+    assert_int_equal(again->journal.head->identity.format, FORMAT_WITHOUT_ECHO);
+    free(damage.file);
 }
 
 /* Many extents: one of them disappears from the head. */
@@ -336,6 +404,10 @@ static size_t text_at(struct ledger *ledger, struct span text) {
 
 enum { ACCEPTED_BYTES = 10 }; /* of the record, behind its text */
 
+static void forget_echo(struct ledger *ledger) {
+    memset(ledger->journal.space.base + sizeof(struct format_head), 0, ECHO_BYTES);
+}
+
 /* What a client sends is recorded; it may look like a batch, and stand at the place for which that batch was made. */
 static void takes_nothing_that_was_recorded_for_a_part_of_the_log(void **state) {
     CLEANUP(ledger_free) struct ledger *measured = ledger_new();
@@ -356,7 +428,9 @@ static void takes_nothing_that_was_recorded_for_a_part_of_the_log(void **state) 
     assert_int_equal(text_at(ledger, (struct span){text, sizeof(text)}), at);
     char *log = space_segment(&ledger->journal.space, 0);
     assert_memory_equal(log + filled, forged, log_bytes(other) - filled);
-    log[sizeof(struct format_batch)] ^= 1; /* its head is no head any more: the next one is looked for */
+    forget_echo(ledger);
+    log[8] ^= 1; /* its head is no head any more: the next one is looked for */
+    log[sizeof(struct format_batch)] ^= 1;
     CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
     assert_int_equal(ledger_count(again), 0);
     assert_int_equal(ledger_damaged(again), 1);
@@ -389,7 +463,7 @@ static void forgets_extents_that_are_not_part_of_the_log(void **state) {
     (void)state;
     for (uint64_t i = 1; i < 10; i++)
         put_counter(ledger, "value", i);
-    memset(space_segment(&journal->space, 2), 1, 100);
+    assert_int_equal(pwrite(journal->space.fd, "rest", 4, FORMAT_FRONT + 2 * SEGMENT_BYTES), 4);
     head->extents[0][2] = head->extents[1][2] = format_seal((journal->last + 1) << 10, journal->nonce);
     CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
     assert_int_equal(counter_of(again, "value"), 9);
@@ -402,8 +476,10 @@ int main(void) {
         cmocka_unit_test(finds_the_last_commit_whichever_byte_was_the_last_one_written),
         cmocka_unit_test(goes_on_behind_the_last_commit),
         cmocka_unit_test(reads_what_is_left_of_a_file_that_was_cut),
-        cmocka_unit_test(loses_only_the_batch_in_which_a_byte_is_damaged),
+        cmocka_unit_test(loses_only_the_record_in_which_a_byte_is_damaged),
+        cmocka_unit_test(loses_nothing_that_has_an_echo),
         cmocka_unit_test(loses_nothing_when_a_byte_of_the_head_is_damaged),
+        cmocka_unit_test(goes_on_with_a_file_of_the_format_before),
         cmocka_unit_test(loses_one_extent_when_both_of_its_entries_are_damaged),
         cmocka_unit_test(takes_nothing_that_was_recorded_for_a_part_of_the_log),
         cmocka_unit_test(takes_nothing_from_the_earlier_life_of_a_segment),

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "facts.h"
 
@@ -140,7 +141,7 @@ static void refuses_when_the_system_has_no_memory_and_still_takes_answers(void *
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)getrlimit(RLIMIT_FSIZE, &before);
     limit = before;
-    limit.rlim_cur = sizeof(struct format_head) + 8 * SEGMENT_BYTES;
+    limit.rlim_cur = FORMAT_FRONT + 8 * SEGMENT_BYTES;
     (void)setrlimit(RLIMIT_FSIZE, &limit);
     count = fill(ledger, 0, false, ERR_MEMORY);
     assert_in_range(count * PIECE, 3 << 20, 4 << 20);
@@ -160,7 +161,7 @@ static void cannot_be_made_without_memory(void **state) {
     (void)state;
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)getrlimit(RLIMIT_FSIZE, &before);
-    for (rlim_t bytes = 0; bytes <= sizeof(struct format_head); bytes += sizeof(struct format_head)) {
+    for (rlim_t bytes = 0; bytes <= FORMAT_FRONT; bytes += sizeof(struct format_head)) {
         limit = before;
         limit.rlim_cur = bytes;
         (void)setrlimit(RLIMIT_FSIZE, &limit);
@@ -194,6 +195,85 @@ static void gives_memory_back_to_the_system(void **state) {
     assert_true(memory_of(ledger) <= 9 << 20);
 }
 
+/* ---- what is sealed ---- */
+
+/* Does code that writes to this place get away with it? Asked in a child. */
+static bool can_write(char *at) {
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        *(volatile char *)at = *at;
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGSEGV);
+    return WIFEXITED(status);
+}
+
+static void assert_sealed(struct ledger *ledger) {
+    struct journal *journal = &ledger->journal;
+
+    for (uint64_t order = journal->first; order <= journal->last; order++) {
+        const struct extent *extent = journal_extent(journal, order);
+        char *from = space_segment(&journal->space, extent->first);
+        bool last = order == journal->last;
+        size_t end = last ? journal->offset : extent->end;
+        for (size_t at = 0; !last && at < end; at += 64 << 10)
+            assert_false(can_write(from + at));
+        if (last)
+            assert_true(can_write(from + end));
+        else
+            assert_false(can_write(from + end - 1));
+    }
+}
+
+static void seals_what_is_full(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    for (uint64_t i = 0; i < 60; i++)
+        DONE(put_piece(ledger, i, PIECE / 2, false, &err_));
+    put_counter(ledger, "behind", 1); /* whoever leaves the gate does it */
+    put_counter(ledger, "behind", 2);
+    assert_true(ledger->journal.last - ledger->journal.first >= 2);
+    assert_sealed(ledger);
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_sealed(again);
+}
+
+static void writes_again_to_what_was_sealed_and_is_free(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    for (uint64_t i = 0; i < 2000; i++) {
+        struct request_record gone = {.conn = 1, .offset = i - 40};
+        DONE(put_piece(ledger, i, PIECE / 2, false, &err_));
+        if (i >= 40)
+            DONE(ledger_drop(ledger, &request_kind, &gone, &err_));
+    }
+    assert_int_equal(ledger_count(ledger), 40);
+    put_counter(ledger, "behind", 1);
+    put_counter(ledger, "behind", 2);
+    assert_sealed(ledger);
+    CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
+    assert_true(digest_of(again) == digest_of(ledger));
+}
+
+/* Larger than what is echoed: it is sealed at once, but for its last pages. */
+static void seals_a_large_batch_at_once(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+
+    (void)state;
+    DONE(put_piece(ledger, 1, 3 << 20, false, &err_));
+    put_counter(ledger, "behind", 1);
+    char *from = space_segment(&ledger->journal.space, journal_extent(&ledger->journal, ledger->journal.last)->first);
+    for (size_t at = 0; at < (3 << 20) - (64 << 10); at += 64 << 10)
+        assert_false(can_write(from + at));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_at_the_bound_and_still_takes_answers),
@@ -204,6 +284,9 @@ int main(void) {
         cmocka_unit_test(refuses_when_the_system_has_no_memory_and_still_takes_answers),
         cmocka_unit_test(cannot_be_made_without_memory),
         cmocka_unit_test(gives_memory_back_to_the_system),
+        cmocka_unit_test(seals_what_is_full),
+        cmocka_unit_test(writes_again_to_what_was_sealed_and_is_free),
+        cmocka_unit_test(seals_a_large_batch_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
