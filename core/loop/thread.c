@@ -76,7 +76,7 @@ static void thread_main(void *arg) {
 
 /* The new thread inherits the mask, so that not even its first instruction can be interrupted. */
 static int create_masked(struct thread *thread) {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = THREAD_STACK};
     sigset_t blocked, before;
 

@@ -259,6 +259,13 @@ static void suspend(struct run *run) {
     loop_post_task(run->host->loop, &run->resume);
 }
 
+/* Does the client, whose answer a crash would be, wait for a result with a schema? An inner tool's is none of its. */
+static bool is_structured(const struct run *run) {
+    while (run->outer)
+        run = run->outer;
+    return run->offer->tool->output != NULL;
+}
+
 /* The handler; whatever goes wrong on this thread meanwhile is its plugin's. */
 static int blamed_handler(struct run *run) {
     const struct generation *generation = run->offer->generation;
@@ -268,7 +275,7 @@ static int blamed_handler(struct run *run) {
                                 .version = generation->version,
                                 .hash = image_hash(generation->image),
                                 .tool = run->name,
-                                .structured = tool->output != NULL,
+                                .structured = is_structured(run),
                                 .conn = key->conn,
                                 .offset = key->offset,
                                 .index = key->index};

@@ -226,8 +226,8 @@ static void drop_note(struct server *server) {
 static void complete(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
+    standby_begin(server); /* first: calls are at work already, and may crash at any moment */
     wayback_close();
-    standby_begin(server);
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
@@ -248,6 +248,8 @@ static void explain(struct server *server) ON_LOOP {
 
     if (restart->facts.error)
         text = xasprintf("the new server gave up: %s", restart->facts.error);
+    else if (server->recovery.noted)
+        text = xasprintf("%s before the new server had taken over", server->recovery.what);
     else if (noted && note.signum == SIGALRM)
         text = xasprintf("the new server did not come up within restart.process_startup (%d s)",
                          server->config->restart.process_startup);
@@ -331,8 +333,8 @@ static void conclude(struct server *server) ON_LOOP {
         complete(server);
     else
         plugins_withdraw(server->plugins, NULL);
-    wayback_close();       /* the record of the restart may be lost: nothing else is going to close it */
-    standby_begin(server); /* the way back is closed, or was already */
+    standby_begin(server);
+    wayback_close(); /* the record of the restart may be lost: nothing else is going to close it */
     if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
@@ -415,6 +417,8 @@ void arrival_begin(struct server *server) {
         restart_answer_early(server);
     if (server->recovery.came)
         recovery_begin(server);
+    else if (server->is_back)
+        recovery_begin_back(server);
     if (recovery_gives_up(server)) {
         recovery_leave(server);
         return;

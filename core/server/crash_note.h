@@ -32,7 +32,7 @@ struct crash_note {
     uint32_t faults;     /* 1: the handler itself did not crash */
     uint32_t on_loop;    /* 1: on the loop's thread */
     uint32_t leaving;    /* 1: the server was about to end */
-    uint32_t structured; /* 1: the tool declares an output schema */
+    uint32_t structured; /* 1: the tool that the client has called declares an output schema */
     int32_t core_pid;    /* the child process that writes a core; 0: none does */
     uint32_t unused;
     uint64_t served; /* requests that the image had answered, errors not counted */

@@ -16,6 +16,8 @@
 #define COUNT_NAME "crash.execs"
 #define SINCE_NAME "crash.execs_since"
 
+enum { LEAVING_EXECS = 5 }; /* crashes, none of them with a request served since the one before */
+
 /* ---- texts ---- */
 
 static const char *signal_name(int signum) {
@@ -73,7 +75,7 @@ static void count_execs(struct server *server) {
     int64_t window_ns = (int64_t)server->config->crash.execs_window * 1000000000, now = clock_now_ns();
     struct theseus_error err = {0};
 
-    if ((recovery->noted && recovery->note.served > 0) || now - (int64_t)since > window_ns)
+    if ((recovery->noted && recovery->note.served > 0) || (window_ns > 0 && now - (int64_t)since > window_ns))
         count = 0;
     if (count == 0)
         since = (uint64_t)now;
@@ -84,11 +86,21 @@ static void count_execs(struct server *server) {
         log_error("a crash could not be counted: %s", err.message);
 }
 
-bool recovery_gives_up(const struct server *server) {
-    int limit = server->config->crash.max_execs;
+static bool crashes_too_often(const struct server *server) ON_LOOP {
+    const int limit = server->config->crash.max_execs;
 
-    return server->recovery.came && limit > 0 && server->config->crash.execs_window > 0 &&
-           server->recovery.execs >= limit;
+    return limit > 0 && server->config->crash.execs_window > 0 && server->recovery.execs >= limit;
+}
+
+/* Whatever the options allow: where nobody is served any more there is nothing to go on for. */
+static bool cannot_even_leave(const struct recovery *recovery) {
+    return recovery->note.leaving && recovery->execs >= LEAVING_EXECS;
+}
+
+bool recovery_gives_up(const struct server *server) {
+    const struct recovery *recovery = &server->recovery;
+
+    return recovery->came && (crashes_too_often(server) || cannot_even_leave(recovery));
 }
 
 struct counting {
@@ -147,14 +159,16 @@ void recovery_prepare(struct server *server) {
     struct boot_record boot = {.number = 1};
 
     recovery->noted = crash_note_read(server->ledger, &recovery->note);
-    if (!recovery->came) {
+    if (!recovery->came && !server->is_back) {
         recovery->noted = false; /* a crash that an exec has forestalled */
         recovery->note = (struct crash_note){0};
         return;
     }
-    if (!recovery->noted)
+    if (recovery->came && !recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
     recovery->what = what_new(recovery);
+    if (!recovery->came)
+        return;
     (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &recovery->boot_before);
     late_adopt(server->ledger);
     count_execs(server);
@@ -235,7 +249,7 @@ bool recovery_claims(struct server *server, struct call *call) {
     const struct recovery *recovery = &server->recovery;
     bool structured;
 
-    if (!recovery->came || !recovery->told || !is_concerned(recovery, call, &structured))
+    if (!recovery->told || !is_concerned(recovery, call, &structured))
         return false;
     answer(server, call, structured);
     return true;
@@ -331,6 +345,17 @@ void recovery_begin(struct server *server) {
     conn_flush(server->conn);
 }
 
+void recovery_begin_back(struct server *server) {
+    struct recovery *recovery = &server->recovery;
+
+    if (!recovery->noted)
+        return;
+    log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
+    recovery->told = true;
+    conn_each_call(server->conn, answer_one, server);
+    conn_flush(server->conn);
+}
+
 /* ---- too many ---- */
 
 static void dismiss(void *arg, struct call *call) {
@@ -352,10 +377,14 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 void recovery_leave(struct server *server) {
     struct theseus_error err = {0};
 
-    log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
-              "crash.max_execs is %d: the server leaves",
-              server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
-              server->config->crash.max_execs);
+    if (crashes_too_often(server))
+        log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
+                  "crash.max_execs is %d: the server leaves",
+                  server->recovery.what, server->recovery.execs, server->config->crash.execs_window,
+                  server->config->crash.max_execs);
+    else
+        log_error("%s; that was crash %d with no request served in between, and the server is leaving: it does now",
+                  server->recovery.what, server->recovery.execs);
     server->status = EXIT_FAILURE;
     if (upkeep_begin_without_plugins(server, &err) < 0)
         log_warning("the last snapshot is older than the crash: %s", err.message);

@@ -21,7 +21,7 @@ struct recovery_later {
 
 struct recovery {
     bool came;  /* this image follows one that has crashed */
-    bool noted; /* and there is a note of that */
+    bool noted; /* and there is a note of that; or of a call that has crashed the one behind this (is_back) */
     struct crash_note note;
     struct recovery_later *laters; /* owned: of the plugin that is to blame, when it is for no call */
     size_t later_count;
@@ -36,6 +36,9 @@ struct recovery {
 void recovery_prepare(struct server *server) ON_LOOP;
 /* All parts are there, the plugins not yet. */
 void recovery_begin(struct server *server) ON_LOOP;
+/* The same where a restart has led back: a call may have crashed the image that was to serve. That is the restart's
+ * failure, and no other one has taken place. */
+void recovery_begin_back(struct server *server) ON_LOOP;
 void recovery_fini(struct server *server);
 
 /* Is it a call that is answered with the crash? Then it is, now or when its child processes have ended. */

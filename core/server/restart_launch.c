@@ -14,7 +14,7 @@ enum { LEAST_STARTUP_MS = 1000, URGENT_MS = 100 };
 
 /* All but those that a crash raises: a signal between two images would kill, blocked it waits for the next one. */
 static void block_signals(struct restart *restart) {
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t all;
 
     (void)sigfillset(&all);

@@ -9,6 +9,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/blame.h"
+#include "server/crash_trace.h"
 #include "server/handover.h"
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -20,14 +22,26 @@ enum { WAIT_US = 1000 };
 static struct {
     struct plan *plan; /* owned */
     struct plan_spec spec;
-    struct wayback_note *note; /* in the ledger */
+    struct wayback_note *note; /* in the ledger, as is the next one */
+    struct crash_note *crash_note;
     struct sigaction before[ARRAY_SIZE(signals)];
     atomic_int state; /* WAY_… */
     atomic_bool rang; /* an alarm came while it was held */
 } way;
 
-/* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. */
-static void go(int signum) {
+/* Calls that were held are at work before the restart is complete: of one that crashes the image before hears that. */
+static void note_call(int signum, const siginfo_t *info) {
+    const struct blame *blame = blame_current();
+
+    if (!way.crash_note || !blame || blame->conn == 0)
+        return;
+    crash_trace_begin(way.crash_note, signum, info);
+    memcpy(way.crash_note->magic, CRASH_MAGIC, sizeof(way.crash_note->magic));
+}
+
+/* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. `info`: of the
+ * signal of a crash, else NULL. */
+static void go(int signum, const siginfo_t *info) {
     int state = WAY_OPEN;
 
     if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN) &&
@@ -40,6 +54,8 @@ static void go(int signum) {
         way.note->signum = signum;
         memcpy(way.note->magic, WAYBACK_MAGIC, sizeof(way.note->magic));
     }
+    if (info)
+        note_call(signum, info);
     plan_execute(way.plan);
     atomic_store(&way.state, WAY_CLOSED);
 }
@@ -55,7 +71,7 @@ static void go_masked(int signum) {
     sigset_t before;
 
     block_all(&before);
-    go(signum);
+    go(signum, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -68,7 +84,7 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
         if (atomic_load(&way.state) != WAY_OPEN)
             return; /* who holds it sees that it rang */
     }
-    go(signum);
+    go(signum, signum == SIGALRM ? NULL : info);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
 }
@@ -133,9 +149,21 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
     way.note = ledger_scratch(ledger, &size);
     if (size < sizeof(*way.note))
         way.note = NULL;
+    way.crash_note = crash_note_place(ledger);
     way.plan = plan;
     (void)plan_free(before);
     return 0;
+}
+
+/* A signal that somebody has taken over by now is his: not for a moment is it nobody's. */
+static void give_back(size_t i) {
+    struct sigaction now;
+
+    if (signals[i] == SIGALRM)
+        (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
+    else if (sigaction(signals[i], NULL, &now) < 0 || now.sa_sigaction != on_signal)
+        return;
+    (void)sigaction(signals[i], &way.before[i], NULL);
 }
 
 void wayback_close(void) {
@@ -146,9 +174,8 @@ void wayback_close(void) {
     if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED) &&
         !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED)))
         return;
-    (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaction(signals[i], &way.before[i], NULL);
+        give_back(i);
     way.plan = plan_free(way.plan);
     (void)close(way.spec.exe_fd);
 }

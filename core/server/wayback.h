@@ -27,7 +27,8 @@ MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *e
  */
 void wayback_hold(void);
 void wayback_release(void);
-void wayback_close(void); /* this image is there to stay; harmless where there is no way back */
+/* This image is there to stay. Whoever has taken a signal over meanwhile keeps it. Harmless where there is no way back. */
+void wayback_close(void);
 bool wayback_is_open(void);
 
 /* Takes it, for a failure that the ledger already knows of. Returns only if that is impossible. */

@@ -175,6 +175,17 @@ describe('a server that crashes again and again', { skip, concurrency: 3 }, () =
         await next.close();
     }, looping({ max_execs: 5 })));
 
+    test('leaves when its client has left, although no option makes it', () => serving(async (client, home) => {
+        client.start('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'system', version: '1' } });
+        client.notify('notifications/initialized');
+        const waiting = client.call('echo', { message: 'there' }); /* until the plugins are loaded, which is never */
+        await until('it to crash again and again', () => crashes(home) > 5);
+        const { code } = await client.close(10_000);
+        assert.equal(code, 1);
+        assert.match((await waiting).result.content[0].text, /was not begun/);
+        assert.match(client.stderr, /plugin 'startcrashes' 1 crashed with SIGABRT.*the server is leaving: it does now/);
+    }, { ...looping({}, ['startcrashes']), shake: false }));
+
     test('answers what is open before it leaves', () => serving(async (client, home) => {
         await client.appears('slow');
         const waiting = client.call('slow', { ms: 60_000 });

@@ -78,6 +78,35 @@ describe('a crash during a restart', { skip, concurrency: 3 }, () => {
         }, mortal()));
 });
 
+describe('a call that was held during a restart and crashes', { skip }, () => {
+    test('costs the server nothing, whichever moment of its arrival it meets', () => serving(async (client) => {
+        await client.appears('die_null');
+        for (let round = 0; round < 30; round++) {
+            const restart = beginRestart(client);
+            await restart.reaches('preparing');
+            const dying = Array.from({ length: 4 }, (_, index) => client.call('die_null', { ms: index }));
+            await within('the report', restart.report);
+            for (const answer of dying)
+                assert.match((await within('an answer', answer)).result.content[0].text, /may have executed/);
+            await served(client);
+        }
+    }, mortal()));
+
+    test('is told so, also where it makes the restart fail', () => serving(async (client) => {
+        await client.appears('inline_abort');
+        for (let round = 0; round < 15; round++) {
+            const restart = beginRestart(client);
+            await restart.reaches('maintenance_mode');
+            const dying = client.call('inline_abort');
+            const report = await within('the report', restart.report);
+            judgeCrash(await within('the answer', dying), { signal: 'SIGABRT' });
+            if (!report.success)
+                assert.match(report.errors[0].message, /plugin 'dies' 1.0 crashed with SIGABRT/);
+            await served(client);
+        }
+    }, mortal()));
+});
+
 /* The client has stopped reading, and what it is sent stays where it is. */
 async function unread(client, home, die) {
     const before = crashes(home);
@@ -117,6 +146,14 @@ describe('what the client is told of a crash', { skip }, () => {
         assert.match(error.message, /plugin 'dies' 1.0 crashed with SIGSEGV/);
         assert.deepEqual(error.data, { plugin: 'dies', version: '1.0', signal: 'SIGSEGV', may_have_executed: true, next: 'still there' });
     }, mortal()));
+
+    test('what fits the tool that it has called, whatever that has called', () => serving(async (client) => {
+        await client.appears('die_structured');
+        judgeCrash(await within('the answer', client.call('theseus_call', { name: 'die_structured' })), { signal: 'SIGSEGV' });
+        const { error } = await within('the answer', client.call('batch', { calls: [{ tool: 'die_null' }] }));
+        assert.equal(error.code, -32603);
+        assert.deepEqual([error.data.plugin, error.data.signal], ['dies', 'SIGSEGV']);
+    }, mortal({ access: { call_by_name: 'yes' } })));
 
     test('nothing more of a call that was answered already', () => serving(async (client, home) => {
         await client.appears('die_null');

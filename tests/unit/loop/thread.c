@@ -66,6 +66,7 @@ static void sets_up_name_stacks_and_mask(void **state) {
     assert_true(report.stack_size >= 1 << 20 && report.stack_size < 4 << 20);
     assert_false(sigismember(&report.blocked, SIGSEGV));
     assert_false(sigismember(&report.blocked, SIGABRT));
+    assert_false(sigismember(&report.blocked, SIGSYS));
     assert_true(sigismember(&report.blocked, SIGTERM));
     assert_true(sigismember(&report.blocked, SIGPROF));
 }

@@ -115,6 +115,22 @@ static void closes_and_crashes(void) {
     (void)raise(SIGSEGV);
 }
 
+static void on_own(int signum) {
+    _exit(signum == SIGSEGV ? 9 : 96);
+}
+
+static void closes_behind_another_handler(void) {
+    (void)signal(SIGSEGV, on_own);
+    wayback_close();
+    (void)raise(SIGSEGV);
+}
+
+static void closes_and_is_ended_by_its_own_alarm(void) {
+    wayback_close();
+    (void)raise(SIGALRM);
+    _exit(95);
+}
+
 static void closes_late(void) {
     (void)alarm(1);
     sigset_t alarm_only;
@@ -206,12 +222,17 @@ static void is_gone_when_it_was_closed(void **state) {
 
     (void)state;
     int left = end_by(ledger, closes_and_leaves), crashed = end_by(ledger, closes_and_crashes);
-    int late = end_by(ledger, closes_late), held = end_by(ledger, rings_while_held_and_is_closed);
+    int late = end_by(ledger, closes_late), handled = end_by(ledger, closes_behind_another_handler);
+    int held = end_by(ledger, rings_while_held_and_is_closed);
     assert_true(WIFEXITED(left));
     assert_int_equal(WEXITSTATUS(left), 7);
+    int ended = end_by(ledger, closes_and_is_ended_by_its_own_alarm);
     assert_true(WIFSIGNALED(crashed));
+    assert_true(WIFSIGNALED(ended)); /* it is as it was */
     assert_true(WIFEXITED(late));
     assert_int_equal(WEXITSTATUS(late), 8);
+    assert_true(WIFEXITED(handled));
+    assert_int_equal(WEXITSTATUS(handled), 9);
     assert_true(WIFEXITED(held));
     assert_int_equal(WEXITSTATUS(held), 9);
     assert_false(wayback_read_note(ledger, &note));
