@@ -54,17 +54,19 @@ int buf_append(struct buf *buf, struct span bytes, struct theseus_error *err) {
 }
 
 int buf_printf(struct buf *buf, struct theseus_error *err, const char *format, ...) {
-    char *text = NULL;
     va_list args;
 
     va_start(args, format);
-    int len = vasprintf(&text, format, args);
+    int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (len < 0)
+    char *end = len < 0 ? NULL : buf_reserve(buf, (size_t)len + 1);
+    if (!end)
         return fail(err, ERR_MEMORY, "no memory for a text");
-    int r = buf_append(buf, (struct span){text, (size_t)len}, err);
-    free(text);
-    return r;
+    va_start(args, format);
+    (void)vsnprintf(end, (size_t)len + 1, format, args);
+    va_end(args);
+    buf_added(buf, (size_t)len);
+    return 0;
 }
 
 void buf_consume(struct buf *buf, size_t count, size_t keep) {

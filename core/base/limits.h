@@ -17,11 +17,15 @@ enum {
     LIMIT_TOOL_NAME = 64, /* characters, [A-Za-z0-9_-] */
     LIMIT_PLUGIN_NAME = 64,
     LIMIT_TOOLS_PER_PLUGIN = 1024,
-    LIMIT_CALL_DEPTH = 8,         /* theseus_call_tool() inside theseus_call_tool() … */
-    LIMIT_STATE_KEYS = 10000,     /* theseus_state keys of one plugin */
-    LIMIT_STATE_KEY = 256,        /* bytes of one */
-    LIMIT_STATE_VALUE = 8 << 20,  /* bytes of its value, as JSON text */
-    LIMIT_CONFIG_LINE = 64 << 10, /* bytes of a line in a configuration file */
+    LIMIT_STUCK_MS =
+        5000, /* a handler whose call was given up may take this long to return; then its thread is stuck */
+    LIMIT_INLINE_MS = 5000, /* a tool that runs on the loop's thread may keep everybody waiting for that long at most */
+    LIMIT_CALL_DEPTH = 8,   /* theseus_call_tool() inside theseus_call_tool() … */
+    LIMIT_STATE_KEYS = 10000,      /* theseus_state keys of one plugin */
+    LIMIT_STATE_KEY = 256,         /* bytes of one */
+    LIMIT_STATE_VALUE = 8 << 20,   /* bytes of its value, as JSON text */
+    LIMIT_STATE_BYTES = 128 << 20, /* bytes of all values of one plugin: an eighth of the ledger */
+    LIMIT_CONFIG_LINE = 64 << 10,  /* bytes of a line in a configuration file */
     LIMIT_CONFIG_FILE = 4 << 20,
     LIMIT_LOG_FILE = 10 << 20,      /* then it is rotated */
     LIMIT_LOG_FILES = 3,            /* rotated ones that are kept */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memlimit.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define CHECKS_LEAKS
@@ -18,6 +20,17 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+/* Once more, with what of the limit is the core's own. */
+#define WITH_RESERVE(memory, chosen_by_us)              \
+    ({                                                  \
+        void *memory_ = (memory);                       \
+        if (!memory_ && memlimit_raise(chosen_by_us)) { \
+            memory_ = (memory);                         \
+            memlimit_lower();                           \
+        }                                               \
+        memory_;                                        \
+    })
+
 static void *need(void *memory) {
     if (memory)
         return memory;
@@ -26,25 +39,48 @@ static void *need(void *memory) {
 }
 
 void *xcalloc(size_t count, size_t size) {
-    return need(calloc(count ? count : 1, size ? size : 1));
+    return need(WITH_RESERVE(calloc(count ? count : 1, size ? size : 1), true));
+}
+
+void *xrealloc(void *memory, size_t size) {
+    return xreallocarray(memory, 1, size);
 }
 
 void *xreallocarray(void *memory, size_t count, size_t size) {
-    return need(reallocarray(memory, count ? count : 1, size ? size : 1));
+    return need(WITH_RESERVE(reallocarray(memory, count ? count : 1, size ? size : 1), true));
+}
+
+void *xmalloc(size_t size) {
+    return need(WITH_RESERVE(malloc(size ? size : 1), true));
 }
 
 char *xstrdup(const char *text) {
-    return need(strdup(text));
+    return xstrndup(text, strlen(text));
 }
 
 char *xstrndup(const char *text, size_t len) {
-    return need(strndup(len ? text : "", len)); /* an empty span has no data */
+    char *copy;
+
+    if (len)
+        len = strnlen(text, len); /* an empty span has no data */
+    copy = xmalloc(len + 1);
+    if (len)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
 }
 
 char *xvasprintf(const char *format, va_list args) {
-    char *text = NULL;
+    va_list again;
 
-    return vasprintf(&text, format, args) < 0 ? need(NULL) : text;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (len < 0)
+        return need(NULL);
+    char *text = xmalloc((size_t)len + 1);
+    (void)vsnprintf(text, (size_t)len + 1, format, args);
+    return text;
 }
 
 char *xasprintf(const char *format, ...) {
@@ -57,11 +93,11 @@ char *xasprintf(const char *format, ...) {
 }
 
 void *try_malloc(size_t size) {
-    return malloc(size ? size : 1);
+    return size > MEMLIMIT_SMALL_BYTES ? malloc(size) : WITH_RESERVE(malloc(size ? size : 1), false);
 }
 
 void *try_realloc(void *memory, size_t size) {
-    return realloc(memory, size ? size : 1);
+    return size > MEMLIMIT_SMALL_BYTES ? realloc(memory, size) : WITH_RESERVE(realloc(memory, size ? size : 1), false);
 }
 
 void free_cleanup(void *pointer) {

@@ -3,7 +3,7 @@
  *
  * An owning local is declared with CLEANUP(destructor) and initialised on the same line; the one line on which
  * ownership leaves says TAKE_PTR. Sizes that we choose are allocated with x…() which abort when memory is out; sizes
- * that a peer chooses with try_…(), which return NULL.
+ * that a peer chooses with try_…(), which return NULL. Under a limit on memory both have a reserve (base/memlimit.h).
  */
 #pragma once
 
@@ -31,7 +31,9 @@
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
+void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *memory, size_t size);
 void *xreallocarray(void *memory, size_t count, size_t size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t len);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 
@@ -61,4 +62,19 @@ bool proc_group_lives(long group) {
     if (dir)
         (void)closedir(dir);
     return lives;
+}
+
+int proc_memory(long pid, uint64_t *ret_bytes, struct theseus_error *err) {
+    CLEANUP(buf_fini) struct buf content = {0};
+    uint64_t pages;
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%ld/statm", pid);
+    if (fs_read_file(path, 8192, &content, err) < 0)
+        return -1;
+    CLEANUP(free) char *text = buf_take_string(&content);
+    if (!text || sscanf(text, "%*u %" SCNu64, &pages) != 1)
+        return fail(err, ERR_SYSTEM, "'%s' is not as expected", path);
+    *ret_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return 0;
 }

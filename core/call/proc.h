@@ -12,3 +12,6 @@ MUST_CHECK int proc_start_time(long pid, uint64_t *ret_start_time, struct theseu
 
 /* Is a process of that group still at work? One that has ended, and that nobody reaps, is not. */
 bool proc_group_lives(long group);
+
+/* The bytes of memory that it occupies. */
+MUST_CHECK int proc_memory(long pid, uint64_t *ret_bytes, struct theseus_error *err);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/memlimit.h"
+#include "config/hostkeys.h"
 #include "config/lines.h"
 #include "config/option.h"
 #include "config/section.h"
@@ -123,10 +125,11 @@ static void add_section(struct build *build, const struct document_section *sect
     if (is_plugin || section_behind(section->name, "tool")) {
         if (!section_check_name(section, file, build->problems))
             return;
-        if (is_plugin)
+        if (is_plugin) {
             sections_put(&config->plugin_sections, &config->plugin_count, section, file);
-        else
+        } else {
             sections_put(&config->tool_sections, &config->tool_count, section, file);
+        }
     } else if (is_option_section(section->name)) {
         add_options(build, section, file);
     } else {
@@ -180,6 +183,17 @@ static void check_buffered(struct build *build) {
                  config->limits.max_buffered, config->limits.max_line);
 }
 
+static void check_memory(struct build *build) {
+    const struct config *config = build->config;
+    int line = line_of(build, "limits", "memory");
+
+    if (build->problems->count > 0 || config->limits.memory == 0 || config->limits.memory >= MEMLIMIT_LEAST_BYTES)
+        return;
+    problems_add(build->problems, line > 0 ? config->file : set_file, line > 0 ? line : 0,
+                 "limits.memory: %zu bytes are too few to run with; at least 64M, or 0 for no limit",
+                 config->limits.memory);
+}
+
 void build_finish(struct build *build) {
     struct config *config = build->config;
 
@@ -188,7 +202,10 @@ void build_finish(struct build *build) {
     for (size_t i = 0; i < option_count; i++)
         if (build->lines[i] == 0)
             option_set_default(&option_table[i], config, build->source);
+    for (size_t i = 0; i < config->plugin_count; i++)
+        hostkeys_read(&config->plugin_sections[i], build->problems);
     sections_sort(config->plugin_sections, config->plugin_count);
     sections_sort(config->tool_sections, config->tool_count);
     check_buffered(build);
+    check_memory(build);
 }

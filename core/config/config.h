@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 
+enum config_isolation { ISOLATION_NONE, ISOLATION_PROCESS };
 enum config_call_by_name { CALL_BY_NAME_READ_ONLY, CALL_BY_NAME_YES, CALL_BY_NAME_NO };
 
 /* A [plugin:NAME] or [tool:NAME] section, as it is written; what its keys mean is the plugin's business. */
@@ -24,6 +25,11 @@ struct config_section {
     json_t *lines;    /* object: key as written to its line; config_section_line() reads it */
     char *file;       /* absolute; "--set" for a section that stands in no file */
     int line;         /* of its header; 0: in no file */
+
+    /* What the host's own keys of a [plugin:NAME] section say. */
+    enum config_isolation isolation;
+    size_t memory;    /* of an isolated plugin, in bytes of address space */
+    int call_timeout; /* seconds; 0: it says nothing */
 };
 
 struct config {
@@ -52,6 +58,7 @@ struct config {
         size_t max_buffered;
         int call_timeout; /* seconds */
         size_t max_result;
+        size_t memory; /* 0: no limit */
     } limits;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
@@ -111,6 +118,11 @@ struct config_section *config_sections_free(struct config_section *sections, siz
 
 /* Borrowed; NULL: there is none of that name. `sections` is sorted by name, as those of struct config are. */
 const struct config_section *config_section_find(const struct config_section *sections, size_t count, const char *name);
+
+/* [plugin:NAME] .call_timeout: seconds; 0: it says nothing. */
+int config_plugin_call_timeout(const struct config *config, const char *plugin);
+/* How that plugin is kept: what its section says, or the defaults. */
+enum config_isolation config_isolation_of(const struct config *config, const char *plugin, size_t *ret_memory);
 
 /* The line of `key` (with its point where it has one), else the section's; 0: from --set, or in no file. */
 int config_section_line(const struct config_section *section, const char *key);

@@ -55,6 +55,8 @@ const struct option_def option_table[] = {
      .max = DAY, .help = "from the acceptance of a call to its answer"},
     {"limits", "max_result", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_result), .text = "8M", .min = K, .max = G,
      .help = "the longest answer; the text copy of structured content gives way to a note first"},
+    {"limits", "memory", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.memory), .text = "0", .max = (int64_t)K * G,
+     .help = "memory that the server and its plugins may fill, at least 64M; 0: no limit"},
 
     {"restart", "total_restart", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.total_restart), .text = "30", .min = 10,
      .max = 300, .help = "how long a restart may take; a call's own timeout goes before it"},

@@ -51,6 +51,9 @@ const char **option_keys(const char *section, size_t *ret_count);
 /* Parses `value` into its field, whose old content is freed. The message does not name the option. */
 MUST_CHECK int option_set(const struct option_def *option, struct config *config, const char *value,
                           const char *base_dir, struct theseus_error *err);
+/* The same for a field of any structure, at the option's offset in it. */
+MUST_CHECK int option_set_in(const struct option_def *option, void *structure, const char *value, const char *base_dir,
+                             struct theseus_error *err);
 void option_set_default(const struct option_def *option, struct config *config, const struct config_source *source);
 bool option_same(const struct option_def *option, const struct config *a, const struct config *b);
 void option_fini(const struct option_def *option, struct config *config);

@@ -12,8 +12,8 @@
 
 enum { SHOWN_BYTES = 60 }; /* of a value that is quoted in a message */
 
-static void *field(const struct option_def *option, struct config *config) {
-    return (char *)config + option->offset;
+static void *field(const struct option_def *option, void *structure) {
+    return (char *)structure + option->offset;
 }
 
 static const void *const_field(const struct option_def *option, const struct config *config) {
@@ -38,7 +38,7 @@ static void size_text(int64_t size, char *text, size_t text_size) {
         int64_t bytes;
         const char *letter;
     } units[] = {{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "K"}, {1, ""}};
-    size_t i = 0;
+    size_t i = size == 0 ? ARRAY_SIZE(units) - 1 : 0;
 
     while (size % units[i].bytes != 0)
         i++;
@@ -225,11 +225,25 @@ static int set_paths(void *target, const char *value, const char *base_dir, stru
     return 0;
 }
 
+static void fini(const struct option_def *option, void *structure) {
+    void *target = field(option, structure);
+
+    if (option->type == OPT_STRING || option->type == OPT_PATH)
+        free(TAKE_PTR(*(char **)target));
+    if (option->type == OPT_PATHS || option->type == OPT_PATTERNS)
+        *(char ***)target = words_free(*(char ***)target);
+}
+
 int option_set(const struct option_def *option, struct config *config, const char *value, const char *base_dir,
                struct theseus_error *err) {
-    void *target = field(option, config);
+    return option_set_in(option, config, value, base_dir, err);
+}
 
-    option_fini(option, config);
+int option_set_in(const struct option_def *option, void *structure, const char *value, const char *base_dir,
+                  struct theseus_error *err) {
+    void *target = field(option, structure);
+
+    fini(option, structure);
     switch (option->type) {
     case OPT_STRING:
         return set_string(option, target, value, err);
@@ -286,10 +300,5 @@ bool option_same(const struct option_def *option, const struct config *a, const 
 }
 
 void option_fini(const struct option_def *option, struct config *config) {
-    void *target = field(option, config);
-
-    if (option->type == OPT_STRING || option->type == OPT_PATH)
-        free(TAKE_PTR(*(char **)target));
-    if (option->type == OPT_PATHS || option->type == OPT_PATTERNS)
-        *(char ***)target = words_free(*(char ***)target);
+    fini(option, config);
 }

@@ -64,6 +64,7 @@ struct conn *conn_free(struct conn *conn) {
     loop_forget(conn->host->loop, &conn->flush);
     conn->hangup = timer_free(conn->hangup);
     conn->expiry = timer_free(conn->expiry);
+    conn->starved = timer_free(conn->starved);
     conn->in_poll = poll_free(conn->in_poll);
     conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);

@@ -5,12 +5,15 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "conn/inner.h"
+#include "loop/timer.h"
 #include "rpc/jsontext.h"
+
+enum { STARVED_MS = 200 };
 
 void input_want(struct conn *conn) {
     size_t max = conn_config(conn)->limits.max_buffered;
-    bool reads = conn->started && !conn->stopped && !conn->ended && !conn->broken && conn->held_bytes < max &&
-                 !output_is_full(conn);
+    bool reads = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->starved &&
+                 conn->held_bytes < max && !output_is_full(conn);
 
     bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
 
@@ -262,6 +265,22 @@ static void on_end(struct conn *conn) {
     output_wake(conn);
 }
 
+static void on_starved(void *arg) {
+    struct conn *conn = arg;
+
+    loop_enter();
+    conn->starved = timer_free(conn->starved);
+    input_want(conn);
+}
+
+/* What the client sends waits in the kernel until there is memory again. */
+static void starve(struct conn *conn) ON_LOOP {
+    log_warning("connection %d: no memory to read; trying again in %d ms", (int)conn->number, STARVED_MS);
+    conn->starved = timer_new(conn->host->loop, on_starved, conn);
+    timer_start(conn->starved, STARVED_MS, 0);
+    input_want(conn);
+}
+
 void input_on_readable(void *arg, int events) {
     struct conn *conn = arg;
     struct theseus_error err = {0};
@@ -273,7 +292,7 @@ void input_on_readable(void *arg, int events) {
     }
     char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     if (!room) {
-        log_error("connection %d: no memory to read; trying again", (int)conn->number);
+        starve(conn);
         return;
     }
     ssize_t n = read_recorded(conn, room, LIMIT_READ_CHUNK, &err);

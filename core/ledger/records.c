@@ -138,6 +138,7 @@ static const struct record_field restart_fields[] = {
     U64(restart_record, bytes_carried, 20, 0),
     BYTES(restart_record, error, 21, 0),
     BYTES(restart_record, lost, 22, 0),
+    BYTES(restart_record, cause, 23, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 
@@ -208,3 +209,13 @@ static const struct record_field event_fields[] = {
     BYTES(event_record, text, 2, 0),
 };
 const struct record_kind event_kind = KIND(23, event_record, event_fields);
+
+static const struct record_field proposal_fields[] = {
+    BYTES(proposal_record, plugin, 1, RECORD_KEY),
+    BYTES(proposal_record, file, 2, 0),
+    BYTES(proposal_record, path, 3, 0),
+    BYTES(proposal_record, hash, 4, 0),
+    BYTES(proposal_record, replaced, 5, 0),
+    U64(proposal_record, generation, 6, 0),
+};
+const struct record_kind proposal_kind = KIND(27, proposal_record, proposal_fields);

@@ -155,6 +155,7 @@ enum restart_flags {
     RESTART_GRACEFUL = 1,
     RESTART_PRESERVE = 2,
     RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
+    RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
@@ -175,11 +176,23 @@ struct restart_record {
     uint64_t requests_held, calls_interrupted, bytes_carried;
     struct span error; /* why the new image gave up; empty: it has not, or could not say */
     struct span lost;  /* what was left behind on the way; empty: nothing */
+    struct span cause; /* why the server restarts by itself; empty: somebody asked */
 };
 extern const struct record_kind restart_kind;
 
 /* State, checkpoints and saved values that a restart does not carry on, until it is complete. Owner: server. */
 extern const struct record_kind state_aside_kind, checkpoint_aside_kind, saved_aside_kind;
+
+/* An image that is to serve in the next process image, in place of what serves now: its schema is migrated on the way.
+ * Owner: plugin. */
+struct proposal_record {
+    struct span plugin;     /* key: its name */
+    struct span file;       /* where it came from */
+    struct span path, hash; /* the private copy */
+    struct span replaced;   /* the private copy that serves now; empty: none does */
+    uint64_t generation;
+};
+extern const struct record_kind proposal_kind;
 
 /* A request that was answered with a task, and goes on under its own key. Owner: server. */
 struct task_record {

@@ -98,6 +98,7 @@ static void loop_on_patience(uv_timer_t *patience) {
 }
 
 struct loop *loop_new(void) {
+    (void)uv_replace_allocator(xmalloc, xrealloc, xcalloc, free); /* as before, and with the core's reserve */
     struct loop *loop = xcalloc(1, sizeof(*loop));
     int r = uv_loop_init(&loop->uv);
 

@@ -30,6 +30,7 @@ struct workers {
     struct list queue;   /* work::link, borrowed */
     struct list threads; /* worker::link, owned */
     int count;           /* threads there may be */
+    int stuck;           /* of those in a job, the ones that do not come back */
     int alive, idle, busy, queued;
     int urgent_busy; /* of `busy`, those in urgent work */
     bool retrying;
@@ -38,7 +39,9 @@ struct workers {
 
 /* How many threads there may be at this moment. */
 static int most(const struct workers *workers) {
-    return workers->count + (workers->urgent_busy > 0) + !list_empty(&workers->urgent);
+    int replaced = workers->stuck < workers->count ? workers->stuck : workers->count;
+
+    return workers->count + replaced + (workers->urgent_busy > 0) + !list_empty(&workers->urgent);
 }
 
 static bool surplus(const struct workers *workers) {
@@ -210,13 +213,28 @@ bool workers_retract(struct workers *workers, struct work *work) {
     return queued;
 }
 
+/* Called with the lock held. */
+static void have_most(struct workers *workers) {
+    for (int missing = workers->queued; missing > 0; missing--)
+        start_what_is_needed(workers);
+    uv_cond_broadcast(&workers->changed);
+}
+
 void workers_resize(struct workers *workers, int count) {
     assert(count > 0);
     uv_mutex_lock(&workers->lock);
     workers->count = count;
-    for (int missing = workers->queued; missing > 0; missing--)
-        start_what_is_needed(workers);
-    uv_cond_broadcast(&workers->changed);
+    have_most(workers);
+    uv_mutex_unlock(&workers->lock);
+}
+
+void workers_set_stuck(struct workers *workers, int stuck) {
+    assert(stuck >= 0);
+    uv_mutex_lock(&workers->lock);
+    if (workers->stuck != stuck) {
+        workers->stuck = stuck;
+        have_most(workers);
+    }
     uv_mutex_unlock(&workers->lock);
 }
 

@@ -33,6 +33,12 @@ bool workers_retract(struct workers *workers, struct work *work); /* true: it wa
 /* Another number of threads (at least one). Those that are too many leave when they become idle. Any thread. */
 void workers_resize(struct workers *workers, int count);
 
+/*
+ * So many threads will not come back from their job (or say so, should they): each of them gets another one in its
+ * stead, as long as they are not more than there may be. Any thread.
+ */
+void workers_set_stuck(struct workers *workers, int stuck);
+
 int workers_count(const struct workers *workers);  /* how many there may be; any thread, like the next two */
 int workers_busy(const struct workers *workers);   /* threads inside a job */
 int workers_queued(const struct workers *workers); /* jobs that wait for a thread */

@@ -63,20 +63,29 @@ static const struct row *find_row(const char *method) {
     return bsearch(method, rows, ARRAY_SIZE(rows), sizeof(rows[0]), by_name);
 }
 
-/* How a restart goes is told also while every other tool call waits for it. One is asked for past calls that keep every
- * worker busy, since they may be the reason, and past the calls that wait for another: that is the answer then. */
-static bool is_of_restart(const struct message *message) {
-    const char *tool = json_string_value(json_object_get(message->params, "name"));
+/*
+ * Tools that say how the server is, and that restart it, wait for no other call: neither for a worker, of which the
+ * calls that are the matter may hold every one, nor for the end of a restart.
+ */
+static bool is_of_server(const struct message *message) {
+    static const char *const tools[] = {"orchestrator_health_check", "orchestrator_restart_server",
+                                        "orchestrator_restart_status", "orchestrator_shutdown_prepare",
+                                        "theseus_plugins"};
+    const char *name = json_string_value(json_object_get(message->params, "name"));
 
-    return strcmp(message->method, "tools/call") == 0 && tool &&
-           (strcmp(tool, "orchestrator_restart_status") == 0 || strcmp(tool, "orchestrator_restart_server") == 0);
+    if (!name || strcmp(message->method, "tools/call") != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(tools); i++)
+        if (strcmp(name, tools[i]) == 0)
+            return true;
+    return false;
 }
 
 bool method_is_urgent(void *arg, const struct message *message) {
     const struct row *row = find_row(message->method);
 
     (void)arg;
-    return row && ((row->flags & URGENT) || is_of_restart(message));
+    return row && ((row->flags & URGENT) || is_of_server(message));
 }
 
 void method_refuse_params(struct call *call, const char *text) {

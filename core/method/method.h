@@ -26,6 +26,8 @@ struct method_env {
     void (*wake)(void *arg);
     /* Optional: is this a call that somebody else answers, since it was begun by an earlier image of the process? */
     bool (*claims)(void *arg, struct call *call);
+    /* Optional: is there too little memory for more work? The text says so; NULL: there is enough. Owned. */
+    char *(*refuses)(void *arg);
     /* Optional: calls that may become tasks, and the tasks. Each is answered by whoever has them. */
     const struct method_tasks *tasks;
     void *arg;

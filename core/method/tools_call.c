@@ -36,6 +36,22 @@ void method_set_client(const struct method_env *env, struct conn *conn, struct c
     call_set_client(call, &info);
 }
 
+/* They say what the matter is. */
+static bool is_wanted_in_need(const struct call *call, const char *tool) {
+    return call->urgent || strcmp(tool, "orchestrator_health_check") == 0 || strcmp(tool, "theseus_plugins") == 0;
+}
+
+static bool refuse_for_want(const struct method_env *env, struct call *call, const char *tool) {
+    CLEANUP(free) char *text = env->refuses ? env->refuses(env->arg) : NULL;
+    struct theseus_error err = {0};
+
+    if (!text || is_wanted_in_need(call, tool))
+        return false;
+    (void)fail(&err, ERR_MEMORY, "%s; this call was not begun, and can be sent again", text);
+    call_fail(call, &err, NULL);
+    return true;
+}
+
 void method_tools_call(struct method_env *env, struct conn *conn, struct call *call) {
     const json_t *name = json_object_get(call->message.params, "name");
     json_t *args = json_object_get(call->message.params, "arguments");
@@ -57,6 +73,8 @@ void method_tools_call(struct method_env *env, struct conn *conn, struct call *c
         return;
     }
     method_set_client(env, conn, call);
+    if (refuse_for_want(env, call, json_string_value(name)))
+        return;
     method_tasks_offer(env, conn, call, json_string_value(name));
     run_start(env->plugin_host, call, json_string_value(name), args);
 }

@@ -100,12 +100,13 @@ static int collect_one(struct plugins *plugins, struct generation *generation, s
         json_decref(settings);
         return -1;
     }
-    if (json_equal(settings, generation->config)) {
+    bool moves = apart_differs(asked_config(plugins), generation->image);
+    if (!moves && json_equal(settings, generation->config)) {
         json_decref(settings);
         return 0;
     }
     struct change *change = xcalloc(1, sizeof(*change));
-    *change = (struct change){.generation = generation, .settings = settings};
+    *change = (struct change){.generation = generation, .settings = settings, .moves = moves};
     registry_pin(plugins->host->registry, generation);
     list_append(&applying_of(plugins)->question->changes, &change->link);
     return 0;
@@ -118,6 +119,11 @@ static int collect(struct plugins *plugins, struct theseus_error *err) ON_LOOP {
             return -1;
     }
     return 0;
+}
+
+/* Else it is a new generation that begins with it. */
+static bool is_taken_in_place(const struct change *change) {
+    return change->generation->slots.configure && !change->moves;
 }
 
 static void check_run(void *job) {
@@ -135,7 +141,7 @@ static void configure_run(void *job) {
 
     list_for_each (link, &question->changes) {
         struct change *change = list_entry(link, struct change, link);
-        if (!change->generation->slots.configure)
+        if (!is_taken_in_place(change))
             continue;
         registry_begin_change(change->generation->host->registry, change->generation);
         change->r = generation_configure(change->generation, json_incref(change->settings), &change->err);
@@ -145,7 +151,11 @@ static void configure_run(void *job) {
 
 /* The thread has come back from the plugin's code after all; nobody waits for what it brings. */
 static void on_late(struct lane_job *job) {
-    (void)question_free(container_of(job, struct question, job));
+    struct question *question = container_of(job, struct question, job);
+
+    loop_enter();
+    hangs_slot_returned(question->plugins->hangs, question->hang);
+    (void)question_free(question);
 }
 
 static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct lane_job *, bool)) ON_LOOP {
@@ -160,12 +170,32 @@ static void on_lane(struct plugins *plugins, work_fn *run, void (*done)(struct l
     lane_submit(plugins->host->lane, &question->job);
 }
 
+/* Whose code it has not come back from. */
+static const struct generation *hanging(const struct question *question) {
+    list_for_each (link, &question->changes) {
+        const struct generation *generation = list_entry(link, struct change, link)->generation;
+        if (atomic_load(&generation->slot))
+            return generation;
+    }
+    return NULL;
+}
+
+static void note_hang(struct question *question) ON_LOOP {
+    const struct generation *generation = hanging(question);
+    const char *slot = generation ? atomic_load(&generation->slot) : NULL;
+
+    if (slot)
+        question->hang = hangs_add_slot(question->plugins->hangs, generation->name, slot);
+}
+
 /* The question that has come back, or has not: then a stuck thread keeps it, and its changes stay pinned. */
-static struct plugins *take_back(struct lane_job *job, bool timed_out) {
+static struct plugins *take_back(struct lane_job *job, bool timed_out) ON_LOOP {
     struct plugins *plugins = container_of(job, struct question, job)->plugins;
 
-    if (timed_out)
+    if (timed_out) {
         applying_of(plugins)->question = NULL;
+        note_hang(container_of(job, struct question, job));
+    }
     return plugins;
 }
 
@@ -190,7 +220,7 @@ static void next_round(struct plugins *plugins) ON_LOOP {
 static void note_trouble(const struct change *change, bool timed_out) ON_LOOP {
     struct generation *generation = change->generation;
 
-    if (!generation->slots.configure)
+    if (!is_taken_in_place(change))
         return;
     free(TAKE_PTR(generation->trouble));
     if (timed_out)
@@ -203,9 +233,9 @@ static void note_trouble(const struct change *change, bool timed_out) ON_LOOP {
 
 static void configured(struct lane_job *job, bool timed_out) {
     const struct question *question = container_of(job, struct question, job);
-    struct plugins *plugins = take_back(job, timed_out);
 
     loop_enter();
+    struct plugins *plugins = take_back(job, timed_out);
     if (plugins->stopping) {
         forget_changes(plugins); /* their generations are to be stopped */
         return;
@@ -214,7 +244,7 @@ static void configured(struct lane_job *job, bool timed_out) {
         const struct change *change = list_entry(link, struct change, link);
         struct plugin *plugin = change->generation->plugin;
         note_trouble(change, timed_out);
-        if (!change->generation->slots.configure && plugin && plugin->source)
+        if (!is_taken_in_place(change) && plugin && plugin->source)
             loader_force(plugins, plugin->source);
     }
     forget_changes(plugins);
@@ -274,13 +304,22 @@ static void disagreed(struct plugins *plugins, const struct theseus_error *err) 
     next_round(plugins);
 }
 
+/* The thread is in it still, or it has come back this very moment. */
+static void fail_check(const struct question *question, struct theseus_error *err) {
+    const struct generation *generation = hanging(question);
+
+    (void)fail(err, ERR_TIMEOUT, "%s%s%s 'check' did not come back within %lld ms",
+               generation ? "plugin '" : "a plugin's", generation ? generation->name : "", generation ? "': its" : "",
+               (long long)question->job.limit_ms);
+}
+
 static void checked(struct lane_job *job, bool timed_out) {
     const struct question *question = container_of(job, struct question, job);
-    struct plugins *plugins = take_back(job, timed_out);
-    struct settings_extra extra = apply_extra(plugins);
     struct theseus_error err = {0};
 
     loop_enter();
+    struct plugins *plugins = take_back(job, timed_out);
+    struct settings_extra extra = apply_extra(plugins);
     if (plugins->stopping) {
         forget_changes(plugins); /* their generations are to be stopped */
         return;
@@ -290,7 +329,7 @@ static void checked(struct lane_job *job, bool timed_out) {
         return;
     }
     if (timed_out)
-        (void)fail(&err, ERR_TIMEOUT, "a plugin's 'check' did not come back");
+        fail_check(question, &err);
     else
         err = question->err;
     (void)settings_blame(asked_config(plugins), &extra, &err);

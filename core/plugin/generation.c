@@ -43,10 +43,13 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->number = number;
     generation->image = image;
     generation->slots = *image_plugin(image);
+    generation->self = image_guest(image); /* NULL, and what `start` returns, where it is mapped */
     generation->name = xstrdup(generation->slots.name);
     generation->version = xstrdup(generation->slots.version);
     image_tell_name(image, generation->name, generation->version);
     generation->component = xasprintf("%s#%u", generation->name, number);
+    while (generation->slots.migrations && generation->slots.migrations[generation->steps])
+        generation->steps++;
     generation->idle_loop = host->loop;
     generation->past_configs = json_array();
     generation->idle = (struct loop_task){.run = on_idle, .arg = generation};
@@ -105,11 +108,27 @@ static struct blame blame_of(const struct generation *generation, const char *sl
                           .slot = slot};
 }
 
-/* From here to the end of the block the plugin is blamed, for the slot that is named then. */
-static struct blame *blame_plugin(const struct generation *generation) {
+/* The lane is in one of its slots: what goes wrong is the plugin's, and what does not come back is known by name. */
+struct inside {
+    struct generation *generation;
+    struct blame *blame; /* owned */
+};
+
+static void inside_slot(struct inside *inside, const char *slot) {
+    inside->blame->slot = slot;
+    atomic_store(&inside->generation->slot, slot);
+}
+
+/* From here to the end of the block, in the slot that is named then. */
+static struct inside inside_begin(struct generation *generation) {
     const struct blame blame = blame_of(generation, NULL);
 
-    return blame_begin(&blame);
+    return (struct inside){generation, blame_begin(&blame)};
+}
+
+static void inside_end_cleanup(struct inside *inside) {
+    atomic_store(&inside->generation->slot, NULL);
+    inside->blame = blame_end(inside->blame);
 }
 
 /* A slot that failed without a word still has to say something. */
@@ -130,39 +149,41 @@ int generation_start(struct generation *generation, struct theseus_error *err) {
 
     if (migration_run(generation, err) < 0)
         return -1;
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
 
-    blame->slot = "start";
+    inside_slot(&inside, "start");
     if (slots->start && slots->start(&generation->ctx, &generation->self, err) < 0)
         return slot_failed("start", err);
     generation->started = true;
     json_decref(TAKE_PTR(generation->saved));
-    blame->slot = "selftest";
+    inside_slot(&inside, "selftest");
     if (slots->selftest && slots->selftest(generation->self, err) < 0)
         return slot_failed("selftest", err);
     return 0;
 }
 
 json_t *generation_save(struct generation *generation) {
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
 
-    blame->slot = "save";
+    inside_slot(&inside, "save");
     return generation->slots.save ? generation->slots.save(generation->self) : NULL;
 }
 
 int generation_activate(struct generation *generation, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    blame->slot = "activate";
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "activate");
     return slots->activate && slots->activate(generation->self, err) < 0 ? slot_failed("activate", err) : 0;
 }
 
 int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err) {
     const struct theseus_plugin *slots = &generation->slots;
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    blame->slot = "check";
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "check");
     return slots->check && slots->check(generation->self, config, err) < 0 ? refused(err) : 0;
 }
 
@@ -170,9 +191,10 @@ int generation_check(struct generation *generation, const json_t *config, struct
  * generation. */
 int generation_configure(struct generation *generation, json_t *config, struct theseus_error *err) {
     json_auto_t *owned = config;
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    blame->slot = "configure";
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "configure");
     if (generation->slots.configure(generation->self, owned, err) < 0)
         return slot_failed("configure", err);
     json_t *before = atomic_exchange(&generation->config, TAKE_PTR(owned));
@@ -247,9 +269,10 @@ void generation_thread_join(struct generation *generation, int number) {
 /* No call of it runs, and its threads have ended: nobody can be using its statements any more. */
 void generation_stop(struct generation *generation) {
     struct plugin_thread *thread;
-    CLEANUP(blame_end) struct blame *blame = blame_plugin(generation);
 
-    blame->slot = "stop";
+    CLEANUP(inside_end) struct inside inside = inside_begin(generation);
+
+    inside_slot(&inside, "stop");
     if (generation->started && generation->slots.stop)
         generation->slots.stop(generation->self);
     generation->started = false;

@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "plugin/stats.h"
 
+struct hang;
 struct image;
 struct plugin_host;
 struct plugin;
@@ -35,15 +36,18 @@ struct generation {
     struct image *image; /* owned */
     struct theseus_plugin slots;
     char *name, *version; /* owned copies: they outlive the image */
+    int steps;            /* of its schema, that it knows */
     char *component;      /* owned: its name for its own statements; the generation before may still use its own */
     void *self;
     bool started;
+    _Atomic(const char *) slot;  /* whose code the lane is in; NULL: in none of its slots */
     atomic_bool uses_store;      /* has asked for the database */
     atomic_bool awaits_schema;   /* whose tables are made when it first does … */
     pthread_mutex_t schema_lock; /* … by one thread */
     _Atomic(json_t *) config;    /* owned; replaced by configure, on the lane */
     json_t *past_configs;        /* array, owned: somebody may still be looking at one */
     json_t *saved;               /* owned; during start only */
+    bool outdated;               /* the database's schema is older than it needs, and not its start's to change */
     atomic_bool migrated;        /* its start has changed the database's schema */
     char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */
     enum generation_state state;
@@ -61,7 +65,8 @@ struct generation {
     struct loop_task proof;
     char *trouble; /* owned: why its settings are not those of the configuration; NULL: they are. Loop */
     struct lane_job job;
-    struct list link; /* in plugin's `old` */
+    struct hang *hang; /* borrowed: its `stop` has not come back; NULL: it has */
+    struct list link;  /* in plugin's `old` */
 
     /* under the registry's lock */
     struct list offers;   /* offer::link */

@@ -90,7 +90,7 @@ static void host_progress(struct theseus_call *call, double done, double total, 
     size_t len;
     CLEANUP(free) char *clean = message ? utf8_clean(span_of(message), &len) : NULL;
 
-    call_progress(run_of(call)->request, done, total, clean);
+    run_progress(run_of(call), done, total, clean);
 }
 
 static bool host_cancelled(const struct theseus_call *call) {
@@ -224,13 +224,23 @@ static int host_state_update(struct theseus_ctx *ctx, const char *key, theseus_s
     return state_update(generation->host->state, generation->name, key, update, arg, &err) < 0 ? failed(&err) : 0;
 }
 
+/* A later version of the plugin, in another process, may have migrated it: this one knows nothing of what it finds. */
+static int check_schema(struct generation *generation, struct theseus_error *err) {
+    atomic_store(&generation->uses_store, true);
+    if (migration_on_use(generation, err) < 0)
+        return -1;
+    return generation->slots.migrations
+               ? store_check_version(generation->host->store, generation->name, generation->steps, err)
+               : 0;
+}
+
 static struct sqlite3 *host_db(struct theseus_ctx *ctx) {
     struct generation *generation = generation_of(ctx);
     struct theseus_error err = {0};
     struct sqlite3 *db = NULL;
 
-    atomic_store(&generation->uses_store, true);
-    if (migration_on_use(generation, &err) < 0 || store_db(generation->host->store, &db, &err) < 0)
+    if ((!store_has_failed(generation->host->store) && check_schema(generation, &err) < 0) ||
+        store_db(generation->host->store, &db, &err) < 0)
         (void)failed(&err);
     return db;
 }
@@ -240,8 +250,7 @@ static struct sqlite3_stmt *host_statement(struct theseus_ctx *ctx, const char *
     struct sqlite3_stmt *statement = NULL;
     struct theseus_error err = {0};
 
-    atomic_store(&generation->uses_store, true);
-    if (migration_on_use(generation, &err) < 0 ||
+    if (check_schema(generation, &err) < 0 ||
         store_statement(generation->host->store, generation->component, sql, &statement, &err) < 0)
         (void)failed(&err);
     return statement;

@@ -15,6 +15,7 @@
 
 struct call;
 struct generation;
+struct hangs;
 struct plugins;
 struct registry;
 struct run;
@@ -46,13 +47,19 @@ struct plugin_host {
     void (*resource_changed)(void *arg, const char *uri);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
-    /* Optional. The lane's thread: steps of a plugin's schema have been committed, and stay. */
-    void (*migrated)(void *arg);
+    /* Optional. On the loop: a plugin waits for a restart that migrates its schema. NULL: there can be none, so a schema
+     * is migrated when the plugin is started. */
+    void (*outdated)(void *arg);
+    /* Optional. On the loop: threads are stuck, or are not any more; again and again while any worker is. */
+    void (*stuck)(void *arg);
+    /* Optional. Any thread: the loop's thread does not come back from a plugin's code. */
+    void (*stalled)(void *arg);
     /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
      * no other reason than that. */
     bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
+    struct hangs *hangs;     /* the same; NULL: nobody watches handlers */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
 };
 

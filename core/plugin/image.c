@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/modules.h"
 #include "plugin/elf.h"
+#include "plugin/guest.h"
 #include "plugin/imagedir.h"
 #include "plugin/mapping.h"
 
@@ -23,6 +24,9 @@ struct image {
     struct mapping mapping;
     struct theseus_plugin plugin; /* meaningful while loaded */
     bool loaded, keep_file;
+    bool apart;
+    struct guest_spec spec; /* where it is apart */
+    struct guest *guest;    /* owned: where it is apart, while it is loaded */
 };
 
 static struct image *image_new(const char *file) {
@@ -39,6 +43,8 @@ struct image *image_free(struct image *image) {
         (void)!image_unload(image);
     if (image->path && !image->keep_file)
         (void)unlink(image->path); /* best effort: the directory goes as a whole in the end */
+    (void)guest_free(image->guest);
+    free((char *)(uintptr_t)image->spec.dir);
     free(image->path);
     free(image->file);
     free(image);
@@ -206,6 +212,30 @@ static int find_plugin(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
+void image_set_apart(struct image *image, const struct guest_spec *spec) {
+    image->apart = true;
+    image->spec = *spec;
+    image->spec.dir = spec->dir ? xstrdup(spec->dir) : NULL;
+}
+
+const struct guest_spec *image_spec(const struct image *image) {
+    return image->apart ? &image->spec : NULL;
+}
+
+struct guest *image_guest(const struct image *image) {
+    return image ? image->guest : NULL;
+}
+
+static int load_apart(struct image *image, struct theseus_error *err) {
+    image->spec.file = image->path;
+    image->spec.hash = image->hash;
+    if (guest_open(&image->guest, &image->spec, err) < 0)
+        return -1;
+    image->plugin = *guest_plugin(image->guest);
+    image->loaded = true;
+    return 0;
+}
+
 /* Constructors run while the name of the plugin is not known yet: that of its file has to do. */
 static char *name_by_file(const struct image *image) {
     const char *base = path_base(image->file);
@@ -214,14 +244,12 @@ static char *name_by_file(const struct image *image) {
     return xstrndup(base, len > 3 && strcmp(base + len - 3, ".so") == 0 ? len - 3 : len);
 }
 
-int image_load(struct image *image, struct theseus_error *err) {
+static int load_here(struct image *image, struct theseus_error *err) {
     CLEANUP(free) char *name = name_by_file(image);
     CLEANUP(blame_end)
     struct blame *blame = blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash});
 
     blame->slot = "load";
-    if (image->loaded)
-        return 0;
     if (mapping_open(&image->mapping, image->path, err) < 0)
         return -1;
     if (find_plugin(image, err) < 0) {
@@ -232,11 +260,22 @@ int image_load(struct image *image, struct theseus_error *err) {
     return 0;
 }
 
+int image_load(struct image *image, struct theseus_error *err) {
+    if (image->loaded)
+        return 0;
+    return image->apart ? load_apart(image, err) : load_here(image, err);
+}
+
 void image_tell_name(const struct image *image, const char *name, const char *version) {
-    modules_name(image->mapping.start, name, version, image->hash);
+    if (!image->apart)
+        modules_name(image->mapping.start, name, version, image->hash);
 }
 
 int image_unload(struct image *image) {
     image->loaded = false;
+    if (image->apart) {
+        guest_close(image->guest); /* who has called it may look at it until the image goes */
+        return IMAGE_GONE;
+    }
     return mapping_close(&image->mapping, image->path) == MAPPING_GONE ? IMAGE_GONE : IMAGE_PINNED;
 }

@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 
+struct guest;
+struct guest_spec;
 struct image;
 struct imagedir;
 struct theseus_plugin;
@@ -35,6 +37,12 @@ MUST_CHECK int image_adopt(struct image **ret_image, const char *path, const cha
 struct image *image_free(struct image *image);
 void image_keep_file(struct image *image);
 void image_drop_file(struct image *image); /* it is removed after all */
+
+/* It is to be kept apart: image_load() does not map it, but has a process of its own do so. The spec is copied; which
+ * file it is, is the image's to say. */
+void image_set_apart(struct image *image, const struct guest_spec *spec);
+const struct guest_spec *image_spec(const struct image *image); /* borrowed; NULL: it is mapped */
+struct guest *image_guest(const struct image *image);           /* borrowed; NULL: it is mapped, or not loaded */
 
 /* Maps it, which runs its constructors, and finds the plugin in it. On any one thread. */
 MUST_CHECK int image_load(struct image *image, struct theseus_error *err);

@@ -134,6 +134,39 @@ static int work(struct run *run, json_t **ret_result, struct theseus_error *err)
     return r;
 }
 
+/* ---- progress ---- */
+
+/* How far it is, from 0 to nearly 1, also where it does not know how far it is to go. */
+static double part_of(double done, double total) {
+    const double nearly = 1023.0 / 1024;
+
+    if (total <= 0)
+        return done / (done + 1);
+    return (done < total ? done / total : 1) * nearly;
+}
+
+/*
+ * One number goes to the client, and it only grows. What an inner run reports is a part of the step at which the outer
+ * one is; an outer one that reports nothing of its own leaves the whole to it.
+ */
+void run_progress(struct run *run, double done, double total, const char *message) {
+    (void)pthread_mutex_lock(&run->lock);
+    run->done = done;
+    run->total = total;
+    (void)pthread_mutex_unlock(&run->lock);
+    for (struct run *outer = run->outer; outer && done >= 0; outer = outer->outer) {
+        (void)pthread_mutex_lock(&outer->lock);
+        if (outer->total > 0) {
+            done = outer->done + part_of(done, total);
+            total = outer->total;
+        }
+        (void)pthread_mutex_unlock(&outer->lock);
+    }
+    call_progress(run->request, done, total, message);
+}
+
+/* ---- the call ---- */
+
 int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_result, struct theseus_error *err) {
     json_auto_t *owned = args;
 

@@ -6,6 +6,7 @@
 #include "loop/lane.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+#include "plugin/apart.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/imagedir.h"
@@ -32,6 +33,7 @@ struct candidate {
     struct generation *next;     /* owned until it serves */
     struct generation *previous; /* borrowed: what it replaces; NULL: nothing */
     struct lane_job job;
+    struct hang *hang;                         /* borrowed: the job has not come back; NULL: it has */
     void (*then)(struct candidate *candidate); /* after the job, on the loop */
     int r;                                     /* of the job */
     struct theseus_error err;
@@ -41,6 +43,10 @@ struct candidate {
     bool forced;             /* replaces what serves even by the same content */
     bool restored;           /* for what served in the image before: it finds what was saved there */
     bool loaded;             /* its image is mapped and checked already */
+    bool proposed;           /* the next process image is to take it: it is in the ledger */
+    bool migrated;           /* its schema was, for it and before it was started */
+    char *backup;            /* owned: the database before that; NULL: there was none */
+    struct apart apart;      /* as the configuration says when it begins */
     bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     bool stored;             /* that is no private copy: one is to be made of it */
@@ -57,6 +63,7 @@ struct loader {
     struct candidate *current; /* owned */
     struct list waiting;       /* for calls of the generation that they replace */
     struct list later;         /* came during a pause */
+    struct list proposals;     /* wait for a restart that migrates their schema. See proposal.c */
     struct map *good;          /* hashes of images that a test-load has found good */
 };
 
@@ -65,6 +72,7 @@ struct change {
     struct list link;
     struct generation *generation; /* pinned */
     json_t *settings;              /* owned */
+    bool moves;                    /* into a process of its own, out of it, or into one with another limit */
     int r;                         /* of `configure` */
     struct theseus_error err;
 };
@@ -72,6 +80,7 @@ struct change {
 /* What plugins are asked, or told. It belongs to the lane's thread for as long as that is in a plugin's code. */
 struct question {
     struct lane_job job;
+    struct hang *hang; /* borrowed: it has not come back */
     struct plugins *plugins;
     struct list changes; /* change::link, owned */
     int r;
@@ -93,6 +102,19 @@ struct applying {
     bool again; /* INI files changed while busy */
 };
 
+/* All of what is restored is mapped before any of it is started. See muster.c. */
+struct muster {
+    bool holds; /* nothing is started */
+    bool told;
+    plugins_mustered_fn *done;
+    void *arg;
+    struct loop_task *after; /* borrowed: what waits for plugins_start(), when there was nothing to restore */
+    struct lane_job job;
+    struct candidate **items; /* borrowed, owned array: of the job */
+    size_t count;
+    struct theseus_error err; /* of the first that was refused */
+};
+
 /* What the plugins save for a restart. See save.c. */
 struct saver;
 
@@ -108,16 +130,19 @@ struct plugins {
     struct loop_task name_free; /* a name for which something was refused is free */
     struct loader loader;
     struct applying applying;
+    struct hangs *hangs;    /* owned: threads that do not come back from a plugin's code */
     struct timer *patience; /* owned: the first scan may take this long */
     bool held_back, wanted; /* loading waits for plugins_let_begin(), and somebody wants it */
     bool began, loaded, stopping;
     struct run_pause pause;
-    struct saver *saver;                /* owned; NULL: nothing is being saved, or a stuck thread has it */
-    bool restoring;                     /* what served in the image before is being loaded */
-    struct loop_task *done;             /* borrowed: to be run when that is through */
-    struct lane_job adoption;           /* see restore.c */
-    bool adopting, adopted;             /* it was begun; it has ended, and nothing was made of it yet */
-    bool adoptees;                      /* what is in loader.copying is the adoption's alone */
+    struct saver *saver;      /* owned; NULL: nothing is being saved */
+    bool restoring;           /* what served in the image before is being loaded */
+    struct loop_task *done;   /* borrowed: to be run when that is through */
+    struct lane_job adoption; /* see restore.c */
+    bool adopting, adopted;   /* it was begun; it has ended, and nothing was made of it yet */
+    bool adoptees;            /* what is in loader.copying is the adoption's alone */
+    bool takes_proposals;     /* what the image before has proposed is restored */
+    struct muster muster;
     struct timer *look;                 /* owned: then the directories are looked at; NULL: they are not to be */
     struct timer *proving;              /* owned: see probation.c; NULL: nothing was loaded yet */
     struct list when_loaded, when_idle; /* struct waiter::link, owned */
@@ -149,6 +174,8 @@ void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
 unsigned loader_next_generation(struct plugins *plugins) ON_LOOP;
+/* On the lane: maps the image, or has a process of its own do so; and checks what is in it. */
+MUST_CHECK int loader_load(struct candidate *candidate);
 void loader_pause(struct plugins *plugins) ON_LOOP; /* nothing is begun; only the current one goes on */
 void loader_resume(struct plugins *plugins) ON_LOOP;
 bool loader_is_between(const struct plugins *plugins) ON_LOOP; /* none is being promoted */
@@ -171,6 +198,21 @@ void promote_put_aside(struct candidate *candidate) ON_LOOP;     /* if it waits 
 bool promote_forget(struct candidate *candidate) ON_LOOP;        /* if it waits for calls: its generation goes */
 bool promote_is_activating(const struct plugin *plugin) ON_LOOP; /* its new generation serves, but is not through */
 void promote_give_up(struct candidate *candidate) ON_LOOP; /* a thread is stuck in its code; what served serves again */
+
+void promote_discard(struct candidate *candidate) ON_LOOP; /* ends it: err is the reason; what it made goes */
+void promote_load_run(void *job);                          /* on the lane: maps it and checks it */
+
+/* proposal.c */
+void proposal_add(struct candidate *candidate) ON_LOOP;    /* its schema is a restart's to migrate */
+void proposal_forget(struct candidate *candidate) ON_LOOP; /* it goes, and nothing is tried of it */
+bool proposal_stands_for(const struct plugins *plugins, struct span plugin) ON_LOOP; /* in place of what served? */
+
+/* muster.c */
+bool muster_holds(struct plugins *plugins) ON_LOOP; /* nothing may be started yet; goes on with what it waits for */
+/* There is nothing to restore: `done` is for when the rest may go on. False: it may at once. */
+bool muster_keeps(struct plugins *plugins, struct loop_task *done) ON_LOOP;
+void muster_note_refused(struct candidate *candidate) ON_LOOP;
+void muster_fini(struct plugins *plugins) ON_LOOP;
 
 /* banning.c */
 void banning_read(struct plugins *plugins) ON_LOOP;   /* the bans that an earlier server has left */

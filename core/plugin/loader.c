@@ -14,11 +14,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "plugin/contract.h"
+#include "plugin/guest.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
 #include "plugin/shelf.h"
+#include "store/store.h"
 
 static void test_next(struct plugins *plugins) ON_LOOP;
 static void drop_waiting(struct plugins *plugins, const struct source *source) ON_LOOP;
@@ -34,6 +37,7 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 
     candidate->plugins = plugins;
     candidate->source = source;
+    candidate->apart = apart_of_file(*plugins->host->config, source->path);
     list_init(&candidate->link);
     source->candidates++;
     return candidate;
@@ -46,6 +50,7 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     contract_tools_free(candidate->tools, candidate->tool_count);
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
+    free(candidate->backup);
     free(candidate->banned);
     free(candidate);
 }
@@ -86,6 +91,7 @@ void loader_refuse(struct candidate *candidate) {
     CLEANUP(free) char *reason = reason_of(candidate);
     enum errc code = (enum errc)candidate->err.code;
 
+    muster_note_refused(candidate);
     log_warning("plugin file '%s' is refused: %s%s", candidate->source->path, reason,
                 plugin && plugin->active ? "; the one before goes on serving" : "");
     refuse_source(candidate, reason);
@@ -109,6 +115,24 @@ static void abandon(struct candidate *candidate) ON_LOOP {
     candidate_free(candidate);
 }
 
+/* In which code it is: of the generation to be, or in the `save` of the one before. */
+static void note_hang(struct candidate *candidate) ON_LOOP {
+    const struct generation *next = candidate->next, *previous = candidate->previous;
+    const char *slot = next ? atomic_load(&next->slot) : "load";
+
+    if (!slot && previous)
+        slot = atomic_load(&previous->slot);
+    candidate->hang = hangs_add_slot(candidate->plugins->hangs, next ? next->name : path_base(candidate->source->path),
+                                     slot ? slot : "start");
+}
+
+static void on_late(struct lane_job *job) {
+    struct candidate *candidate = container_of(job, struct candidate, job);
+
+    loop_enter();
+    hangs_slot_returned(candidate->plugins->hangs, candidate->hang);
+}
+
 static void on_done(struct lane_job *job, bool timed_out) {
     struct candidate *candidate = container_of(job, struct candidate, job);
 
@@ -123,6 +147,7 @@ static void on_done(struct lane_job *job, bool timed_out) {
     }
     /* The thread is stuck in the plugin's code. The candidate stays in memory for it; nothing else waits. */
     struct plugins *plugins = candidate->plugins;
+    note_hang(candidate);
     (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
     if (candidate->next)
         migration_note(candidate->next, &candidate->err);
@@ -139,7 +164,8 @@ static void on_done(struct lane_job *job, bool timed_out) {
 }
 
 void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(struct candidate *)) {
-    candidate->job = (struct lane_job){.run = run, .done = on_done, .limit_ms = limit_ms(candidate->plugins)};
+    candidate->job =
+        (struct lane_job){.run = run, .done = on_done, .late = on_late, .limit_ms = limit_ms(candidate->plugins)};
     candidate->then = then;
     lane_submit(candidate->plugins->host->lane, &candidate->job);
 }
@@ -227,6 +253,7 @@ static void copied(struct candidate *candidate) {
     if (is_banned(candidate))
         return;
     bool good = map_get(loader->good, span_of(image_hash(candidate->image)));
+    good = good || candidate->apart.wanted; /* it is tried out where it will run */
     list_append(good ? &loader->ready : &loader->to_test, &candidate->link);
     test_next(plugins);
     loader_next(plugins);
@@ -259,6 +286,34 @@ void loader_add(struct plugins *plugins, struct source *source) {
 
 void loader_force(struct plugins *plugins, struct source *source) {
     add(plugins, source, true);
+}
+
+static void set_apart(struct candidate *candidate) {
+    const struct plugins *plugins = candidate->plugins;
+    const struct store *store = plugins->host->store;
+    CLEANUP(free) char *dir = store ? apart_dir(store_path(store), candidate->source->path) : NULL;
+    const struct guest_spec spec = {
+        .exe_fd = plugins->exe_fd,
+        .dir = dir,
+        .memory = candidate->apart.memory,
+        .limit_ms = candidate->apart.limit_ms,
+        .crash_limit = candidate->apart.crash_limit,
+        .crash_window = candidate->apart.crash_window,
+    };
+
+    image_set_apart(candidate->image, &spec);
+}
+
+int loader_load(struct candidate *candidate) {
+    struct image *image = candidate->image;
+
+    if (candidate->apart.wanted)
+        set_apart(candidate);
+    if (image_load(image, &candidate->err) < 0)
+        return -1;
+    /* What was found good before is read when it is wanted; but a process may say another thing each time. */
+    return (candidate->adopt && !candidate->apart.wanted ? contract_take : contract_check)(
+        image_plugin(image), &candidate->tools, &candidate->tool_count, &candidate->err);
 }
 
 static struct candidate *tested_one(struct loader *loader, const char *path) {
@@ -329,6 +384,13 @@ static void test_next(struct plugins *plugins) {
 /* ---- the queue ---- */
 
 static void drop_waiting(struct plugins *plugins, const struct source *source) {
+    list_for_each (proposal, &plugins->loader.proposals) {
+        struct candidate *candidate = list_entry(proposal, struct candidate, link);
+        if (candidate->source != source)
+            continue;
+        proposal_forget(candidate);
+        candidate_free(candidate);
+    }
     list_for_each (link, &plugins->loader.waiting) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->source != source)
@@ -363,6 +425,8 @@ void loader_next(struct plugins *plugins) {
     struct candidate *candidate;
     bool dropped = false;
 
+    if (muster_holds(plugins))
+        return;
     while (!loader->current && !plugins->stopping && (candidate = take_next(plugins))) {
         bool needless = serves_already(candidate);
         candidate->source->restored = candidate->source->restored && candidate->restored;
@@ -423,8 +487,9 @@ void loader_forget_source(struct plugins *plugins, struct source *source) {
 bool loader_is_idle(const struct plugins *plugins) {
     const struct loader *loader = &plugins->loader;
 
-    return !loader->current && !loader->testload && list_empty(&loader->copying) && list_empty(&loader->to_test) &&
-           list_empty(&loader->testing) && list_empty(&loader->ready) && list_empty(&loader->later);
+    return !plugins->muster.holds && !loader->current && !loader->testload && list_empty(&loader->copying) &&
+           list_empty(&loader->to_test) && list_empty(&loader->testing) && list_empty(&loader->ready) &&
+           list_empty(&loader->later);
 }
 
 void loader_init(struct plugins *plugins) {
@@ -436,6 +501,7 @@ void loader_init(struct plugins *plugins) {
     list_init(&loader->ready);
     list_init(&loader->waiting);
     list_init(&loader->later);
+    list_init(&loader->proposals);
     loader->good = map_new();
 }
 
@@ -457,6 +523,7 @@ void loader_stop(struct plugins *plugins) {
     free_all(plugins, &loader->ready);
     free_all(plugins, &loader->waiting);
     free_all(plugins, &loader->later);
+    free_all(plugins, &loader->proposals);
 }
 
 void loader_drop_copying(struct plugins *plugins) {

@@ -6,44 +6,93 @@
 #include "base/log.h"
 #include "plugin/generation.h"
 #include "plugin/host.h"
-#include "store/backup.h"
 #include "store/migrate.h"
+#include "store/upgrade.h"
+
+/* To whoever files the refusal, the database's kind of failure means another thing. */
+static int refused(struct theseus_error *err) {
+    err->code = ERR_INTERNAL;
+    return error_prefix(err, "migrations: ");
+}
+
+static int known_steps(const struct generation *generation) {
+    const char *const *steps = generation->slots.migrations;
+    int count = 0;
+
+    while (steps && steps[count])
+        count++;
+    return count;
+}
+
+/* It has tables, and they are older ones. */
+static bool is_a_restarts(const struct generation *generation, int pending) {
+    const struct plugin_host *host = generation->host;
+
+    return pending > 0 && pending < known_steps(generation) && host->outdated && !host->rehearsal;
+}
+
+static int find_pending(struct generation *generation, int *ret_pending, struct theseus_error *err) {
+    *ret_pending = 0;
+    generation->outdated = false;
+    if (!generation->slots.migrations)
+        return 0;
+    if (store_pending(generation->host->store, generation->name, generation->slots.migrations, ret_pending, err) < 0)
+        return -1;
+    generation->outdated = is_a_restarts(generation, *ret_pending);
+    return 0;
+}
+
+int migration_look(struct generation *generation, struct theseus_error *err) {
+    int pending = 0;
+
+    return find_pending(generation, &pending, err) < 0 ? refused(err) : 0;
+}
 
 static void note_migrated(struct generation *generation, int steps, char *backup) {
     log_info("plugin '%s': %d step%s of its schema applied%s%s", generation->name, steps, steps == 1 ? "" : "s",
              backup ? "; the database before is in " : "", backup ? backup : "");
     generation->backup = backup;
     atomic_store(&generation->migrated, true);
-    if (generation->host->migrated)
-        generation->host->migrated(generation->host->arg);
 }
 
-/* What is committed here stays, also when this generation is refused: hence the backup. */
+/* A backup is for what there was: five are kept, and new tables may not push one out. */
 static int apply_pending(struct generation *generation, int pending, struct theseus_error *err) {
+    struct store_steps part = {.component = generation->name, .steps = generation->slots.migrations};
+    const struct upgrade upgrade = {.parts = &part, .count = 1};
     struct store *store = generation->host->store;
-    const bool rehearsal = generation->host->rehearsal; /* on a copy already */
-    CLEANUP(free) char *backup = NULL;
+    bool is_new = pending == known_steps(generation);
+    char *backup = NULL;
 
-    if (!rehearsal && backup_make(store, &backup, err) < 0)
-        return -1;
-    if (store_migrate(store, generation->name, generation->slots.migrations, err) < 0) {
-        backup_drop(backup);
-        return -1;
-    }
-    if (rehearsal)
-        return 0;
-    backup_drop_oldest(store);
-    note_migrated(generation, pending, TAKE_PTR(backup));
-    return 0;
+    if (generation->host->rehearsal) /* on a copy already */
+        return store_migrate(store, part.component, part.steps, err);
+    int r = is_new ? store_migrate(store, part.component, part.steps, err) : upgrade_run(store, &upgrade, &backup, err);
+    if (r == 0)
+        note_migrated(generation, pending, backup);
+    return r;
 }
 
 /* It has no tables yet, and may never need them. */
 static bool waits_for_use(const struct generation *generation, int pending) {
-    int known = 0;
+    return (generation->slots.flags & THESEUS_SCHEMA_ON_USE) && pending == known_steps(generation) &&
+           !generation->host->rehearsal;
+}
 
-    while (generation->slots.migrations[known])
-        known++;
-    return (generation->slots.flags & THESEUS_SCHEMA_ON_USE) && pending == known && !generation->host->rehearsal;
+static int refuse_older(const struct generation *generation, int pending, struct theseus_error *err) {
+    return fail(err, ERR_BUSY,
+                "%d of %d steps of its schema are pending, and a restart with reason schema_migration applies them",
+                pending, known_steps(generation));
+}
+
+/* An older version, in another process, may have made them meanwhile. */
+static int make_tables(const struct generation *generation, struct theseus_error *err) {
+    struct store *store = generation->host->store;
+    const char *const *steps = generation->slots.migrations;
+    int pending = 0;
+
+    if (store_pending(store, generation->name, steps, &pending, err) < 0)
+        return -1;
+    return is_a_restarts(generation, pending) ? refuse_older(generation, pending, err)
+                                              : store_migrate(store, generation->name, steps, err);
 }
 
 int migration_on_use(struct generation *generation, struct theseus_error *err) {
@@ -53,7 +102,7 @@ int migration_on_use(struct generation *generation, struct theseus_error *err) {
         return 0;
     (void)pthread_mutex_lock(&generation->schema_lock);
     if (atomic_load(&generation->awaits_schema))
-        r = store_migrate(generation->host->store, generation->name, generation->slots.migrations, err);
+        r = make_tables(generation, err);
     if (r == 0)
         atomic_store(&generation->awaits_schema, false);
     (void)pthread_mutex_unlock(&generation->schema_lock);
@@ -62,17 +111,15 @@ int migration_on_use(struct generation *generation, struct theseus_error *err) {
 
 int migration_run(struct generation *generation, struct theseus_error *err) {
     int pending = 0;
-    int r = !generation->slots.migrations
-                ? 0
-                : store_pending(generation->host->store, generation->name, generation->slots.migrations, &pending, err);
+    int r = find_pending(generation, &pending, err);
 
-    if (r == 0 && pending > 0 && waits_for_use(generation, pending))
+    if (r == 0 && generation->outdated)
+        r = refuse_older(generation, pending, err);
+    else if (r == 0 && pending > 0 && waits_for_use(generation, pending))
         atomic_store(&generation->awaits_schema, true);
     else if (r == 0 && pending > 0)
         r = apply_pending(generation, pending, err);
-    if (r < 0)
-        err->code = ERR_INTERNAL; /* to whoever files the refusal, the database's kind of failure means another thing */
-    return r < 0 ? error_prefix(err, "migrations: ") : 0;
+    return r < 0 ? refused(err) : 0;
 }
 
 /* Cuts the message so that `note` finds room behind it. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/inner.h"
 #include "plugin/probation.h"
@@ -39,6 +40,20 @@ static void restore_good(void *arg, const void *recorded) {
         (void)map_put(plugins->loader.good, record->good_hash, plugins);
 }
 
+static void on_hangs_looked(void *arg) {
+    struct plugins *plugins = arg;
+
+    loop_enter();
+    if (plugins->host->stuck && !plugins->stopping)
+        plugins->host->stuck(plugins->host->arg);
+}
+
+static void on_stalled(void *arg) {
+    const struct plugins *plugins = arg;
+
+    plugins->host->stalled(plugins->host->arg);
+}
+
 static void on_name_free(void *arg);
 
 struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int exe_fd) {
@@ -55,6 +70,12 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     list_init(&plugins->when_idle);
     list_init(&plugins->pause.runs);
     host->pause = &plugins->pause;
+    plugins->hangs = host->hangs = hangs_new(&(struct hangs_spec){.loop = host->loop,
+                                                                  .workers = host->workers,
+                                                                  .stuck_ms = LIMIT_STUCK_MS,
+                                                                  .looked = on_hangs_looked,
+                                                                  .stalled = host->stalled ? on_stalled : NULL,
+                                                                  .arg = plugins});
     loader_init(plugins);
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
@@ -149,7 +170,7 @@ void plugins_settled(struct plugins *plugins) {
     if (loader_is_idle(plugins))
         restore_settled(plugins);
     idle = idle && !restore_is_pending(plugins);
-    if (idle && !plugins->loaded) {
+    if (idle && !plugins->loaded && list_empty(&plugins->loader.proposals)) {
         plugins->loaded = true;
         timer_stop(plugins->patience);
     }
@@ -206,6 +227,11 @@ void plugins_rescan(struct plugins *plugins) {
     restore_look(plugins);
     scan_drop_missing(plugins);
     scan_all(plugins, true);
+}
+
+void plugins_look(struct plugins *plugins) {
+    if (plugins->began && !restore_is_pending(plugins))
+        scan_all(plugins, false);
 }
 
 static void add_name(struct buf *names, const char *name) {
@@ -273,6 +299,7 @@ static void let_go(struct generation *generation) ON_LOOP {
 }
 
 void plugins_let_go(struct plugins *plugins) {
+    hangs_let_go(plugins->hangs);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);
         if (plugin->active)
@@ -377,8 +404,11 @@ struct plugins *plugins_free(struct plugins *plugins) {
         (void)source_free(list_entry(link, struct source, link));
     run_drop_paused(plugins->host);
     saver_fini(plugins);
+    muster_fini(plugins);
     free_waiters(&plugins->when_loaded);
     free_waiters(&plugins->when_idle);
+    plugins->host->hangs = NULL;
+    plugins->hangs = hangs_free(plugins->hangs);
     plugins->patience = timer_free(plugins->patience);
     free(plugins->watched);
     json_decref(plugins->disabled);

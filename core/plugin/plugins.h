@@ -7,6 +7,7 @@
 #pragma once
 
 #include "plugin/host.h"
+#include "store/migrate.h"
 
 struct plugins;
 struct imagedir;
@@ -29,6 +30,9 @@ bool plugins_are_loaded(const struct plugins *plugins) ON_LOOP;
 
 /* Looks at all directories again: what changed, or was refused. */
 void plugins_rescan(struct plugins *plugins) ON_LOOP;
+
+/* Looks whether any file has changed, if loading has begun. */
+void plugins_look(struct plugins *plugins) ON_LOOP;
 
 /* NULL: there is a plugin, or a file, of that name. Else a text that says so and lists the plugins that there are. */
 char *plugins_unknown(struct plugins *plugins, const char *name) ON_LOOP;
@@ -68,6 +72,34 @@ void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
  */
 void plugins_restore_early(struct plugins *plugins) ON_LOOP;
 
+/*
+ * Newer versions of plugins whose schema has older tables in the database wait until a restart migrates it: what serves
+ * goes on with the schema that it knows. plugins_propose() names them to the next process image (and to the candidate's
+ * examination), which is to take them in place of what serves. How many.
+ */
+size_t plugins_propose(struct plugins *plugins) ON_LOOP;
+size_t plugins_proposals(const struct plugins *plugins) ON_LOOP;  /* how many wait */
+bool plugins_are_proposed(const struct plugins *plugins) ON_LOOP; /* are any named in the ledger? */
+/* Nothing comes of it, also in the image to which the way led back. `why` NULL: they go on waiting; else what was named
+ * is refused for that reason, until its file changes. */
+void plugins_withdraw(struct plugins *plugins, const char *why) ON_LOOP;
+/* The same of one of them, which the image that took it did not outlive: its schema is migrated, so what served before
+ * it cannot serve again, and is forgotten. */
+void plugins_give_up(struct plugins *plugins, const char *name, const char *why) ON_LOOP;
+/* The next image: plugins_restore() and plugins_restore_early() take what was named; and all of that is through. */
+void plugins_take_proposals(struct plugins *plugins) ON_LOOP;
+void plugins_drop_proposals(struct plugins *plugins) ON_LOOP;
+
+/*
+ * Before plugins_restore(): nothing of what is restored is started before all of it is mapped and checked, `done` was
+ * told what steps their schemas have (`err`: one of them cannot be loaded), and plugins_start() is called, with what was
+ * applied of them, and the database before (NULL: none). `schemas` is the callee's to free; the steps are the images'.
+ */
+typedef void plugins_mustered_fn(void *arg, struct store_steps *schemas, size_t count, const struct theseus_error *err);
+void plugins_muster(struct plugins *plugins, plugins_mustered_fn *done, void *arg) ON_LOOP;
+void plugins_start(struct plugins *plugins, const struct store_steps *schemas, size_t count,
+                   const char *backup) ON_LOOP;
+
 /* `save` of every serving plugin that has one, recorded as saved_record. No handler may be at work in such a plugin.
  * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */
 typedef void plugins_saved_fn(void *arg, const struct theseus_error *err);
@@ -92,7 +124,7 @@ bool plugins_have_runs(const struct plugins *plugins) ON_LOOP;
 /* host->idle leads here. */
 void plugins_on_idle(struct generation *generation) ON_LOOP;
 
-/* {"plugins": […], "refused": […], "disabled": […]}: everything that theseus_plugins shows. New reference. */
+/* {"plugins": […], "refused": […], "disabled": […], "stuck": […]}: everything that theseus_plugins shows. New reference. */
 json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 /* Plugin name → generation number; and the files that wait, with the calls they wait for. New references. */
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/claims.h"
-#include "plugin/contract.h"
 #include "plugin/inner.h"
 #include "plugin/migration.h"
 #include "plugin/probation.h"
@@ -19,13 +18,10 @@ static void started(struct candidate *candidate) ON_LOOP;
 
 /* ---- load ---- */
 
-static void load_run(void *job) {
+void promote_load_run(void *job) {
     struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
 
-    candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0)
-        candidate->r =
-            contract_check(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+    candidate->r = loader_load(candidate);
 }
 
 /* Whose name is it, and may this file have it? An earlier directory goes before a later one. */
@@ -34,6 +30,8 @@ static int claim(struct candidate *candidate) ON_LOOP {
     struct plugins *plugins = candidate->plugins;
     struct source *source = candidate->source;
 
+    if (apart_check(*plugins->host->config, candidate->image, &candidate->err) < 0)
+        return -1;
     if (config_matches((*plugins->host->config)->plugins.disable, slots->name))
         return fail(&candidate->err, ERR_BUSY, "plugin '%s' is disabled by plugins.disable", slots->name);
     candidate->plugin = plugins_find(plugins, slots->name, true);
@@ -54,6 +52,8 @@ static int make_generation(struct candidate *candidate) ON_LOOP {
     candidate->next = generation_new(plugins->host, TAKE_PTR(candidate->image), candidate->number);
     candidate->next->config = settings;
     candidate->next->plugins = plugins;
+    candidate->next->backup = TAKE_PTR(candidate->backup);
+    atomic_store(&candidate->next->migrated, candidate->migrated);
     for (size_t i = 0; i < candidate->tool_count; i++) {
         if (registry_add(plugins->host->registry, candidate->next, candidate->tools[i], &candidate->err) < 0)
             return -1;
@@ -63,7 +63,7 @@ static int make_generation(struct candidate *candidate) ON_LOOP {
 }
 
 /* Ends a candidate whose generation exists: it is stopped if it had been started, and unloaded. */
-static void discard(struct candidate *candidate) ON_LOOP {
+void promote_discard(struct candidate *candidate) {
     struct plugins *plugins = candidate->plugins;
 
     if (candidate->previous) {
@@ -87,6 +87,31 @@ static void take_place(struct candidate *candidate) ON_LOOP {
         start(candidate);
 }
 
+/* ---- its schema: may it be started? ---- */
+
+static void look_run(void *job) {
+    struct candidate *candidate = container_of((struct lane_job *)job, struct candidate, job);
+
+    candidate->r = migration_look(candidate->next, &candidate->err);
+}
+
+static void looked(struct candidate *candidate) ON_LOOP {
+    if (candidate->r < 0)
+        promote_discard(candidate);
+    else if (candidate->next->outdated)
+        proposal_add(candidate);
+    else
+        take_place(candidate);
+}
+
+/* Before anything of the one that serves is asked for. What is restored is found out by its start. */
+static void look(struct candidate *candidate) ON_LOOP {
+    if (candidate->next->slots.migrations && candidate->plugins->host->outdated && !candidate->restored)
+        loader_on_lane(candidate, look_run, looked);
+    else
+        take_place(candidate);
+}
+
 /* ---- sections of the configuration that are the plugin's ---- */
 
 static void ask(struct candidate *candidate) ON_LOOP;
@@ -103,17 +128,17 @@ static void asked(struct candidate *candidate) ON_LOOP {
     json_t *settings = NULL;
 
     if (candidate->r == 0) {
-        take_place(candidate);
+        look(candidate);
         return;
     }
     (void)settings_blame(*plugins->host->config, &extra, &candidate->err);
     if (!apply_refuse_file(plugins, &candidate->err)) {
-        discard(candidate);
+        promote_discard(candidate);
         return;
     }
     candidate->err = (struct theseus_error){0};
     if (claims_settings_new(&settings, plugins, &candidate->next->slots, &candidate->err) < 0) {
-        discard(candidate);
+        promote_discard(candidate);
         return;
     }
     json_decref(atomic_exchange(&candidate->next->config, settings));
@@ -125,14 +150,14 @@ static void ask(struct candidate *candidate) {
     if (candidate->next->slots.sections && candidate->next->slots.check)
         loader_on_lane(candidate, ask_run, asked);
     else
-        take_place(candidate);
+        look(candidate);
 }
 
 static void loaded(struct candidate *candidate) ON_LOOP {
     if (candidate->r < 0)
         loader_refuse(candidate);
     else if (make_generation(candidate) < 0)
-        discard(candidate);
+        promote_discard(candidate);
     else
         ask(candidate);
 }
@@ -146,7 +171,7 @@ void promote(struct candidate *candidate) {
     else if (candidate->loaded)
         loaded(candidate);
     else
-        loader_on_lane(candidate, load_run, loaded);
+        loader_on_lane(candidate, promote_load_run, loaded);
 }
 
 /* ---- wait for the calls of a generation that keeps state ---- */
@@ -266,7 +291,7 @@ void promote_prepare(struct candidate *candidate) {
     if (slots->sections || plugins_find(candidate->plugins, slots->name, false))
         return;
     if (make_generation(candidate) < 0)
-        discard(candidate);
+        promote_discard(candidate);
 }
 
 void promote_begin(struct candidate *candidate) {
@@ -365,7 +390,7 @@ static void activated(struct candidate *candidate) ON_LOOP {
         be_gone(candidate);
     } else if (candidate->r < 0) { /* what must happen outside the process did not */
         take_back(candidate);
-        discard(candidate);
+        promote_discard(candidate);
     } else {
         run_release_held(next);
         succeed(candidate);
@@ -388,7 +413,7 @@ static void swap(struct candidate *candidate) ON_LOOP {
     if (holds_until_active(candidate))
         (void)registry_set_waiting(plugins->host->registry, candidate->next, false, true);
     if (registry_swap(plugins->host->registry, giver(candidate), candidate->next, &candidate->err) < 0) {
-        discard(candidate);
+        promote_discard(candidate);
         return;
     }
     if (candidate->displaced)
@@ -406,8 +431,10 @@ static void swap(struct candidate *candidate) ON_LOOP {
 
 static void started(struct candidate *candidate) {
     candidate->begun = false;
-    if (candidate->r < 0)
-        discard(candidate);
+    if (candidate->r < 0 && candidate->next->outdated && !candidate->previous)
+        proposal_add(candidate);
+    else if (candidate->r < 0)
+        promote_discard(candidate);
     else
         swap(candidate);
 }

@@ -5,6 +5,7 @@
 
 #include "plugin/ban.h"
 #include "plugin/claims.h"
+#include "plugin/guest.h"
 #include "plugin/inner.h"
 #include "plugin/probation.h"
 
@@ -65,10 +66,12 @@ static json_t *generation_new_report(struct plugins *plugins, const struct plugi
         reason = generation->trouble;
     if (!reason && generation == plugin->active && is_waiting(plugins, plugin))
         reason = "a new version waits until no call of this one runs";
+    struct guest *guest = image_guest(generation->image);
     json_t *report = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:s, s:s*, s:o, s:i, s:o, s:{s:I, s:f}}", "name", plugin->name, "version",
+        "{s:s, s:s, s:s, s:s, s:i, s:s, s:s*, s:s, s:o*, s:o, s:i, s:o, s:{s:I, s:f}}", "name", plugin->name, "version",
         generation->version, "file", image_file(generation->image), "hash", image_hash(generation->image), "generation",
-        (int)generation->number, "state", state_names[generation->state], "reason", reason, "tools",
+        (int)generation->number, "state", state_names[generation->state], "reason", reason, "isolation",
+        guest ? "process" : "none", "process", guest ? guest_report_new(guest) : NULL, "tools",
         registry_names_new(plugins->host->registry, generation), "in_flight",
         registry_pins(plugins->host->registry, generation), "calls", calls_new(&plugin->stats), "swaps", "count",
         (json_int_t)atomic_load(&plugin->swaps.served), "p99_ms", stats_percentile_ms(&plugin->swaps, 99));
@@ -125,8 +128,8 @@ json_t *plugins_report_new(struct plugins *plugins) {
     }
     struct unloaded unloaded = {plugins, list};
     ban_each(plugins->host->ledger, add_unloaded, &unloaded);
-    return json_pack("{s:o, s:o, s:O}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
-                     plugins->disabled);
+    return json_pack("{s:o, s:o, s:O, s:o}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
+                     plugins->disabled, "stuck", hangs_report_new(plugins->hangs));
 }
 
 json_t *plugins_generations_new(struct plugins *plugins) {

@@ -13,7 +13,6 @@
 
 #include "base/fs.h"
 #include "base/log.h"
-#include "plugin/contract.h"
 #include "plugin/inner.h"
 #include "rpc/jsontext.h"
 
@@ -31,10 +30,7 @@ static void adopt(struct candidate *candidate) {
     if (candidate->r < 0)
         return;
     image_keep_file(candidate->image);
-    candidate->r = image_load(candidate->image, &candidate->err);
-    if (candidate->r == 0) /* its schemas have been checked, and are read when they are wanted */
-        candidate->r =
-            contract_take(image_plugin(candidate->image), &candidate->tools, &candidate->tool_count, &candidate->err);
+    candidate->r = loader_load(candidate);
 }
 
 static void adopt_run(void *job) {
@@ -67,8 +63,8 @@ static void adopted(struct candidate *candidate) ON_LOOP {
     loader_next(plugins);
 }
 
-static bool is_wanted(const struct plugins *plugins, const struct image_record *record, const char *file) ON_LOOP {
-    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+static bool is_wanted(const struct plugins *plugins, struct span plugin, const char *file) ON_LOOP {
+    CLEANUP(free) char *name = xstrndup(plugin.data, plugin.len);
     size_t len = strlen(path_base(file));
 
     return len > strlen(".so") && !config_matches((*plugins->host->config)->plugins.disable, name) &&
@@ -81,28 +77,48 @@ struct restore {
     size_t records;
 };
 
-static void collect(void *arg, const void *recorded) ON_LOOP {
-    const struct image_record *record = recorded;
-    struct restore *restore = arg;
-    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
-    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+/* What either kind of record says of an image. */
+struct wanted {
+    struct span plugin, file, path, hash;
+    uint64_t generation;
+    bool stored;
+};
+
+static void collect(struct restore *restore, const struct wanted *wanted) ON_LOOP {
+    CLEANUP(free) char *file = xstrndup(wanted->file.data, wanted->file.len);
+    CLEANUP(free) char *name = xstrndup(wanted->plugin.data, wanted->plugin.len);
 
     restore->records++;
-    if (!is_wanted(restore->plugins, record, file))
+    if (!is_wanted(restore->plugins, wanted->plugin, file))
         return;
     struct candidate *candidate = loader_candidate_new(restore->plugins, scan_source(restore->plugins, file));
     candidate->restored = true;
     candidate->source->restored = true;
-    candidate->stored = record->stored;
-    candidate->number = record->stored ? loader_next_generation(restore->plugins) : (unsigned)record->generation;
-    candidate->adopt = xstrndup(record->active_path.data, record->active_path.len);
-    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)record->active_hash.len,
-                   record->active_hash.data);
+    candidate->stored = wanted->stored;
+    candidate->number = wanted->stored ? loader_next_generation(restore->plugins) : (unsigned)wanted->generation;
+    candidate->adopt = xstrndup(wanted->path.data, wanted->path.len);
+    (void)snprintf(candidate->adopt_hash, sizeof(candidate->adopt_hash), "%.*s", (int)wanted->hash.len,
+                   wanted->hash.data);
     candidate->banned = banning_reason_of(restore->plugins, name, candidate->adopt_hash);
     struct list *before = restore->candidates.prev;
     while (before != &restore->candidates && list_entry(before, struct candidate, link)->number > candidate->number)
         before = before->prev;
     list_append(before->next, &candidate->link); /* in front of what follows */
+}
+
+static void collect_served(void *arg, const void *recorded) ON_LOOP {
+    const struct image_record *record = recorded;
+    struct restore *restore = arg;
+
+    if (!proposal_stands_for(restore->plugins, record->plugin))
+        collect(restore, &(struct wanted){record->plugin, record->file, record->active_path, record->active_hash,
+                                          record->generation, record->stored});
+}
+
+static void collect_proposed(void *arg, const void *recorded) ON_LOOP {
+    const struct proposal_record *record = recorded;
+
+    collect(arg, &(struct wanted){record->plugin, record->file, record->path, record->hash, record->generation, false});
 }
 
 /* What served, on its way. False: nothing did. */
@@ -112,7 +128,9 @@ static bool begin(struct plugins *plugins) ON_LOOP {
     list_init(&restore.candidates);
     scan_list(plugins);
     banning_refuse(plugins);
-    ledger_each(plugins->host->ledger, &image_kind, collect, &restore);
+    ledger_each(plugins->host->ledger, &image_kind, collect_served, &restore);
+    if (plugins->takes_proposals)
+        ledger_each(plugins->host->ledger, &proposal_kind, collect_proposed, &restore);
     if (restore.records == 0)
         return false;
     plugins->began = true;
@@ -136,16 +154,9 @@ static void begin_all_run(void *job) {
         promote_begin(list_entry(link, struct candidate, link));
 }
 
-static void on_all_begun(struct lane_job *job, bool timed_out) {
-    struct plugins *plugins = container_of(job, struct plugins, adoption);
+static void take_all(struct plugins *plugins) ON_LOOP {
     struct list all;
 
-    loop_enter();
-    (void)timed_out; /* it has no limit */
-    if (plugins->stopping) {
-        loader_drop_copying(plugins);
-        return;
-    }
     plugins->adoptees = false;
     list_init(&all);
     list_splice(&all, &plugins->loader.copying);
@@ -155,11 +166,26 @@ static void on_all_begun(struct lane_job *job, bool timed_out) {
     plugins_settled(plugins);
 }
 
+static void on_all_begun(struct lane_job *job, bool timed_out) {
+    struct plugins *plugins = container_of(job, struct plugins, adoption);
+
+    loop_enter();
+    (void)timed_out; /* it has no limit */
+    if (plugins->stopping)
+        loader_drop_copying(plugins);
+    else
+        take_all(plugins);
+}
+
 /* Both have come: the images, and the wish to have them serve. */
 static void take_adopted(struct plugins *plugins) ON_LOOP {
     if (!plugins->adopted || !plugins->restoring)
         return;
     plugins->adopted = false;
+    if (plugins->muster.holds) { /* none is to be started yet */
+        take_all(plugins);
+        return;
+    }
     list_for_each (link, &plugins->loader.copying) {
         struct candidate *candidate = list_entry(link, struct candidate, link);
         if (candidate->r == 0)
@@ -193,7 +219,8 @@ void plugins_restore(struct plugins *plugins, struct loop_task *done) {
     bool begun = plugins->adopting || (!plugins->began && begin(plugins));
 
     if (!begun) { /* nothing was loaded: that is done when it is wanted */
-        loop_post_task(plugins->host->loop, done);
+        if (!muster_keeps(plugins, done))
+            loop_post_task(plugins->host->loop, done);
         return;
     }
     plugins->restoring = true;

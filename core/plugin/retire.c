@@ -19,6 +19,13 @@ static void quarantine(struct generation *generation, const char *reason) {
     generation->quarantined = reason;
 }
 
+static void on_late(struct lane_job *job) {
+    struct generation *generation = container_of(job, struct generation, job);
+
+    loop_enter();
+    hangs_slot_returned(generation->plugins->hangs, TAKE_PTR(generation->hang));
+}
+
 static void stopped(struct lane_job *job, bool timed_out) {
     struct generation *generation = container_of(job, struct generation, job);
     struct plugins *plugins = generation->plugins;
@@ -27,6 +34,7 @@ static void stopped(struct lane_job *job, bool timed_out) {
     plugins->retiring--;
     if (timed_out) {
         generation->stuck = true;
+        generation->hang = hangs_add_slot(plugins->hangs, generation->name, "stop");
         quarantine(generation, "its 'stop' did not come back");
     } else if (generation->unloaded == IMAGE_PINNED) {
         image_keep_file(generation->image);
@@ -48,6 +56,7 @@ void retire_when_idle(struct generation *generation) {
     generation->job = (struct lane_job){
         .run = stop_run,
         .done = stopped,
+        .late = on_late,
         .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
     };
     lane_submit(plugins->host->lane, &generation->job);

@@ -5,6 +5,7 @@
 
 #include "base/blame.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
@@ -166,6 +167,8 @@ int run_reply(struct run *run, json_t *result) {
         json_decref(result);
         result = error_result_new(&err);
     }
+    if (run->host->hangs && !run->outer && !call_is_over(run->request))
+        hangs_note_served(run->host->hangs);
     if (run->offer->generation->plugin)
         stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
     generation_count_call(run->offer->generation);
@@ -185,11 +188,20 @@ static void on_timeout(struct call *call, int64_t ms) {
     call_answer(call, error_result_new(&err));
 }
 
+/* What the operator says of a plugin goes before what its author does. */
+static int64_t timeout_s(const struct run *run, const struct tool *tool) {
+    const struct config *config = *run->host->config;
+    int configured = config_plugin_call_timeout(config, run->offer->generation->name);
+
+    if (configured)
+        return configured;
+    return tool->timeout ? (int64_t)tool->timeout : config->limits.call_timeout;
+}
+
 /* The time of a call counts from its acceptance, whatever it waits for. */
 static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
-    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*run->host->config)->limits.call_timeout;
-
-    call_set_deadline(run->request, seconds * 1000, on_timeout);
+    run->limit_ms = timeout_s(run, tool) * 1000;
+    call_set_deadline(run->request, run->limit_ms, on_timeout);
 }
 
 static bool is_inline(const struct tool *tool) {
@@ -248,7 +260,7 @@ static void suspend(struct run *run) {
 }
 
 /* The handler; whatever goes wrong on this thread meanwhile is its plugin's. */
-static int call_handler(struct run *run) {
+static int blamed_handler(struct run *run) {
     const struct generation *generation = run->offer->generation;
     const struct tool *tool = run->offer->tool;
     const struct call_key *key = &run->request->key;
@@ -266,9 +278,23 @@ static int call_handler(struct run *run) {
     return outcome;
 }
 
-/* From here on the plugin may answer at any time on a thread that does not say for which call. */
+/* A client's call on a worker is watched; what is part of it, or on the loop's thread, is not a thread of its own. */
+static int call_handler(struct run *run) {
+    struct hangs *hangs = run->host->hangs;
+    bool watched = hangs && !run->outer && !pthread_equal(pthread_self(), run->host->loop_thread);
+
+    if (watched)
+        hangs_enter(hangs, run);
+    int outcome = blamed_handler(run);
+    if (watched)
+        hangs_leave(hangs, run);
+    return outcome;
+}
+
+/* From here on the plugin may answer at any time on a thread that does not say for which call; an isolated one has none
+ * here. */
 static void note_later(struct run *run) {
-    if (!run->outer && !atomic_load(&run->replied))
+    if (!run->outer && !atomic_load(&run->replied) && !image_guest(run->offer->generation->image))
         keep_later(run->request, run->offer->generation->name, run->offer->tool->output != NULL);
 }
 
@@ -401,6 +427,8 @@ int run_check_args(const struct run *run, struct theseus_error *err) {
 
 static void submit(struct run *run) ON_LOOP {
     limit_time(run, run->offer->tool);
+    if (run->host->hangs)
+        hangs_watch(run->host->hangs);
     run->serial = run->offer->tool->flags & THESEUS_SERIAL;
     registry_enqueue(run->host->registry, run->offer->generation, &run->queue_link);
     if (!run->serial || registry_serial_enter(run->host->registry, run->offer, &run->wait_link))
@@ -411,8 +439,15 @@ static void submit(struct run *run) ON_LOOP {
 static void enter_inline(struct run *run) ON_LOOP {
     CLEANUP(call_unref) struct call *request = call_ref(run->request);
 
+    struct hangs *hangs = run->host->hangs;
+    int64_t limit_ms = timeout_s(run, run->offer->tool) * 1000;
+
     run_ref(run);
+    if (hangs)
+        hangs_enter_inline(hangs, limit_ms < LIMIT_INLINE_MS ? limit_ms : LIMIT_INLINE_MS);
     run_enter(run);
+    if (hangs)
+        hangs_leave_inline(hangs);
     if (run->offer && !call_is_over(request) && !atomic_load(&run->replied))
         limit_time(run, run->offer->tool);
     (void)run_unref(run);

@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "call/call.h"
 #include "loop/workers.h"
+#include "plugin/hangs.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
@@ -36,7 +37,9 @@ struct run {
     char *args_text;      /* owned, made when asked for */
     char *key_text;       /* owned: an inner run's theseus_call_key() */
     int depth;            /* 0: the client's own call */
+    double done, total;   /* that the handler has reported last; under `lock` */
     int64_t entered_ns;
+    int64_t limit_ms; /* from the acceptance of the request; 0: not limited yet */
     struct blame blame;
     atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;
@@ -44,10 +47,11 @@ struct run {
     bool suspended;   /* it has, and stopped at a checkpoint. Whose turn it is: its thread, then the loop */
     bool serial;      /* it has, or waits for, the turn of a THESEUS_SERIAL tool */
     struct work work;
+    struct stay stay;        /* while its handler is on a worker */
     struct loop_task resume; /* goes on after the client's unread output, or another serial run, had stopped it */
     struct list queue_link;  /* generation::queued, from submission until the handler is entered */
     struct list wait_link;   /* generation::held, run_pause::runs, or offer::serial_waiting */
-    pthread_mutex_t lock;    /* of an inner run: the result, for the thread that waits for it */
+    pthread_mutex_t lock;    /* of progress; of an inner run also the result, for the thread that waits for it */
     pthread_cond_t answered;
     json_t *result;
 };
@@ -78,6 +82,9 @@ void run_drop_paused(const struct plugin_host *host) ON_LOOP;
 /* theseus_call_tool(): on the thread of `outer`. Steals `args`. */
 MUST_CHECK int run_inner(struct run *outer, const char *name, json_t *args, json_t **ret_result,
                          struct theseus_error *err);
+
+/* What the handler reports of its progress, as what it is of the client's request. Any thread. */
+void run_progress(struct run *run, double done, double total, const char *message);
 
 /* The handler's answer: a CallToolResult. Any thread. Steals; NULL: there was no memory for one. Returns THESEUS_DONE.
  */

@@ -3,7 +3,8 @@
  * find.
  *
  * `save` runs when nothing is being promoted and no handler is at work in a plugin that keeps state. A handler whose
- * call is answered already may need a moment to come back; one that does not costs its plugin's state, not the others'.
+ * call is answered already may need a moment to come back; one that does not costs its plugin's state, not the others',
+ * and neither does a `save` that does not come back.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,38 +16,49 @@
 
 enum { SAVE_WAIT_MS = 200 };
 
-/* A generation that is asked. */
+/* A generation that is asked. It belongs to the lane's thread for as long as that is in the plugin's code. */
 struct saving {
     struct list link;
+    struct lane_job job;
+    struct plugins *plugins;
     struct generation *generation; /* pinned */
+    struct hang *hang;             /* borrowed: it has not come back */
     struct buf text;               /* JSON; empty: it has nothing */
+    int r;
+    struct theseus_error err;
 };
 
-/* Belongs to the lane's thread for as long as that is in a plugin's code. */
 struct saver {
-    struct lane_job job;
     struct plugins *plugins;
     plugins_saved_fn *done; /* NULL: nobody wants to know any more, and nothing is recorded */
     void *arg;
     struct timer *wait; /* owned: for handlers to come back; NULL: not begun */
     bool waited, on_lane;
-    struct list savings;              /* saving::link, owned */
-    _Atomic(struct saving *) current; /* whose `save` runs */
-    int r;
-    struct theseus_error err;  /* of the lane */
-    struct theseus_error busy; /* who could not be asked */
+    struct list to_ask, asked;   /* saving::link, owned; one more is the lane's */
+    struct theseus_error failed; /* the first that cannot be written down */
+    struct theseus_error lost;   /* the first who could not be asked, or did not come back */
 };
+
+static struct saving *saving_free(struct saving *saving) ON_LOOP {
+    list_remove(&saving->link);
+    registry_unpin(saving->plugins->host->registry, saving->generation);
+    buf_fini(&saving->text);
+    free(saving);
+    return NULL;
+}
 
 static struct saver *saver_free(struct saver *saver) ON_LOOP {
     saver->wait = timer_free(saver->wait);
-    list_for_each (link, &saver->savings) {
-        struct saving *saving = list_entry(link, struct saving, link);
-        registry_unpin(saver->plugins->host->registry, saving->generation);
-        buf_fini(&saving->text);
-        free(saving);
-    }
+    list_splice(&saver->asked, &saver->to_ask);
+    list_for_each (link, &saver->asked)
+        (void)saving_free(list_entry(link, struct saving, link));
     free(saver);
     return NULL;
+}
+
+static void note(struct theseus_error *first, const struct theseus_error *err) {
+    if (first->message[0] == '\0')
+        *first = *err;
 }
 
 /* ---- recording ---- */
@@ -73,7 +85,7 @@ static int record_one(const struct saver *saver, const struct saving *saving, st
 static int record_all(const struct saver *saver, struct theseus_error *err) {
     if (drop_all(saver->plugins, err) < 0)
         return -1;
-    list_for_each (link, &saver->savings)
+    list_for_each (link, &saver->asked)
         if (record_one(saver, list_entry(link, struct saving, link), err) < 0)
             return -1;
     return 0;
@@ -96,14 +108,9 @@ static int save_one(struct saving *saving, struct theseus_error *err) {
 }
 
 static void save_run(void *job) {
-    struct saver *saver = container_of((struct lane_job *)job, struct saver, job);
+    struct saving *saving = container_of((struct lane_job *)job, struct saving, job);
 
-    list_for_each (link, &saver->savings) {
-        struct saving *saving = list_entry(link, struct saving, link);
-        atomic_store(&saver->current, saving);
-        if (saver->r == 0)
-            saver->r = save_one(saving, &saver->err);
-    }
+    saving->r = save_one(saving, &saving->err);
 }
 
 static void tell(struct plugins *plugins, plugins_saved_fn *done, void *arg, const struct theseus_error *err) ON_LOOP {
@@ -115,34 +122,73 @@ static void tell(struct plugins *plugins, plugins_saved_fn *done, void *arg, con
     plugins_settled(plugins);
 }
 
+/* What there is is recorded, also where some could not be asked. */
+static void finish(struct saver *saver) ON_LOOP {
+    struct plugins *plugins = saver->plugins;
+    plugins_saved_fn *done = saver->done;
+    struct theseus_error err = saver->failed;
+    void *arg = saver->arg;
+
+    if (err.message[0] == '\0' && done && !plugins->stopping)
+        (void)!record_all(saver, &err);
+    if (err.message[0] == '\0')
+        err = saver->lost;
+    plugins->saver = NULL;
+    (void)saver_free(saver);
+    tell(plugins, done, arg, &err);
+}
+
+static void ask_next(struct saver *saver) ON_LOOP;
+
 /* The thread has come back from the plugin's code after all. */
 static void on_late(struct lane_job *job) {
+    struct saving *saving = container_of(job, struct saving, job);
+
     loop_enter();
-    (void)saver_free(container_of(job, struct saver, job));
+    hangs_slot_returned(saving->plugins->hangs, saving->hang);
+    (void)saving_free(saving);
+}
+
+static void note_hang(struct saver *saver, struct saving *saving) ON_LOOP {
+    struct theseus_error err = {0};
+
+    saving->hang = hangs_add_slot(saving->plugins->hangs, saving->generation->name, "save");
+    (void)fail(&err, ERR_TIMEOUT, "plugin '%s': its 'save' did not come back within %lld ms", saving->generation->name,
+               (long long)saving->job.limit_ms);
+    note(&saver->lost, &err);
 }
 
 static void saved(struct lane_job *job, bool timed_out) {
-    struct saver *saver = container_of(job, struct saver, job);
-    struct plugins *plugins = saver->plugins;
-    plugins_saved_fn *done = saver->done;
-    struct theseus_error err = {0};
-    void *arg = saver->arg;
+    struct saving *saving = container_of(job, struct saving, job);
+    struct saver *saver = saving->plugins->saver;
 
     loop_enter();
-    plugins->saver = NULL;
     if (timed_out) {
-        (void)fail(&err, ERR_TIMEOUT, "plugin '%s': its 'save' did not come back within %lld ms",
-                   atomic_load(&saver->current)->generation->name, (long long)job->limit_ms);
+        note_hang(saver, saving);
     } else {
-        err = saver->r < 0 ? saver->err : saver->busy;
-        if (saver->r == 0 && done && !plugins->stopping) {
-            struct theseus_error unrecorded = {0};
-            if (record_all(saver, &unrecorded) < 0)
-                err = unrecorded;
-        }
-        (void)saver_free(saver);
+        list_append(&saver->asked, &saving->link);
+        if (saving->r < 0)
+            note(&saver->failed, &saving->err);
     }
-    tell(plugins, done, arg, &err);
+    ask_next(saver);
+}
+
+static void ask_next(struct saver *saver) {
+    struct saving *saving = list_first(&saver->to_ask, struct saving, link);
+    struct plugins *plugins = saver->plugins;
+
+    if (!saving || !saver->done || plugins->stopping || saver->failed.message[0]) {
+        finish(saver);
+        return;
+    }
+    list_remove(&saving->link);
+    saving->job = (struct lane_job){
+        .run = save_run,
+        .done = saved,
+        .late = on_late,
+        .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
+    };
+    lane_submit(plugins->host->lane, &saving->job);
 }
 
 /* ---- when it can begin ---- */
@@ -176,10 +222,16 @@ static bool anybody_is_busy(const struct saver *saver) {
 static void note_busy(struct saver *saver, const struct generation *generation) {
     json_auto_t *names = registry_busy_names_new(saver->plugins->host->registry, generation);
     CLEANUP(free) char *list = json_dumps(names, JSON_COMPACT);
+    const char *slot = atomic_load(&generation->slot);
+    struct theseus_error err = {0};
 
-    if (saver->busy.message[0] == '\0')
-        (void)fail(&saver->busy, ERR_BUSY, "plugin '%s': its state is not saved, for a handler is still at work: %s",
+    if (slot)
+        (void)fail(&err, ERR_BUSY, "plugin '%s': its state is not saved, for its '%s' has not come back",
+                   generation->name, slot);
+    else
+        (void)fail(&err, ERR_BUSY, "plugin '%s': its state is not saved, for a handler is still at work: %s",
                    generation->name, list ? list : "");
+    note(&saver->lost, &err);
 }
 
 static void collect(struct saver *saver) {
@@ -194,9 +246,10 @@ static void collect(struct saver *saver) {
             continue;
         }
         struct saving *saving = xcalloc(1, sizeof(*saving));
+        saving->plugins = saver->plugins;
         saving->generation = generation;
         registry_pin(registry, generation);
-        list_append(&saver->savings, &saving->link);
+        list_append(&saver->to_ask, &saving->link);
     }
 }
 
@@ -223,13 +276,7 @@ void saver_go_on(struct plugins *plugins) {
     saver->wait = timer_free(saver->wait);
     saver->on_lane = true;
     collect(saver);
-    saver->job = (struct lane_job){
-        .run = save_run,
-        .done = saved,
-        .late = on_late,
-        .limit_ms = (*plugins->host->config)->restart.process_startup * 1000,
-    };
-    lane_submit(plugins->host->lane, &saver->job);
+    ask_next(saver);
 }
 
 void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) {
@@ -244,7 +291,8 @@ void plugins_save(struct plugins *plugins, plugins_saved_fn *done, void *arg) {
     saver->plugins = plugins;
     saver->done = done;
     saver->arg = arg;
-    list_init(&saver->savings);
+    list_init(&saver->to_ask);
+    list_init(&saver->asked);
     plugins->saver = saver;
     saver_go_on(plugins);
 }

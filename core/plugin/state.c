@@ -35,6 +35,7 @@ struct entry {
 struct owner {
     struct map *entries; /* key → struct entry, owned: those with a value, and those that are being changed */
     size_t values;       /* of them; those that are about to get one count already */
+    size_t bytes;        /* of the values, those to come included */
 };
 
 struct state {
@@ -80,6 +81,10 @@ static struct value *value_unref(struct value *value) {
 }
 DEFINE_CLEANUP(struct value *, value_unref)
 
+static size_t len_of(const struct value *value) {
+    return value ? value->len : 0;
+}
+
 /* ---- the tables; with the lock ---- */
 
 static struct entry *entry_of(struct owner *owner, struct span key) {
@@ -112,6 +117,7 @@ static void restore(void *arg, const void *recorded) {
     }
     struct entry *entry = entry_of(restoring->owner, record->name);
     restoring->owner->values += !entry->value;
+    restoring->owner->bytes += value->len - len_of(entry->value);
     (void)value_unref(entry->value);
     entry->value = value;
 }
@@ -217,29 +223,53 @@ static void set_value(struct change *change, struct value *value) {
     (void)value_unref(before);
 }
 
-/* Every key beyond the limit would be memory that nobody can ask the plugin to give back. */
-static int take_room(struct change *change, struct theseus_error *err) {
-    lock(change->state);
-    bool full = !change->entry->value && change->owner->values >= LIMIT_STATE_KEYS;
-    change->owner->values += !change->entry->value && !full;
-    unlock(change->state);
-    return full ? fail(err, ERR_LIMIT, "plugin '%.*s' has %d keys already, which is the limit; remove some",
-                       (int)change->record.plugin.len, change->record.plugin.data, LIMIT_STATE_KEYS)
-                : 0;
+/* What is kept beyond the limits would be memory that nobody can ask the plugin to give back. With the lock. */
+static int check_room(const struct change *change, size_t len, struct theseus_error *err) {
+    const struct owner *owner = change->owner;
+    const struct value *before = change->entry->value;
+
+    if (!before && owner->values >= LIMIT_STATE_KEYS)
+        return fail(err, ERR_LIMIT, "plugin '%.*s' has %d keys already, which is the limit; remove some",
+                    (int)change->record.plugin.len, change->record.plugin.data, LIMIT_STATE_KEYS);
+    if (len > len_of(before) && owner->bytes - len_of(before) + len > LIMIT_STATE_BYTES)
+        return fail(
+            err, ERR_LIMIT,
+            "plugin '%.*s' keeps %zu bytes already, and with %zu more would be over the limit of %d; remove some",
+            (int)change->record.plugin.len, change->record.plugin.data, owner->bytes, len, LIMIT_STATE_BYTES);
+    return 0;
 }
 
-static void give_room_back(struct change *change) {
+static int take_room(struct change *change, size_t len, struct theseus_error *err) {
     lock(change->state);
-    change->owner->values--;
+    int r = check_room(change, len, err);
+    if (r == 0) {
+        change->owner->values += !change->entry->value;
+        change->owner->bytes += len - len_of(change->entry->value);
+    }
     unlock(change->state);
+    return r;
+}
+
+/* The value that there is stays. */
+static void give_room_back(struct change *change, size_t len) {
+    lock(change->state);
+    change->owner->values -= !change->entry->value;
+    change->owner->bytes -= len - len_of(change->entry->value);
+    unlock(change->state);
+}
+
+static void forget_value(struct change *change) {
+    lock(change->state);
+    change->owner->values -= change->entry->value != NULL;
+    change->owner->bytes -= len_of(change->entry->value);
+    unlock(change->state);
+    set_value(change, NULL);
 }
 
 static int change_remove(struct change *change, struct theseus_error *err) {
     if (ledger_drop(change->state->ledger, &state_kind, &change->record, err) < 0)
         return -1;
-    if (change->entry->value)
-        give_room_back(change);
-    set_value(change, NULL);
+    forget_value(change);
     return 0;
 }
 
@@ -265,11 +295,11 @@ static int change_put(struct change *change, const json_t *value, struct theseus
         return -1;
     if (text.len > LIMIT_STATE_VALUE)
         return fail(err, ERR_LIMIT, "the state's value of %zu bytes is longer than %d", text.len, LIMIT_STATE_VALUE);
-    if (take_room(change, err) < 0)
+    if (take_room(change, text.len, err) < 0)
         return -1;
     int r = record_value(change, buf_span(&text), err);
-    if (r < 0 && !change->entry->value)
-        give_room_back(change);
+    if (r < 0)
+        give_room_back(change, text.len);
     return r;
 }
 
@@ -303,11 +333,11 @@ static int change_bring_back(struct change *change, struct span text, bool *ret_
     *ret_taken = !change->entry->value;
     if (change->entry->value)
         return 0;
-    if (take_room(change, err) < 0)
+    if (take_room(change, text.len, err) < 0)
         return -1;
     int r = record_value(change, text, err);
     if (r < 0)
-        give_room_back(change);
+        give_room_back(change, text.len);
     return r;
 }
 

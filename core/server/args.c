@@ -28,6 +28,7 @@ static const struct {
     {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load FILE...", NULL},
     /* What follows is the command that is examined; there is only one. */
     {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve]", NULL},
+    {"--host-plugin", COMMAND_HOST_PLUGIN, 4, 4, "theseus --host-plugin FILE HASH DIR MEMORY", NULL},
     {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, "theseus --read-sessions", NULL},
 };
 

@@ -11,14 +11,12 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/migrations.h"
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/watch_binary.h"
 #include "server/wayback.h"
-#include "store/backup.h"
-#include "store/migrate.h"
-#include "store/schema.h"
 
 static bool is_new_image(const struct server *server) {
     return !server->is_back && server->restart.under_way;
@@ -44,8 +42,16 @@ void arrival_prepare(struct server *server) {
         carried_put_aside(server->ledger);
 }
 
+/* Was it examined with what is proposed? Behind a crash, if that came when an image had it already. */
+static bool is_examined(const struct server *server) ON_LOOP {
+    return is_new_image(server) && !restart_takes_own(server) &&
+           (!server->recovery.came || server->restart.facts.phase > PHASE_STARTING);
+}
+
 /* Should one of them hang, the alarm leads back. */
 void arrival_load_early(struct server *server) {
+    if (is_examined(server))
+        plugins_take_proposals(server->plugins);
     if (is_new_image(server) && !server->recovery.came && server->was_awake && wayback_is_open())
         plugins_restore_early(server->plugins);
 }
@@ -324,9 +330,10 @@ static void conclude(struct server *server) ON_LOOP {
     else if (server->restart.under_way)
         complete(server);
     else
-        wayback_close();   /* the record of the restart may be lost: nothing else is going to close it */
+        plugins_withdraw(server->plugins, NULL);
+    wayback_close();       /* the record of the restart may be lost: nothing else is going to close it */
     standby_begin(server); /* the way back is closed, or was already */
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_is_emergency(server))
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }
 
@@ -353,7 +360,8 @@ static void serve(struct server *server) ON_LOOP {
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
     restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
-    if (restart->under_way && preserves(server))
+    bool refuses = server->is_back && plugins_are_proposed(server->plugins); /* files, before they are looked at */
+    if (restart->under_way && preserves(server) && !refuses)
         loop_defer(server->loop, &restart->served);
     else
         conclude(server); /* calls are dismissed: at once, before any of them is begun */
@@ -375,58 +383,24 @@ static void on_restored(void *arg) {
 }
 
 static void resume(struct server *server) ON_LOOP {
-    struct restart *restart = &server->restart;
-
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESUMING);
-    restart->restored = (struct loop_task){.run = on_restored, .arg = server};
     if (server->awake)
-        plugins_restore(server->plugins, &restart->restored);
+        plugins_restore(server->plugins, &server->restart.restored);
     else
         serve(server);
 }
 
-/* The core's own steps; a plugin's are applied when it is started. Each with a backup before. */
-static int migrate(struct server *server, struct theseus_error *err) {
-    CLEANUP(free) char *backup = NULL;
-    int pending = 0;
+static void on_migrated(struct server *server) ON_LOOP {
+    const struct migrations *migrations = &server->migrations;
 
-    if (store_pending(server->store, SCHEMA_CORE, schema_core_steps, &pending, err) < 0)
-        return -1;
-    if (pending == 0)
-        return 0;
-    if (backup_make(server->store, &backup, err) < 0)
-        return -1;
-    return store_migrate(server->store, SCHEMA_CORE, schema_core_steps, err);
-}
-
-static void migrate_run(void *job) {
-    struct restart *restart = container_of((struct lane_job *)job, struct restart, job);
-    struct server *server = container_of(restart, struct server, restart);
-
-    restart->r = migrate(server, &restart->err);
-    if (restart->r == 0)
-        arrival_on_migrated(server);
-}
-
-/* The commit is the second point of no return: an older image would not know the schema. */
-void arrival_on_migrated(void *arg) {
-    (void)arg;
-    if (wayback_is_open())
-        log_info("the schema of the database is a new one: from here on there is no way back to the image before");
-    wayback_close();
-}
-
-static void on_migrated(struct lane_job *job, bool timed_out) {
-    struct restart *restart = container_of(job, struct restart, job);
-    struct server *server = container_of(restart, struct server, restart);
-
-    loop_enter();
-    (void)timed_out; /* it has no limit of its own: the alarm is there */
-    if (restart->r < 0)
-        arrival_give_up(server->ledger, &restart->err);
+    restart_set_phase(server, PHASE_RESUMING);
+    if (!wayback_is_open())
+        standby_begin(server); /* a crash has no way back any more */
+    if (server->awake)
+        plugins_start(server->plugins, migrations->parts, migrations->count, migrations->backup);
     else
-        resume(server);
+        serve(server);
 }
 
 void arrival_begin(struct server *server) {
@@ -437,6 +411,8 @@ void arrival_begin(struct server *server) {
     audit_calls(server);
     if (restart->under_way)
         conn_each_call(server->conn, find_asker, server);
+    if (restart->call)
+        restart_answer_early(server);
     if (server->recovery.came)
         recovery_begin(server);
     if (recovery_gives_up(server)) {
@@ -447,11 +423,9 @@ void arrival_begin(struct server *server) {
         restart_set_phase(server, PHASE_LOADING);
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESTORING);
-    if (!is_new_image(server) || !(restart->facts.flags & RESTART_MIGRATES)) {
+    restart->restored = (struct loop_task){.run = on_restored, .arg = server};
+    if (is_new_image(server) && restart->facts.flags & RESTART_MIGRATES)
+        migrations_run(server, on_migrated);
+    else
         resume(server);
-        return;
-    }
-    restart->err = (struct theseus_error){0};
-    restart->job = (struct lane_job){.run = migrate_run, .done = on_migrated};
-    lane_submit(server->lane, &restart->job);
 }

@@ -122,3 +122,8 @@ void binary_close(struct binary *binary) {
 void binary_close_cleanup(struct binary *binary) {
     binary_close(binary);
 }
+
+bool binary_is_same(const struct stat *one, const struct stat *other) {
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino && one->st_size == other->st_size &&
+           one->st_mtim.tv_sec == other->st_mtim.tv_sec && one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
+}

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -25,5 +26,6 @@ MUST_CHECK int binary_adopt(struct binary *ret_binary, int fd, const char *path,
  * the time of its last change of any kind tell. Not for the own image, which may well have been replaced.
  */
 MUST_CHECK int binary_check_unchanged(const struct binary *binary, struct theseus_error *err);
+bool binary_is_same(const struct stat *one, const struct stat *other); /* one file, not written between the two */
 void binary_close(struct binary *binary);
 void binary_close_cleanup(struct binary *binary);

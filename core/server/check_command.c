@@ -10,7 +10,11 @@
 
 #include "base/fs.h"
 #include "loop/loop.h"
+#include "plugin/apart.h"
+#include "plugin/contract.h"
 #include "plugin/elf.h"
+#include "plugin/guest.h"
+#include "plugin/image.h"
 #include "plugin/testload.h"
 #include "server/commands.h"
 #include "server/server.h"
@@ -81,7 +85,28 @@ static char *here(const char *file) {
     return strchr(file, '/') ? xstrdup(file) : path_join(".", file);
 }
 
-static void check_files(struct check *check, char **names, size_t count, int limit_ms) {
+/* A plugin that is to be isolated is not loaded in the open, nor on trial. */
+static void load_apart(struct check *check, const char *file, const struct apart *apart) {
+    CLEANUP(image_free) struct image *image = NULL;
+    struct theseus_error err = {0};
+    struct tool **tools;
+    size_t count;
+
+    if (image_adopt(&image, file, file, NULL, &err) == 0) {
+        image_keep_file(image);
+        image_set_apart(
+            image, &(struct guest_spec){.exe_fd = check->exe_fd, .memory = apart->memory, .limit_ms = apart->limit_ms});
+    }
+    if (!image || image_load(image, &err) < 0 || contract_check(image_plugin(image), &tools, &count, &err) < 0) {
+        problem(check, file, 0, err.message);
+        return;
+    }
+    contract_tools_free(tools, count);
+    check->good++;
+}
+
+static void check_files(struct check *check, const struct config *config, char **names, size_t count) {
+    const int limit_ms = config->restart.process_startup * 1000;
     CLEANUP(free) char **files = xcalloc(count + 1, sizeof(char *));
     CLEANUP(free) char **sound = xcalloc(count + 1, sizeof(char *));
     size_t sound_count = 0;
@@ -89,8 +114,11 @@ static void check_files(struct check *check, char **names, size_t count, int lim
     for (size_t i = 0; i < count; i++) {
         struct theseus_error err = {0};
         files[i] = here(names[i]);
+        const struct apart apart = apart_of_file(config, files[i]);
         if (look(files[i], &err) < 0)
             problem(check, files[i], 0, err.message);
+        else if (apart.wanted)
+            load_apart(check, files[i], &apart);
         else
             sound[sound_count++] = files[i];
     }
@@ -133,10 +161,10 @@ static struct trial *make_trial(struct check *check, const struct config *config
     return trial;
 }
 
-static void print_pending(struct check *check, const struct trial *trial) {
+static void print_versions(struct check *check, const struct trial *trial) {
     struct theseus_error err = {0};
 
-    if (trial_print_pending(trial, stdout, &err) < 0)
+    if (trial_print_versions(trial, stdout, &err) < 0)
         problem(check, "theseus", 0, err.message);
     (void)fflush(stdout);
 }
@@ -177,7 +205,7 @@ static void rehearse_start(struct check *check, struct config *config, const str
     bool stuck = server && server_is_stuck(server);
     if (!stuck)
         server = server_free(server);
-    print_pending(check, trial);
+    print_versions(check, trial);
     if (stuck) {
         trial = trial_free(trial); /* nobody comes back from there */
         server_abandon(server, 1);
@@ -211,7 +239,7 @@ static void check_all(struct check *check, const struct args *args, const struct
         return;
     bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
     if (args->rest_count > 0 && !deep) {
-        check_files(check, args->rest, (size_t)args->rest_count, config->restart.process_startup * 1000);
+        check_files(check, config, args->rest, (size_t)args->rest_count);
         (void)config_free(config);
         return;
     }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,11 @@ struct crash_note {
     struct crash_module modules[CRASH_MODULES_MAX]; /* those that a frame or the address lies in */
 };
 #define CRASH_MAGIC "crashed"
+
+/* Was the thread sent the signal because it did not come back (rescue.c)? */
+static inline bool crash_note_is_hang(const struct crash_note *note) {
+    return note->signum == SIGABRT && note->code == SI_QUEUE;
+}
 
 /* Where it lies. NULL: the ledger has no room for one. */
 struct crash_note *crash_note_place(const struct ledger *ledger);

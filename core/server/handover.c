@@ -11,6 +11,7 @@
 
 #include "base/inherit.h"
 #include "base/log.h"
+#include "base/memlimit.h"
 
 enum { GATE_TIMEOUT_MS = 100 };
 enum { IS_BACK = 1, IS_TORN = 2, IS_CRASH = 4 }; /* what the last digit of the variable says */
@@ -230,8 +231,10 @@ void plan_execute(struct plan *plan) {
     if (is_ours(plan, taken)) {
         if (inherit_all(plan, true) == 0) {
             arm(plan->startup_ms);
+            memlimit_lift();
             execute(plan);
             saved = errno;
+            memlimit_restore();
             arm(0);
         } else {
             saved = errno;

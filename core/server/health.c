@@ -88,6 +88,9 @@ static json_t *plugins_new_check(struct server *server, json_t *issues) ON_LOOP 
 
     json_array_foreach (json_object_get(report, "plugins"), i, plugin) {
         active += has_state(plugin, "active") || has_state(plugin, "reverted");
+        const char *trouble = json_string_value(json_object_get(json_object_get(plugin, "process"), "trouble"));
+        if (trouble && has_state(plugin, "active"))
+            facts_add_text(issues, "plugin '%s' %s", json_string_value(json_object_get(plugin, "name")), trouble);
         if (has_state(plugin, "quarantined"))
             (void)json_array_append_new(quarantined, quarantined_new(plugin));
     }
@@ -134,6 +137,8 @@ json_t *health_answer(struct server *server, struct run *run, const json_t *args
     put(checks, "database", facts_wants(args, "include_database_status", true), database_new(facts, issues));
     put(checks, "connections", facts_wants(args, "include_connection_status", true), connections_new(server));
     put(checks, "plugins", true, plugins_new_check(server, issues));
+    put(checks, "threads", true, rescue_report_new(server, issues));
+    put(checks, "memory", true, memory_report_new(server, issues));
     put(checks, "configuration", true, configuration_new(server, issues));
     const double uptime = (double)(clock_wall_ms() - server->started_ms) / 1e3;
     return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s, s:f, s:o}", "healthy", json_array_size(issues) == 0, "issues",

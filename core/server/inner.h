@@ -2,6 +2,8 @@
 #pragma once
 
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "conn/conn.h"
 #include "loop/lane.h"
@@ -64,6 +66,7 @@ struct restart {
     struct restart_facts facts;
     bool under_way;
     bool in_place;      /* it turned out that no other image is needed */
+    bool unchanged;     /* … nor anything else: the configuration is the same */
     bool paused;        /* tool calls are held */
     enum phase reached; /* by one that failed */
     json_t *errors;     /* owned: of the present or the last one */
@@ -89,6 +92,44 @@ struct restart {
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
     int resumed, unanswered, lost; /* calls that went on; requests and calls that did not come along */
+};
+
+/* What the database's schema asks for, and what was done to it. See migrations.c. */
+struct migrations {
+    bool waits;            /* a restart is asked for when nothing is being loaded any more */
+    struct loop_task idle; /* … then */
+    struct timer *again;   /* owned: asks again */
+    struct loop_task mismatch;
+    atomic_bool older, newer; /* the schema was found to be, by any thread */
+    bool core_is_older;       /* steps of the core's own are pending … */
+    bool core_is_refused;     /* … and were tried in vain */
+    bool looks;               /* for something newer, soon: … */
+    struct timer *look;       /* … owned: then */
+    bool program_wanted;      /* the database is newer, and so may the program be that is there */
+    struct stat tried;        /* the program that was tried because the database is newer */
+    struct loop_task looked;
+    void (*then)(struct server *server);
+    /* behind the exec */
+    struct lane_job job;
+    struct store_steps *parts; /* owned; `applied` says what was done */
+    size_t count;
+    char *backup; /* owned; NULL: none was made */
+    json_t *done; /* owned */
+    int r;
+    struct theseus_error err;
+};
+
+/* What the server does by itself about threads that are stuck. See rescue.c. */
+struct rescue {
+    bool follows_one;   /* this image came from a restart for their sake */
+    bool said;          /* that it is not restarted once more */
+    int64_t not_before; /* loop's clock: after one that failed */
+};
+
+/* What is done about a lack of memory. See memory.c. */
+struct memory {
+    struct timer *look; /* owned; runs while there is too little */
+    int64_t short_ms;   /* loop's clock: since when; 0: there is enough */
 };
 
 /* What is kept and written down beside the work. See upkeep.c. */
@@ -122,7 +163,10 @@ struct server {
     uint64_t images;                     /* that have served in it, this one included */
     int64_t last_duration_ms;            /* of a restart; 0: there was none */
     struct restart restart;
+    struct migrations migrations;
     struct verdict verdict; /* on the crash that this image follows */
+    struct rescue rescue;
+    struct memory memory;
     struct recovery recovery;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
@@ -194,6 +238,18 @@ json_t *control_run(void *arg, struct run *run, const char *verb, const json_t *
 void triggers_on_signal(void *arg, int signum);
 void triggers_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void triggers_fini(struct server *server) ON_LOOP;
+/* rescue.c: threads that do not come back from a plugin's code */
+void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
+void rescue_on_stuck(void *arg);
+void rescue_on_stalled(void *arg);                                              /* any thread */
+void rescue_from(struct server *server, const char *trouble) ON_LOOP;           /* unless that was of no use before */
+json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
+/* memory.c: limits.memory */
+void memory_init(struct server *server) ON_LOOP;
+void memory_fini(struct server *server) ON_LOOP;
+void memory_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+char *memory_refuses(void *arg);
+json_t *memory_report_new(struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* upkeep.c: snapshot, history, sweep */
 void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
 void upkeep_fini(struct server *server) ON_LOOP;   /* after the plugins, before the store */

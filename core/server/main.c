@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "loop/thread.h"
+#include "plugin/inside.h"
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
@@ -178,6 +179,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_restore(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
+    case COMMAND_HOST_PLUGIN:
+        return inside_main(args.rest);
     case COMMAND_PREFLIGHT:
         preflight_main(&source, args.rest[0]);
     case COMMAND_READ_SESSIONS:

@@ -1,4 +1,5 @@
-/* In the child of a preflight: the plugin images that the ledger names, loaded one after the other; no slot is called. */
+/* In the child of a preflight: the plugin images that the ledger names, loaded one after the other; no slot is called.
+ * Those that are proposed stand for what they are to replace. */
 #pragma once
 
 #include <stddef.h>
@@ -8,11 +9,12 @@
 #include "config/config.h"
 #include "ledger/ledger.h"
 
-/* A plugin that serves now. */
+/* A plugin that is to serve. */
 struct subject {
     char *name, *file;   /* owned; file: what its image was copied from */
     char *path, *hash;   /* owned; the image */
     struct image *image; /* owned; NULL: it could not be loaded */
+    int exe_fd;          /* owned: the program that runs, for one that is kept apart */
 };
 
 struct subjects {

@@ -119,6 +119,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     log_set_level(server->config->server.log_level);
     server_set_info(server);
     workers_resize(server->workers, server->config->server.workers);
+    memory_apply(server);
     plugins_configure(server->plugins);
     watch_files(server);
     triggers_apply(server);

@@ -12,6 +12,7 @@
 #include "server/services.h"
 #include "server/sessions.h"
 #include "store/history.h"
+#include "store/metrics.h"
 
 enum { MAX_DIGEST = 16 << 20 };
 
@@ -24,14 +25,13 @@ struct test {
 /* ---- on the asking thread ---- */
 
 struct tally {
-    json_int_t lost, resumed;
+    int64_t lost, resumed;
 };
 
 static void count_event(void *arg, const struct history_event *event) {
     struct tally *tally = arg;
 
-    tally->lost += event->connections_lost > 0 ? event->connections_lost : 0;
-    tally->resumed += event->connections_resumed > 0 ? event->connections_resumed : 0;
+    metrics_add_connections(event, &tally->lost, &tally->resumed);
 }
 
 json_t *reconnect_gather(struct server *server, struct run *run, const json_t *args) {
@@ -44,7 +44,7 @@ json_t *reconnect_gather(struct server *server, struct run *run, const json_t *a
         return NULL;
     if (history_each(server->store, &query, count_event, &tally, &err) < 0)
         return json_pack("{s:s}", "problem", err.message);
-    return json_pack("{s:I, s:I}", "lost", tally.lost, "resumed", tally.resumed);
+    return json_pack("{s:I, s:I}", "lost", (json_int_t)tally.lost, "resumed", (json_int_t)tally.resumed);
 }
 
 /* ---- comparing ---- */

@@ -32,6 +32,9 @@ static char *what_new(const struct recovery *recovery) {
         return xstrdup("the server crashed");
     if (!note->plugin[0])
         return xasprintf("the server crashed with SIG%s", signal_name(note->signum));
+    if (crash_note_is_hang(note))
+        return xasprintf("plugin '%s'%s%s did not come back, and kept everybody waiting", note->plugin,
+                         note->version[0] ? " " : "", note->version);
     return xasprintf("plugin '%s'%s%s crashed with SIG%s", note->plugin, note->version[0] ? " " : "", note->version,
                      signal_name(note->signum));
 }
@@ -193,8 +196,9 @@ static json_t *data_new(const struct recovery *recovery) {
     const struct crash_note *note = &recovery->note;
     CLEANUP(free) char *name = xasprintf("SIG%s", signal_name(note->signum));
 
-    return json_pack("{s:s, s:s, s:s, s:b, s:s}", "plugin", note->plugin, "version", note->version, "signal", name,
-                     "may_have_executed", 1, "next", recovery->next ? recovery->next : "still there");
+    return json_pack("{s:s, s:s, s:s, s:o*, s:b, s:s}", "plugin", note->plugin, "version", note->version, "signal",
+                     name, "hang", crash_note_is_hang(note) ? json_true() : NULL, "may_have_executed", 1, "next",
+                     recovery->next ? recovery->next : "still there");
 }
 
 static const char *next_text(const struct recovery *recovery) {

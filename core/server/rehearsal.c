@@ -79,11 +79,13 @@ static int rehearse(const struct found *found, const char *database, const char 
 
     if (access(database, F_OK) == 0 && (check_room(database, room, err) < 0 || backup_try(database, copy, err) < 0))
         return -1;
+    CLEANUP(free) struct store_steps *parts = xcalloc(found->count + 1, sizeof(*parts));
+    struct migration migration = {.parts = parts};
     for (size_t i = 0; i < found->count; i++)
-        if (pending_steps(found, i) > 0 &&
-            store_migrate(store, found->parts[i].component, found->parts[i].steps, err) < 0)
-            return -1;
-    return 0;
+        if (pending_steps(found, i) > 0)
+            parts[migration.count++] =
+                (struct store_steps){.component = found->parts[i].component, .steps = found->parts[i].steps};
+    return store_migrate_all(store, &migration, err);
 }
 
 int rehearsal_run(const char *state_dir, const char *room, const struct rehearsal_part *parts, size_t count,

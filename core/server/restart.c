@@ -15,6 +15,7 @@
 #include "plugin/run.h"
 #include "server/handover.h"
 #include "server/late.h"
+#include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -24,12 +25,16 @@ enum {
     CHRONICLE_MS = 500,   /* for the database to take what the exec would forget */
 };
 
-static int64_t elapsed_ms(const struct restart *restart) {
+int64_t restart_elapsed_ms(const struct restart *restart) {
     return (clock_now_ns() - restart->facts.started_ns) / 1000000;
 }
 
+bool restart_is_for_schema(const struct server *server) {
+    return server->restart.facts.reason && strcmp(server->restart.facts.reason, "schema_migration") == 0;
+}
+
 int64_t restart_left_ms(const struct restart *restart) {
-    return restart->facts.timeout_ms - elapsed_ms(restart);
+    return restart->facts.timeout_ms - restart_elapsed_ms(restart);
 }
 
 /* ---- what others are told ---- */
@@ -72,6 +77,7 @@ void restart_end(struct server *server, enum phase phase) {
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
     report_to_history(server);
+    migrations_on_restarted(server);
 }
 
 /* Everything goes on as before. */
@@ -159,7 +165,7 @@ static void on_saved(void *arg, const struct theseus_error *err) ON_LOOP {
 
     if (!restart_goes_on(server))
         return;
-    bool may_lose = err && err->code == ERR_BUSY && sheds(&server->restart);
+    bool may_lose = err && (err->code == ERR_BUSY || err->code == ERR_TIMEOUT) && sheds(&server->restart);
     if (may_lose) {
         log_warning("the restart goes on without waiting: %s", err->message);
         free(server->restart.facts.lost);
@@ -313,8 +319,10 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     restart_fail(server, err);
 }
 
-bool restart_is_emergency(const struct server *server) {
-    return strcmp(server->restart.facts.reason, "emergency_shutdown") == 0;
+bool restart_takes_own(const struct server *server) {
+    const struct restart_facts *facts = &server->restart.facts;
+
+    return (facts->flags & RESTART_OWN) || strcmp(facts->reason, "emergency_shutdown") == 0;
 }
 
 static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
@@ -323,6 +331,7 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
 
     if (binary_open(&restart->candidate, server->started_by, err) < 0)
         return -1;
+    (void)plugins_propose(server->plugins);
     struct preflight_spec spec = {.ledger = server->ledger,
                                   .binary = &restart->candidate,
                                   .argv = server->argv,
@@ -331,12 +340,12 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     return preflight_start(&restart->preflight, server->loop, &spec, on_examined, server, err);
 }
 
-/* An emergency trusts nothing but what runs now. */
+/* Where something is wrong, nothing is trusted but what runs now. */
 void restart_prepare(struct server *server) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
-    if (restart_is_emergency(server)) {
+    if (restart_takes_own(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             restart_fail(server, &err);
         else

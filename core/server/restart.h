@@ -28,6 +28,8 @@ enum { RESTART_TIMEOUT_MIN_S = 10, RESTART_TIMEOUT_MAX_S = 300 };
 struct restart_request {
     const char *reason; /* one of restart_reasons */
     bool graceful, preserve_state;
+    bool own;          /* the image that runs is executed again */
+    const char *cause; /* for the history: why the server asks itself; NULL: somebody else does */
     int timeout_s;
     struct run *run; /* who asks and is answered; NULL: nobody (a signal, a changed file) */
     const struct asker *by;

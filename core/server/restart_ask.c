@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/run.h"
+#include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
 
@@ -34,13 +35,20 @@ static void on_early(void *arg) {
     report_answer(server, report_pending_new(server));
 }
 
+void restart_answer_early(struct server *server) {
+    struct restart *restart = &server->restart;
+    const int64_t left = EARLY_ANSWER_MS - restart_elapsed_ms(restart);
+
+    restart->early = timer_new(server->loop, on_early, server);
+    timer_start(restart->early, left > 0 ? left : 0, 0);
+}
+
 /* ---- configuration_update: in place, where that is enough ---- */
 
 static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
     struct server *server = arg;
     struct restart *restart = &server->restart;
 
-    (void)outcome;
     if (!restart_goes_on(server) || strcmp(restart->facts.reason, "configuration_update") != 0)
         return; /* the restart that asked for it ran out of time, and this is another */
     json_t *refused = reconfigure_refused_new(server);
@@ -54,6 +62,7 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
         restart_prepare(server);
     } else {
         restart->in_place = true;
+        restart->unchanged = strcmp(outcome, "unchanged") == 0;
         restart_end(server, PHASE_COMPLETE);
         report_answer(server, report_complete_new(server));
     }
@@ -94,11 +103,13 @@ static void begin(struct server *server, const struct restart_request *request) 
     json_decref(restart->errors);
     restart->errors = json_array();
     restart->facts = (struct restart_facts){
-        .flags = (request->graceful ? RESTART_GRACEFUL : 0) | (request->preserve_state ? RESTART_PRESERVE : 0),
+        .flags = (request->graceful ? RESTART_GRACEFUL : 0) | (request->preserve_state ? RESTART_PRESERVE : 0) |
+                 (request->own ? RESTART_OWN : 0),
         .reason = xstrdup(request->reason),
         .asker = facts_pack_asker(request->by, call ? call->client.session : NULL),
         .boot_before = xstrdup(server->boot_id),
         .version_before = xstrdup(THESEUS_VERSION),
+        .cause = request->cause ? xstrdup(request->cause) : NULL,
         .started_ms = clock_wall_ms(),
         .started_ns = clock_now_ns(),
         .timeout_ms = (int64_t)request->timeout_s * 1000,
@@ -114,22 +125,25 @@ static void begin(struct server *server, const struct restart_request *request) 
 
 int restart_ask(struct server *server, const struct restart_request *request, struct theseus_error *err) {
     struct restart *restart = &server->restart;
+    const char *session = request->run ? request->run->request->client.session : NULL;
 
-    if (check(server, request, err) < 0)
+    if (check(server, request, err) < 0) {
+        chronicle_asked(server->upkeep.chronicle, request->by, session, "restart", NULL, err->message);
         return -1;
+    }
     begin(server, request);
     restart->limit = timer_new(server->loop, on_limit, server);
     timer_start(restart->limit, restart->facts.timeout_ms, 0);
-    restart->early = timer_new(server->loop, on_early, server);
-    timer_start(restart->early, EARLY_ANSWER_MS, 0);
+    restart_answer_early(server);
     log_info("a restart is asked for: %s", request->reason);
-    chronicle_asked(server->upkeep.chronicle, request->by, request->run ? request->run->request->client.session : NULL,
-                    "restart", NULL, NULL);
+    chronicle_asked(server->upkeep.chronicle, request->by, session, "restart", NULL, NULL);
     server_load(server); /* its plugins are what the next image is tried with */
     restart_set_phase(server, PHASE_PREPARING);
     if (strcmp(request->reason, "configuration_update") == 0) {
         reloads_restart(server->upkeep.reloads, request->by);
         reconfigure(server, on_reconfigured, server);
+    } else if (restart_is_for_schema(server) && request->run) {
+        migrations_look(server, restart_prepare);
     } else {
         restart_prepare(server);
     }

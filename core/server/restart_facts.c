@@ -11,7 +11,8 @@ static char *text_or_null(struct span span) {
 }
 
 void facts_fini(struct restart_facts *facts) {
-    char *texts[] = {facts->reason, facts->asker, facts->boot_before, facts->version_before, facts->error, facts->lost};
+    char *texts[] = {facts->reason, facts->asker, facts->boot_before, facts->version_before,
+                     facts->error,  facts->lost,  facts->cause};
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         free(texts[i]);
@@ -42,6 +43,7 @@ int facts_record(const struct restart_facts *facts, struct ledger *ledger, struc
         .bytes_carried = facts->bytes_carried,
         .error = span_or_empty(facts->error),
         .lost = span_or_empty(facts->lost),
+        .cause = span_or_empty(facts->cause),
     };
 
     return ledger_put(ledger, &restart_kind, &record, err);
@@ -62,6 +64,7 @@ static void read_record(void *arg, const void *recorded) {
         .version_before = text_or_null(record->version_before),
         .error = text_or_null(record->error),
         .lost = text_or_null(record->lost),
+        .cause = text_or_null(record->cause),
         .started_ms = (int64_t)record->started_ms,
         .started_ns = (int64_t)record->started_ns,
         .timeout_ms = (int64_t)record->timeout_ms,

@@ -17,6 +17,7 @@ struct restart_facts {
     char *boot_before, *version_before;
     char *error; /* why the new image gave up */
     char *lost;  /* what was left behind on the way */
+    char *cause; /* why the server restarts by itself */
     int64_t started_ms, started_ns, timeout_ms, stopped_ns, held_ns, suspend_ns;
     uint64_t attempt, requests_held, calls_interrupted, bytes_carried;
 };

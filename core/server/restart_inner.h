@@ -32,7 +32,12 @@ void report_to_history(struct server *server) ON_LOOP;
 void report_answer(struct server *server,
                    json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
 
+/* restart_ask.c; for both images */
+/* Who asks gives up some time: is told before that that the restart goes on, if it still does. */
+void restart_answer_early(struct server *server) ON_LOOP;
+
 /* restart.c: the steps up to the exec */
+int64_t restart_elapsed_ms(const struct restart *restart);
 int64_t restart_left_ms(const struct restart *restart); /* of its time-out */
 void restart_prepare(struct server *server) ON_LOOP;    /* the first step: the candidate */
 /* May the next step be taken? Else the restart has failed. */
@@ -45,7 +50,8 @@ void restart_launch(struct server *server) ON_LOOP;
 /* restart.c, for both images */
 void restart_init(struct server *server) ON_LOOP;
 void restart_fini(struct server *server) ON_LOOP;
-bool restart_is_emergency(const struct server *server) ON_LOOP;
+bool restart_is_for_schema(const struct server *server);     /* asked for to migrate */
+bool restart_takes_own(const struct server *server) ON_LOOP; /* the image that runs, and no other */
 void restart_set_phase(struct server *server, enum phase phase) ON_LOOP;
 /* Of the one under way, or the last: {"phase", "message", …}; steals. */
 void restart_add_error(struct server *server, json_t *error) ON_LOOP;
@@ -60,5 +66,4 @@ void arrival_meet_children(struct server *server) ON_LOOP;
 void arrival_load_early(struct server *server) ON_LOOP;
 /* All parts are there: goes on to `complete`, and begins to serve. */
 void arrival_begin(struct server *server) ON_LOOP;
-void arrival_on_migrated(void *arg); /* any thread: the database has a schema that the image before may not know */
 bool arrival_claims(void *arg, struct call *call); /* for struct method_env: is it the call that the restart answers? */

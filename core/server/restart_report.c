@@ -69,13 +69,27 @@ static void add_measured(json_t *report, const struct server *server) {
 
 static const char *complete_message(const struct server *server) {
     const struct restart *restart = &server->restart;
+    bool migrated = json_array_size(server->migrations.done) > 0;
 
+    if (restart->in_place && restart->unchanged)
+        return "nothing has changed: what the configuration files say is in force already";
     if (restart->in_place)
         return "the configuration was taken in place; no restart was needed";
-    if (strcmp(restart->facts.reason, "schema_migration") == 0 && !is_set(server, RESTART_MIGRATES))
-        return "the server was restarted; no migration was pending";
-    return is_set(server, RESTART_MIGRATES) ? "the server was restarted, and the database's schema is up to date"
-                                            : "the server was restarted";
+    if (migrated)
+        return "the server was restarted, and the database's schema was migrated";
+    if (is_set(server, RESTART_MIGRATES))
+        return "the server was restarted; another process had migrated the database's schema meanwhile";
+    return restart_is_for_schema(server) ? "the server was restarted; no migration was pending"
+                                         : "the server was restarted";
+}
+
+static void add_migrations(json_t *report, const struct server *server) {
+    const struct migrations *migrations = &server->migrations;
+
+    if (!is_set(server, RESTART_MIGRATES))
+        return;
+    set(report, "migrations", json_incref(migrations->done));
+    set(report, "backup", text_new(migrations->backup));
 }
 
 /* Which version of which plugin serves now. */
@@ -100,6 +114,7 @@ json_t *report_complete_new(struct server *server) {
     add_identity(report, server);
     add_measured(report, server);
     set(report, "plugins", plugins_new_brief(server));
+    add_migrations(report, server);
     if (server->restart.facts.lost)
         set(report, "left_behind", json_string(server->restart.facts.lost));
     return report;
@@ -169,6 +184,16 @@ static double ms_or_unknown(int64_t ns) {
     return ns < 0 ? HISTORY_UNKNOWN : (double)ns / 1e6;
 }
 
+/* What went wrong, and, where the server has asked for it itself, why. New reference. */
+static json_t *errors_new(const struct restart *restart) {
+    json_t *errors = json_copy(restart->errors);
+
+    if (restart->facts.cause)
+        (void)json_array_append_new(
+            errors, json_pack("{s:s, s:s}", "phase", phase_name(PHASE_PREPARING), "message", restart->facts.cause));
+    return errors;
+}
+
 void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
@@ -176,7 +201,8 @@ void report_to_history(struct server *server) {
     bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
-    (void)asker; /* it holds the texts of event.by */
+    json_auto_t *errors = errors_new(restart);
+    (void)asker; /* keeps the texts of event.by */
     event.mechanism = restart->in_place ? "reload" : "reexec";
     event.phase = phase_name(success ? PHASE_COMPLETE : restart->reached);
     event.success = success;
@@ -189,7 +215,7 @@ void report_to_history(struct server *server) {
     event.duration_ms = ms_or_unknown(clock_now_ns() - facts->started_ns);
     event.suspend_ms = ms_or_unknown(facts->suspend_ns);
     event.calls_interrupted = (int64_t)facts->calls_interrupted;
-    event.errors = restart->errors;
+    event.errors = errors;
     if (arrived) {
         event.blackout_ms = ms_or_unknown(restart->blackout_ns);
         event.held_ms = ms_or_unknown(restart->held_ns);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/crash.h"
 #include "server/handover.h"
+#include "server/migrations.h"
 #include "server/program.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
@@ -227,7 +228,9 @@ static void wire(struct server *server) {
         .control = control_run,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
-        .migrated = arrival_on_migrated,
+        .outdated = server->argv ? migrations_on_outdated : NULL,
+        .stuck = rescue_on_stuck,
+        .stalled = rescue_on_stalled,
         .explains = recovery_explains,
         .arg = server,
     };
@@ -238,6 +241,7 @@ static void wire(struct server *server) {
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
+    server->methods.refuses = memory_refuses;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -318,6 +322,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
         return fail_errno(err, "cannot make an event loop");
     if (server->follows)
         arrival_meet_children(server);
+    memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins");
     server->store = store_new(args->database ? args->database : database);
@@ -325,6 +330,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
     adopt_images(server);
     wire(server);
+    migrations_init(server);
     server->plugins = plugins_new(&server->plugin_host, server->imagedir, server->exe_fd);
     server->methods.plugins = server->plugins;
     arrival_load_early(server);
@@ -391,8 +397,10 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     make_ids(server, args);
     control_init(server);
     restart_init(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_prepare(server);
+        rescue_init(server);
+    }
     log_set_level(config->server.log_level);
     int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
@@ -424,6 +432,8 @@ struct server *server_free(struct server *server) {
         standby_end(server);
     triggers_fini(server);
     restart_fini(server);
+    if (server->loop)
+        migrations_fini(server);
     recovery_fini(server);
     control_close(server);
     if (server->conn)
@@ -433,6 +443,7 @@ struct server *server_free(struct server *server) {
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         server->signals[i] = signal_watch_free(server->signals[i]);
     server->leave_timer = timer_free(server->leave_timer);
+    memory_fini(server);
     if (server->loop)
         reconfigure_fini(server);
     if (server->plugins)

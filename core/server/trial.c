@@ -1,13 +1,16 @@
 #include "server/trial.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/map.h"
 #include "store/backup.h"
 #include "store/migrate.h"
+#include "store/schema.h"
 #include "store/store.h"
 
 struct trial {
@@ -17,6 +20,8 @@ struct trial {
     struct map *before; /* component → struct version, owned: of the copy as it was taken */
 };
 
+enum { MOST_OPEN = 16 };
+
 struct version {
     int steps;
 };
@@ -24,6 +29,7 @@ struct version {
 struct report {
     const struct trial *trial;
     FILE *out;
+    int core; /* steps of its own */
 };
 
 int trial_new(struct trial **ret_trial, struct theseus_error *err) {
@@ -46,10 +52,17 @@ static void free_version(struct span key, void *value, void *arg) {
     free(value);
 }
 
+/* Isolated plugins have directories of their own in it, with whatever they like. */
+static int remove_one(const char *path, const struct stat *seen, int kind, struct FTW *at) {
+    (void)seen, (void)kind, (void)at;
+    (void)remove(path);
+    return 0;
+}
+
 struct trial *trial_free(struct trial *trial) {
     if (!trial)
         return NULL;
-    fs_remove_dir(trial->dir);
+    (void)nftw(trial->dir, remove_one, MOST_OPEN, FTW_DEPTH | FTW_PHYS); /* best effort */
     map_each(trial->before, free_version, NULL);
     trial->before = map_free(trial->before);
     free(trial->dir);
@@ -91,18 +104,34 @@ const char *trial_database(const struct trial *trial) {
     return trial->database;
 }
 
-static void print_pending(void *arg, const char *component, int steps) {
-    const struct report *report = arg;
-    const struct version *before = map_get(report->trial->before, span_of(component));
-    int pending = steps - (before ? before->steps : 0);
-
-    if (pending > 0)
-        (void)fprintf(report->out, "component %s: %d of %d steps pending\n", component, pending, steps);
+/* The core's own are not applied in a rehearsal; a component that nobody knows has what it has. */
+static int steps_of(const char *component, int applied) {
+    return strcmp(component, SCHEMA_CORE) == 0 && schema_core_count() > applied ? schema_core_count() : applied;
 }
 
-int trial_print_pending(const struct trial *trial, FILE *out, struct theseus_error *err) {
-    CLEANUP(store_free) struct store *store = store_new(trial->database);
-    struct report report = {trial, out};
+static void print_version(void *arg, const char *component, int applied) {
+    struct report *report = arg;
+    const struct version *before = map_get(report->trial->before, span_of(component));
+    int steps = steps_of(component, applied), pending = steps - (before ? before->steps : 0);
 
-    return trial->refused ? 0 : store_each_version(store, print_pending, &report, err);
+    if (strcmp(component, SCHEMA_CORE) == 0)
+        report->core = applied;
+    if (pending > 0)
+        (void)fprintf(report->out, "component %s: %d of %d steps pending\n", component, pending, steps);
+    else
+        (void)fprintf(report->out, "component %s: %d step%s, all applied\n", component, steps, steps == 1 ? "" : "s");
+}
+
+int trial_print_versions(const struct trial *trial, FILE *out, struct theseus_error *err) {
+    CLEANUP(store_free) struct store *store = store_new(trial->database);
+    struct report report = {trial, out, 0};
+
+    if (trial->refused)
+        return 0;
+    if (store_each_version(store, print_version, &report, err) < 0)
+        return -1;
+    return report.core <= schema_core_count()
+               ? 0
+               : fail(err, ERR_NEWER, "the database is newer than this program (component 'core': %d steps, known %d)",
+                      report.core, schema_core_count());
 }

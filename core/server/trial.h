@@ -22,7 +22,10 @@ MUST_CHECK int trial_copy(struct trial *trial, const char *state_dir, struct the
 
 const char *trial_database(const struct trial *trial); /* borrowed: its path */
 
-/* After the rehearsal: the steps that it has applied to the copy are those that the database still lacks. */
-MUST_CHECK int trial_print_pending(const struct trial *trial, FILE *out, struct theseus_error *err);
+/*
+ * After the rehearsal: how far each component is, and what it still lacks, which are the steps that the rehearsal has
+ * applied to the copy. ERR_NEWER: the core's tables are newer than this program.
+ */
+MUST_CHECK int trial_print_versions(const struct trial *trial, FILE *out, struct theseus_error *err);
 
 DEFINE_CLEANUP(struct trial *, trial_free)

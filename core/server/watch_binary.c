@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "loop/watch.h"
+#include "server/binary.h"
 
 struct watch_binary {
     struct watch *watch; /* owned */
@@ -15,16 +16,11 @@ struct watch_binary {
     void *arg;
 };
 
-static bool is_same(const struct stat *a, const struct stat *b) {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /* A file that is missing is between its old and its new version. */
 void watch_binary_look(struct watch_binary *watch) {
     struct stat now;
 
-    if (stat(watch->path, &now) == 0 && !is_same(&now, &watch->running))
+    if (stat(watch->path, &now) == 0 && !binary_is_same(&now, &watch->running))
         watch->fn(watch->arg);
 }
 

@@ -13,7 +13,8 @@
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
-enum { WAY_CLOSED, WAY_OPEN, WAY_TAKEN }; /* taken: a thread is on it, and executes the image before */
+/* Taken: a thread is on it, and executes the image before. Held: whether there is one is being decided. */
+enum { WAY_CLOSED, WAY_OPEN, WAY_TAKEN, WAY_HELD };
 enum { WAIT_US = 1000 };
 
 static struct {
@@ -22,13 +23,15 @@ static struct {
     struct wayback_note *note; /* in the ledger */
     struct sigaction before[ARRAY_SIZE(signals)];
     atomic_int state; /* WAY_… */
+    atomic_bool rang; /* an alarm came while it was held */
 } way;
 
 /* Async-signal-safe. The first thread that comes goes; others that crash meanwhile wait for its exec. */
 static void go(int signum) {
     int state = WAY_OPEN;
 
-    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN)) {
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN) &&
+        !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN))) {
         while (atomic_load(&way.state) == WAY_TAKEN)
             (void)usleep(WAIT_US);
         return;
@@ -48,10 +51,23 @@ static void block_all(sigset_t *ret_before) {
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
+static void go_masked(int signum) {
+    sigset_t before;
+
+    block_all(&before);
+    go(signum);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void on_signal(int signum, siginfo_t *info, void *context) {
     (void)context;
     if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
         return; /* it is not the timer's, or it came too late: this image is there to stay */
+    if (signum == SIGALRM && atomic_load(&way.state) == WAY_HELD) {
+        atomic_store(&way.rang, true);
+        if (atomic_load(&way.state) != WAY_OPEN)
+            return; /* who holds it sees that it rang */
+    }
     go(signum);
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
@@ -127,7 +143,8 @@ void wayback_close(void) {
     int state = WAY_OPEN;
 
     (void)setitimer(ITIMER_REAL, &none, NULL);
-    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED))
+    if (!atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED) &&
+        !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_CLOSED)))
         return;
     (void)signal(SIGALRM, SIG_IGN); /* one that is pending already is of no interest any more */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
@@ -136,18 +153,28 @@ void wayback_close(void) {
     (void)close(way.spec.exe_fd);
 }
 
+void wayback_hold(void) {
+    int state = WAY_OPEN;
+
+    (void)atomic_compare_exchange_strong(&way.state, &state, WAY_HELD);
+}
+
+void wayback_release(void) {
+    int state = WAY_HELD;
+
+    if (atomic_compare_exchange_strong(&way.state, &state, WAY_OPEN) && atomic_exchange(&way.rang, false))
+        go_masked(SIGALRM);
+}
+
 bool wayback_is_open(void) {
-    return atomic_load(&way.state) == WAY_OPEN;
+    int state = atomic_load(&way.state);
+
+    return state == WAY_OPEN || state == WAY_HELD;
 }
 
 void wayback_take(void) {
-    sigset_t before;
-
-    if (!wayback_is_open())
-        return;
-    block_all(&before);
-    go(0);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (wayback_is_open())
+        go_masked(0);
 }
 
 bool wayback_read_note(struct ledger *ledger, struct wayback_note *ret_note) {

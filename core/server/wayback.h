@@ -2,7 +2,7 @@
  * The way back: until a restart is complete, whatever ends this image – a failure, a signal of a crash, the alarm that
  * the image before has set, a call of exit() – executes the image before, with the same ledger, in its stead.
  *
- * A process has one such way, so this is state of the process. It is opened and closed on the main thread.
+ * A process has one such way, so this is state of the process. It is opened on the main thread.
  */
 #pragma once
 
@@ -21,6 +21,12 @@ struct handover;
  * the ledger's is kept open by the caller. */
 MUST_CHECK int wayback_open(const struct handover *handover, char *const *argv, struct theseus_error *err);
 MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err);
+/*
+ * Whether there is a way back is being decided, by a commit: an alarm waits for that. wayback_close() if there is none
+ * any more, else wayback_release(), which goes if an alarm has come. Any thread, one at a time.
+ */
+void wayback_hold(void);
+void wayback_release(void);
 void wayback_close(void); /* this image is there to stay; harmless where there is no way back */
 bool wayback_is_open(void);
 

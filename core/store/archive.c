@@ -16,6 +16,7 @@
 #include "store/migrate.h"
 #include "store/schema.h"
 #include "store/store.h"
+#include "store/version.h"
 
 #define DATABASE "theseus.db"
 #define FILES "theseus_files" /* the table of the files beside the database */
@@ -180,7 +181,7 @@ static void keep_newest(void *arg, const char *component, int version) {
 static int check_version(sqlite3 *db, struct theseus_error *err) {
     int version = 0;
 
-    if (migrate_each_version(db, keep_newest, &version, err) < 0)
+    if (version_each(db, keep_newest, &version, err) < 0)
         return -1;
     return version <= schema_core_count() ? 0
                                           : fail(err, ERR_NEWER, "it is of a newer server (core schema %d, known: %d)",

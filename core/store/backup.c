@@ -20,6 +20,7 @@
 #include "base/fs.h"
 #include "store/db.h"
 #include "store/store.h"
+#include "store/version.h"
 
 #define BACKUP_PREFIX "theseus-"
 
@@ -148,10 +149,10 @@ static void sync_dir(const char *dir) {
 
 int backup_make(struct store *store, char **ret_path, struct theseus_error *err) {
     CLEANUP(free) char *dir = dir_of(store);
-    sqlite3 *db;
+    CLEANUP(db_close) sqlite3 *db = NULL;
     bool empty = true;
 
-    if (store_db(store, &db, err) < 0 || is_empty(db, &empty, err) < 0)
+    if (db_open(store_path(store), &db, err) < 0 || is_empty(db, &empty, err) < 0)
         return -1;
     if (empty) {
         *ret_path = NULL;
@@ -233,7 +234,7 @@ static int each_version(const char *name, int flags, store_version_fn *visit, vo
         return -1;
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_busy_timeout(db, DB_BUSY_TIMEOUT_MS);
-    return migrate_each_version(db, visit, arg, err);
+    return version_each(db, visit, arg, err);
 }
 
 int backup_versions(const char *path, store_version_fn *visit, void *arg, struct theseus_error *err) {

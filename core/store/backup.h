@@ -11,7 +11,8 @@ enum { BACKUPS_KEPT = 5 };
 
 /*
  * Copies the database, as it is committed now, to backups/theseus-TIME.db (0600) beside it. *ret_path is the copy
- * (owned), or NULL: there is nothing in the database yet.
+ * (owned), or NULL: there is nothing in the database yet. Through a connection of its own, so that it may be made inside
+ * the transaction that is going to change it.
  */
 MUST_CHECK int backup_make(struct store *store, char **ret_path, struct theseus_error *err);
 void backup_drop(const char *path);           /* it was not needed; NULL: there is none */

@@ -71,13 +71,17 @@ static void count_state(struct tally *tally, const struct history_event *event) 
     tally->interrupted += event->calls_interrupted > 0 ? event->calls_interrupted : 0;
 }
 
+void metrics_add_connections(const struct history_event *event, int64_t *lost, int64_t *resumed) {
+    if (event->connections_lost <= 0)
+        return;
+    *lost += event->connections_lost;
+    *resumed += event->connections_resumed > 0 ? event->connections_resumed : 0;
+}
+
 static void count_event(void *arg, const struct history_event *event) {
     struct tally *tally = arg;
 
-    if (event->connections_lost > 0) {
-        tally->lost += event->connections_lost;
-        tally->resumed += event->connections_resumed > 0 ? event->connections_resumed : 0;
-    }
+    metrics_add_connections(event, &tally->lost, &tally->resumed);
     if (event->kind != HISTORY_RESTART)
         return;
     tally->attempted++;

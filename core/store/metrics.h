@@ -22,6 +22,7 @@
 
 #include "base/error.h"
 
+struct history_event;
 struct store;
 
 enum { METRICS_WINDOW_HOURS = 24 };
@@ -36,6 +37,9 @@ MUST_CHECK int metrics_read(struct store *store, int64_t now_ms, struct metrics 
                             struct theseus_error *err);
 void metrics_fini(struct metrics *metrics);
 void metrics_fini_cleanup(struct metrics *metrics);
+
+/* Adds the connections that were lost by an event, and those of them that came back. */
+void metrics_add_connections(const struct history_event *event, int64_t *lost, int64_t *resumed);
 
 /*
  * The nearest-rank percentile: the smallest of the `count` (at least one) ascending values that `percent` (above 0, up

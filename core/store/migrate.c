@@ -1,76 +1,14 @@
+/*
+ * Inside the transaction, so with the write lock, nobody else changes a schema: what another process did meanwhile is
+ * seen, and what is found pending then stays so to the commit.
+ */
 #include "store/migrate.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #include "store/db.h"
 #include "store/store.h"
-
-static int count_steps(const char *const *steps) {
-    int count = 0;
-
-    while (steps && steps[count])
-        count++;
-    return count;
-}
-
-static int has_versions(sqlite3 *db, bool *ret_has, struct theseus_error *err) {
-    CLEANUP(sqlite3_finalize) sqlite3_stmt *select = NULL;
-
-    if (db_prepare(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_versions'", &select,
-                   err) < 0)
-        return -1;
-    if (sqlite3_step(select) != SQLITE_ROW)
-        return db_fail(db, err, "cannot read the schema");
-    *ret_has = sqlite3_column_int(select, 0) > 0;
-    return 0;
-}
-
-/* How many steps of the component have been applied; 0 for one that was never seen. */
-static int read_version(sqlite3 *db, const char *component, int *ret_version, struct theseus_error *err) {
-    CLEANUP(sqlite3_finalize) sqlite3_stmt *select = NULL;
-    bool has = false;
-
-    if (has_versions(db, &has, err) < 0)
-        return -1;
-    if (!has) {
-        *ret_version = 0;
-        return 0;
-    }
-    if (db_prepare(db, "SELECT version FROM schema_versions WHERE component = ?1", &select, err) < 0)
-        return -1;
-    (void)sqlite3_bind_text(select, 1, component, -1, SQLITE_STATIC);
-    int r = sqlite3_step(select);
-    if (r != SQLITE_ROW && r != SQLITE_DONE)
-        return db_fail(db, err, "cannot read table schema_versions");
-    *ret_version = r == SQLITE_ROW ? sqlite3_column_int(select, 0) : 0;
-    return 0;
-}
-
-static int write_version(sqlite3 *db, const char *component, int version, struct theseus_error *err) {
-    CLEANUP(sqlite3_finalize) sqlite3_stmt *upsert = NULL;
-
-    if (db_prepare(db,
-                   "INSERT INTO schema_versions (component, version) VALUES (?1, ?2) "
-                   "ON CONFLICT (component) DO UPDATE SET version = excluded.version",
-                   &upsert, err) < 0)
-        return -1;
-    (void)sqlite3_bind_text(upsert, 1, component, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int(upsert, 2, version);
-    return sqlite3_step(upsert) == SQLITE_DONE ? 0 : db_fail(db, err, "cannot write table schema_versions");
-}
-
-static int find_pending(sqlite3 *db, const char *component, int known, int *ret_version, struct theseus_error *err) {
-    if (read_version(db, component, ret_version, err) < 0)
-        return -1;
-    if (*ret_version > known)
-        return fail(err, ERR_NEWER,
-                    "the database is newer (component '%s': %d steps, known %d); run the version that wrote it, or a "
-                    "later one",
-                    component, *ret_version, known);
-    return 0;
-}
+#include "store/version.h"
 
 /* A step that ended the transaction could not be taken back any more; SQLite refuses it when it is prepared. */
 static int authorize_step(void *arg, int action, const char *first, const char *second, const char *database,
@@ -108,33 +46,88 @@ static int check_references(sqlite3 *db, struct theseus_error *err) {
                 (const char *)sqlite3_column_text(check, 2));
 }
 
-/* Inside the transaction, so with the write lock: what another process did meanwhile is seen. */
-static int apply_pending(sqlite3 *db, const char *component, const char *const *steps, struct theseus_error *err) {
-    const int known = count_steps(steps);
-    int version = 0;
+static int apply_steps(sqlite3 *db, struct store_steps *part, struct theseus_error *err) {
+    int version = 0, known = version_count_steps(part->steps);
 
-    if (db_exec(db,
-                "CREATE TABLE IF NOT EXISTS schema_versions "
-                "(component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT",
-                err) < 0 ||
-        find_pending(db, component, known, &version, err) < 0)
+    if (version_find(db, part->component, known, &version, err) < 0)
         return -1;
     for (int i = version; i < known; i++)
-        if (apply_step(db, steps[i], err) < 0)
-            return error_prefix(err, "migration of component '%s', step %d: ", component, i + 1);
-    if (check_references(db, err) < 0)
-        return error_prefix(err, "migration of component '%s', steps %d to %d: ", component, version + 1, known);
-    return write_version(db, component, known, err);
+        if (apply_step(db, part->steps[i], err) < 0)
+            return error_prefix(err, "migration of component '%s', step %d: ", part->component, i + 1);
+    part->applied = known - version;
+    return known > version ? version_write(db, part->component, known, err) : 0;
 }
 
-static int migrate_in_transaction(sqlite3 *db, const char *component, const char *const *steps,
-                                  struct theseus_error *err) {
-    if (db_exec(db, "BEGIN IMMEDIATE", err) < 0)
-        return error_prefix(err, "migration of component '%s': ", component);
-    if (apply_pending(db, component, steps, err) == 0) {
+/* Of all parts together. */
+static int count_pending(sqlite3 *db, const struct migration *migration, int *ret_pending, struct theseus_error *err) {
+    int pending = 0;
+
+    for (size_t i = 0; i < migration->count; i++) {
+        const struct store_steps *part = &migration->parts[i];
+        int version = 0, known = version_count_steps(part->steps);
+        if (version_find(db, part->component, known, &version, err) < 0)
+            return -1;
+        pending += known - version;
+    }
+    *ret_pending = pending;
+    return 0;
+}
+
+/* "component 'a', steps 2 to 3", or of several: for what only shows when all are applied. */
+static int blame(const struct migration *migration, struct theseus_error *err) {
+    const struct store_steps *only = NULL;
+
+    for (size_t i = 0; i < migration->count; i++) {
+        if (migration->parts[i].applied == 0)
+            continue;
+        if (only)
+            return error_prefix(err, "migration of several components: ");
+        only = &migration->parts[i];
+    }
+    int known = only ? version_count_steps(only->steps) : 0;
+    return only ? error_prefix(err, "migration of component '%s', steps %d to %d: ", only->component,
+                               known - only->applied + 1, known)
+                : -1;
+}
+
+static int apply_all(sqlite3 *db, const struct migration *migration, struct theseus_error *err) {
+    for (size_t i = 0; i < migration->count; i++)
+        if (apply_steps(db, &migration->parts[i], err) < 0)
+            return -1;
+    return check_references(db, err) < 0 ? blame(migration, err) : 0;
+}
+
+static int apply_pending(sqlite3 *db, const struct migration *migration, struct theseus_error *err) {
+    int pending = 0;
+
+    if (count_pending(db, migration, &pending, err) < 0)
+        return -1;
+    if (pending == 0)
+        return 0; /* another process was faster */
+    if (migration->before && migration->before(migration->arg, err) < 0)
+        return -1;
+    if (apply_all(db, migration, err) < 0)
+        return -1;
+    if (migration->committing)
+        migration->committing(migration->arg);
+    return 0;
+}
+
+static int begin(sqlite3 *db, int wait_ms, struct theseus_error *err) {
+    if (wait_ms > 0)
+        (void)sqlite3_busy_timeout(db, wait_ms);
+    int r = db_exec(db, "BEGIN IMMEDIATE", err);
+    (void)sqlite3_busy_timeout(db, DB_BUSY_TIMEOUT_MS);
+    return r;
+}
+
+static int migrate_in_transaction(sqlite3 *db, const struct migration *migration, struct theseus_error *err) {
+    if (begin(db, migration->wait_ms, err) < 0)
+        return error_prefix(err, "migration: ");
+    if (apply_pending(db, migration, err) == 0) {
         if (db_exec(db, "COMMIT", err) == 0)
             return 0;
-        (void)error_prefix(err, "migration of component '%s': ", component);
+        (void)error_prefix(err, "migration: ");
     }
     if (!sqlite3_get_autocommit(db)) /* some failures roll back by themselves */
         (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -146,67 +139,27 @@ static int set_references(sqlite3 *db, bool enforced, struct theseus_error *err)
     return db_exec(db, enforced ? "PRAGMA foreign_keys = ON" : "PRAGMA foreign_keys = OFF", err);
 }
 
-int store_migrate(struct store *store, const char *component, const char *const *steps, struct theseus_error *err) {
-    const int known = count_steps(steps);
+int store_migrate_all(struct store *store, const struct migration *migration, struct theseus_error *err) {
     sqlite3 *db;
-    int version = 0;
+    int pending = 0;
 
-    if (store_db(store, &db, err) < 0 || find_pending(db, component, known, &version, err) < 0)
+    for (size_t i = 0; i < migration->count; i++)
+        migration->parts[i].applied = 0;
+    if (store_db(store, &db, err) < 0 || count_pending(db, migration, &pending, err) < 0)
         return -1;
-    if (version == known)
+    if (pending == 0)
         return 0;
     if (!sqlite3_get_autocommit(db))
-        return fail(err, ERR_BUSY, "component '%s' cannot be migrated inside a transaction", component);
+        return fail(err, ERR_BUSY, "the database cannot be migrated inside a transaction");
     if (set_references(db, false, err) < 0)
         return -1;
-    int r = migrate_in_transaction(db, component, steps, err);
+    int r = migrate_in_transaction(db, migration, err);
     return set_references(db, true, err) < 0 ? -1 : r;
 }
 
-static bool is_missing(const struct store *store) {
-    return access(store_path(store), F_OK) < 0 && errno == ENOENT;
-}
+int store_migrate(struct store *store, const char *component, const char *const *steps, struct theseus_error *err) {
+    struct store_steps part = {.component = component, .steps = steps};
+    const struct migration migration = {.parts = &part, .count = 1};
 
-int store_pending(struct store *store, const char *component, const char *const *steps, int *ret_pending,
-                  struct theseus_error *err) {
-    const int known = count_steps(steps);
-    sqlite3 *db;
-    int version = 0;
-
-    if (is_missing(store)) {
-        *ret_pending = known;
-        return 0;
-    }
-    if (store_db(store, &db, err) < 0 || find_pending(db, component, known, &version, err) < 0)
-        return -1;
-    *ret_pending = known - version;
-    return 0;
-}
-
-static int each_row(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err) {
-    CLEANUP(sqlite3_finalize) sqlite3_stmt *select = NULL;
-    int r;
-
-    if (db_prepare(db, "SELECT component, version FROM schema_versions WHERE component IS NOT NULL ORDER BY component",
-                   &select, err) < 0)
-        return -1;
-    while ((r = sqlite3_step(select)) == SQLITE_ROW)
-        visit(arg, (const char *)sqlite3_column_text(select, 0), sqlite3_column_int(select, 1));
-    return r == SQLITE_DONE ? 0 : db_fail(db, err, "cannot read table schema_versions");
-}
-
-int migrate_each_version(sqlite3 *db, store_version_fn *visit, void *arg, struct theseus_error *err) {
-    bool has = false;
-
-    if (has_versions(db, &has, err) < 0)
-        return -1;
-    return has ? each_row(db, visit, arg, err) : 0;
-}
-
-int store_each_version(struct store *store, store_version_fn *visit, void *arg, struct theseus_error *err) {
-    sqlite3 *db;
-
-    if (is_missing(store))
-        return 0;
-    return store_db(store, &db, err) < 0 ? -1 : migrate_each_version(db, visit, arg, err);
+    return store_migrate_all(store, &migration, err);
 }

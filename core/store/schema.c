@@ -51,7 +51,8 @@ int schema_core_count(void) {
     return STEPS;
 }
 
-static int check_pending(int pending, struct theseus_error *err) {
+static int refuse_older(struct store *store, int pending, struct theseus_error *err) {
+    store_tell_mismatch(store, ERR_BUSY);
     return fail(err, ERR_BUSY,
                 "the database is of an older version (%d of %d steps are pending): restart with reason "
                 "schema_migration",
@@ -59,13 +60,17 @@ static int check_pending(int pending, struct theseus_error *err) {
 }
 
 int schema_for_reading(struct store *store, struct theseus_error *err) {
+    struct theseus_error why = {0};
     int pending = 0;
 
-    if (store_pending(store, SCHEMA_CORE, schema_core_steps, &pending, err) < 0)
-        return -1;
+    if (store_pending(store, SCHEMA_CORE, schema_core_steps, &pending, &why) < 0) {
+        if (why.code == ERR_NEWER)
+            store_tell_mismatch(store, ERR_NEWER);
+        return fail(err, (enum errc)why.code, "%s", why.message);
+    }
     if (pending == STEPS)
         return SCHEMA_EMPTY;
-    return pending == 0 ? 0 : check_pending(pending, err);
+    return pending == 0 ? 0 : refuse_older(store, pending, err);
 }
 
 int schema_for_writing(struct store *store, struct theseus_error *err) {

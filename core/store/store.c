@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "store/db.h"
 #include "store/statements.h"
+#include "store/version.h"
 
 struct store {
     char *path;
@@ -14,6 +15,16 @@ struct store {
     pthread_key_t key;     /* the calling thread's struct session */
     pthread_mutex_t mutex; /* guards `sessions`; held for moments, never across SQL */
     struct list sessions;  /* session::link, owned */
+
+    pthread_mutex_t telling; /* held while `told` runs */
+    store_mismatch_fn *told; /* NULL: nobody is */
+    void *told_arg;
+};
+
+/* A component whose version was found good, and as of which change of the database by somebody else. */
+struct checked {
+    char *component; /* owned */
+    unsigned changes;
 };
 
 /* What one thread has of the store. */
@@ -22,6 +33,8 @@ struct session {
     struct store *store;           /* borrowed */
     sqlite3 *db;                   /* owned */
     struct statements *statements; /* owned */
+    struct checked *checked;       /* owned */
+    size_t checked_count;
 };
 
 static void lock(const struct store *store) {
@@ -38,6 +51,9 @@ static struct session *session_free(struct session *session) {
     unlock(session->store);
     session->statements = statements_free(session->statements);
     session->db = db_close(session->db);
+    for (size_t i = 0; i < session->checked_count; i++)
+        free(session->checked[i].component);
+    free(session->checked);
     free(session);
     return NULL;
 }
@@ -82,6 +98,7 @@ struct store *store_new(const char *path) {
     store->path = xstrdup(path);
     store->key_error = pthread_key_create(&store->key, on_thread_end);
     (void)pthread_mutex_init(&store->mutex, NULL);
+    (void)pthread_mutex_init(&store->telling, NULL);
     list_init(&store->sessions);
     return store;
 }
@@ -94,6 +111,7 @@ struct store *store_free(struct store *store) {
     list_for_each (link, &store->sessions)
         (void)session_free(list_entry(link, struct session, link));
     (void)pthread_mutex_destroy(&store->mutex);
+    (void)pthread_mutex_destroy(&store->telling);
     free(store->path);
     free(store);
     return NULL;
@@ -146,4 +164,87 @@ int store_transactions(const struct store *store) {
         count += !sqlite3_get_autocommit(list_entry(link, struct session, link)->db);
     unlock(store);
     return count;
+}
+
+/* ---- is the schema what we know? ---- */
+
+void store_on_mismatch(struct store *store, store_mismatch_fn *told, void *arg) {
+    (void)pthread_mutex_lock(&store->telling);
+    store->told = told;
+    store->told_arg = arg;
+    (void)pthread_mutex_unlock(&store->telling);
+}
+
+void store_tell_mismatch(struct store *store, enum errc code) {
+    (void)pthread_mutex_lock(&store->telling);
+    if (store->told)
+        store->told(store->told_arg, code);
+    (void)pthread_mutex_unlock(&store->telling);
+}
+
+/* A number that is another one when somebody else has committed, as of the last time that something was read. */
+static unsigned changes_of(sqlite3 *db) {
+    unsigned changes = 0;
+
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_DATA_VERSION, &changes);
+    return changes;
+}
+
+static struct checked *find_checked(struct session *session, const char *component) {
+    for (size_t i = 0; i < session->checked_count; i++)
+        if (strcmp(session->checked[i].component, component) == 0)
+            return &session->checked[i];
+    return NULL;
+}
+
+static void note_checked(struct session *session, const char *component) {
+    struct checked *checked = find_checked(session, component);
+
+    if (!checked) {
+        session->checked = xreallocarray(session->checked, session->checked_count + 1, sizeof(*checked));
+        checked = &session->checked[session->checked_count++];
+        checked->component = xstrdup(component);
+    }
+    checked->changes = changes_of(session->db);
+}
+
+static int read_version(struct session *session, const char *component, int *ret_version, struct theseus_error *err) {
+    CLEANUP(sqlite3_reset) sqlite3_stmt *select = NULL;
+
+    if (statements_get(session->statements, "schema_versions",
+                       "SELECT version FROM schema_versions WHERE component = ?1", &select, err) < 0)
+        return -1;
+    (void)sqlite3_bind_text(select, 1, component, -1, SQLITE_STATIC);
+    int r = sqlite3_step(select);
+    if (r != SQLITE_ROW && r != SQLITE_DONE)
+        return db_fail(session->db, err, "cannot read table schema_versions");
+    *ret_version = r == SQLITE_ROW ? sqlite3_column_int(select, 0) : 0;
+    return 0;
+}
+
+bool store_has_failed(struct store *store) {
+    const struct session *session = store->key_error ? NULL : pthread_getspecific(store->key);
+    int code = session ? sqlite3_errcode(session->db) & 0xff : SQLITE_OK;
+
+    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE;
+}
+
+/* Nobody migrates while a transaction is open: what it has found stays so. */
+int store_check_version(struct store *store, const char *component, int known, struct theseus_error *err) {
+    struct session *session;
+    int version = 0;
+
+    if (find_session(store, &session, err) < 0)
+        return -1;
+    const struct checked *checked = find_checked(session, component);
+    if (checked && !sqlite3_get_autocommit(session->db) && checked->changes == changes_of(session->db))
+        return 0;
+    if (read_version(session, component, &version, err) < 0)
+        return -1;
+    if (version <= known) {
+        note_checked(session, component);
+        return 0;
+    }
+    store_tell_mismatch(store, ERR_NEWER);
+    return version_newer(component, version, known, err);
 }

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -38,6 +40,24 @@ MUST_CHECK int store_statement(struct store *store, const char *component, const
  * SQLITE_STATIC.
  */
 void store_forget(struct store *store, const char *component);
+
+/*
+ * May a component that knows `known` steps of its schema use the database? ERR_NEWER: another process has migrated it
+ * further meanwhile. Cheap: inside a transaction nothing is read that was read before. Any thread.
+ */
+MUST_CHECK int store_check_version(struct store *store, const char *component, int known, struct theseus_error *err);
+
+/* Has what the calling thread did last on its connection failed? Whoever asks for the connection then may want to know
+ * why, and anything that is done on it makes it forget that. */
+bool store_has_failed(struct store *store);
+
+/*
+ * Told, on any thread, when somebody was refused because the schema is not what this program knows. ERR_BUSY: it is
+ * older, and steps are pending; ERR_NEWER: it is newer. `told` NULL: nobody is told any more, once this has returned.
+ */
+typedef void store_mismatch_fn(void *arg, enum errc code);
+void store_on_mismatch(struct store *store, store_mismatch_fn *told, void *arg);
+void store_tell_mismatch(struct store *store, enum errc code); /* inside store/ only */
 
 /* Of the moment, for the health check. Any thread. */
 int store_connections(const struct store *store);  /* open ones */

@@ -190,8 +190,8 @@ struct theseus_plugin {
     void (*stop)(void *self);
     /*
      * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
-     * applied before `start`, and stay applied when this generation is refused afterwards: the one before then goes on
-     * with the new schema, so write steps that it can live with. A backup of the database is made before.
+     * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together with
+     * those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails then.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
@@ -415,7 +415,7 @@ static inline const char *theseus_args_text(struct theseus_call *call) {
 
 /*
  * Runs another tool as part of this call, on this thread: validated as if a client had asked; shares cancellation,
- * deadline and progress; at most 8 deep. Steals `args` (NULL: {}). Returns 0 with the CallToolResult (new reference;
+ * deadline and progress (what it reports counts as a part of the step at which this call is); at most 8 deep. Steals `args` (NULL: {}). Returns 0 with the CallToolResult (new reference;
  * look at its isError), or -1: no such tool, or not to be run here (theseus_last_error).
  */
 static inline int theseus_call_tool(struct theseus_call *call, const char *name, json_t *args, json_t **ret_result) {
@@ -492,7 +492,8 @@ static inline int theseus_state_update(struct theseus_ctx *ctx, const char *key,
 }
 
 /* The server's database, one connection a thread, migrated to what `migrations` asks. Borrowed; NULL:
- * theseus_last_error. */
+ * theseus_last_error, also when a later version of the plugin, in another process, has migrated it further. So ask for it
+ * in each call, and do not keep it. */
 static inline struct sqlite3 *theseus_db(struct theseus_ctx *ctx) {
     return ctx->host->db(ctx);
 }

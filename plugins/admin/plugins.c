@@ -13,6 +13,9 @@ const char admin_plugins_output[] =
     "\"reason\": {\"type\": \"string\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
     "\"type\": \"boolean\", \"description\": \"it has proved good, and is kept to serve again\"}, \"probation\": {"
     "\"type\": \"boolean\", \"description\": \"it is so new that its first crash ends it\"}, "
+    "\"isolation\": {\"type\": \"string\", \"description\": \"none or process\"}, "
+    "\"process\": {\"type\": \"object\", \"description\": \"of an isolated plugin: its state, pid (null: none "
+    "runs), restarts, memory and its limit in bytes, where it may write, and what the trouble is\"}, "
     "\"tools\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}}, "
     "\"calls\": {\"type\": \"object\", \"properties\": {\"served\": {\"type\": \"integer\"}, "
     "\"failed\": {\"type\": \"integer\"}, \"mean_ms\": {\"type\": \"number\"}, \"p99_ms\": {\"type\": \"number\"}}}, "
@@ -20,13 +23,31 @@ const char admin_plugins_output[] =
     "\"refused\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
     "\"file\": {\"type\": \"string\"}, \"reason\": {\"type\": \"string\"}}, \"required\": [\"file\", \"reason\"]}}, "
     "\"disabled\": {\"type\": \"array\", \"description\": \"files that are not looked at, for plugins.disable names "
-    "them\", \"items\": {\"type\": \"string\"}}}, "
+    "them\", \"items\": {\"type\": \"string\"}}, "
+    "\"stuck\": {\"type\": \"array\", \"description\": \"threads that do not come back from a plugin's code\", "
+    "\"items\": {\"type\": \"object\", \"properties\": {\"plugin\": {\"type\": \"string\"}, \"tool\": {"
+    "\"type\": \"string\"}, \"slot\": {\"type\": \"string\"}, \"stuck_s\": {\"type\": \"number\"}}}}}, "
     "\"required\": [\"plugins\", \"refused\", \"disabled\"]}";
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
 
     return text ? text : "";
+}
+
+/* Of a plugin that is isolated; nothing for others. */
+static void print_process(FILE *out, const json_t *process) {
+    const json_t *pid = json_object_get(process, "pid");
+    const char *trouble = text_of(process, "trouble");
+
+    if (!process)
+        return;
+    (void)fprintf(out, "  isolated: ");
+    if (json_is_integer(pid))
+        (void)fprintf(out, "process %" JSON_INTEGER_FORMAT ", %.1f MB, ", json_integer_value(pid),
+                      json_number_value(json_object_get(process, "memory")) / 1e6);
+    (void)fprintf(out, "%s, %" JSON_INTEGER_FORMAT " restarts%s%s\n", text_of(process, "state"),
+                  json_integer_value(json_object_get(process, "restarts")), *trouble ? "; it " : "", trouble);
 }
 
 static void print_plugin(FILE *out, const json_t *plugin) {
@@ -44,6 +65,7 @@ static void print_plugin(FILE *out, const json_t *plugin) {
         json_integer_value(json_object_get(calls, "served")), json_integer_value(json_object_get(calls, "failed")),
         json_integer_value(json_object_get(plugin, "in_flight")), json_number_value(json_object_get(calls, "mean_ms")),
         json_number_value(json_object_get(calls, "p99_ms")));
+    print_process(out, json_object_get(plugin, "process"));
     if (json_integer_value(json_object_get(plugin, "crashes")) > 0 ||
         json_is_true(json_object_get(plugin, "probation")))
         (void)fprintf(out, "  crashes: %" JSON_INTEGER_FORMAT "%s\n",
@@ -55,10 +77,18 @@ static void print_plugin(FILE *out, const json_t *plugin) {
     (void)fprintf(out, "%s\n", i ? "" : " none");
 }
 
+static void print_stuck(FILE *out, const json_t *hang) {
+    const char *tool = text_of(hang, "tool");
+
+    (void)fprintf(out, "stuck: a thread in %s '%s' of %s, for %.0f s now\n", *tool ? "tool" : "slot",
+                  *tool ? tool : text_of(hang, "slot"), text_of(hang, "plugin"),
+                  json_number_value(json_object_get(hang, "stuck_s")));
+}
+
 /* Owned; NULL: no memory. */
 static char *describe(const json_t *answer) {
     const json_t *plugins = json_object_get(answer, "plugins"), *refused = json_object_get(answer, "refused");
-    const json_t *disabled = json_object_get(answer, "disabled"), *item;
+    const json_t *disabled = json_object_get(answer, "disabled"), *stuck = json_object_get(answer, "stuck"), *item;
     char *text = NULL;
     size_t size, i;
     FILE *out = open_memstream(&text, &size);
@@ -71,6 +101,8 @@ static char *describe(const json_t *answer) {
         (void)fprintf(out, "refused: %s: %s\n", text_of(item, "file"), text_of(item, "reason"));
     json_array_foreach (disabled, i, item)
         (void)fprintf(out, "disabled: %s\n", json_string_value(item));
+    json_array_foreach (stuck, i, item)
+        print_stuck(out, item);
     if (fclose(out) == 0)
         return text;
     free(text);

@@ -19,7 +19,9 @@ const char reboot_health_output[] =
     "\"type\": [\"string\", \"null\"]}}}, \"connections\": {\"type\": \"object\", \"properties\": {\"active_connections\": {"
     "\"type\": \"integer\"}, \"status\": {\"type\": \"string\"}}}, \"plugins\": {\"type\": \"object\", "
     "\"properties\": {\"active\": {}, \"refused\": {\"type\": \"array\"}, \"quarantined\": {\"type\": \"array\"}}}, "
-    "\"configuration\": {\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
+    "\"threads\": {\"type\": \"object\", \"properties\": {\"workers\": {\"type\": \"integer\"}, \"busy\": {"
+    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"configuration\": {"
+    "\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
     "\"checks\"]}";
 
 int reboot_health(struct theseus_call *call, void *self, const json_t *args) {

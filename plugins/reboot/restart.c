@@ -28,7 +28,9 @@ const char reboot_restart_output[] =
     "\"properties\": {\"before\": {\"type\": \"string\"}, \"after\": {\"type\": \"string\"}}}, \"server_version\": {"
     "\"type\": \"object\", \"properties\": {\"before\": {\"type\": \"string\"}, \"after\": {\"type\": \"string\"}}}, "
     "\"requests_held\": {\"type\": \"integer\"}, \"calls_resumed\": {\"type\": \"integer\"}, \"calls_interrupted\": {"
-    "\"type\": \"integer\"}, \"bytes_carried\": {\"type\": \"integer\"}, \"plugins\": {}, \"errors\": {"
+    "\"type\": \"integer\"}, \"bytes_carried\": {\"type\": \"integer\"}, \"plugins\": {}, "
+    "\"migrations\": {\"type\": \"array\", \"description\": \"steps of the database's schema that were applied\"}, "
+    "\"backup\": {\"type\": [\"string\", \"null\"], \"description\": \"the database before them\"}, \"errors\": {"
     "\"type\": \"array\"}}, \"required\": [\"success\", \"phase\", \"message\"]}";
 
 /* An emergency is neither graceful nor careful, unless the caller says a word about that. */

@@ -16,7 +16,7 @@ int answers_find(struct work *work) {
         return r;
     work_reset(work);
     text_print(&work->text, "%s", sql_text(row, 0));
-    work->value = json_loads(sql_text(row, 1), 0, NULL);
+    work->value = json_loads(sql_text(row, 1), JSON_ALLOW_NUL, NULL);
     return work_finish(work) < 0 ? -1 : 1;
 }
 

@@ -25,17 +25,25 @@ int artifact_path(struct work *work, const char *hash, struct text *into) {
     return into->failed ? work_no_memory(work) : 0;
 }
 
-int artifact_store_file(struct work *work, const char *content, size_t len) {
+bool artifact_needs_file(const json_t *content) {
+    size_t len = json_string_length(content);
+
+    return len > ARTIFACT_INLINE || (len > 0 && strlen(json_string_value(content)) != len);
+}
+
+int artifact_store_file(struct work *work, const json_t *content) {
+    const char *bytes = json_string_value(content);
     CLEANUP(text_fini) struct text directory = {0};
+    size_t len = json_string_length(content);
     struct theseus_error err = {0};
 
     work->hash[0] = '\0';
-    if (len <= ARTIFACT_INLINE)
+    if (!artifact_needs_file(content))
         return 0;
     if (artifact_directory(work, &directory) < 0)
         return -1;
-    file_hash(content, len, work->hash);
-    if (file_store(directory.data, work->hash, content, len, &err) < 0)
+    file_hash(bytes, len, work->hash);
+    if (file_store(directory.data, work->hash, bytes, len, &err) < 0)
         return work_refuse(work, "the work is not stored, and the task is as it was: %s", err.message);
     return 0;
 }
@@ -86,7 +94,7 @@ static json_t *row_new(struct work *work, sqlite3_stmt *row, bool with_content) 
     (void)json_object_set_new(object, "bytes", json_integer(sqlite3_column_int64(row, 6)));
     task_set_time(object, "created_at", sqlite3_column_int64(row, 8));
     if (sql_text(row, 7))
-        (void)json_object_set_new(object, "file_paths", json_loads(sql_text(row, 7), 0, NULL));
+        (void)json_object_set_new(object, "file_paths", json_loads(sql_text(row, 7), JSON_ALLOW_NUL, NULL));
     json_t *content = content_new(work, row);
     (void)json_object_set_new(object, content ? "content" : "missing", content ? content : json_true());
     return object;

@@ -8,8 +8,10 @@
 
 enum { ARTIFACT_INLINE = 64 << 10 };
 
+/* Content that is long, or that SQL would not take as text. */
+bool artifact_needs_file(const json_t *content);
 /* Writes the file if the content needs one: `hash`. Blocks, and touches no database. 0 or -1. */
-int artifact_store_file(struct work *work, const char *content, size_t len);
+int artifact_store_file(struct work *work, const json_t *content);
 
 struct artifact {
     int64_t task;

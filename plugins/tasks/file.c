@@ -72,8 +72,14 @@ static int write_and_rename(const char *directory, const char *path, mode_t mode
     return sync_directory(directory, err);
 }
 
+/* A directory that is new is on the disk when the one that it is in is. */
 static int make_directory(const char *directory, mode_t mode, struct theseus_error *err) {
-    return mkdir(directory, mode) < 0 && errno != EEXIST ? fail(err, "make the directory", directory) : 0;
+    CLEANUP(text_fini) struct text parent = {0};
+
+    if (mkdir(directory, mode) < 0)
+        return errno == EEXIST ? 0 : fail(err, "make the directory", directory);
+    text_print(&parent, "%s/..", directory);
+    return parent.failed ? theseus_fail(err, "there is no memory") : sync_directory(parent.data, err);
 }
 
 int file_store(const char *directory, const char *name, const char *content, size_t len, struct theseus_error *err) {

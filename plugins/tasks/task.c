@@ -121,7 +121,7 @@ static void add_detail(json_t *object, sqlite3_stmt *row) {
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
         task_set_time(object, times[i].key, sqlite3_column_int64(row, times[i].column));
     if (sql_text(row, 12))
-        (void)json_object_set_new(object, "context", json_loads(sql_text(row, 12), 0, NULL));
+        (void)json_object_set_new(object, "context", json_loads(sql_text(row, 12), JSON_ALLOW_NUL, NULL));
 }
 
 /* Steals `list` or `object`; NULL: it could not be made. */

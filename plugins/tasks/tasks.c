@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "artifact.h"
-#include "filer.h"
+#include "queue.h"
 #include "schema.h"
 #include "sql.h"
 #include "tool.h"
@@ -32,13 +32,26 @@ static bool is_full(const json_t *config) {
     return !durability || strcmp(durability, "full") == 0;
 }
 
+/* What the filer does: the file, and then the row. */
+static void file(struct work *work) {
+    if (theseus_cancelled(work->call) || work->kind->prepare(work) < 0)
+        (void)work_reply(work);
+    else
+        (void)writer_submit(work->tasks->writer, work);
+}
+
+static void answer(struct work *work) {
+    (void)work_reply(work);
+}
+
 static void stop(void *self) {
     struct tasks *tasks = self;
 
     if (!tasks)
         return;
-    tasks->filer = filer_free(tasks->filer);
+    tasks->filer = queue_free(tasks->filer); /* each hands on to the next */
     tasks->writer = writer_free(tasks->writer);
+    tasks->answerer = queue_free(tasks->answerer);
     free(tasks);
 }
 
@@ -49,8 +62,9 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
         return theseus_fail(err, "there is no memory");
     tasks->ctx = ctx;
     tasks->writer = writer_new(tasks);
-    tasks->filer = filer_new(tasks);
-    if (!tasks->writer || !tasks->filer) {
+    tasks->filer = queue_new(tasks, file);
+    tasks->answerer = queue_new(tasks, answer);
+    if (!tasks->writer || !tasks->filer || !tasks->answerer) {
         stop(tasks);
         return theseus_fail(err, "there is no memory");
     }
@@ -74,7 +88,16 @@ static int write_call(struct theseus_call *call, void *self, const json_t *args)
     struct tasks *tasks = self;
     struct work *work = work_new(tasks, call, args);
 
-    return work ? writer_submit(tasks->writer, work) : theseus_reply_error(call, "there is no memory for this call");
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    return work_check_texts(work) < 0 ? work_reply(work) : writer_submit(tasks->writer, work);
+}
+
+static int submit_for_filing(struct tasks *tasks, struct work *work) {
+    if (queue_submit(tasks->filer, work))
+        return THESEUS_LATER;
+    (void)work_refuse(work, "there is no thread to write the file with: %s", theseus_last_error(work->call->host));
+    return work_reply(work);
 }
 
 /* The same, but what is large goes to the disk first. */
@@ -84,8 +107,10 @@ static int complete_call(struct theseus_call *call, void *self, const json_t *ar
 
     if (!work)
         return theseus_reply_error(call, "there is no memory for this call");
-    if (json_string_length(json_object_get(args, "detailed_work")) > ARTIFACT_INLINE)
-        return filer_submit(tasks->filer, work);
+    if (work_check_texts(work) < 0)
+        return work_reply(work);
+    if (artifact_needs_file(json_object_get(args, "detailed_work")))
+        return submit_for_filing(tasks, work);
     return writer_submit(tasks->writer, work);
 }
 
@@ -108,7 +133,7 @@ static int read_call(struct theseus_call *call, void *self, const json_t *args) 
 
     if (!work)
         return theseus_reply_error(call, "there is no memory for this call");
-    if (run_reading(work) != WORK_MUST_WRITE)
+    if (work_check_texts(work) < 0 || run_reading(work) != WORK_MUST_WRITE)
         return work_reply(work);
     work_reset(work);
     return writer_submit(tasks->writer, work);

@@ -7,13 +7,13 @@
 
 #include "session.h"
 
-struct filer;
+struct queue;
 struct writer;
 
 struct tasks {
     struct theseus_ctx *ctx;
     struct writer *writer;
-    struct filer *filer;
+    struct queue *filer, *answerer;
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;

@@ -1,7 +1,7 @@
 /*
  * orchestrator_complete_task: what was worked out is kept as an artifact, and next_action says what becomes of the task.
  *
- * The file of a large artifact is written by a thread of its own (filer.h) before the call is queued for the writer: it
+ * The file of a large artifact is written by a thread of its own (queue.h) before the call is queued for the writer: it
  * is on the disk before the row that names it.
  */
 #include <string.h>
@@ -43,9 +43,7 @@ static int move(struct work *work, const char *task_id, struct task *task, enum 
 }
 
 int tool_complete_prepare(struct work *work) {
-    const json_t *content = json_object_get(work->args, "detailed_work");
-
-    return artifact_store_file(work, json_string_value(content), json_string_length(content));
+    return artifact_store_file(work, json_object_get(work->args, "detailed_work"));
 }
 
 static int answer_progress(struct work *work, const struct task *task) {

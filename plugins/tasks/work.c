@@ -54,6 +54,26 @@ int work_no_memory(struct work *work) {
     return work_refuse(work, "there is no memory for the answer");
 }
 
+static bool has_nul(const json_t *value) {
+    return json_is_string(value) && strlen(json_string_value(value)) != json_string_length(value);
+}
+
+int work_check_texts(struct work *work) {
+    const char *key;
+    json_t *value;
+    const json_t *item;
+    size_t i;
+
+    json_object_foreach ((json_t *)(uintptr_t)work->args, key, value) {
+        bool holds = has_nul(value) && strcmp(key, "detailed_work") != 0;
+        json_array_foreach (value, i, item)
+            holds = holds || has_nul(item);
+        if (holds)
+            return work_refuse(work, "'%s' holds a NUL character", key);
+    }
+    return 0;
+}
+
 const char *work_string(const struct work *work, const char *key) {
     return json_string_value(json_object_get(work->args, key));
 }

@@ -64,6 +64,9 @@ void work_reset(struct work *work); /* for another run */
 int work_refuse(struct work *work, const char *format, ...) THESEUS_PRINTF_LIKE(2, 3);
 int work_no_memory(struct work *work);
 
+/* Refuses a text with a NUL in it, which SQL would end there; detailed_work may have one. */
+int work_check_texts(struct work *work);
+
 /* Arguments; the input schema has seen to their types. */
 const char *work_string(const struct work *work, const char *key); /* NULL: not given */
 bool work_flag(const struct work *work, const char *key, bool missing);

@@ -8,6 +8,7 @@
 
 #include "answers.h"
 #include "clock.h"
+#include "queue.h"
 #include "search.h"
 #include "session.h"
 #include "sql.h"
@@ -19,7 +20,9 @@ enum {
     LINGER_NS = 400 * 1000,        /* how long a commit waits for calls that are probably on their way */
     BUSY_PATIENCE_MS = 120 * 1000, /* for another process that keeps the write lock */
     CACHE_KIB = 4096,
-    LOG_PAGES = 4000,     /* of the write-ahead log, then it is written back */
+    LOG_PAGES = 4000, /* of the write-ahead log, then it is written back */
+    HANDFULS = 4,
+    HANDED_ON = 8,        /* so many answers are worth waking a thread for */
     SWEEP_MS = 10 * 1000, /* how often old answers are forgotten */
 };
 
@@ -141,7 +144,11 @@ static struct work *wait_first(struct writer *writer) {
     return works;
 }
 
-/* More calls for the group; NULL: it is complete. */
+/*
+ * More calls for the group; NULL: it is complete. As many as were answered last are expected, for their clients are likely
+ * to call again, and one commit more costs more than a short wait. They are run as they come, in handfuls: to be woken for
+ * each costs as much as to run it.
+ */
 static struct work *wait_more(struct writer *writer, const struct group *group) {
     int64_t now = now_ns(), until = group->begun_ns + GROUP_NS;
 
@@ -151,8 +158,8 @@ static struct work *wait_more(struct writer *writer, const struct group *group) 
         until = now + LINGER_NS;
     struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     (void)pthread_mutex_lock(&writer->mutex);
-    while (group->count + writer->queued < writer->expected && !writer->stopping)
-        if (!wait(writer, writer->expected - group->count, &at))
+    while (!writer->first && group->count < writer->expected && !writer->stopping)
+        if (!wait(writer, (writer->expected - group->count + HANDFULS - 1) / HANDFULS, &at))
             break;
     struct work *works = take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
@@ -294,7 +301,10 @@ static int run_together(struct writer *writer, struct group *group) {
     return commit(writer, &closing);
 }
 
-static void answer(struct group *group) {
+/* Answering many takes about as long as a commit does, and is done beside the next group. */
+static void answer(struct writer *writer, struct group *group) {
+    if (group->count >= HANDED_ON && queue_submit(writer->tasks->answerer, group->first))
+        return;
     for (struct work *work = group->first, *next; work; work = next) {
         next = work->next;
         (void)work_reply(work);
@@ -310,7 +320,7 @@ static void run_group(struct writer *writer, struct work *first) {
             run_alone(writer, work);
     }
     writer->expected = group.count;
-    answer(&group);
+    answer(writer, &group);
 }
 
 static void writer_main(void *arg) {

@@ -1,6 +1,6 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
- *                     [--only-tasks]
+ *                     [--only-tasks] [--only-isolation]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
@@ -16,8 +16,8 @@ import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
 import { crashFigures, crashTable } from './lib/crash.mjs';
-import { detailTable, figureTable, figures, median, ratioTable, reloadTable, restartFigures, restartTable, startTable,
-    throughputTable } from './lib/report.mjs';
+import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
+    restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
 import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -27,6 +27,7 @@ const { values: options } = parseArgs({
         'peers': { type: 'boolean', default: false },       /* all but Theseus */
         'only-reload': { type: 'boolean', default: false },
         'only-restart': { type: 'boolean', default: false },
+        'only-isolation': { type: 'boolean', default: false },
         'only-tasks': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
@@ -52,7 +53,7 @@ function say(text) {
 }
 
 /* A Theseus of its own, `program` if not the build's; the reload bench lets it look at changed files sooner. */
-function theseus(name, settle, program = join(build, 'theseus')) {
+function theseus(name, settle, program = join(build, 'theseus'), more = '') {
     const root = join(home, name), config = join(root, 'theseus.ini');
     for (const folder of ['', 'home', 'plugins', 'state', 'run'])
         mkdirSync(join(root, folder), { recursive: true, mode: 0o700 });
@@ -63,7 +64,7 @@ runtime_dir = ${join(root, 'run')}
 [plugins]
 path = ${join(root, 'plugins')}:${join(build, 'plugins')}
 settle_ms = ${settle}
-`, { mode: 0o600 });
+${more}`, { mode: 0o600 });
     return { root, argv: [program, '-c', config] };
 }
 
@@ -160,6 +161,25 @@ async function measureRestart() {
     };
 }
 
+/* The same tool in the server's process and in one of its own, in turns: an INLINE one, and one that runs on a worker. */
+async function measureIsolation() {
+    const own = (plugin, kind) => (kind === 'process' ? `[plugin:${plugin}]\n.isolation = process\n` : '');
+    const servers = ['none', 'process'].flatMap((kind) => {
+        const inline = theseus(`isolation-inline-${kind}`, 50, undefined, own('echo', kind));
+        const worker = theseus(`isolation-worker-${kind}`, 50, undefined, `disable = echo\n\n${own('ordinary', kind)}`);
+        copyFileSync(fixture('ordinary'), join(worker.root, 'plugins', 'ordinary.so'));
+        return [{ tool: 'inline', kind, argv: inline.argv }, { tool: 'worker', kind, argv: worker.argv }];
+    });
+    const all = {};
+    process.stderr.write('isolation\n');
+    for (let round = 0; round < plan.rounds; round++)
+        for (const { tool, kind, argv } of turned(servers, round))
+            for (const depth of [1, 64])
+                ((((all[tool] ??= {})[kind] ??= {})[depth] ??= [])).push(await load({ argv }, { depth, bytes: 32 }));
+    const each = (object, fn) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, fn(value)]));
+    return each(all, (kinds) => each(kinds, (depths) => each(depths, condense)));
+}
+
 /* A server at which crashes are nothing special. */
 async function measureCrash() {
     const { root, argv } = theseus('crash', 5);
@@ -193,7 +213,7 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    const only = ['reload', 'restart', 'tasks'].find((part) => options[`only-${part}`]);
+    const only = ['reload', 'restart', 'tasks', 'isolation'].find((part) => options[`only-${part}`]);
     if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
@@ -206,6 +226,10 @@ async function main() {
         results.reload = await measureReload();
         say(`${reloadTable(results.reload)}\n`);
     }
+    if (!options.peers && (!only || only === 'isolation')) {
+        results.isolation = await measureIsolation();
+        say(`${isolationTable(results.isolation)}\n`);
+    }
     if (!options.peers && (!only || only === 'restart')) {
         results.restart = await measureRestart();
         say(`${restartTable(results.restart)}\n`);
@@ -217,6 +241,7 @@ async function main() {
         say(`${tasksTable(results.tasks)}\n`);
     }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
+        ...(results.isolation ? isolationFigures(results.isolation) : []),
         ...(results.restart ? restartFigures(results.restart) : []),
         ...(results.crash ? crashFigures(results.crash) : []),
         ...(results.tasks ? tasksFigures(results.tasks) : [])];

@@ -220,38 +220,34 @@ static int run_server(const struct options *options, struct theseus_error *err) 
 
 /* ---- the yardstick ---- */
 
-/* In the order in which a call runs them; those of a whole transaction follow behind. */
-enum { FIND, SESSION, TASK, WRITE, MORE, KEEP, STATEMENTS };
+/* Those of one call, in their order; those of a whole transaction follow behind. The session is found once for all. */
+enum { TASK, CHECK, WRITE, MORE, KEEP, STATEMENTS };
+
+#define FIND_TASK                                                                                                      \
+    "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at FROM tasks t " \
+    "JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1"
+#define KEEP_ANSWER "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"
 
 static const char *const sql[PHASES][STATEMENTS] = {
-    [PLAN] =
-        {"SELECT value FROM task_answers WHERE call = ?1",
-         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY id "
-         "DESC LIMIT 1",
-         NULL,
-         "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, specialist_type, status, "
-         "created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', 'moderate', 'generic', 'pending', ?4, ?4)",
-         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
-    [UPDATE] =
-        {"SELECT value FROM task_answers WHERE call = ?1",
-         "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER BY "
-         "id DESC LIMIT 1",
-         "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
-         "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
-         "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = NULL, reason "
-         "= NULL WHERE task_id = ?1",
-         NULL, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
-    [COMPLETE] = {"SELECT value FROM task_answers WHERE call = ?1",
-                  "SELECT id, session_id, updated_at FROM task_sessions WHERE directory = ?1 AND state = 'open' ORDER "
-                  "BY id DESC LIMIT 1",
-                  "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at "
-                  "FROM tasks t JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",
-                  "UPDATE tasks SET status = 'completed', updated_at = ?4, completed_at = ?4, summary = ?2 WHERE "
-                  "task_id = ?1",
-                  "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, content, bytes, "
-                  "created_at) SELECT 'artifact_' || task_id, id, 'general', 'complete', ?2, ?3, 80, ?4 FROM tasks "
-                  "WHERE task_id = ?1",
-                  "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"},
+    [PLAN] = {[WRITE] = "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, "
+                        "specialist_type, status, created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', "
+                        "'moderate', 'generic', 'pending', ?4, ?4)",
+              [KEEP] = KEEP_ANSWER},
+    [UPDATE] = {[TASK] = FIND_TASK,
+                [CHECK] =
+                    "SELECT p.task_id, p.status FROM task_dependencies d JOIN tasks p ON p.id = d.prerequisite "
+                    "WHERE d.task = (SELECT id FROM tasks WHERE task_id = ?1) AND p.status <> 'completed' AND NOT "
+                    "(p.status = 'archived' AND p.completed_at IS NOT NULL)",
+                [WRITE] = "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = "
+                          "NULL, reason = NULL WHERE task_id = ?1",
+                [KEEP] = KEEP_ANSWER},
+    [COMPLETE] = {[TASK] = FIND_TASK,
+                  [WRITE] = "UPDATE tasks SET status = 'completed', updated_at = ?4, completed_at = ?4, summary = ?2 "
+                            "WHERE task_id = ?1",
+                  [MORE] = "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, "
+                           "content, bytes, created_at) SELECT 'artifact_' || task_id, id, 'general', 'complete', ?2, "
+                           "?3, 80, ?4 FROM tasks WHERE task_id = ?1",
+                  [KEEP] = KEEP_ANSWER},
 };
 
 static const char answer_text[] = "task_00000000000000 is completed; its work is artifact_00000000000000.\n"
@@ -290,10 +286,9 @@ static int bare_call(sqlite3 *db, sqlite3_stmt *const statements[], enum phase p
     title_of(i, title);
     description_of(i, description);
     for (int s = 0; s < STATEMENTS; s++) {
-        bool is_answer = s == FIND || s == KEEP;
         if (!statements[s])
             continue;
-        bind(statements[s], 1, is_answer ? call : s == SESSION ? "/somewhere/or/other" : id);
+        bind(statements[s], 1, s == KEEP ? call : id);
         bind(statements[s], 2, s == KEEP ? answer_text : phase == PLAN ? title : summary_text);
         bind(statements[s], 3, s == KEEP ? answer_value : phase == PLAN ? description : work_text);
         (void)sqlite3_bind_int64(statements[s], 4, 1800000000000 + i);

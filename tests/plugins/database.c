@@ -1,10 +1,29 @@
-/* Keeps its values in the server's database. */
+/*
+ * Keeps its values in the server's database. Later versions of it are this file again, with more steps, and so is
+ * another plugin of the same kind.
+ */
 #include <sqlite3.h>
 
 #include <theseus/plugin.h>
 
+#ifndef FIXTURE_VERSION
+#define FIXTURE_VERSION "1"
+#endif
+#ifndef FIXTURE_STEPS /* the later ones */
+#define FIXTURE_STEPS
+#endif
+#ifndef FIXTURE_AT_START
+#define FIXTURE_AT_START
+#endif
+#ifndef FIXTURE_NAME
+#define FIXTURE_NAME "database"
+#define FIXTURE_TABLE "fixture_values"
+#define FIXTURE_TOOLS "db"
+#endif
+
 static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
     (void)err;
+    FIXTURE_AT_START
     *ret_self = ctx;
     return 0;
 }
@@ -14,7 +33,7 @@ static int no_statement(struct theseus_call *call) {
 }
 
 static int db_put(struct theseus_call *call, void *self, const json_t *args) {
-    sqlite3_stmt *put = theseus_statement(self, "INSERT INTO fixture_values (key, value) VALUES (?1, ?2) "
+    sqlite3_stmt *put = theseus_statement(self, "INSERT INTO " FIXTURE_TABLE " (key, value) VALUES (?1, ?2) "
                                                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value");
 
     if (!put)
@@ -36,7 +55,7 @@ static json_t *read_row(sqlite3_stmt *get, int r) {
 }
 
 static int db_get(struct theseus_call *call, void *self, const json_t *args) {
-    sqlite3_stmt *get = theseus_statement(self, "SELECT value FROM fixture_values WHERE key = ?1");
+    sqlite3_stmt *get = theseus_statement(self, "SELECT value FROM " FIXTURE_TABLE " WHERE key = ?1");
 
     if (!get)
         return no_statement(call);
@@ -53,19 +72,19 @@ static int db_get(struct theseus_call *call, void *self, const json_t *args) {
 }
 
 static const char *const migrations[] = {
-    "CREATE TABLE fixture_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    NULL,
+    "CREATE TABLE " FIXTURE_TABLE " (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    FIXTURE_STEPS NULL,
 };
 
 static const struct theseus_tool tools[] = {
-    {.name = "db_put",
+    {.name = FIXTURE_TOOLS "_put",
      .description = "Stores a value under a key.",
      .input_schema =
          "{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":\"string\"}},"
          "\"required\":[\"key\",\"value\"],\"additionalProperties\":false}",
      .flags = THESEUS_IDEMPOTENT,
      .call = db_put},
-    {.name = "db_get",
+    {.name = FIXTURE_TOOLS "_get",
      .description = "Reads the value under a key; null where there is none.",
      .input_schema = "{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\"}},\"required\":[\"key\"],"
                      "\"additionalProperties\":false}",
@@ -77,8 +96,8 @@ static const struct theseus_tool tools[] = {
 const struct theseus_plugin theseus_plugin = {
     .abi = THESEUS_ABI,
     .size = sizeof(struct theseus_plugin),
-    .name = "database",
-    .version = "1",
+    .name = FIXTURE_NAME,
+    .version = FIXTURE_VERSION,
     .start = start,
     .migrations = migrations,
     .tools = tools,

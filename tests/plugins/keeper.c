@@ -1,4 +1,5 @@
-/* Keeps a count that `save` hands over, and can take its time over an addition: a replacement has to wait for it. */
+/* Keeps a count that `save` hands over, and can take its time over an addition: a replacement has to wait for it. Deaf,
+ * it goes on whatever it is told. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -41,8 +42,10 @@ static json_t *save(void *self) {
 
 static int keeper_add(struct theseus_call *call, void *self, const json_t *args) {
     const struct timespec step = {0, 1000000};
+    bool deaf = json_is_true(json_object_get(args, "deaf"));
 
-    for (json_int_t ms = json_integer_value(json_object_get(args, "ms")); ms > 0 && !theseus_cancelled(call); ms--)
+    for (json_int_t ms = json_integer_value(json_object_get(args, "ms")); ms > 0 && (deaf || !theseus_cancelled(call));
+         ms--)
         (void)nanosleep(&step, NULL);
     return theseus_reply_json(call, json_pack("{s:I}", "count", add(self, 1)));
 }
@@ -51,7 +54,7 @@ static const struct theseus_tool tools[] = {
     {.name = "keeper_add",
      .description = "Adds one, after a while, and says the count.",
      .input_schema = "{\"type\":\"object\",\"properties\":{\"ms\":{\"type\":\"integer\",\"minimum\":0,"
-                     "\"maximum\":600000}},\"additionalProperties\":false}",
+                     "\"maximum\":600000},\"deaf\":{\"type\":\"boolean\"}},\"additionalProperties\":false}",
      .call = keeper_add},
     {0},
 };

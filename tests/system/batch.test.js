@@ -79,6 +79,23 @@ describe('a batch', { concurrency: 4 }, () => {
         assert.ok(told.some((one) => one.params.message === 'mark' && one.params.total === 5));
     }, { prepare: marking() }));
 
+    test('tells the progress of a call as a part of its step', () => serving(async (client) => {
+        const calls = [{ tool: 'slow', arguments: { ms: 600, steps: 3 } }, { tool: 'slow', arguments: { ms: 600, steps: 3 } }];
+        await client.appears('slow');
+        const { answer } = client.start('tools/call', { name: 'batch', arguments: { calls }, _meta: { progressToken: 'p' } });
+        assert.notEqual((await ended(answer)).isError, true);
+        const told = client.notifications.filter((one) => one.params?.progressToken === 'p').map((one) => one.params);
+        const values = told.map((one) => one.progress);
+        assert.deepEqual(values, [...new Set(values)].sort((a, b) => a - b), 'it only grows');
+        assert.ok(told.every((one) => one.total === 2), 'and there is one scale');
+        for (const step of [0, 1])
+            assert.ok(values.some((value) => value > step && value < step + 1), `within step ${step}: ${values}`);
+        assert.equal(values.at(-1), 2);
+    }, { prepare: (home) => {
+        home.drop('slow');
+        home.configure({ access: { call_by_name: 'yes' } });
+    } }));
+
     test('stops at an error, and goes on behind it where it is told to', () => serving(async (client, home) => {
         const calls = [step('mark', 'a'), step('fail', 'b'), step('mark', 'c')];
         const stopped = await client.result('batch', { calls });

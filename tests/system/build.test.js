@@ -84,7 +84,7 @@ test('the same sources give the same bytes, wherever they are built', { ...plain
             cpSync(join(checkout, name), join(one, name), { recursive: true });
         cpSync(one, two, { recursive: true });
         for (const cwd of [one, two]) {
-            const { code, err } = await run('make', ['-s', '-j2'], { cwd, deadlineMs: 90_000, env: makeAlone });
+            const { code, err } = await run('make', ['-s', '-j2'], { cwd, deadlineMs: 300_000, env: makeAlone });
             assert.equal(code, 0, err);
         }
         for (const file of ['theseus', ...plugins.map((path) => join('plugins', path.split('/').at(-1)))])

@@ -1,5 +1,6 @@
 /* The command line: what it prints, where, and with which status it ends. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -51,7 +52,9 @@ describe('theseus check', { concurrency: 4 }, () => {
         await migrated(theseus, home, 'database');
         const before = state(home);
         assert.ok(before['theseus.db']);
-        assert.doesNotMatch((await theseus.configured('check')).out, /component database.*pending/);
+        const second = await theseus.configured('check');
+        assert.doesNotMatch(second.out, /component database.*pending/);
+        assert.match(second.out, /^component database: 1 step, all applied$/m);
         home.drop('database3', 'database');
         for (let i = 0; i < 2; i++) {
             const { code, out, err } = await theseus.configured('check');
@@ -69,6 +72,24 @@ describe('theseus check', { concurrency: 4 }, () => {
         const { code, err } = await theseus.configured('check');
         assert.equal(code, 1);
         assert.match(err, /database\.so: migrations: the database is newer \(component 'database': 3 steps, known 1\)/);
+    });
+
+    command('tells how far the core is, and whether it is behind or ahead', async (theseus, home) => {
+        const core = async (version) => {
+            execFileSync('sqlite3', [home.path('state', 'theseus.db'), 'CREATE TABLE IF NOT EXISTS schema_versions ' +
+                '(component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT; ' +
+                `INSERT OR REPLACE INTO schema_versions VALUES ('core', ${version})`]);
+            chmodSync(home.path('state', 'theseus.db'), 0o600);
+            return theseus.configured('check');
+        };
+        const behind = await core(1);
+        const [, pending, steps] = /^component core: (\d+) of (\d+) steps pending$/m.exec(behind.out);
+        assert.equal(Number(pending), steps - 1);
+        assert.equal(behind.code, 0);
+        assert.match((await core(steps)).out, new RegExp(`^component core: ${steps} steps, all applied$`, 'm'));
+        const ahead = await core(77);
+        assert.equal(ahead.code, 1);
+        assert.match(ahead.err, new RegExp(`the database is newer than this program \\(component 'core': 77 steps, known ${steps}\\)`));
     });
 
     command('finds a database that is damaged, closed to it or open to others', async (theseus, home) => {

@@ -246,6 +246,19 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(content[0].text.length < 1000, content[0].text.slice(0, 200));
     }, { drops: ['config'], sections: { limits: { max_result: '64K' }, 'plugin:config': { text: 't'.repeat(40_000) } } });
 
+    observes('limits.memory', 'is how much memory there is, at once', async (client, home) => {
+        await client.appears('hog_polite');
+        const most = async () => Number(/(\d+) MiB/.exec(await client.text('hog_polite'))[1]);
+        if (sanitized) { /* it needs memory of its own, and no limit is set */
+            assert.match(home.log, /limits\.memory has no effect in this build/);
+            return;
+        }
+        const first = await most();
+        assert.ok(first > 40 && first < 80, `${first} MiB`);
+        home.configure({ limits: { memory: '160M' } });
+        await until('the new limit', async () => await most() > first + 48);
+    }, { drops: ['hog'], sections: { limits: { memory: '96M' } } });
+
     observes('restart.total_restart', 'is how long a restart may take that says nothing else', async (client) => {
         await client.appears('orchestrator_restart_server');
         const { timeout, success } = await client.value('orchestrator_restart_server');

@@ -1,7 +1,5 @@
 /* Plugins that are wrong in every way there is: each is refused in words, and what served before goes on serving. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
-import { basename } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
@@ -45,21 +43,6 @@ describe('a bad plugin', { concurrency: 4 }, () => {
             await client.appears('version_extra');
             assert.deepEqual((await client.value('theseus_plugins')).refused, []);
         }, impatient));
-
-    test('that has migrated its tables leaves a backup, and says where', () => serving(async (client, home) => {
-        home.drop('database');
-        await client.appears('db_put');
-        await client.text('db_put', { key: 'refuse', value: 'kept' });
-        home.drop('database3', 'database');
-        const why = /the database wants it refused; its schema stays migrated, the database before is in (.+\.db)/;
-        const [, backup] = why.exec(await client.refused('database.so', why));
-        assert.ok(backup.startsWith(home.path('state', 'backups', 'theseus-')), backup);
-        assert.deepEqual(readdirSync(home.path('state', 'backups')), [basename(backup)]);
-        assert.ok(readFileSync(backup).includes('kept'));
-        assert.ok(!readFileSync(backup).includes('ADD COLUMN') && !readFileSync(backup).includes('note TEXT'));
-        assert.match(home.log, /2 steps of its schema applied; the database before is in .*backups/);
-        assert.equal((await client.value('db_get', { key: 'refuse' })).value, 'kept', 'the version before goes on');
-    }));
 
     test('that is there from the beginning delays and hurts no other', () => serving(async (client) => {
         const names = await client.names();

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { run } from './lib/proc.js';
 import { beginRestart, restart, restarts, settledTable, settles } from './lib/restart.js';
 
 const WORKERS = 4;
@@ -38,6 +39,38 @@ describe('a restart that is asked for', { concurrency: 4 }, () => {
         assert.ok(report.duration_ms < 5000);
         const answers = await within('the answers', Promise.all(calls));
         assert.ok(answers.every((one) => one.result.isError));
+    }, drops('kinds')));
+
+    test('is answered also by the tools that say how the server is, past calls that hold every worker', () => serving(async (client, home) => {
+        await client.appears('kind_once');
+        const file = home.path('effects');
+        const calls = Array.from({ length: 20 }, (_, i) => client.call('kind_once', { file, tag: `${i}`, ms: 60_000 }));
+        await until('every worker to be busy', () => existsSync(file) && readFileSync(file, 'utf8').split('\n').length > WORKERS);
+        assert.equal((await client.value('orchestrator_health_check')).healthy, true);
+        assert.equal((await client.value('orchestrator_shutdown_prepare')).checks.active_tasks.count, 20);
+        assert.ok((await client.plugin('kinds')).in_flight > 0);
+        await restarts(client, { reason: 'emergency_shutdown' });
+        await within('the answers', Promise.all(calls));
+    }, drops('kinds')));
+
+    test('and refused, by a client or by a signal, is noted in the audit', () => serving(async (client, home) => {
+        await client.appears('kind_once');
+        const call = client.call('kind_once', { file: '/dev/null', tag: 'x', ms: 1000 });
+        await running(client, 'kinds');
+        const first = beginRestart(client);
+        await first.reaches('suspending_tasks');
+        assert.equal((await restart(client)).success, false);
+        client.process.kill('SIGUSR2');
+        await until('the signal to be heard', () => /signal: no restart: a restart is under way/.test(home.log));
+        assert.equal((await first.report).success, true);
+        await call;
+        const lines = async () => (await run('sqlite3', [home.path('state', 'theseus.db'),
+            "SELECT transport || ' ' || result || ' ' || coalesce(detail, '') FROM audit WHERE action = 'restart' ORDER BY id"])).out.trim().split('\n');
+        await until('the audit to be written', async () => (await lines()).length === 3);
+        const [accepted, again, signal] = await lines();
+        assert.equal(accepted, 'stdio accepted ');
+        assert.match(again, /^stdio refused a restart is under way already, in phase suspending_tasks/);
+        assert.match(signal, /^signal refused a restart is under way already/);
     }, drops('kinds')));
 
     test('many times at once happens once', () => serving(async (client) => {

@@ -65,7 +65,7 @@ describe('the health of the server', { concurrency: 4 }, () => {
 
     test('leaves out what is not asked for, but never what is wrong', () => asking(async (client) => {
         const { checks } = await ask(client, 'health', { include_reboot_readiness: false });
-        assert.deepEqual(Object.keys(checks).sort(), ['configuration', 'connections', 'database', 'plugins']);
+        assert.deepEqual(Object.keys(checks).sort(), ['configuration', 'connections', 'database', 'memory', 'plugins', 'threads']);
         const second = await ask(client, 'health', { include_connection_status: false });
         assert.equal(second.checks.connections, undefined);
         const third = await ask(client, 'health', { include_database_status: false });

@@ -78,6 +78,17 @@ describe('planning', { concurrency: 4 }, () => {
         await tasks.plan('Good', { parent_task_id: top, dependencies: [inner, inner] });
     }));
 
+    test('takes no NUL into its texts, and keeps one in the work', () => working(async (tasks) => {
+        await tasks.refused('plan_task', { title: 'a\u0000b', description: 'x' }, /'title' holds a NUL/);
+        await tasks.refused('query_tasks', { search_text: 'a\u0000b' }, /'search_text' holds a NUL/);
+        await tasks.refused('plan_task', { title: 'x', description: 'x', dependencies: ['a\u0000'] }, /'dependencies' holds a NUL/);
+        const task_id = await tasks.plan('Task', { context: { 'key': 'a\u0000b' } });
+        await tasks.finish(task_id, { detailed_work: 'before\u0000behind' });
+        const task = await tasks.task(task_id, { detail: true });
+        assert.equal(task.artifacts[0].content, 'before\u0000behind');
+        assert.equal(task.context.key, 'a\u0000b');
+    }));
+
     test('many at once, good and bad ones, does each for itself', () => working(async (tasks) => {
         const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => tasks.client.call('orchestrator_plan_task',
             { title: `T${i}`, description: 'x', ...(i % 7 === 3 && { dependencies: ['task_nowhere'] }) })));

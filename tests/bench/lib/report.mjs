@@ -93,6 +93,24 @@ function reloadFigures(reload) {
 const three = ({ p50, p99, max }) => [p50, p99, max].map((ms) => ms.toFixed(2)).join(', ');
 const faults = (run) => run.lost + run.doubled + run.wrong + run.unexplained;
 
+const KINDS = [['inline', 'a tool that is THESEUS_INLINE'], ['worker', 'an ordinary tool']];
+
+export function isolationTable(isolation) {
+    const head = ['isolation of a plugin', 'none: p50, p99 µs', 'process: p50, p99 µs', 'none: calls per second, 64 in flight',
+        'process'];
+    const times = ({ p50_us: p50, p99_us: p99 }) => `${p50.toFixed(1)}, ${p99.toFixed(0)}`;
+    return table(head, KINDS.map(([tool, name]) => [`${name}, one in flight`,
+        ...['none', 'process'].map((kind) => times(isolation[tool][kind][1])),
+        ...['none', 'process'].map((kind) => thousands(isolation[tool][kind][64].per_second))]));
+}
+
+export function isolationFigures(isolation) {
+    return KINDS.map(([tool, name]) => {
+        const times = isolation[tool].process[1].p50_us / isolation[tool].none[1].p50_us;
+        return [`isolation = process, ${name}: round trip at most 3 times that in the server's process`, ratio(times), times <= 3];
+    });
+}
+
 export function restartTable({ load, quiet, back, reload }) {
     return table(['restarts with about 1 MiB in the ledger', 'under load', 'with pings only', 'the way back'], [
         ['restarts', ...[load, quiet, back].map((one) => thousands(one.count))],

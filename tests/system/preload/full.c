@@ -87,13 +87,13 @@ WRITER(int, ftruncate, (int fd, off_t len), (fd, len))
 WRITER(int, ftruncate64, (int fd, off64_t len), (fd, len))
 WRITER(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 
-#define SYNCER(name)                                                                                                   \
-    EXPORT int name(int fd);                                                                                           \
-    EXPORT int name(int fd) {                                                                                          \
-        int (*real)(int) = next(#name);                                                                                \
-        if (error_now() == SLOW && is_on_disk(fd))                                                                     \
-            (void)usleep(SLOW_US);                                                                                     \
-        return real(fd);                                                                                               \
+#define SYNCER(name)                               \
+    EXPORT int name(int fd);                       \
+    EXPORT int name(int fd) {                      \
+        int (*real)(int) = next(#name);            \
+        if (error_now() == SLOW && is_on_disk(fd)) \
+            (void)usleep(SLOW_US);                 \
+        return real(fd);                           \
     }
 
 SYNCER(fsync)

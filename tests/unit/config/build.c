@@ -60,7 +60,7 @@ static void sorts_sections_and_parts_the_hosts_keys_from_the_plugins(void **stat
     struct said said;
     CLEANUP(config_free)
     struct config *config =
-        load_text("[plugin:b]\nx.y = 1\n.isolation = process\n[tool:t]\ncommand = ls\n[plugin:a]\n", &said);
+        load_text("[plugin:b]\nx.y = 1\n.call_timeout = 7\n[tool:t]\ncommand = ls\n[plugin:a]\n", &said);
 
     (void)state;
     assert_non_null(config);
@@ -71,15 +71,18 @@ static void sorts_sections_and_parts_the_hosts_keys_from_the_plugins(void **stat
     assert_int_equal(json_object_size(b->settings), 1);
     assert_string_equal(setting(b, "x.y"), "1");
     assert_int_equal(json_object_size(b->host), 1);
-    assert_string_equal(json_string_value(json_object_get(b->host, "isolation")), "process");
+    assert_string_equal(json_string_value(json_object_get(b->host, "call_timeout")), "7");
     assert_string_equal(b->file, "/etc/x.ini");
+    assert_int_equal(config_plugin_call_timeout(config, "b"), 7);
+    assert_int_equal(config_plugin_call_timeout(config, "a"), 0);
+    assert_int_equal(config_plugin_call_timeout(config, "c"), 0);
     assert_null(config_section_find(config->plugin_sections, config->plugin_count, "t"));
     assert_null(config_section_find(NULL, 0, "t"));
 }
 
 static void lets_set_win_over_the_file(void **state) {
     const char *const sets[] = {"limits.max_in_flight=7", "limits.max_in_flight= 8 ", "plugin:p.a=2",
-                                "plugin:p..h=x",          "tool:new.command=ls a=b",  NULL};
+                                "plugin:p..memory=64M",   "tool:new.command=ls a=b",  NULL};
     struct said said;
     CLEANUP(config_free)
     struct config *config = load_bytes(span_of("[limits]\nmax_in_flight = 6\n[plugin:p]\na = 1\nb = 1\n"), sets, &said);
@@ -91,11 +94,21 @@ static void lets_set_win_over_the_file(void **state) {
     assert_int_equal(config->plugin_count, 1);
     assert_string_equal(setting(p, "a"), "2");
     assert_string_equal(setting(p, "b"), "1");
-    assert_string_equal(json_string_value(json_object_get(p->host, "h")), "x");
+    assert_string_equal(json_string_value(json_object_get(p->host, "memory")), "64M");
     assert_int_equal(config_section_line(p, "a"), 0);
     assert_int_equal(config_section_line(p, "b"), 5);
     assert_string_equal(setting(&config->tool_sections[0], "command"), "ls a=b");
     assert_string_equal(config->tool_sections[0].file, "--set");
+}
+
+static void refuses_keys_of_the_host_that_there_are_not(void **state) {
+    (void)state;
+    refuses("[plugin:p]\n.call_timeut = 1\n",
+            "/etc/x.ini:2: unknown key '.call_timeut' in [plugin:p]; did you mean '.call_timeout'?\n");
+    refuses("[plugin:p]\n.x = 1\n", "/etc/x.ini:2: unknown key '.x' in [plugin:p]\n");
+    refuses_set("plugin:p..call_timeout=0", "[plugin:p] .call_timeout: '0' is out of range (1 to 86400)\n");
+    refuses_set("plugin:p..call_timeout=86401", "[plugin:p] .call_timeout: '86401' is out of range (1 to 86400)\n");
+    refuses_set("plugin:p..call_timeout=1 s", "[plugin:p] .call_timeout: '1 s' is not a whole number of seconds\n");
 }
 
 static void takes_paths_of_set_from_the_current_directory(void **state) {
@@ -136,6 +149,17 @@ static void refuses_a_message_that_could_not_be_held(void **state) {
                 "limits.max_buffered (1048576 bytes) is smaller than limits.max_line (8388608 bytes)\n");
 }
 
+static void refuses_a_limit_on_memory_that_nothing_could_run_with(void **state) {
+    struct said said;
+    CLEANUP(config_free) struct config *least = load_text("[limits]\nmemory = 64M\n", &said);
+
+    (void)state;
+    assert_int_equal(least->limits.memory, 64 << 20);
+    refuses("[limits]\nmemory = 63M\n", "/etc/x.ini:2: limits.memory: 66060288 bytes are too few to run with; at least "
+                                        "64M, or 0 for no limit\n");
+    refuses_set("limits.memory=1", "limits.memory: 1 bytes are too few to run with; at least 64M, or 0 for no limit\n");
+}
+
 static void takes_the_default_for_an_empty_value_that_has_to_be_found_out(void **state) {
     struct said said;
     CLEANUP(config_free) struct config *plain = load_text("", &said);
@@ -168,6 +192,7 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->limits.max_buffered, 16 << 20);
     assert_int_equal(config->limits.call_timeout, 300);
     assert_int_equal(config->limits.max_result, 8 << 20);
+    assert_int_equal(config->limits.memory, 0);
     assert_int_equal(config->restart.shutdown_timeout, 15);
     assert_int_equal(config->restart.task_suspension, 5);
     assert_int_equal(config->restart.process_startup, 10);
@@ -193,9 +218,11 @@ int main(void) {
         cmocka_unit_test(refuses_names_that_no_tool_or_plugin_can_have),
         cmocka_unit_test(sorts_sections_and_parts_the_hosts_keys_from_the_plugins),
         cmocka_unit_test(lets_set_win_over_the_file),
+        cmocka_unit_test(refuses_keys_of_the_host_that_there_are_not),
         cmocka_unit_test(takes_paths_of_set_from_the_current_directory),
         cmocka_unit_test(refuses_set_that_is_not_one),
         cmocka_unit_test(refuses_a_message_that_could_not_be_held),
+        cmocka_unit_test(refuses_a_limit_on_memory_that_nothing_could_run_with),
         cmocka_unit_test(takes_the_default_for_an_empty_value_that_has_to_be_found_out),
         cmocka_unit_test(has_the_documented_defaults),
         cmocka_unit_test(instructs_the_model_in_less_than_2_KB),

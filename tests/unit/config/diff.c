@@ -49,6 +49,7 @@ static const struct {
     {"limits.max_buffered=8M", "limits.max_buffered\n"},
     {"limits.call_timeout=1", "limits.call_timeout\n"},
     {"limits.max_result=1M", "limits.max_result\n"},
+    {"limits.memory=64M", "limits.memory\n"},
     {"restart.total_restart=10", "restart.total_restart\n"},
     {"restart.shutdown_timeout=0", "restart.shutdown_timeout\n"},
     {"restart.task_suspension=0", "restart.task_suspension\n"},

@@ -200,6 +200,34 @@ static void takes_another_number_of_threads(void **state) {
     (void)workers_free(workers);
 }
 
+static void puts_others_in_the_place_of_stuck_ones(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct gated stuck[2] = {0}, more[4] = {0};
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 2);
+    submit(workers, &stuck[0]);
+    submit(workers, &stuck[1]);
+    for (int i = 0; i < 4; i++)
+        submit(workers, &more[i]);
+    until(loop, atomic_load(&stuck[0].begun) && atomic_load(&stuck[1].begun));
+    workers_set_stuck(workers, 1);
+    until(loop, atomic_load(&more[0].begun));
+    workers_set_stuck(workers, 5); /* each of the two has one successor, and that is all */
+    until(loop, atomic_load(&more[1].begun));
+    assert_int_equal(workers_queued(workers), 2);
+    assert_int_equal(worker_threads(), 4);
+    for (int i = 0; i < 2; i++)
+        atomic_store(&stuck[i].may_end, true);
+    workers_set_stuck(workers, 0);
+    until(loop, worker_threads() == 2);
+    for (int i = 0; i < 4; i++)
+        atomic_store(&more[i].may_end, true);
+    until(loop, atomic_load(&more[3].ended));
+    (void)workers_free(workers);
+}
+
 static void submit_urgent(struct workers *workers, struct gated *gated) {
     gated->work.run = run_gated;
     workers_submit_urgent(workers, &gated->work);
@@ -340,6 +368,7 @@ int main(void) {
         cmocka_unit_test(retracts_only_what_is_queued),
         cmocka_unit_test(waits_for_what_runs_and_drops_what_is_queued),
         cmocka_unit_test(takes_another_number_of_threads),
+        cmocka_unit_test(puts_others_in_the_place_of_stuck_ones),
         cmocka_unit_test(keeps_urgent_work_waiting_for_nobody),
         cmocka_unit_test(takes_back_and_drops_urgent_work_too),
         cmocka_unit_test(runs_every_job_whatever_is_urgent),

@@ -155,7 +155,8 @@ static void keeps_neither_a_ping_nor_what_is_of_a_restart_waiting(void **state) 
     assert_true(is_urgent("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}"));
     assert_true(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_restart_status\"")));
     assert_true(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_restart_server\"")));
-    assert_false(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_health_check\"")));
+    assert_true(is_urgent(LINE("tools/call", "\"name\":\"orchestrator_health_check\"")));
+    assert_false(is_urgent(LINE("tools/call", "\"name\":\"batch\"")));
     assert_false(is_urgent(LINE("tools/call", "\"name\":[\"orchestrator_restart_status\"]")));
     assert_false(is_urgent(LINE("tools/call", "")));
     assert_false(is_urgent("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\"}"));

@@ -208,6 +208,43 @@ static void is_only_tried_in_a_rehearsal(void **state) {
     assert_string_equal(err.message, "start: no");
 }
 
+static void on_outdated(void *arg) {
+    (void)arg;
+}
+
+static void leaves_older_tables_to_a_restart(void **state) {
+    CLEANUP(scene_free) struct scene *scene = scene_new();
+    struct theseus_error err = {0};
+
+    (void)state;
+    scene->made->host.outdated = on_outdated;
+    assert_int_equal(store_migrate(scene->store, "p", first_step, NULL), 0);
+    assert_int_equal(migration_look(scene->generation, NULL), 0);
+    assert_true(scene->generation->outdated);
+    assert_int_equal(migration_run(scene->generation, &err), -1);
+    assert_string_equal(err.message, "migrations: 2 of 3 steps of its schema are pending, and a restart with reason "
+                                     "schema_migration applies them");
+    assert_int_equal(value_in(scene->store), 1);
+    assert_int_equal(store_migrate(scene->store, "p", steps, NULL), 0);
+    assert_int_equal(migration_look(scene->generation, NULL), 0);
+    assert_false(scene->generation->outdated);
+    assert_int_equal(migration_run(scene->generation, NULL), 0);
+}
+
+/* Five backups are kept, and tables that are new are nothing to go back from. */
+static void makes_tables_that_are_new_at_once_and_without_a_backup(void **state) {
+    CLEANUP(scene_free) struct scene *scene = scene_new();
+
+    (void)state;
+    scene->made->host.outdated = on_outdated;
+    assert_int_equal(store_migrate(scene->store, "other", (const char *const[]){"CREATE TABLE o (x)", NULL}, NULL), 0);
+    assert_int_equal(migration_look(scene->generation, NULL), 0);
+    assert_false(scene->generation->outdated);
+    assert_int_equal(migration_run(scene->generation, NULL), 0);
+    assert_int_equal(value_in(scene->store), 3);
+    assert_int_equal(backups_of(scene), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_database_before),
@@ -218,6 +255,8 @@ int main(void) {
         cmocka_unit_test(keeps_no_backup_of_what_did_not_change),
         cmocka_unit_test(gives_the_databases_failures_no_other_meaning),
         cmocka_unit_test(is_only_tried_in_a_rehearsal),
+        cmocka_unit_test(leaves_older_tables_to_a_restart),
+        cmocka_unit_test(makes_tables_that_are_new_at_once_and_without_a_backup),
     };
 
     return cmocka_run_group_tests_name("plugin/migration", tests, NULL, NULL);

@@ -276,6 +276,32 @@ static void takes_so_many_keys_of_a_plugin_and_no_more(void **unused) {
     assert_int_equal(put_numbered(next, "a", 7, json_true(), NULL), -1);
 }
 
+static void takes_so_many_bytes_of_a_plugin_and_no_more(void **unused) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(state_free) struct state *state = state_new(ledger);
+    CLEANUP(free) char *text = xcalloc(LIMIT_STATE_VALUE, 1);
+    const int quotes = 2, full = LIMIT_STATE_BYTES / LIMIT_STATE_VALUE;
+    struct theseus_error err = {0};
+
+    (void)unused;
+    memset(text, 'x', LIMIT_STATE_VALUE - 1);
+    for (int i = 0; i < full; i++)
+        assert_int_equal(put_numbered(state, "a", i, json_stringn(text, LIMIT_STATE_VALUE - quotes), NULL), 0);
+    assert_int_equal(put_numbered(state, "a", full, json_integer(1), &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_non_null(strstr(err.message, "plugin 'a' keeps 134217728 bytes already, and with 1 more"));
+    assert_int_equal(put_numbered(state, "b", full, json_integer(1), NULL), 0);
+    assert_int_equal(put_numbered(state, "a", 0, json_stringn(text, LIMIT_STATE_VALUE - quotes - 1), NULL), 0);
+    assert_int_equal(put_numbered(state, "a", full, json_integer(1), NULL), 0); /* one byte is free */
+    assert_int_equal(put_numbered(state, "a", full + 1, json_integer(1), NULL), -1);
+    assert_int_equal(put_numbered(state, "a", 0, json_stringn(text, LIMIT_STATE_VALUE - quotes), NULL), -1);
+    assert_int_equal(put_numbered(state, "a", 1, json_null(), NULL), 0);
+    assert_int_equal(put_numbered(state, "a", 0, json_stringn(text, LIMIT_STATE_VALUE - quotes), NULL), 0);
+    CLEANUP(state_free) struct state *next = state_new(ledger); /* counts what it finds */
+    assert_int_equal(put_numbered(next, "a", 1, json_stringn(text, LIMIT_STATE_VALUE - quotes), NULL), -1);
+    assert_int_equal(put_numbered(next, "a", 1, json_stringn(text, LIMIT_STATE_VALUE - quotes - 1), NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_values_by_plugin_and_key),
@@ -287,6 +313,7 @@ int main(void) {
         cmocka_unit_test(lets_others_in_while_a_value_is_updated),
         cmocka_unit_test(keeps_a_put_of_the_same_key_waiting),
         cmocka_unit_test(takes_so_many_keys_of_a_plugin_and_no_more),
+        cmocka_unit_test(takes_so_many_bytes_of_a_plugin_and_no_more),
     };
 
     return cmocka_run_group_tests_name("plugin/state", tests, NULL, NULL);

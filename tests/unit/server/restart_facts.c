@@ -15,6 +15,7 @@ static struct restart_facts made_up(void) {
         .version_before = xstrdup("1.2.3"),
         .error = xstrdup("because"),
         .lost = xstrdup("something"),
+        .cause = xstrdup("it hung"),
         .started_ms = 1,
         .started_ns = 2,
         .timeout_ms = 3,
@@ -38,6 +39,7 @@ static void assert_same(const struct restart_facts *a, const struct restart_fact
     assert_string_equal(a->version_before, b->version_before);
     assert_string_equal(a->error, b->error);
     assert_string_equal(a->lost, b->lost);
+    assert_string_equal(a->cause, b->cause);
     assert_memory_equal(&a->started_ms, &b->started_ms,
                         sizeof(*a) - offsetof(struct restart_facts, started_ms)); /* numbers only, without gaps */
 }

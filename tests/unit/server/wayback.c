@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -128,6 +130,47 @@ static void closes_late(void) {
     _exit(8);
 }
 
+/* Its timer is over only when the handler has run. */
+static void wait_for_alarm(void) {
+    const struct timespec part = {0, 10000000};
+    struct itimerval left = {0};
+
+    (void)alarm(1);
+    do
+        (void)nanosleep(&part, NULL);
+    while (getitimer(ITIMER_REAL, &left) == 0 && (left.it_value.tv_sec || left.it_value.tv_usec));
+}
+
+static void rings_while_held_and_is_released(void) {
+    wayback_hold();
+    wait_for_alarm();
+    wayback_release();
+}
+
+static void crashes_while_held(void) {
+    wayback_hold();
+    (void)raise(SIGSEGV);
+}
+
+static void fails_while_held(void) {
+    wayback_hold();
+    wayback_take();
+}
+
+static void rings_behind_a_release(void) {
+    wayback_hold();
+    wayback_release();
+    hangs();
+}
+
+static void rings_while_held_and_is_closed(void) {
+    wayback_hold();
+    wait_for_alarm();
+    wayback_close();
+    wayback_release();
+    _exit(wayback_is_open() ? 97 : 9);
+}
+
 static void leads_back_from_whatever_ends_the_image(void **state) {
     static const struct {
         end_fn *end;
@@ -138,7 +181,11 @@ static void leads_back_from_whatever_ends_the_image(void **state) {
                 {aborts, SIGABRT},
                 {hangs, SIGALRM},
                 {crashes_on_another_thread, SIGBUS},
-                {crashes_on_two_threads, SIGSEGV}};
+                {crashes_on_two_threads, SIGSEGV},
+                {rings_while_held_and_is_released, SIGALRM},
+                {crashes_while_held, SIGSEGV},
+                {fails_while_held, 0},
+                {rings_behind_a_release, SIGALRM}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -159,12 +206,14 @@ static void is_gone_when_it_was_closed(void **state) {
 
     (void)state;
     int left = end_by(ledger, closes_and_leaves), crashed = end_by(ledger, closes_and_crashes);
-    int late = end_by(ledger, closes_late);
+    int late = end_by(ledger, closes_late), held = end_by(ledger, rings_while_held_and_is_closed);
     assert_true(WIFEXITED(left));
     assert_int_equal(WEXITSTATUS(left), 7);
     assert_true(WIFSIGNALED(crashed));
     assert_true(WIFEXITED(late));
     assert_int_equal(WEXITSTATUS(late), 8);
+    assert_true(WIFEXITED(held));
+    assert_int_equal(WEXITSTATUS(held), 9);
     assert_false(wayback_read_note(ledger, &note));
 }
 
@@ -172,6 +221,9 @@ static void is_not_there_unless_it_was_opened(void **state) {
     (void)state;
     assert_false(wayback_is_open());
     wayback_take(); /* returns */
+    wayback_hold();
+    assert_false(wayback_is_open());
+    wayback_release();
     wayback_close();
 }
 

@@ -117,6 +117,69 @@ static void takes_everything_back_when_a_step_fails(void **state) {
     assert_int_equal(store_migrate(store_of(state), "kv", kv_steps, NULL), 0);
 }
 
+static const char *const other_steps[] = {"CREATE TABLE other (x INTEGER)", "INSERT INTO other VALUES (1)", NULL};
+static const char *const bad_steps[] = {"CREATE TABLE bad (x INTEGER)", "INSERT INTO nowhere VALUES (1)", NULL};
+
+static void counts_a_call(void *arg) {
+    ++*(int *)arg;
+}
+
+static int counts_and_agrees(void *arg, struct theseus_error *err) {
+    (void)err;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int does_not_agree(void *arg, struct theseus_error *err) {
+    (void)arg;
+    return fail(err, ERR_SYSTEM, "there is no room for a backup");
+}
+
+static void applies_the_steps_of_several_components_as_one(void **state) {
+    struct store_steps parts[] = {{"kv", kv_steps, 7}, {"none", NULL, 7}, {"other", other_steps, 7}};
+    struct migration migration = {.parts = parts, .count = 3};
+
+    assert_int_equal(store_migrate(store_of(state), "kv", (const char *const[]){kv_steps[0], NULL}, NULL), 0);
+    assert_int_equal(store_migrate_all(store_of(state), &migration, NULL), 0);
+    assert_int_equal(parts[0].applied, 2);
+    assert_int_equal(parts[1].applied, 0);
+    assert_int_equal(parts[2].applied, 2);
+    assert_int_equal(ask(store_of(state), "SELECT sum(x) FROM other"), 1);
+    assert_int_equal(ask(store_of(state), "SELECT sum(version) FROM schema_versions"), 5);
+    assert_int_equal(store_migrate_all(store_of(state), &migration, NULL), 0);
+    assert_int_equal(parts[0].applied + parts[2].applied, 0);
+}
+
+static void takes_all_components_back_when_one_fails(void **state) {
+    struct store_steps parts[] = {{.component = "kv", .steps = kv_steps}, {.component = "bad", .steps = bad_steps}};
+    int committing = 0;
+    struct migration migration = {.parts = parts, .count = 2, .committing = counts_a_call, .arg = &committing};
+    struct theseus_error err = {0};
+
+    assert_int_equal(store_migrate_all(store_of(state), &migration, &err), -1);
+    assert_string_equal(err.message, "migration of component 'bad', step 2: no such table: nowhere");
+    assert_int_equal(ask(store_of(state), "SELECT count(*) FROM sqlite_schema"), 0);
+    assert_int_equal(committing, 0);
+}
+
+static void tells_before_the_first_step_and_before_the_commit(void **state) {
+    struct store_steps part = {.component = "kv", .steps = kv_steps};
+    int calls = 0;
+    struct migration migration = {
+        .parts = &part, .count = 1, .before = does_not_agree, .committing = counts_a_call, .arg = &calls};
+    struct theseus_error err = {0};
+
+    assert_int_equal(store_migrate_all(store_of(state), &migration, &err), -1);
+    assert_string_equal(err.message, "there is no room for a backup");
+    assert_int_equal(ask(store_of(state), "SELECT count(*) FROM sqlite_schema"), 0);
+    assert_int_equal(calls, 0);
+    migration.before = counts_and_agrees;
+    assert_int_equal(store_migrate_all(store_of(state), &migration, NULL), 0);
+    assert_int_equal(calls, 2);
+    assert_int_equal(store_migrate_all(store_of(state), &migration, NULL), 0);
+    assert_int_equal(calls, 2); /* nothing was pending */
+}
+
 static void refuses_a_newer_database(void **state) {
     const char *const older[] = {kv_steps[0], NULL};
     struct theseus_error err = {0};
@@ -234,6 +297,9 @@ int main(int argc, char **argv) {
         scratch_test(tells_how_far_each_component_is),
         scratch_test(counts_each_component_by_itself),
         scratch_test(takes_everything_back_when_a_step_fails),
+        scratch_test(applies_the_steps_of_several_components_as_one),
+        scratch_test(takes_all_components_back_when_one_fails),
+        scratch_test(tells_before_the_first_step_and_before_the_commit),
         scratch_test(refuses_a_newer_database),
         scratch_test(refuses_a_step_that_leaves_the_transaction),
         scratch_test(refuses_steps_that_leave_dangling_references),

@@ -1,0 +1,408 @@
+#include "plugin/guest_inner.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "call/proc.h"
+#include "ledger/records.h"
+#include "loop/thread.h"
+#include "plugin/cord.h"
+#include "plugin/generation.h"
+#include "plugin/guest_line.h"
+#include "plugin/host.h"
+
+const char guest_hang[] = "a call did not come back after its time was up";
+const char guest_closed[] = "it closed a channel to the server";
+const char guest_nonsense[] = "it sent what nobody understands";
+
+enum {
+    FIRST_WAIT_MS = 50, /* after a second crash; doubled each time */
+    LONGEST_WAIT_MS = 5000,
+    PATIENCE_MS = 2000, /* of a call or a slot, with a process that begins again */
+    SETTLE_MS = 200,
+};
+
+/* ---- waiting; under the lock ---- */
+
+static void set_state_locked(struct guest *guest, enum guest_state state) {
+    guest->state = state;
+    (void)pthread_cond_broadcast(&guest->changed);
+}
+
+static void set_state(struct guest *guest, enum guest_state state) {
+    (void)pthread_mutex_lock(&guest->lock);
+    set_state_locked(guest, state);
+    (void)pthread_mutex_unlock(&guest->lock);
+}
+
+static struct timespec in_ms(int64_t ms) {
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += ms % 1000 * 1000000L;
+    at.tv_sec += at.tv_nsec / 1000000000L;
+    at.tv_nsec %= 1000000000L;
+    return at;
+}
+
+static bool is_beginning(const struct guest *guest) {
+    return guest->state == GUEST_STARTING || guest->state == GUEST_WAITING;
+}
+
+struct process *guest_take_process(struct guest *guest, struct theseus_error *err) {
+    const struct timespec until = in_ms(PATIENCE_MS);
+    struct process *process = NULL;
+
+    (void)pthread_mutex_lock(&guest->lock);
+    while (is_beginning(guest) && !guest->closing && pthread_cond_timedwait(&guest->changed, &guest->lock, &until) == 0)
+        ;
+    if (guest->state == GUEST_READY && guest->process)
+        process = process_ref(guest->process);
+    else
+        (void)fail(err, ERR_BUSY, "plugin '%s' %s", guest->slots.name ? guest->slots.name : "",
+                   guest->trouble ? guest->trouble : "is just being started again; try again in a moment");
+    (void)pthread_mutex_unlock(&guest->lock);
+    return process;
+}
+
+struct process *guest_ready_process(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    struct process *process = guest->state == GUEST_READY && guest->process ? process_ref(guest->process) : NULL;
+    (void)pthread_mutex_unlock(&guest->lock);
+    return process;
+}
+
+static void set_trouble(struct guest *guest, char *trouble) {
+    (void)pthread_mutex_lock(&guest->lock);
+    free(guest->trouble);
+    guest->trouble = trouble;
+    (void)pthread_mutex_unlock(&guest->lock);
+}
+
+/* ---- the ledger: the image behind a restart ends and reaps it ---- */
+
+static const struct plugin_host *host_of(const struct guest *guest) {
+    return container_of(guest->ctx, struct generation, ctx)->host;
+}
+
+static void record(struct guest *guest, const struct process *process, bool runs) {
+    struct child_record child = {.pid = (uint64_t)process->pid};
+    struct theseus_error err = {0};
+
+    if (!guest->ctx)
+        return;
+    int r = runs ? proc_start_time(process->pid, &child.start_time, &err) : 0;
+    if (r == 0)
+        r = runs ? ledger_put(host_of(guest)->ledger, &child_kind, &child, &err)
+                 : ledger_drop(host_of(guest)->ledger, &child_kind, &child, &err);
+    if (r < 0)
+        log_warning("plugin '%s': its process could not be recorded: %s", guest->slots.name, err.message);
+}
+
+void guest_record(struct guest *guest, const struct process *process) {
+    record(guest, process, true);
+}
+
+int guest_mark_started(struct guest *guest, struct theseus_error *err) {
+    int r = 0;
+
+    (void)pthread_mutex_lock(&guest->lock);
+    if (guest->state == GUEST_READY && guest->process)
+        guest->started = true;
+    else
+        r = fail(err, ERR_INVALID, "%s", guest->trouble ? guest->trouble : "its process has ended");
+    struct process *process = r == 0 ? process_ref(guest->process) : NULL;
+    (void)pthread_mutex_unlock(&guest->lock);
+    if (process)
+        guest_record(guest, process);
+    (void)process_unref(process);
+    return r;
+}
+
+/* ---- the keeper: one thread for the life of the guest. The system ends the process with the thread that started it ---- */
+
+static void watch(struct guest *guest, struct process *process) {
+    struct theseus_error err = {0};
+    int64_t tool;
+    int fd, r;
+
+    while ((r = cord_receive(process->cord, &fd, &tool, &err)) == CORD_CHANNEL)
+        guest_serve_asker(guest, process, fd);
+    if (r != CORD_ENDED)
+        process_kill(process, guest_nonsense);
+}
+
+struct revival {
+    struct guest *guest;
+    struct process *process;
+    struct thread *thread;
+};
+
+static void revive_main(void *arg) {
+    struct revival *revival = arg;
+    struct guest *guest = revival->guest;
+    struct theseus_error err = {0};
+
+    if (guest_revive(guest, revival->process, &err) == 0) {
+        log_info("plugin '%s': its process %d serves again", guest->slots.name, (int)revival->process->pid);
+        set_trouble(guest, NULL);
+        set_state(guest, GUEST_READY);
+        return;
+    }
+    log_warning("plugin '%s' cannot be started again: %s", guest->slots.name, err.message);
+    process_kill(revival->process, "it could not be started again");
+}
+
+static void begin_revival(struct revival *revival) {
+    struct theseus_error err = {0};
+
+    if (thread_start(&revival->thread, "revive", revive_main, revival, &err) == 0)
+        return;
+    log_error("%s", err.message);
+    process_kill(revival->process, "it could not be started again");
+}
+
+static int begin(struct guest *guest, bool is_first, struct process **ret_process, struct theseus_error *err) {
+    struct process *process;
+
+    if (process_start(&process, &guest->spec, err) < 0)
+        return -1;
+    (void)pthread_mutex_lock(&guest->lock);
+    guest->process = process_ref(process);
+    if (is_first)
+        set_state_locked(guest, GUEST_READY);
+    (void)pthread_mutex_unlock(&guest->lock);
+    *ret_process = process;
+    return 0;
+}
+
+static void end(struct guest *guest, struct process *process) {
+    (void)pthread_mutex_lock(&guest->lock);
+    if (guest->state == GUEST_READY)
+        set_state_locked(guest, GUEST_STARTING);
+    guest->process = process_unref(guest->process);
+    (void)pthread_mutex_unlock(&guest->lock);
+    process->alone = guest_calls_count(guest, process) <= 1;
+    process_reap(process);
+    record(guest, process, false);
+    process_settle(process, SETTLE_MS); /* an answer may still be on its way */
+    guest_calls_crashed(guest, process);
+}
+
+/* One incarnation, from its start to its end. False: it could not begin. */
+static bool live(struct guest *guest, struct theseus_error *err) {
+    const bool is_first = !guest->started; /* of the first one, whoever opened the guest makes what it is to be */
+    struct process *process = NULL;
+
+    if (begin(guest, is_first, &process, err) < 0)
+        return false;
+    struct revival revival = {guest, process, NULL};
+    if (!is_first)
+        begin_revival(&revival);
+    watch(guest, process);
+    end(guest, process);
+    revival.thread = thread_join(revival.thread);
+    (void)pthread_mutex_lock(&guest->lock);
+    bool closing = guest->closing;
+    (void)pthread_mutex_unlock(&guest->lock);
+    CLEANUP(free) char *text = process_end_text(process);
+    if (!closing)
+        (void)fail(err, ERR_INTERNAL, "its process %s", text);
+    else
+        process_settle(process, 0); /* what they serve is the guest's */
+    (void)process_unref(process);
+    return true;
+}
+
+/* How many crashes there were within the window, with this one. */
+static int count_crash(struct guest *guest) {
+    const int64_t now = clock_now_ns(), window = (int64_t)guest->spec.crash_window * 1000000000;
+    size_t oldest = 0;
+    int count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(guest->crashed_ns); i++)
+        if (guest->crashed_ns[i] < guest->crashed_ns[oldest])
+            oldest = i;
+    guest->crashed_ns[oldest] = now;
+    for (size_t i = 0; i < ARRAY_SIZE(guest->crashed_ns); i++)
+        count += guest->crashed_ns[i] && now - guest->crashed_ns[i] < window;
+    return count;
+}
+
+static int wait_ms(int crashes) {
+    int ms = crashes > 1 ? FIRST_WAIT_MS : 0;
+
+    for (int i = 2; i < crashes && ms < LONGEST_WAIT_MS; i++)
+        ms *= 2;
+    return ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS;
+}
+
+/* Will it begin again? Then that is waited for. */
+static bool goes_on(struct guest *guest, const struct theseus_error *err) {
+    int crashes = count_crash(guest);
+    bool too_many = guest->spec.crash_limit > 0 && crashes >= guest->spec.crash_limit;
+
+    (void)pthread_mutex_lock(&guest->lock);
+    free(TAKE_PTR(guest->trouble));
+    bool over = guest->closing || !guest->started || too_many;
+    if (guest->started && too_many)
+        guest->trouble = xasprintf("has crashed %d times within %d s and is not started again until its file changes "
+                                   "or it is reloaded; the last time %s",
+                                   crashes, guest->spec.crash_window, err->message);
+    else
+        guest->trouble = xstrdup(err->message);
+    set_state_locked(guest, over ? GUEST_OVER : GUEST_WAITING);
+    const struct timespec until = in_ms(wait_ms(crashes));
+    while (!over && !guest->closing && pthread_cond_timedwait(&guest->changed, &guest->lock, &until) == 0)
+        ;
+    over = over || guest->closing;
+    if (!over)
+        set_state_locked(guest, GUEST_STARTING);
+    guest->restarts += !over;
+    (void)pthread_mutex_unlock(&guest->lock);
+    if (over && guest->started && too_many)
+        log_error("plugin '%s' %s", guest->slots.name, guest->trouble);
+    return !over;
+}
+
+static void keeper_main(void *arg) {
+    struct guest *guest = arg;
+    bool again = true;
+
+    while (again) {
+        struct theseus_error err = {0};
+        (void)live(guest, &err);
+        if (err.message[0] && guest->started)
+            log_warning("plugin '%s': %s", guest->slots.name, err.message);
+        again = goes_on(guest, &err);
+    }
+    (void)pthread_mutex_lock(&guest->lock);
+    while (!guest->closing)
+        (void)pthread_cond_wait(&guest->changed, &guest->lock);
+    (void)pthread_mutex_unlock(&guest->lock);
+}
+
+/* ---- life ---- */
+
+static struct guest *guest_new(const struct guest_spec *spec) {
+    struct guest *guest = xcalloc(1, sizeof(*guest));
+
+    guest->spec = *spec;
+    guest->spec.file = xstrdup(spec->file);
+    guest->spec.hash = xstrdup(spec->hash);
+    guest->spec.dir = spec->dir ? xstrdup(spec->dir) : NULL;
+    (void)pthread_mutex_init(&guest->slots_lock, NULL);
+    (void)pthread_mutex_init(&guest->lock, NULL);
+    (void)pthread_cond_init(&guest->changed, NULL);
+    list_init(&guest->calls);
+    list_init(&guest->added);
+    return guest;
+}
+
+static void free_tools(struct guest *guest) {
+    for (size_t i = 0; i < guest->declared_count; i++)
+        free(guest->declared[i].name);
+    free(guest->declared);
+    free(guest->tools);
+    free(guest->resources);
+}
+
+static void destroy(struct guest *guest) {
+    free_tools(guest);
+    json_decref(guest->description);
+    free((char *)(uintptr_t)guest->spec.file);
+    free((char *)(uintptr_t)guest->spec.hash);
+    free((char *)(uintptr_t)guest->spec.dir);
+    free(guest->trouble);
+    (void)pthread_cond_destroy(&guest->changed);
+    (void)pthread_mutex_destroy(&guest->lock);
+    (void)pthread_mutex_destroy(&guest->slots_lock);
+    free(guest);
+}
+
+void guest_close(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    guest->closing = true;
+    (void)pthread_cond_broadcast(&guest->changed);
+    struct process *process = guest->process ? process_ref(guest->process) : NULL;
+    (void)pthread_mutex_unlock(&guest->lock);
+    if (process)
+        process_kill(process, "the server has no use for it any more");
+    (void)process_unref(process);
+    guest->keeper = thread_join(guest->keeper);
+}
+
+struct guest *guest_free(struct guest *guest) {
+    loop_enter();
+    if (!guest)
+        return NULL;
+    guest_close(guest);
+    guest->line = guest_line_free(guest->line);
+    destroy(guest);
+    return NULL;
+}
+
+static int await_process(struct guest *guest, struct process **ret_process, struct theseus_error *err) {
+    (void)pthread_mutex_lock(&guest->lock);
+    while (guest->state == GUEST_STARTING)
+        (void)pthread_cond_wait(&guest->changed, &guest->lock);
+    struct process *process = guest->process ? process_ref(guest->process) : NULL;
+    if (!process)
+        (void)fail(err, ERR_INVALID, "%s", guest->trouble ? guest->trouble : "its process has ended");
+    (void)pthread_mutex_unlock(&guest->lock);
+    *ret_process = process;
+    return process ? 0 : -1;
+}
+
+int guest_open(struct guest **ret_guest, const struct guest_spec *spec, struct theseus_error *err) {
+    CLEANUP(guest_free) struct guest *guest = guest_new(spec);
+    struct process *process = NULL;
+
+    if (thread_start(&guest->keeper, "keeper", keeper_main, guest, err) < 0)
+        return -1;
+    if (await_process(guest, &process, err) < 0)
+        return -1;
+    int r = guest_describe(guest, process, &guest->description, err);
+    (void)process_unref(process);
+    if (r < 0 || guest_fill_slots(guest, err) < 0)
+        return -1;
+    *ret_guest = TAKE_PTR(guest);
+    return 0;
+}
+
+const struct theseus_plugin *guest_plugin(const struct guest *guest) {
+    return &guest->slots;
+}
+
+/* ---- what there is to be seen ---- */
+
+static const char *const state_names[] = {"starting", "serving", "waiting", "over"};
+
+json_t *guest_report_new(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    long pid = guest->process ? (long)guest->process->pid : 0;
+    const char *state = state_names[guest->state];
+    int restarts = guest->restarts;
+    CLEANUP(free) char *trouble = guest->trouble ? xstrdup(guest->trouble) : NULL;
+    (void)pthread_mutex_unlock(&guest->lock);
+    uint64_t memory = 0;
+    if (pid > 0)
+        (void)!proc_memory(pid, &memory, NULL);
+    return json_pack(
+        "{s:s, s:o, s:i, s:I, s:I, s:s, s:s*}", "state", state, "pid", pid > 0 ? json_integer(pid) : json_null(),
+        "restarts", restarts, "memory", (json_int_t)memory, "memory_limit", (json_int_t)guest->spec.memory, "files",
+        guest->path_rules > 0 ? "Landlock: written in its own directory only" : "no Landlock here: nothing is written",
+        "trouble", trouble);
+}
+
+char *guest_trouble(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    char *trouble = guest->trouble ? xstrdup(guest->trouble) : NULL;
+    (void)pthread_mutex_unlock(&guest->lock);
+    return trouble;
+}

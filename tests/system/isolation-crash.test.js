@@ -1,0 +1,145 @@
+/* An isolated plugin that crashes, hangs, takes too much or talks nonsense costs the calls in it, and is started again. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until, within } from '../clients/lib/until.js';
+import { sanitized } from './lib/home.js';
+import { isolated, processOf } from './lib/isolated.js';
+import { alive, children } from './lib/proc.js';
+
+const HEALTH = 'orchestrator_health_check';
+const crashOf = (result) => result._meta?.['theseus/crash'];
+const served = (client, restarts) => until(`${restarts} restarts`, async () => {
+    const one = await processOf(client, 'wreck');
+    return one?.restarts === restarts && one.state === 'serving' && one;
+});
+
+describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
+    for (const [how, signal, said] of [
+        ['null', 'SIGSEGV', /crashed with SIGSEGV/],
+        ['abort', 'SIGABRT', /crashed with SIGABRT/],
+        ['stack', 'SIGSEGV', /crashed with SIGSEGV/],
+        ['exit', '', /ended by itself \(exit status 3\)/],
+        ['garbage', 'SIGKILL', /it sent what nobody understands/],
+        ['length', 'SIGKILL', /it sent what nobody understands/],
+        ['nonsense', 'SIGKILL', /it sent what nobody understands/],
+        ['close', 'SIGKILL', /it closed a channel to the server/],
+    ])
+        test(`by ${how} costs its own call`, () => isolated(['wreck'], async (client) => {
+            const before = await processOf(client, 'wreck');
+            const [result, other] = await Promise.all([
+                client.result('wreck', { how }),
+                client.text('echo', { message: 'x' }),
+            ]);
+            assert.equal(other, 'x');
+            assert.equal(result.isError, true);
+            assert.match(result.content[0].text, said);
+            assert.match(result.content[0].text, /may have executed/);
+            assert.deepEqual(crashOf(result),
+                { plugin: 'wreck', version: '1.0.0', signal, may_have_executed: true, next: 'restarted' });
+            const after = await served(client, 1);
+            assert.notEqual(after.pid, before.pid);
+            assert.ok(!alive(before.pid));
+            assert.deepEqual(await client.value('wreck_seen'), { starts: 2, active: true, calls: 1, pid: after.pid });
+            assert.equal(await client.text('wreck_added'), `added from ${after.pid}`);
+            assert.deepEqual(children(client.pid), [after.pid], 'no zombie');
+            assert.equal(client.changes(), 0, 'the tools are the same');
+            assert.match(after.trouble ?? '', /^$/);
+        }));
+
+    /* A sanitizer maps terabytes: where there is one, the memory is not limited. */
+    test('by memory costs its own call, and is limited', () => isolated(['wreck'], async (client) => {
+        const result = await client.result('wreck', { how: 'memory' });
+        assert.match(result.content[0].text, sanitized ? /still here/ : /crashed with SIGSEGV/);
+        assert.equal((await processOf(client, 'wreck')).memory_limit, 128 << 20);
+        await served(client, sanitized ? 0 : 1);
+    }, { more: { '.memory': '128M' } }));
+
+    test('is said to have changed nothing where it has not', () => isolated(['wreck'], async (client) => {
+        const result = await client.result('wreck_read', { how: 'abort' });
+        assert.equal(crashOf(result).may_have_executed, false);
+        assert.match(result.content[0].text, /may be made again/);
+        assert.equal((await served(client, 1)).restarts, 1, 'it was alone, and to blame: it is not run once more');
+    }));
+
+    test('behind an answer costs nobody anything', () => isolated(['wreck'], async (client) => {
+        assert.equal(await client.text('wreck_behind', { how: 'abort' }), 'done');
+        await served(client, 1);
+        assert.equal((await client.value('wreck_seen')).starts, 2);
+    }));
+
+    test('ends the calls that were to be answered later', () => isolated(['wreck'], async (client) => {
+        const never = client.call('wreck_never');
+        await until('it to run', async () => (await client.plugin('wreck')).in_flight === 1);
+        await client.result('wreck', { how: 'null' });
+        const { result } = await within('the answer', never);
+        assert.equal(crashOf(result).signal, 'SIGSEGV');
+        await until('nothing to run', async () => (await client.plugin('wreck')).in_flight === 0);
+    }));
+
+    test('lets calls of others run again that may, and goes on at a checkpoint', () => isolated(['wreck'], async (client) => {
+        const calls = ['wreck_sit_again', 'wreck_steps', 'wreck_sit'].map((name) => client.start('tools/call',
+            { name, arguments: { ms: 700 }, _meta: { progressToken: name } }).answer);
+        const begun = () => new Set(client.notifications.map((one) => one.params?.progressToken).filter(Boolean));
+        await until('them to run', () => begun().size === calls.length);
+        await client.result('wreck', { how: 'abort' });
+        const [again, steps, once] = (await within('the answers', Promise.all(calls))).map((one) => one.result);
+        assert.equal(again.content[0].text, 'sat');
+        assert.match(steps.content[0].text, /^from [12]$/, 'not from the beginning'); /* where its last checkpoint was */
+        assert.equal(once.isError, true);
+        assert.match(once.content[0].text, /may have executed/);
+    }));
+
+    test('too often is not followed by another', () => isolated(['wreck'], async (client, home) => {
+        for (let i = 1; i <= 3; i++) {
+            assert.match((await client.result('wreck', { how: 'abort' })).content[0].text, /SIGABRT/);
+            if (i < 3)
+                await served(client, i);
+        }
+        await until('the end', async () => (await processOf(client, 'wreck')).state === 'over');
+        const { trouble, pid, restarts } = await processOf(client, 'wreck');
+        assert.match(trouble, /has crashed 3 times within 60 s and is not started again/);
+        assert.deepEqual({ pid, restarts }, { pid: null, restarts: 2 });
+        const refused = await client.result('wreck_seen');
+        assert.equal(refused.isError, true);
+        assert.match(refused.content[0].text, /has crashed 3 times/);
+        const health = await client.value(HEALTH);
+        assert.equal(health.healthy, false);
+        assert.ok(health.issues.some((issue) => /'wreck' has crashed 3 times/.test(issue)), JSON.stringify(health.issues));
+        assert.deepEqual(children(client.pid), []);
+        home.drop('wreck');
+        await until('a new file to serve', async () => (await processOf(client, 'wreck')).state === 'serving');
+        assert.equal((await client.value('wreck_seen')).starts, 4);
+        assert.equal((await client.value(HEALTH)).healthy, true);
+    }));
+
+    test('while it is started again counts as another', () => isolated(['wreck'], async (client) => {
+        await client.result('wreck', { how: 'abort' });
+        await until('the end', async () => (await processOf(client, 'wreck')).state === 'over');
+        assert.match((await processOf(client, 'wreck')).trouble, /3 times/);
+        assert.equal(await client.text('echo', { message: 'x' }), 'x');
+    }, { more: { start: 'null', after: 1 } }));
+
+    test('from outside is one, too', () => isolated(['wreck'], async (client) => {
+        const { pid } = await processOf(client, 'wreck');
+        process.kill(pid, 'SIGKILL');
+        await served(client, 1);
+        assert.equal((await client.value('wreck_seen')).starts, 2);
+    }));
+});
+
+describe('an isolated plugin that hangs', { concurrency: 4 }, () => {
+    test('is answered in time, and ended 5 s later', () => isolated(['wreck'], async (client) => {
+        const begin = Date.now();
+        const { pid } = await processOf(client, 'wreck');
+        const result = await client.result('wreck_brief', { how: 'hang' });
+        assert.match(result.content[0].text, /did not end within 1 s/);
+        assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`);
+        assert.equal(await client.text('echo', { message: 'x' }), 'x');
+        const after = await served(client, 1);
+        assert.ok(Date.now() - begin > 5900, `${Date.now() - begin} ms`);
+        assert.ok(!alive(pid));
+        assert.equal((await client.value('wreck_seen')).pid, after.pid);
+        await until('its handler to be given up', async () => (await client.plugin('wreck')).in_flight === 0);
+    }));
+});
