@@ -361,7 +361,8 @@ static struct stretch claim_stretch_locked(struct space *space) {
     for (size_t i = 0; i < SEGMENTS_MAX && stretch.to == SEGMENT_BYTES; i++) {
         struct segment *segment = &space->segments[i];
         uint32_t to = to_be_sealed(segment);
-        bool is_part = to > segment->sealed && (stretch.count == 0 || segment->sealed == 0);
+        /* Of one that was just taken, what is sealed is its taker's. */
+        bool is_part = to > 0 && to > segment->sealed && (stretch.count == 0 || segment->sealed == 0);
         if (!is_part && stretch.count > 0)
             break;
         if (!is_part)

@@ -1,7 +1,9 @@
 /*
  * A ledger's file: arbitrary bytes; or, when the first byte is odd, a sound ledger in which the rest of the input, four
- * bytes at a time, changes single bytes. Whatever opens can be used, and comes back the same.
+ * bytes at a time, changes single bytes. Without the first byte's second bit it has no echo. Whatever opens can be used,
+ * and comes back the same.
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,22 +27,27 @@ static void put(struct ledger *ledger, uint64_t offset, struct span text) {
     need(ledger_put(ledger, &request_kind, &record, NULL) == 0);
 }
 
-static int sound(void) {
+static int sound(bool echo) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     static const char text[1000];
 
     for (uint64_t i = 0; i < 40; i++)
         put(ledger, i, (struct span){text, i * 25});
-    return dup(ledger_fd(ledger));
+    int fd = dup(ledger_fd(ledger));
+    need(echo ||
+         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, sizeof(struct format_head), ECHO_BYTES) == 0);
+    return fd;
 }
 
-/* Half of the changes hit the head, the others the log behind it. */
+/* Some of the changes hit the head, some the echo, the others the log behind them. */
 static void change(int fd, const uint8_t *data, size_t size) {
     for (; size >= 4; data += 4, size -= 4) {
         size_t at = (size_t)data[0] << 8 | data[1];
         char byte;
         if (data[3] & 1)
             at += FORMAT_FRONT;
+        else if (data[3] & 2)
+            at += sizeof(struct format_head);
         need(pread(fd, &byte, 1, (off_t)at) == 1);
         byte = (char)(byte ^ data[2]);
         need(pwrite(fd, &byte, 1, (off_t)at) == 1);
@@ -76,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     if (data[0] & 1) {
-        int fd = sound();
+        int fd = sound(data[0] & 2);
         change(fd, data + 1, size - 1);
         use(fd);
     } else {
