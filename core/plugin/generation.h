@@ -47,6 +47,7 @@ struct generation {
     _Atomic(json_t *) config;    /* owned; replaced by configure, on the lane */
     json_t *past_configs;        /* array, owned: somebody may still be looking at one */
     json_t *saved;               /* owned; during start only */
+    bool served;                 /* in the image before, so its schema was looked at then */
     bool outdated;               /* the database's schema is older than it needs, and not its start's to change */
     atomic_bool migrated;        /* its start has changed the database's schema */
     char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */

@@ -34,7 +34,7 @@ static bool is_a_restarts(const struct generation *generation, int pending) {
 static int find_pending(struct generation *generation, int *ret_pending, struct theseus_error *err) {
     *ret_pending = 0;
     generation->outdated = false;
-    if (!generation->slots.migrations)
+    if (!generation->slots.migrations || atomic_load(&generation->awaits_schema))
         return 0;
     if (store_pending(generation->host->store, generation->name, generation->slots.migrations, ret_pending, err) < 0)
         return -1;
@@ -77,6 +77,11 @@ static bool waits_for_use(const struct generation *generation, int pending) {
            !generation->host->rehearsal;
 }
 
+/* Behind a restart nobody opens the database for a plugin that may not want it: it is looked at then. */
+static bool looks_on_use(const struct generation *generation) {
+    return (generation->slots.flags & THESEUS_SCHEMA_ON_USE) && generation->served && !generation->host->rehearsal;
+}
+
 static int refuse_older(const struct generation *generation, int pending, struct theseus_error *err) {
     return fail(err, ERR_BUSY,
                 "%d of %d steps of its schema are pending, and a restart with reason schema_migration applies them",
@@ -111,8 +116,9 @@ int migration_on_use(struct generation *generation, struct theseus_error *err) {
 
 int migration_run(struct generation *generation, struct theseus_error *err) {
     int pending = 0;
-    int r = find_pending(generation, &pending, err);
 
+    atomic_store(&generation->awaits_schema, looks_on_use(generation));
+    int r = find_pending(generation, &pending, err);
     if (r == 0 && generation->outdated)
         r = refuse_older(generation, pending, err);
     else if (r == 0 && pending > 0 && waits_for_use(generation, pending))
