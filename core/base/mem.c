@@ -73,6 +73,8 @@ char *xstrndup(const char *text, size_t len) {
 char *xvasprintf(const char *format, va_list args) {
     va_list again;
 
+    if (!format)
+        abort(); /* which the compiler sees possible where a sanitizer checks for it */
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, again);
     va_end(again);
