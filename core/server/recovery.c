@@ -223,6 +223,11 @@ static const char *next_text(const struct recovery *recovery) {
     return "it is still there";
 }
 
+/* What is read is no result of a tool, and cannot say of itself that it is an error. */
+static bool cannot_tell(const struct call *call, bool structured) {
+    return structured || strcmp(call->method, "resources/read") == 0;
+}
+
 static void answer(struct server *server, struct call *call, bool structured) ON_LOOP {
     const struct recovery *recovery = &server->recovery;
     CLEANUP(free)
@@ -235,7 +240,7 @@ static void answer(struct server *server, struct call *call, bool structured) ON
     struct theseus_error err = {0};
 
     method_adopt(&server->methods, server->conn, call);
-    if (structured) {
+    if (cannot_tell(call, structured)) {
         (void)fail(&err, ERR_INTERNAL, "%s", text);
         call_fail(call, &err, data);
         return;

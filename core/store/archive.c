@@ -266,7 +266,7 @@ static int claim(const char *path, struct theseus_error *err) {
                 &why) == 0)
         return 0;
     if (why.code == ERR_BUSY)
-        return fail(err, ERR_BUSY, "a server has '%s' open; end it first (theseus status, or close its client)", path);
+        return fail(err, ERR_BUSY, "a server has '%s' open; end it first, by closing its client", path);
     return why.code == ERR_INVALID ? 0 : fail(err, why.code, "'%s': %s", path, why.message);
 }
 

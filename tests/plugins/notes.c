@@ -1,4 +1,5 @@
 /* Resources: one that is what a tool wrote, one made by a template, and ways to fail. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <theseus/plugin.h>
@@ -32,6 +33,13 @@ static int read_silent(struct theseus_call *call, void *self, const json_t *args
     return THESEUS_DONE;
 }
 
+static int read_crash(struct theseus_call *call, void *self, const json_t *args) {
+    (void)call;
+    (void)self;
+    (void)args;
+    abort();
+}
+
 static int note_today(struct theseus_call *call, void *self, const json_t *args) {
     if (theseus_state_put(self, "today", json_incref(json_object_get(args, "text"))) < 0 ||
         theseus_resource_changed(self, "notes://today") < 0)
@@ -63,6 +71,7 @@ static const struct theseus_resource resources[] = {
      .read = read_today},
     {.uri = "notes://month/{month}/day/{day}", .name = "day", .read = read_day},
     {.uri = "notes://silent", .name = "silent", .read = read_silent},
+    {.uri = "notes://deadly/{name}", .name = "deadly", .read = read_crash},
     {0},
 };
 

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { mortal, skip as skipCrashes } from './lib/crash.js';
 import { restarts } from './lib/restart.js';
 
 const META = {
@@ -30,7 +31,7 @@ describe('a resource', { concurrency: 4 }, () => {
             ]);
             const { resourceTemplates } = (await ask(client, 'resources/templates/list')).result;
             assert.deepEqual(resourceTemplates.filter((one) => one.uriTemplate.startsWith('notes:')),
-                [{ uriTemplate: 'notes://month/{month}/day/{day}', name: 'day' }]);
+                [{ uriTemplate: 'notes://deadly/{name}', name: 'deadly' }, { uriTemplate: 'notes://month/{month}/day/{day}', name: 'day' }]);
             assert.equal((await client.names()).some((name) => name.includes('://')), false, 'it is no tool');
             assert.equal((await ask(client, 'resources/list', { cursor: 'x' })).error.code, -32602);
         });
@@ -106,6 +107,15 @@ describe('a resource', { concurrency: 4 }, () => {
         await client.ask('ping');
         assert.equal(told(client, CHANGED).length, before + 1, 'a tool is no resource');
     });
+
+    test('that crashes its plugin costs one error', { skip: skipCrashes }, () => serving(async (client) => {
+        await client.appears('note_today');
+        const { error } = await client.ask('resources/read', { uri: 'notes://deadly/x' });
+        assert.equal(error.code, -32603);
+        assert.equal(error.data.plugin, 'notes');
+        assert.equal(error.data.signal, 'SIGABRT');
+        assert.equal((await client.ask('resources/read', { uri: 'notes://today' })).result.contents[0].text, 'nothing yet');
+    }, mortal({}, ['notes'])));
 
     serves('theseus://status is how the server is', async (client) => {
         const { contents: [status] } = (await client.ask('resources/read', { uri: 'theseus://status' })).result;
