@@ -21,6 +21,7 @@ struct snapshot *snapshot_new(const struct snapshot_origin *origin) {
     snapshot->server_version = xstrdup(origin->server_version);
     (void)pthread_mutex_init(&snapshot->mutex, NULL);
     snapshot->lock_fd = -1;
+    atomic_init(&snapshot->lock_shown, -1);
     return snapshot;
 }
 
@@ -38,7 +39,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot) {
 }
 
 int snapshot_lock_fd(const struct snapshot *snapshot) {
-    return snapshot->lock_fd;
+    return atomic_load(&((struct snapshot *)(uintptr_t)snapshot)->lock_shown);
 }
 
 int snapshot_adopt(struct snapshot *snapshot, int lock_fd, struct theseus_error *err) {
@@ -48,6 +49,7 @@ int snapshot_adopt(struct snapshot *snapshot, int lock_fd, struct theseus_error 
     if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0 || fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0)
         return fail_errno(err, "cannot go on with the lock of the snapshots in '%s'", snapshot->dir);
     snapshot->lock_fd = lock_fd;
+    atomic_store(&snapshot->lock_shown, lock_fd);
     return 0;
 }
 
@@ -57,7 +59,9 @@ int snapshot_hold(struct snapshot *snapshot, struct theseus_error *err) {
     if (!snap_is_boot_id(snapshot->boot_id))
         return fail(err, ERR_INVALID, "'%s' cannot be a boot id: letters, digits, '-' and '_', at most %d",
                     snapshot->boot_id, SEAL_TEXT_BYTES - 1);
-    return snapdir_lock(snapshot->dir, snapshot->boot_id, &snapshot->lock_fd, err);
+    int r = snapdir_lock(snapshot->dir, snapshot->boot_id, &snapshot->lock_fd, err);
+    atomic_store(&snapshot->lock_shown, snapshot->lock_fd);
+    return r;
 }
 
 struct snap snapshot_snap(const struct snapshot *snapshot, uint32_t serial, uint32_t claims) {

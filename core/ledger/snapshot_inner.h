@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "ledger/snapdir.h"
 #include "ledger/snapshot.h"
@@ -10,6 +11,7 @@ struct snapshot {
     char *dir, *key_file, *boot_id, *server_version;
     pthread_mutex_t mutex; /* guards lock_fd and this server's files */
     int lock_fd;           /* -1: not taken yet */
+    atomic_int lock_shown; /* the same, for who may not wait for a write */
 };
 
 /* Marks everything of this server as belonging to somebody who lives. With the mutex. */

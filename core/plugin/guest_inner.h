@@ -81,7 +81,7 @@ struct guest {
     int restarts, crashes;  /* crashes within the window */
     int64_t crashed_ns[16]; /* the last ones */
     char *trouble;          /* owned: why it does not serve */
-    int path_rules;         /* of the sandbox, as it says */
+    atomic_int path_rules;  /* of the sandbox, as it says; any thread asks */
 };
 
 /* Why a process is ended. */

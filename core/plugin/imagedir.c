@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,8 +24,8 @@ enum { MAKE_ATTEMPTS = 32 };
 
 struct imagedir {
     char *runtime_dir, *state_dir, *boot_id;
-    char *path;  /* NULL: not open */
-    int lock_fd; /* -1: not open */
+    _Atomic(char *) path; /* NULL: not open */
+    atomic_int lock_fd;   /* -1: not open. Set on the lane, and looked at by the loop, as the path is */
 };
 
 struct imagedir *imagedir_new(const char *runtime_dir, const char *state_dir, const char *boot_id) {

@@ -128,8 +128,8 @@ json_t *plugins_report_new(struct plugins *plugins) {
     }
     struct unloaded unloaded = {plugins, list};
     ban_each(plugins->host->ledger, add_unloaded, &unloaded);
-    return json_pack("{s:o, s:o, s:O, s:o}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
-                     plugins->disabled, "stuck", hangs_report_new(plugins->hangs));
+    return json_pack("{s:o, s:o, s:o, s:o}", "plugins", list, "refused", plugins_refused_new(plugins), "disabled",
+                     json_deep_copy(plugins->disabled), "stuck", hangs_report_new(plugins->hangs));
 }
 
 json_t *plugins_generations_new(struct plugins *plugins) {
