@@ -51,9 +51,13 @@ struct imagedir *imagedir_free(struct imagedir *dir) {
     return NULL;
 }
 
-struct imagedir *imagedir_remove(struct imagedir *dir) {
+void imagedir_clear(const struct imagedir *dir) {
     if (dir && dir->path)
         fs_remove_dir(dir->path);
+}
+
+struct imagedir *imagedir_remove(struct imagedir *dir) {
+    imagedir_clear(dir);
     return imagedir_free(dir);
 }
 

@@ -12,6 +12,7 @@ struct imagedir;
 struct imagedir *imagedir_new(const char *runtime_dir, const char *state_dir, const char *boot_id);
 struct imagedir *imagedir_free(struct imagedir *dir);   /* gives the lock back and leaves the files */
 struct imagedir *imagedir_remove(struct imagedir *dir); /* a clean exit: removes the directory, then the same */
+void imagedir_clear(const struct imagedir *dir); /* an exit past a thread that is stuck: only removes the directory */
 
 /* Makes and locks the directory unless that has been done, and removes the abandoned ones beside it. */
 MUST_CHECK int imagedir_open(struct imagedir *dir, struct theseus_error *err);

@@ -528,7 +528,7 @@ bool server_is_stuck(const struct server *server) {
 void server_abandon(struct server *server, int status) {
     log_warning("a call or a plugin does not come back; leaving without it");
     leave_end_children(server);
-    (void)imagedir_remove(server->imagedir);
+    imagedir_clear(server->imagedir); /* whoever is stuck may still be looking at the object */
     log_close();
     _exit(status);
 }

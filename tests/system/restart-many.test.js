@@ -63,7 +63,7 @@ describe(`${COUNT} restarts in a row`, () => {
         assert.deepEqual(after.table, before.table);
         assert.deepEqual(after.copies, before.copies);
         assert.deepEqual(after.rooms, []);
-        assert.ok(Math.abs(after.mappings - before.mappings) <= 8, `${before.mappings}, then ${after.mappings} mappings`);
+        assert.ok(Math.abs(after.mappings - before.mappings) <= atMost(8), `${before.mappings}, then ${after.mappings} mappings`);
         assert.ok(after.rss - before.rss < atMost(2048), `${before.rss} KiB, then ${after.rss}`);
         assert.ok(after.ledger <= before.ledger + (1 << 20), `${before.ledger} bytes of ledger, then ${after.ledger}`);
         const blackouts = reports.map((one) => one.blackout_ms);
