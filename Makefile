@@ -309,7 +309,7 @@ demo: all fixtures
 	@tools/node-modules --check tests/demo
 	$(Q)node tests/demo/demo.js '$(BUILD)'
 
-bench: all fixtures bench-programs
+bench: all fixtures candidates bench-programs
 	@tools/node-modules --check tests/clients
 	$(Q)node tests/bench/run.mjs --build '$(BUILD)' $(BENCH)
 
