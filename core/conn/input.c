@@ -17,7 +17,7 @@ void input_want(struct conn *conn) {
 
     bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
 
-    poll_want(conn->in_poll, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
+    conn_want(conn, STREAM_READ, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }
 
 /* ---- pieces: the record of what was read and is not yet cut ---- */
@@ -45,6 +45,7 @@ static struct piece next_piece(const struct conn *conn, size_t count) {
 
 /* Read and record, under the gate. Returns what read(2) does. */
 static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct theseus_error *err) {
+    struct batch *batch = &conn->host->shared->batch;
     int saved = 0;
 
     make_room(conn);
@@ -56,8 +57,8 @@ static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct 
         if (piece.offset < conn->read)
             conn->piece_count--;
         add_piece(conn, piece.offset, piece.len);
-        batch_put(&conn->batch, &input_kind, &record);
-        if (ledger_commit_locked(conn->host->ledger, &conn->batch, err) < 0)
+        batch_put(batch, &input_kind, &record);
+        if (ledger_commit_locked(conn->host->ledger, batch, err) < 0)
             saved = -1;
     } else {
         saved = errno;
@@ -132,7 +133,7 @@ static void give_on(struct cut *cut) ON_LOOP {
 
 static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) {
     struct conn *conn = cut->conn;
-    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    struct call *call = conn_call_new(conn);
     struct request_record record = {conn->number, frame_offset(conn->frame), index, text, (uint64_t)call->accepted_ns};
 
     call_set_message(call, message);
@@ -281,16 +282,10 @@ static void starve(struct conn *conn) ON_LOOP {
     input_want(conn);
 }
 
-void input_on_readable(void *arg, int events) {
-    struct conn *conn = arg;
+static void read_more(struct conn *conn) ON_LOOP {
+    char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     struct theseus_error err = {0};
 
-    loop_enter();
-    if (!(events & POLL_READ)) {
-        hangup_noticed(conn);
-        return;
-    }
-    char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     if (!room) {
         starve(conn);
         return;
@@ -308,6 +303,16 @@ void input_on_readable(void *arg, int events) {
         input_cut(conn);
     }
     input_want(conn);
+}
+
+void input_on_readable(struct conn *conn, int events) {
+    if (!(events & POLL_READ)) {
+        hangup_noticed(conn);
+        return;
+    }
+    frame_lend(conn->frame, &conn->host->shared->room);
+    read_more(conn);
+    frame_give_back(conn->frame, &conn->host->shared->room);
 }
 
 /* ---- coming back ---- */

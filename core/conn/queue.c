@@ -286,7 +286,7 @@ static void restore_request(void *arg, const void *record) ON_LOOP {
         message_fini(&message);
         return;
     }
-    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    struct call *call = conn_call_new(conn);
     call_set_message(call, &message);
     call_set_key(call, (struct call_key){request->conn, request->offset, request->index}, conn->host->boot_id);
     call->accepted_ns = (int64_t)request->accepted_ns;
@@ -321,23 +321,33 @@ static void let_go(struct span key, void *value, void *arg) {
     atomic_store(&call->cancelled, true);
 }
 
+/* Under the gate: nobody else is ending one of them at this moment, and nobody does later. */
+static void let_go_all(struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    each(conn, let_go, NULL);
+    ledger_leave(conn->host->ledger);
+}
+
 void conn_let_go(struct conn *conn) {
     conn->started = false;
     conn_stop_reading(conn);
-    each(conn, let_go, NULL);
+    let_go_all(conn);
 }
 
 static void drop(struct span key, void *value, void *arg) {
     struct call *call = value;
 
     loop_enter();
-    let_go(key, value, arg);
+    (void)key;
+    (void)arg;
+    list_remove(&call->over_link);
     list_remove(&call->link);
     call_end_on_loop(call);
     (void)call_unref(call);
 }
 
 void queue_fini(struct conn *conn) {
+    let_go_all(conn);
     each(conn, drop, NULL);
     conn->ids = map_free(conn->ids);
 }

@@ -40,6 +40,15 @@ int stream_open(struct stream *ret_stream, int fd, int direction, struct theseus
     return 0;
 }
 
+int stream_take(struct stream *ret_stream, int fd, struct theseus_error *err) {
+    if (inherit_add(fd, err) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    *ret_stream = (struct stream){.fd = fd, .socket = true};
+    return 0;
+}
+
 /* Is this open file description our own, so that its O_NONBLOCK says that nothing will block? */
 static bool is_own(int flags, bool blocks) {
     return !blocks && (flags & O_NONBLOCK);
