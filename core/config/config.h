@@ -61,7 +61,7 @@ struct config {
         int max_clients;
         int rate;       /* requests of one connection in a second; 0: no limit */
         int first_line; /* seconds; 0: no limit */
-        size_t memory; /* 0: no limit */
+        size_t memory;  /* 0: no limit */
     } limits;
     struct {
         char *unix_path; /* absolute */

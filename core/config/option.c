@@ -60,13 +60,11 @@ const struct option_def option_table[] = {
     {"limits", "rate", OPT_COUNT, OPT_IN_PLACE, FIELD(limits.rate), .text = "0", .max = 1000000,
      .help = "requests of one connection that are begun in a second; more are held; 0: no limit"},
     {"limits", "first_line", OPT_SECONDS, OPT_IN_PLACE, FIELD(limits.first_line), .text = "10", .max = DAY,
-     .help = "a client of the socket that has begun its first line, and sends nothing more for so long, is closed; 0: "
-             "never"},
+     .help = "a client of the socket whose first message is not whole so long after it has begun is closed; 0: never"},
     {"limits", "memory", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.memory), .text = "0", .max = (int64_t)K * G,
      .help = "memory that the server and its plugins may fill, at least 64M; 0: no limit"},
 
-    {"listen", "unix", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(listen.unix_path), .text = "",
-     .compute = place_set_socket,
+    {"listen", "unix", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(listen.unix_path), .text = "", .compute = place_set_socket,
      .help = "the socket on which clients connect to a server that was started with --listen; empty: theseus.sock in "
              "runtime_dir"},
 

@@ -186,7 +186,7 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
         visit(arg, list_entry(link, struct conn, link));
 }
 
-#define each(conn, clients) \
+#define each(conn, clients)                 \
     list_for_each (link, &(clients)->conns) \
         for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
 

@@ -126,7 +126,9 @@ struct conn *conn_free(struct conn *conn) {
         return NULL;
     list_remove(&conn->link);
     conn->freed = true;
+    conn->first = timer_free(conn->first);
     conn->hangup = timer_free(conn->hangup);
+    conn->pace = timer_free(conn->pace);
     conn->expiry = timer_free(conn->expiry);
     conn->starved = timer_free(conn->starved);
     queue_fini(conn);
@@ -285,6 +287,7 @@ void conn_start(struct conn *conn) {
     detached_begin(conn);
     expiry_again(conn);
     input_cut(conn);
+    first_watch(conn);
     output_wake(conn);
 }
 

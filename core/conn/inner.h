@@ -27,7 +27,7 @@ struct conn {
     struct list link; /* in the set of connections, which owns it */
     atomic_int refs;  /* one of its own, and one of each call that is still there, perhaps on another thread */
     bool freed;       /* it is there for calls alone, which are over */
-    char *transport; /* owned */
+    char *transport;  /* owned */
     struct session session;
     bool has_uid;
     uid_t uid; /* of the client's process */
@@ -37,7 +37,7 @@ struct conn {
 
     /* input */
     struct stream in;
-    struct poll *poll; /* owned: of the input, and of the output where that is the same descriptor */
+    struct poll *poll;    /* owned: of the input, and of the output where that is the same descriptor */
     struct frame *frame;  /* owned */
     struct piece *pieces; /* owned */
     size_t piece_count, piece_capacity;
@@ -45,6 +45,7 @@ struct conn {
     int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
     struct timer *starved; /* owned: there was no memory to read into, and it is tried again then; NULL: there is */
+    struct timer *first;   /* owned: the first line has begun, and is to be whole by then; NULL: not so */
     struct timer *hangup;  /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
 
@@ -67,6 +68,8 @@ struct conn {
     unsigned changed;     /* enum listen_wants: to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
+    int64_t paced_ns;     /* monotonic: when as many requests as were begun would be due, one after the other */
+    struct timer *pace;   /* owned: held ones have their turn */
     struct timer *expiry; /* owned: looks at what is held */
     bool expires;         /* it runs */
 };
@@ -81,8 +84,8 @@ struct listen {
 /* conn.c */
 enum { OUTPUT_PARTS = 64 };                                                   /* lines that one write takes */
 struct conn *conn_new(const struct conn_host *host, uint64_t number) ON_LOOP; /* without streams, transport, frame */
-struct call *conn_call_new(struct conn *conn) ON_LOOP;                         /* with a reference to it */
-void conn_release(void *owner);                                                /* any thread: takes that back */
+struct call *conn_call_new(struct conn *conn) ON_LOOP;                        /* with a reference to it */
+void conn_release(void *owner);                                               /* any thread: takes that back */
 MUST_CHECK int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP;
 MUST_CHECK int conn_prepare(struct conn *conn, struct theseus_error *err) ON_LOOP; /* behind its streams */
 void conn_want(struct conn *conn, int direction, int events) ON_LOOP;              /* STREAM_READ or STREAM_WRITE */
@@ -99,6 +102,13 @@ MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LO
 /* expiry.c */
 void expiry_watch(struct conn *conn) ON_LOOP; /* a request has come, or its turn */
 void expiry_again(struct conn *conn) ON_LOOP; /* others have come back, or the limit is another one */
+
+/* pace.c */
+bool pace_allows(struct conn *conn) ON_LOOP; /* may one more be begun now? Else it is asked again in time */
+void pace_count(struct conn *conn) ON_LOOP;  /* one is begun */
+
+/* first.c */
+void first_watch(struct conn *conn) ON_LOOP; /* more of the input has come */
 
 /* hangup.c */
 void hangup_noticed(struct conn *conn) ON_LOOP;

@@ -260,6 +260,8 @@ void input_cut(struct conn *conn) {
 
 static void on_end(struct conn *conn) {
     conn->ended = true;
+    if (!conn_is_stdio(conn) && stream_is_gone(&conn->out))
+        conn->broken = true; /* else it only says no more, and waits for its answers */
     if (frame_rest(conn->frame).len > 0)
         log_info("connection %d: the input ends in the middle of a line", (int)conn->number);
     conn->host->ops->ended(conn->host->arg, conn);
@@ -301,6 +303,7 @@ static void read_more(struct conn *conn) ON_LOOP {
         frame_added(conn->frame, (size_t)n);
         conn->read += (uint64_t)n;
         input_cut(conn);
+        first_watch(conn);
     }
     input_want(conn);
 }

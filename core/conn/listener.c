@@ -28,9 +28,9 @@ enum {
 
 struct listener {
     struct listener_origin origin;
-    int fd;      /* owned */
-    char *path;  /* owned; NULL: it has none */
-    bool given;  /* the file is somebody else's */
+    int fd;              /* owned */
+    char *path;          /* owned; NULL: it has none */
+    bool given;          /* the file is somebody else's */
     struct poll *poll;   /* owned */
     struct timer *retry; /* owned: runs while nobody can be let in */
     bool wanted, said;
@@ -86,8 +86,10 @@ void listener_accept(struct listener *listener, bool wanted) {
 static int address_of(const char *path, struct sockaddr_un *ret_address, struct theseus_error *err) {
     *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(ret_address->sun_path))
-        return fail(err, ERR_INVALID, "the path of the socket is longer than %zu bytes: '%s'; set listen.unix to a "
-                    "shorter one", sizeof(ret_address->sun_path) - 1, path);
+        return fail(err, ERR_INVALID,
+                    "the path of the socket is longer than %zu bytes: '%s'; set listen.unix to a "
+                    "shorter one",
+                    sizeof(ret_address->sun_path) - 1, path);
     memcpy(ret_address->sun_path, path, strlen(path) + 1);
     return 0;
 }

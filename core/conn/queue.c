@@ -60,6 +60,7 @@ static void id_drop(struct conn *conn, const struct call *call) {
 
 static void work_on(struct conn *conn, struct call *call) ON_LOOP {
     expiry_watch(conn);
+    pace_count(conn);
     conn->in_flight++;
     list_append(&conn->working, &call->link);
     call->text = (struct span){0};
@@ -82,7 +83,7 @@ static void hold(struct conn *conn, struct call *call) ON_LOOP {
 }
 
 static bool may_work(struct conn *conn) {
-    return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn);
+    return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn) && pace_allows(conn);
 }
 
 /* Ends a call that was never worked on with an error that does not name it: its id is another's, still in flight. */

@@ -34,6 +34,9 @@ MUST_CHECK int stream_adopt(struct stream *ret_stream, int fd, int direction, bo
 /* A client's descriptors among those that are open, where no record names them; *ret_out may be -1. */
 void stream_find(int *ret_in, int *ret_out);
 
+/* Is nobody there any more who could read it? */
+bool stream_is_gone(const struct stream *stream);
+
 void stream_close(struct stream *stream);
 
 /* As read(2) and writev(2): bytes, 0 at the end of the input, -1 with errno (EAGAIN: not now). */

@@ -221,7 +221,7 @@ struct server {
 /* Names of descriptors that go from image to image. */
 #define KEPT_IMAGES_LOCK "images.lock"
 #define KEPT_SNAPSHOT_LOCK "snapshot.lock"
-#define KEPT_LISTENER "listener"        /* a socket that was bound here … */
+#define KEPT_LISTENER "listener"             /* a socket that was bound here … */
 #define KEPT_GIVEN_LISTENER "listener.given" /* … or that the process was started with */
 
 /* server.c */
@@ -297,7 +297,7 @@ MUST_CHECK int listening_begin(struct server *server, const struct server_args *
                                struct theseus_error *err) ON_LOOP;
 void listening_go(struct server *server) ON_LOOP;    /* clients are let in */
 void listening_apply(struct server *server) ON_LOOP; /* as the configuration says now */
-void listening_end(struct server *server) ON_LOOP; /* the server leaves: nobody is let in any more */
+void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
 void listening_fini(struct server *server) ON_LOOP;
 json_t *listening_report_new(const struct server *server) ON_LOOP;
 

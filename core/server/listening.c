@@ -37,8 +37,8 @@ static void turn_away(int fd, const struct theseus_error *why) {
 static void refuse(struct server *server, int fd, const struct peer *peer) ON_LOOP {
     const struct asker by = {.transport = "unix", .uid = peer->uid};
     CLEANUP(free)
-    char *why = xasprintf("user %u may not connect; access.allow_uid and access.allow_gid say who may",
-                          (unsigned)peer->uid);
+    char *why =
+        xasprintf("user %u may not connect; access.allow_uid and access.allow_gid say who may", (unsigned)peer->uid);
 
     (void)close(fd);
     log_warning("pid %d: %s", (int)peer->pid, why);

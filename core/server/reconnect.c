@@ -155,8 +155,8 @@ static json_t *buffers_new(struct server *server, bool *pass) ON_LOOP {
         clients_each(server->clients, count_held, &holding);
     *pass = !holding.over;
     return json_pack("{s:i, s:i, s:i, s:s}", "total_buffered_requests", holding.held, "sessions_with_buffers",
-                     holding.sessions,
-                     "max_buffer_size", server->config->buffer.max_buffer_size, "status", word(*pass));
+                     holding.sessions, "max_buffer_size", server->config->buffer.max_buffer_size, "status",
+                     word(*pass));
 }
 
 /* How long a reconnection took is not recorded anywhere. */

@@ -58,7 +58,8 @@ static void say(const char *text) {
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (address_of(path, &address, &size) < 0)
         log_warning("NOTIFY_SOCKET is no address of a UNIX socket: '%s'", path);
-    else if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size) < 0)
+    else if (fd < 0 ||
+             sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size) < 0)
         log_warning("the service manager was not told: %s", strerror(errno));
 }
 

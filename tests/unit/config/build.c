@@ -29,9 +29,10 @@ static void names_the_nearest_section(void **state) {
     (void)state;
     refuses("[limit]\nanything = 1\n", "/etc/x.ini:1: unknown section [limit]; did you mean [limits]?\n");
     refuses("[Server]\n", "/etc/x.ini:1: unknown section [Server]; did you mean [server]?\n");
-    refuses("[something else]\n",
-            "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-            "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
+    refuses(
+        "[something else]\n",
+        "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
+        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {

@@ -83,8 +83,8 @@ static void names_each_option_that_changes_and_no_other(void **state) {
     for (size_t i = 0; i < option_count; i++) {
         /* What is derived from the state directory would change with it: it stays the same here. */
         const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", "listen.unix=/fixed", NULL};
-        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed",
-                                    "listen.unix=/fixed", changes[i].set, NULL};
+        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", "listen.unix=/fixed",
+                                    changes[i].set, NULL};
         struct said said;
         CLEANUP(config_free) struct config *before = load_bytes(span_of(""), fixed, &said);
         CLEANUP(config_free) struct config *after = load_bytes(span_of(""), with, &said);
