@@ -131,7 +131,7 @@ static void give_on(struct cut *cut) ON_LOOP {
     }
 }
 
-static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) {
+static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) ON_LOOP {
     struct conn *conn = cut->conn;
     struct call *call = conn_call_new(conn);
     struct request_record record = {conn->number, frame_offset(conn->frame), index, text, (uint64_t)call->accepted_ns};
@@ -258,7 +258,7 @@ void input_cut(struct conn *conn) {
 
 /* ---- reading ---- */
 
-static void on_end(struct conn *conn) {
+static void on_end(struct conn *conn) ON_LOOP {
     conn->ended = true;
     if (!conn_is_stdio(conn) && stream_is_gone(&conn->out))
         conn->broken = true; /* else it only says no more, and waits for its answers */

@@ -82,7 +82,7 @@ static void hold(struct conn *conn, struct call *call) ON_LOOP {
     call->text = (struct span){call->held_text, call->held_text ? call->text.len : 0};
 }
 
-static bool may_work(struct conn *conn) {
+static bool may_work(struct conn *conn) ON_LOOP {
     return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn) && pace_allows(conn);
 }
 
