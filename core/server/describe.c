@@ -61,8 +61,8 @@ static json_t *describe(void *arg) {
     if (proc_start_time((long)getpid(), &start_time, &err) < 0)
         log_debug("%s", err.message);
     json_auto_t *sessions = sessions_new(server->ledger);
-    return json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:O, s:o, s:o, s:o, s:I, s:o, s:o*}", "pid",
-                     (int)getpid(), "start_time", (json_int_t)start_time, "version", THESEUS_VERSION, "boot_id",
+    return json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:O, s:o, s:o, s:o, s:I, s:o, s:o*}",
+                     "pid", (int)getpid(), "start_time", (json_int_t)start_time, "version", THESEUS_VERSION, "boot_id",
                      server->boot_id, "program", server->started_by, "directory", server->directory, "config",
                      server->config->file, "state_dir", server->config->server.state_dir, "started_at",
                      facts_time_new(server->started_ms), "written_at", facts_now_new(), "host", host_new(sessions),
