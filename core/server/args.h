@@ -13,6 +13,11 @@ enum command {
     COMMAND_CLIENT,
     COMMAND_BACKUP,
     COMMAND_RESTORE,
+    COMMAND_STATUS,
+    COMMAND_RELOAD,
+    COMMAND_RESTART,
+    COMMAND_METRICS,
+    COMMAND_AUDIT,
     COMMAND_VERSION,
     COMMAND_HELP,
     COMMAND_TEST_LOAD,
@@ -26,8 +31,10 @@ struct args {
     const char *config; /* -c; NULL: not given */
     const char **sets;  /* --set, owned array of borrowed texts */
     size_t set_count;
-    bool listen; /* --listen */
-    char **rest; /* what follows, borrowed from argv */
+    bool listen;       /* --listen */
+    bool json, watch;  /* --json, --watch */
+    const char *since; /* --since; NULL: not given */
+    char **rest;       /* what follows, borrowed from argv */
     int rest_count;
 };
 

@@ -191,6 +191,16 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_STATUS:
+        return command_status(&args, &source, program);
+    case COMMAND_RELOAD:
+        return command_reload(&args, &source, program);
+    case COMMAND_RESTART:
+        return command_restart(&args, &source, program);
+    case COMMAND_METRICS:
+        return command_metrics(&args, &source, program);
+    case COMMAND_AUDIT:
+        return command_audit(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:
