@@ -19,6 +19,8 @@ static const struct {
      "run one tool call in a fresh server; exit 0, 1 on a tool's error, 2 on a protocol error"},
     {"client", COMMAND_CLIENT, 1, 1, "theseus client NAME",
      "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
+    {"connect", COMMAND_CONNECT, 0, 1, "theseus connect [-c FILE] [--no-start] [SOCKET]",
+     "serve MCP on stdin and stdout from the server that all share, which is started if none runs"},
     {"backup", COMMAND_BACKUP, 1, 1, "theseus backup FILE [-c FILE]",
      "write the database and what belongs to it to a new file, while servers run"},
     {"restore", COMMAND_RESTORE, 1, 1, "theseus restore FILE [-c FILE]",
@@ -29,6 +31,7 @@ static const struct {
     /* What follows is the command that is examined; there is only one. */
     {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve]", NULL},
     {"--host-plugin", COMMAND_HOST_PLUGIN, 4, 4, "theseus --host-plugin FILE HASH DIR MEMORY", NULL},
+    {"--launch", COMMAND_LAUNCH, 1, 1, "theseus --launch SOCKET", NULL},
     {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, "theseus --read-sessions", NULL},
 };
 
@@ -71,6 +74,10 @@ static int read_options(struct args *args, int argc, char **argv, struct theseus
         bool is_config = strcmp(argv[i], "-c") == 0, is_set = strcmp(argv[i], "--set") == 0;
         if (strcmp(argv[i], "--listen") == 0)
             return fail(err, ERR_INVALID, "--listen: this version serves one client, on standard input");
+        if (strcmp(argv[i], "--no-start") == 0) {
+            args->no_start = true;
+            continue;
+        }
         if (!is_config && !is_set) {
             args->rest[args->rest_count++] = argv[i];
             continue;

@@ -11,6 +11,7 @@ enum command {
     COMMAND_CHECK,
     COMMAND_CALL,
     COMMAND_CLIENT,
+    COMMAND_CONNECT,
     COMMAND_BACKUP,
     COMMAND_RESTORE,
     COMMAND_VERSION,
@@ -19,6 +20,7 @@ enum command {
     COMMAND_HOST_PLUGIN,
     COMMAND_PREFLIGHT,
     COMMAND_READ_SESSIONS,
+    COMMAND_LAUNCH,
 };
 
 struct args {
@@ -26,6 +28,7 @@ struct args {
     const char *config; /* -c; NULL: not given */
     const char **sets;  /* --set, owned array of borrowed texts */
     size_t set_count;
+    bool no_start;
     char **rest; /* what follows, borrowed from argv */
     int rest_count;
 };
