@@ -4,6 +4,7 @@
 
 #include "conn/stream.h"
 #include "connect/inner.h"
+#include "connect/left.h"
 
 static void on_leaving(void *arg) {
     loop_enter();
@@ -32,7 +33,7 @@ static int open_client(struct relay *relay, int in, int out, struct theseus_erro
 }
 
 int relay_new(struct relay **ret_relay, struct loop *loop, const struct relay_options *options, int in, int out,
-              struct theseus_error *err) {
+              const json_t *left, struct theseus_error *err) {
     CLEANUP(relay_free) struct relay *relay = xcalloc(1, sizeof(*relay));
 
     relay->loop = loop;
@@ -47,9 +48,10 @@ int relay_new(struct relay **ret_relay, struct loop *loop, const struct relay_op
     relay->retry = retry_new(loop, options->socket, session_try, relay);
     if (options->starts)
         relay->launch = launch_new(loop, options->program, options->source, options->socket, session_launched, relay);
-    if (open_client(relay, in, out, err) < 0)
+    if ((left ? left_restore(relay, left, err) : open_client(relay, in, out, err)) < 0)
         return -1;
-    retry_soon(relay->retry);
+    if (!relay->server)
+        retry_soon(relay->retry);
     *ret_relay = TAKE_PTR(relay);
     return 0;
 }

@@ -52,9 +52,9 @@ struct relay {
     int status;
 };
 
-/* `in` and `out` are borrowed descriptors. */
+/* `in` and `out` are borrowed descriptors. `left`: what an image before has left (left.h); NULL: nothing. */
 MUST_CHECK int relay_new(struct relay **ret_relay, struct loop *loop, const struct relay_options *options, int in,
-                         int out, struct theseus_error *err) ON_LOOP;
+                         int out, const json_t *left, struct theseus_error *err) ON_LOOP;
 struct relay *relay_free(struct relay *relay) ON_LOOP;
 
 DEFINE_LOOP_CLEANUP(struct relay *, relay_free)

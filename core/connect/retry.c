@@ -6,16 +6,17 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "loop/dirnotify.h"
 #include "loop/timer.h"
-#include "loop/watch.h"
 
 enum { STIR_MS = 20 }; /* a socket that has just been made is listened to soon */
 
 struct retry {
     struct loop *loop;
-    struct watch *watch; /* owned */
-    struct timer *timer; /* owned */
-    char *path;          /* owned */
+    struct dirnotify *notify; /* owned; NULL: the system has none left, and the steps alone have to do */
+    bool watches;             /* the socket's directory, which may not be there yet */
+    struct timer *timer;      /* owned */
+    char *path;               /* owned */
     loop_fn *fn;
     void *arg;
     int64_t step_ms; /* 0: the first try */
@@ -45,18 +46,26 @@ static void on_time(void *arg) {
         retry->fn(retry->arg);
 }
 
-static void on_stir(void *arg, const char *dir, const char *name) {
+static void on_stir(void *arg, int wd, enum dir_event event, const char *name) {
     struct retry *retry = arg;
 
     loop_enter();
-    (void)dir;
-    if (retry->runs && (!name || strcmp(name, path_base(retry->path)) == 0))
+    (void)wd;
+    if (event == DIR_GONE)
+        retry->watches = false;
+    if (retry->runs && (event == DIR_MADE || event == DIR_TOUCHED) && name && strcmp(name, path_base(retry->path)) == 0)
         timer_start(retry->timer, with_chance(STIR_MS), 0);
+}
+
+static void watch_dir_of(struct retry *retry) ON_LOOP {
+    CLEANUP(free) char *dir = path_dir(retry->path);
+
+    if (retry->notify && !retry->watches)
+        retry->watches = dirnotify_add(retry->notify, dir) >= 0;
 }
 
 struct retry *retry_new(struct loop *loop, const char *path, loop_fn *fn, void *arg) {
     struct retry *retry = xcalloc(1, sizeof(*retry));
-    CLEANUP(free) char *dir = path_dir(path);
     struct theseus_error err = {0};
 
     retry->loop = loop;
@@ -64,16 +73,15 @@ struct retry *retry_new(struct loop *loop, const char *path, loop_fn *fn, void *
     retry->fn = fn;
     retry->arg = arg;
     retry->timer = timer_new(loop, on_time, retry);
-    retry->watch = watch_new(loop, 0, on_stir, retry);
-    if (watch_add_dir(retry->watch, dir, &err) < 0)
-        log_warning("the socket's directory is not watched, so a server that comes is noticed later: %s", err.message);
+    if (dirnotify_new(&retry->notify, loop, on_stir, retry, &err) < 0)
+        log_warning("a server that comes is noticed late: %s", err.message);
     return retry;
 }
 
 struct retry *retry_free(struct retry *retry) {
     if (!retry)
         return NULL;
-    retry->watch = watch_free(retry->watch);
+    retry->notify = dirnotify_free(retry->notify);
     retry->timer = timer_free(retry->timer);
     free(retry->path);
     free(retry);
@@ -87,6 +95,7 @@ void retry_soon(struct retry *retry) {
 }
 
 void retry_failed(struct retry *retry) {
+    watch_dir_of(retry);
     retry->runs = true;
     retry->step_ms = retry_step_ms(retry->step_ms);
     timer_start(retry->timer, with_chance(retry->step_ms), 0);

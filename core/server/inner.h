@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/binary.h"
 #include "conn/conn.h"
 #include "loop/lane.h"
 #include "loop/signal.h"
@@ -16,7 +17,6 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
-#include "server/binary.h"
 #include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"

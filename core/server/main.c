@@ -176,7 +176,7 @@ static int run(int argc, char **argv, struct theseus_error *err) {
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
     case COMMAND_CONNECT:
-        return connect_run(&source, program, args.rest[0], !args.no_start);
+        return connect_run(&source, program, argv, args.rest[0], !args.no_start);
     case COMMAND_LAUNCH:
         return launch_main(program, &source, args.rest[0]);
     case COMMAND_BACKUP:

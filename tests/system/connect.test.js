@@ -1,16 +1,17 @@
 /* `theseus connect` and a server that says what it is told to: each request has one answer, whatever becomes of the socket. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readlinkSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { pause, until, within } from '../clients/lib/until.js';
 import { Client } from './lib/client.js';
 import { Home } from './lib/home.js';
+import { Installed, candidate } from './lib/installed.js';
 import { Scripted } from './lib/scripted.js';
 
 /* Runs `body(client, server, home)`; the server listens already unless `late`. */
-async function connected(body, { late = false, sections = {} } = {}) {
-    const home = new Home();
+async function connected(body, { late = false, sections = {}, Place = Home } = {}) {
+    const home = new Place();
     mkdirSync(home.path('run'), { mode: 0o700, recursive: true });
     home.configure(sections);
     const server = new Scripted(home.path('run', 'theseus.sock'));
@@ -262,4 +263,55 @@ describe('connect, at its edges', { concurrency: 4 }, () => {
         await (await server.peer()).refuse('protocol 9 is spoken here; upgrade the client');
         assert.match((await answered(call)).error.message, /protocol 9 is spoken here/);
     }));
+});
+
+describe('connect, when its own file changes', { concurrency: 4 }, () => {
+    const runs = (client, path) => {
+        const [own, there] = [statSync(`/proc/${client.pid}/exe`), statSync(path)];
+        return own.ino === there.ino;
+    };
+
+    test('becomes the new version under its client and its socket', () => connected(async (client, server, home) => {
+        const peer = await server.peer();
+        await peer.greet();
+        const shake = client.start('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'a', version: '1' } });
+        await peer.next();
+        peer.answer(shake.id, { protocolVersion: '2025-11-25' });
+        await answered(shake);
+        const { id } = client.start('subscriptions/listen', { notifications: { toolsListChanged: true } });
+        await peer.next();
+        peer.say({
+            method: 'notifications/subscriptions/acknowledged',
+            params: { _meta: { 'io.modelcontextprotocol/subscriptionId': id }, notifications: {} },
+        });
+        await until('the acknowledgement', () => client.notifications.length === 1);
+        const running = client.start('tools/call', { name: 'slow' });
+        await peer.next();
+        home.install(candidate('none'));
+        await pause(400); /* it is not idle, so nothing happens; a shorter time would only show less */
+        assert.equal(runs(client, home.program), false);
+        peer.answer(running.id);
+        await answered(running);
+        await until('the new version', () => runs(client, home.program));
+        const after = client.start('ping');
+        assert.equal((await peer.next()).id, after.id, 'no other greeting');
+        peer.answer(after.id);
+        await answered(after);
+        peer.drop();
+        const second = await server.peer();
+        assert.deepEqual((await second.refuse('unknown session')).params.unanswered, [id]);
+        await second.greet('two');
+        assert.equal((await second.next()).params.clientInfo.name, 'a', 'the handshake came along');
+        assert.equal((await second.next()).id, id);
+    }, { Place: Installed }));
+
+    test('goes on as it is when the new one is no good', () => connected(async (client, server, home) => {
+        const peer = await server.peer();
+        await peer.greet();
+        home.installText('#!/bin/sh\nexit 1\n');
+        await until('the refusal', () => /this version goes on/.test(client.stderr));
+        const ping = client.start('ping');
+        assert.equal((await peer.next()).id, ping.id);
+        assert.match(readlinkSync(`/proc/${client.pid}/exe`), /theseus \(deleted\)$/);
+    }, { Place: Installed }));
 });
