@@ -19,6 +19,8 @@ static const struct {
      "run one tool call in a fresh server; exit 0, 1 on a tool's error, 2 on a protocol error"},
     {"client", COMMAND_CLIENT, 1, 1, "theseus client NAME",
      "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
+    {"connect", COMMAND_CONNECT, 0, 1, "theseus connect [-c FILE] [--no-start] [SOCKET]",
+     "serve MCP on stdin and stdout from the server that all share, which is started if none runs"},
     {"backup", COMMAND_BACKUP, 1, 1, "theseus backup FILE [-c FILE]",
      "write the database and what belongs to it to a new file, while servers run"},
     {"restore", COMMAND_RESTORE, 1, 1, "theseus restore FILE [-c FILE]",
@@ -39,6 +41,7 @@ static const struct {
     /* What follows is the command that is examined; there is only one. */
     {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve] [--listen]", NULL},
     {"--host-plugin", COMMAND_HOST_PLUGIN, 4, 4, "theseus --host-plugin FILE HASH DIR MEMORY", NULL},
+    {"--launch", COMMAND_LAUNCH, 1, 1, "theseus --launch SOCKET", NULL},
     {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, "theseus --read-sessions", NULL},
 };
 
@@ -83,6 +86,8 @@ static bool read_word(struct args *args, const char *word) {
         args->watch = true;
     else if (strcmp(word, "--listen") == 0)
         args->listen = true;
+    else if (strcmp(word, "--no-start") == 0)
+        args->no_start = true;
     else
         return false;
     return true;
@@ -119,8 +124,11 @@ static int check_options(const struct args *args, const char *use, struct theseu
     const struct {
         bool given;
         const char *name;
-    } options[] = {
-        {args->json, "--json"}, {args->watch, "--watch"}, {args->since != NULL, "--since"}, {args->listen, "--listen"}};
+    } options[] = {{args->json, "--json"},
+                   {args->watch, "--watch"},
+                   {args->since != NULL, "--since"},
+                   {args->listen, "--listen"},
+                   {args->no_start, "--no-start"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         if (options[i].given && !strstr(use, options[i].name))

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/binary.h"
 #include "conn/clients.h"
 #include "conn/listener.h"
 #include "loop/lane.h"
@@ -17,7 +18,6 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
-#include "server/binary.h"
 #include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
