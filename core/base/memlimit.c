@@ -27,8 +27,9 @@ static struct {
     _Atomic size_t bytes; /* 0: none */
     _Atomic bool is_short;
     bool known; /* `before` is */
+    int resource;
     struct rlimit before;
-} limit = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} limit = {.lock = PTHREAD_MUTEX_INITIALIZER, .resource = RLIMIT_DATA};
 
 bool memlimit_works(void) {
     return !HAS_SANITIZER;
@@ -38,7 +39,7 @@ static int set_soft(rlim_t soft) {
     struct rlimit now = {.rlim_cur = soft < limit.before.rlim_max ? soft : limit.before.rlim_max,
                          .rlim_max = limit.before.rlim_max};
 
-    return setrlimit(RLIMIT_DATA, &now);
+    return setrlimit(limit.resource, &now);
 }
 
 /* What others than the core may use. */
@@ -49,7 +50,7 @@ static rlim_t common(void) {
 }
 
 static int set(size_t bytes, struct theseus_error *err) {
-    if (!limit.known && getrlimit(RLIMIT_DATA, &limit.before) < 0)
+    if (!limit.known && getrlimit(limit.resource, &limit.before) < 0)
         return fail_errno(err, "cannot read the limit on memory");
     limit.known = true;
     atomic_store(&limit.bytes, bytes);
@@ -70,9 +71,14 @@ int memlimit_set(size_t bytes, struct theseus_error *err) {
     return r;
 }
 
+int memlimit_set_addresses(size_t bytes, struct theseus_error *err) {
+    limit.resource = RLIMIT_AS;
+    return memlimit_set(bytes, err);
+}
+
 void memlimit_lift(void) {
     if (limit.known)
-        (void)setrlimit(RLIMIT_DATA, &limit.before);
+        (void)setrlimit(limit.resource, &limit.before);
 }
 
 void memlimit_restore(void) {

@@ -13,6 +13,7 @@ struct inside_call {
     void *data;    /* the tool's */
     bool is_inline;
     pthread_t thread; /* on which its handler runs */
+    struct blame blame;
     json_t *args;     /* owned */
     atomic_int refs;  /* the handler, and the answer that is still to come */
     atomic_bool replied;

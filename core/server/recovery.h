@@ -9,7 +9,7 @@
 #pragma once
 
 #include "call/call.h"
-#include "server/crash_note.h"
+#include "base/crash_note.h"
 
 struct server;
 

@@ -13,6 +13,7 @@
 #include "server/handover.h"
 #include "server/migrations.h"
 #include "server/program.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/wayback.h"
@@ -232,6 +233,7 @@ static void wire(struct server *server) {
         .stuck = rescue_on_stuck,
         .stalled = rescue_on_stalled,
         .explains = recovery_explains,
+        .crashed = quarantine_on_crashed,
         .arg = server,
     };
     method_env_init(&server->methods);

@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "plugin/run.h"
-#include "server/backtrace.h"
+#include "plugin/backtrace.h"
 #include "server/inner.h"
 #include "server/standby.h"
 

@@ -1,13 +1,19 @@
 /* An isolated plugin that crashes, hangs, takes too much or talks nonsense costs the calls in it, and is started again. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
-import { sanitized } from './lib/home.js';
+import { fixture, sanitized } from './lib/home.js';
 import { isolated, processOf } from './lib/isolated.js';
 import { alive, children } from './lib/proc.js';
 
 const HEALTH = 'orchestrator_health_check';
+
+/* None is too new to crash, if nothing else is said. */
+const wrecked = (body, { crash = {}, ...options } = {}) =>
+    isolated(['wreck'], body, { sections: { crash: { probation: 0, ...crash } }, ...options });
+const UNLOADED = /version 1\.0\.0 of plugin 'wreck': its process crashed with SIGABRT in tool 'wreck' at .*, for the 3\. time within 60 s; its tools are not served/;
 const crashOf = (result) => result._meta?.['theseus/crash'];
 const served = (client, restarts) => until(`${restarts} restarts`, async () => {
     const one = await processOf(client, 'wreck');
@@ -25,7 +31,7 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         ['nonsense', 'SIGKILL', /it sent what nobody understands/],
         ['close', 'SIGKILL', /it closed a channel to the server/],
     ])
-        test(`by ${how} costs its own call`, () => isolated(['wreck'], async (client) => {
+        test(`by ${how} costs its own call`, () => wrecked(async (client) => {
             const before = await processOf(client, 'wreck');
             const [result, other] = await Promise.all([
                 client.result('wreck', { how }),
@@ -48,27 +54,29 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         }));
 
     /* A sanitizer maps terabytes: where there is one, the memory is not limited. */
-    test('by memory costs its own call, and is limited', () => isolated(['wreck'], async (client) => {
+    test('by memory costs its own call, and is limited', () => wrecked(async (client) => {
         const result = await client.result('wreck', { how: 'memory' });
-        assert.match(result.content[0].text, sanitized ? /still here/ : /crashed with SIGSEGV/);
+        assert.match(result.content[0].text, sanitized ? /still here/
+            : /crashed with SIGSEGV in this call, for its memory of 128 MiB was used up \(\[plugin:wreck\] \.memory\)/);
+        assert.equal(crashOf(result)?.memory_limit, sanitized ? undefined : 128 << 20);
         assert.equal((await processOf(client, 'wreck')).memory_limit, 128 << 20);
         await served(client, sanitized ? 0 : 1);
     }, { more: { '.memory': '128M' } }));
 
-    test('is said to have changed nothing where it has not', () => isolated(['wreck'], async (client) => {
+    test('is said to have changed nothing where it has not', () => wrecked(async (client) => {
         const result = await client.result('wreck_read', { how: 'abort' });
         assert.equal(crashOf(result).may_have_executed, false);
         assert.match(result.content[0].text, /may be made again/);
         assert.equal((await served(client, 1)).restarts, 1, 'it was alone, and to blame: it is not run once more');
     }));
 
-    test('behind an answer costs nobody anything', () => isolated(['wreck'], async (client) => {
+    test('behind an answer costs nobody anything', () => wrecked(async (client) => {
         assert.equal(await client.text('wreck_behind', { how: 'abort' }), 'done');
         await served(client, 1);
         assert.equal((await client.value('wreck_seen')).starts, 2);
     }));
 
-    test('ends the calls that were to be answered later', () => isolated(['wreck'], async (client) => {
+    test('ends the calls that were to be answered later', () => wrecked(async (client) => {
         const never = client.call('wreck_never');
         await until('it to run', async () => (await client.plugin('wreck')).in_flight === 1);
         await client.result('wreck', { how: 'null' });
@@ -77,7 +85,7 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         await until('nothing to run', async () => (await client.plugin('wreck')).in_flight === 0);
     }));
 
-    test('lets calls of others run again that may, and goes on at a checkpoint', () => isolated(['wreck'], async (client) => {
+    test('lets calls of others run again that may, and goes on at a checkpoint', () => wrecked(async (client) => {
         const calls = ['wreck_sit_again', 'wreck_steps', 'wreck_sit'].map((name) => client.start('tools/call',
             { name, arguments: { ms: 700 }, _meta: { progressToken: name } }).answer);
         const begun = () => new Set(client.notifications.map((one) => one.params?.progressToken).filter(Boolean));
@@ -90,37 +98,39 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         assert.match(once.content[0].text, /may have executed/);
     }));
 
-    test('too often is not followed by another', () => isolated(['wreck'], async (client, home) => {
+    test('too often takes it away until its file changes', () => wrecked(async (client, home) => {
         for (let i = 1; i <= 3; i++) {
-            assert.match((await client.result('wreck', { how: 'abort' })).content[0].text, /SIGABRT/);
+            const result = await client.result('wreck', { how: 'abort' });
+            assert.match(result.content[0].text, /SIGABRT/);
+            assert.equal(crashOf(result).next, i < 3 ? 'restarted' : 'unloaded');
             if (i < 3)
-                await served(client, i);
+                assert.equal((await served(client, i)) && (await client.plugin('wreck')).crashes, i);
         }
-        await until('the end', async () => (await processOf(client, 'wreck')).state === 'over');
-        const { trouble, pid, restarts } = await processOf(client, 'wreck');
-        assert.match(trouble, /has crashed 3 times within 60 s and is not started again/);
-        assert.deepEqual({ pid, restarts }, { pid: null, restarts: 2 });
+        const plugin = await until('the end', async () => await client.plugin('wreck', 'unloaded'));
+        assert.equal(plugin.crashes, 3);
+        assert.match(plugin.reason, UNLOADED);
         const refused = await client.result('wreck_seen');
         assert.equal(refused.isError, true);
-        assert.match(refused.content[0].text, /has crashed 3 times/);
+        assert.match(refused.content[0].text, /tool 'wreck_seen' is not served: version 1\.0\.0 of plugin 'wreck'/);
         const health = await client.value(HEALTH);
         assert.equal(health.healthy, false);
-        assert.ok(health.issues.some((issue) => /'wreck' has crashed 3 times/.test(issue)), JSON.stringify(health.issues));
-        assert.deepEqual(children(client.pid), []);
-        home.drop('wreck');
+        assert.match(health.issues.join(), UNLOADED);
+        await until('its process to be gone', () => children(client.pid).length === 0);
+        home.put('wreck.so', Buffer.concat([readFileSync(fixture('wreck')), Buffer.from('x')]), 0o700);
         await until('a new file to serve', async () => (await processOf(client, 'wreck')).state === 'serving');
         assert.equal((await client.value('wreck_seen')).starts, 4);
         assert.equal((await client.value(HEALTH)).healthy, true);
     }));
 
-    test('while it is started again counts as another', () => isolated(['wreck'], async (client) => {
+    test('while it is started again counts as another', () => wrecked(async (client) => {
         await client.result('wreck', { how: 'abort' });
-        await until('the end', async () => (await processOf(client, 'wreck')).state === 'over');
-        assert.match((await processOf(client, 'wreck')).trouble, /3 times/);
+        const { crashes, reason } = await until('the end', async () => await client.plugin('wreck', 'unloaded'));
+        assert.equal(crashes, 3);
+        assert.match(reason, sanitized ? /crashed with SIGSEGV/ : /crashed with SIGSEGV in its 'start' at/);
         assert.equal(await client.text('echo', { message: 'x' }), 'x');
     }, { more: { start: 'null', after: 1 } }));
 
-    test('from outside is one, too', () => isolated(['wreck'], async (client) => {
+    test('from outside is one, too', () => wrecked(async (client) => {
         const { pid } = await processOf(client, 'wreck');
         process.kill(pid, 'SIGKILL');
         await served(client, 1);
@@ -129,7 +139,7 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
 });
 
 describe('an isolated plugin that hangs', { concurrency: 4 }, () => {
-    test('is answered in time, and ended 5 s later', () => isolated(['wreck'], async (client) => {
+    test('is answered in time, and ended 5 s later', () => wrecked(async (client) => {
         const begin = Date.now();
         const { pid } = await processOf(client, 'wreck');
         const result = await client.result('wreck_brief', { how: 'hang' });
