@@ -108,6 +108,12 @@ void banning_give_up(struct plugins *plugins, const char *name, unsigned generat
         unload(plugins, plugin);
 }
 
+char *banning_reason_against(struct plugins *plugins, const char *hash) {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    return ban_find(plugins->host->ledger, hash, &ban) ? ban_reason(&ban) : NULL;
+}
+
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash) {
     CLEANUP(ban_fini) struct ban ban = {0};
 

@@ -80,7 +80,7 @@ static void make_note(struct guest *guest, struct process *process, struct crash
     process->culprit = slot && strcmp(slot, "thread") != 0 ? 0 : culprit_of(guest, process, &tool);
     note->at_ns = clock_now_ns();
     note->signum = WIFSIGNALED(process->wait_status) ? WTERMSIG(process->wait_status) : 0;
-    put_text(note->thread, sizeof(note->thread), said ? note->thread : NULL);
+    utf8_mend(note->thread);
     put_text(note->plugin, sizeof(note->plugin), generation->name);
     put_text(note->version, sizeof(note->version), generation->version);
     put_text(note->hash, sizeof(note->hash), guest->spec.hash);
@@ -141,7 +141,7 @@ static struct guest_trial *trial_new(struct guest *guest, struct process *proces
     make_note(guest, process, &trial->note);
     trial->how = xstrdup(process->end_text);
     trial->remark = remark_new(guest, process);
-    trial->counts = !is_hang(process) || !process->revived;
+    trial->counts = !process->hang || (guest->started && !process->revived);
     trial->backtrace = backtrace_new(&trial->note);
     backtrace_name(trial->backtrace); /* while the copies of what was mapped are there */
     return trial;

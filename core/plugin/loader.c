@@ -55,6 +55,7 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
     free(candidate->backup);
+    free(candidate->judged);
     free(candidate->banned);
     free(candidate);
     if (stands_for > 0 && plugin)
@@ -85,7 +86,7 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
 
 /* Where the file itself is banned, what was to serve in its place is no better. */
 static char *reason_of(const struct candidate *candidate) {
-    const char *message = candidate->err.message;
+    const char *message = candidate->judged ? candidate->judged : candidate->err.message;
 
     return candidate->banned ? xasprintf("%s. That one is not loaded either: %s", candidate->banned, message)
                              : xstrdup(message);

@@ -195,6 +195,15 @@ static char *clean(const char *text) {
     return copy;
 }
 
+/* What a signal and a place do not tell. Owned. */
+static char *how_new(const struct deciding *deciding) {
+    const struct plugin_crash *apart = deciding->apart;
+
+    return apart && (*apart->remark || strncmp(apart->how, "crashed", strlen("crashed")) != 0)
+               ? xasprintf("%s%s", apart->how, apart->remark)
+               : xstrdup("");
+}
+
 static void make_ban(const struct deciding *deciding, struct ban *ban) {
     const struct verdict *verdict = deciding->verdict;
     const struct serving *serving = &deciding->serving;
@@ -205,8 +214,7 @@ static void make_ban(const struct deciding *deciding, struct ban *ban) {
     ban->file = clean(serving->file);
     ban->signal = crash_words_signal(deciding->note);
     ban->where = crash_words_where(deciding->note);
-    if (deciding->apart)
-        ban->how = xasprintf("%s%s", deciding->apart->how, deciding->apart->remark);
+    ban->how = how_new(deciding);
     ban->tools = is_serving(deciding) ? json_incref(serving->tools) : json_array();
     ban->at_ms = clock_wall_ms() - (clock_now_ns() - deciding->note->at_ns) / 1000000;
     ban->crashes = verdict->crashes;
