@@ -26,9 +26,9 @@ void ban_fini_cleanup(struct ban *ban) {
 /* ---- as JSON ---- */
 
 json_t *ban_pack_new(const struct ban *ban) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash, "plugin",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash, "plugin",
                      ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
-                     ban->where, "how", ban->how ? ban->how : "", "good_hash", ban->good_hash, "good_version", ban->good_version, "tools", ban->tools,
+                     ban->where, "how", ban->how && *ban->how ? ban->how : NULL, "good_hash", ban->good_hash, "good_version", ban->good_version, "tools", ban->tools,
                      "at_ms", (json_int_t)ban->at_ms, "crashes", ban->crashes, "window", ban->window, "probation",
                      ban->probation);
 }

@@ -473,6 +473,7 @@ struct server *server_free(struct server *server) {
         server->config = config_free(server->config);
     if (server->exe_fd >= 0)
         (void)close(server->exe_fd);
+    json_decref(server->warned);
     free(server->program);
     free(server->directory);
     free(server->boot_id);
@@ -516,6 +517,10 @@ int server_plugin_count(struct server *server) {
 
 json_t *server_refused_new(struct server *server) {
     return plugins_refused_new(server->plugins);
+}
+
+json_t *server_warnings_new(struct server *server) {
+    return warnings_new(server);
 }
 
 bool server_is_over(const struct server *server) {

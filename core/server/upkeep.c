@@ -4,8 +4,8 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
-#include "plugin/run.h"
 #include "plugin/backtrace.h"
+#include "plugin/run.h"
 #include "server/inner.h"
 #include "server/standby.h"
 
@@ -162,6 +162,7 @@ void upkeep_on_settled(void *arg) {
     loop_enter();
     if (server->awake && !server->plugin_host.rehearsal)
         reloads_settled(server->upkeep.reloads, server->plugins);
+    warnings_look(server);
     standby_update(server);
 }
 
@@ -183,6 +184,7 @@ void upkeep_asked_to_reload(struct server *server, const struct theseus_client_i
 void upkeep_configured(struct server *server, const char *outcome) {
     if (server->awake && !server->plugin_host.rehearsal && !server->leaving)
         reloads_configured(server->upkeep.reloads, server->plugins, outcome);
+    warnings_look(server);
 }
 
 /* ---- the exec ---- */
