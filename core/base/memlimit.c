@@ -1,5 +1,6 @@
 #include "base/memlimit.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -124,6 +126,18 @@ bool memlimit_look_again(void) {
 
 size_t memlimit_bytes(void) {
     return atomic_load(&limit.bytes);
+}
+
+size_t memlimit_addresses_used(void) {
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[64] = "";
+    size_t pages = 0;
+
+    (void)!read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
+        pages = pages * 10 + (size_t)(*digit - '0');
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 size_t memlimit_used(void) {

@@ -45,5 +45,6 @@ bool memlimit_look_again(void); /* returns what memlimit_is_short() says now */
 /* Bytes in use that count, and the limit; 0: not known, none. */
 size_t memlimit_used(void);
 size_t memlimit_bytes(void);
+size_t memlimit_addresses_used(void); /* bytes, whether they count or not; 0: not known. Async-signal-safe */
 /* False: a sanitizer's memory would count too, and no limit is ever set. */
 bool memlimit_works(void);

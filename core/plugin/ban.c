@@ -26,11 +26,11 @@ void ban_fini_cleanup(struct ban *ban) {
 /* ---- as JSON ---- */
 
 json_t *ban_pack_new(const struct ban *ban) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash, "plugin",
-                     ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
-                     ban->where, "how", ban->how && *ban->how ? ban->how : NULL, "good_hash", ban->good_hash, "good_version", ban->good_version, "tools", ban->tools,
-                     "at_ms", (json_int_t)ban->at_ms, "crashes", ban->crashes, "window", ban->window, "probation",
-                     ban->probation);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash,
+                     "plugin", ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
+                     ban->where, "how", ban->how && *ban->how ? ban->how : NULL, "good_hash", ban->good_hash,
+                     "good_version", ban->good_version, "tools", ban->tools, "at_ms", (json_int_t)ban->at_ms, "crashes",
+                     ban->crashes, "window", ban->window, "probation", ban->probation);
 }
 
 static char *text_of(const json_t *packed, const char *key) {
@@ -195,9 +195,8 @@ static char *what_it_did(const struct ban *ban) {
     char *who = xasprintf("%s%s%splugin '%s'", *ban->version ? "version " : "", ban->version,
                           *ban->version ? " of " : "", ban->plugin);
     CLEANUP(free)
-    char *how = ban->how && *ban->how
-                    ? xasprintf(": its process %s", ban->how)
-                    : xasprintf(" crashed%s%s", *ban->signal ? " with " : "", ban->signal);
+    char *how = ban->how && *ban->how ? xasprintf(": its process %s", ban->how)
+                                      : xasprintf(" crashed%s%s", *ban->signal ? " with " : "", ban->signal);
 
     return xasprintf("%s%s%s%s", who, how, *ban->where ? " in " : "", ban->where);
 }

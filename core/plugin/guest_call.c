@@ -153,12 +153,11 @@ static int answer_crashed(struct guest *guest, struct process *process, const st
     const unsigned flags = run->offer->tool->flags;
     CLEANUP(free) char *memory = memory_text(guest, process);
     CLEANUP(free)
-    char *text = xasprintf("the process of plugin '%s' %s %s%s; %s. %s", guest->slots.name, process->end_text,
-                           mine->id == process->culprit ? "in this call" : "while this call ran", memory,
-                           next_text(process),
-                           flags & THESEUS_READ_ONLY
-                               ? "The call changes nothing and may be made again."
-                               : "The call may have executed: check what it did before calling the tool again.");
+    char *text = xasprintf(
+        "the process of plugin '%s' %s %s%s; %s. %s", guest->slots.name, process->end_text,
+        mine->id == process->culprit ? "in this call" : "while this call ran", memory, next_text(process),
+        flags & THESEUS_READ_ONLY ? "The call changes nothing and may be made again."
+                                  : "The call may have executed: check what it did before calling the tool again.");
 
     return run_reply_crash(run, text, crash_new(guest, process, flags));
 }

@@ -36,11 +36,11 @@ struct process {
     atomic_bool revived;           /* it has served, or was the first one and was started */
 
     /* Set by the keeper before `ended`. */
-    bool alone;          /* at its end one call at most ran in it */
-    bool memory;         /* its memory was used up */
-    bool hang;           /* it did not come back */
-    char *end_text;      /* owned: "crashed with SIGSEGV" */
-    json_int_t culprit;  /* the call in which it crashed; 0: not known */
+    bool alone;         /* at its end one call at most ran in it */
+    bool memory;        /* its memory was used up */
+    bool hang;          /* it did not come back */
+    char *end_text;     /* owned: "crashed with SIGSEGV" */
+    json_int_t culprit; /* the call in which it crashed; 0: not known */
     struct plugin_fate fate;
 };
 
@@ -91,13 +91,14 @@ struct guest {
     struct process *process; /* a reference */
     struct list calls;       /* guest_call::link, owned */
     json_int_t next_call;
-    struct list added;      /* guest_tool::link, borrowed */
+    struct list added; /* guest_tool::link, borrowed */
     int restarts;
     int failures; /* to start again, one after the other. The keeper's */
-    struct guest_trial *trial; /* owned: what becomes of it is being decided; NULL: it is not. The keeper's, then the loop's */
-    char *memory_text;      /* owned: why one is ended whose memory is used up */
-    char *trouble;          /* owned: why it does not serve */
-    atomic_int path_rules;  /* of the sandbox, as it says; any thread asks */
+    struct guest_trial
+        *trial;        /* owned: what becomes of it is being decided; NULL: it is not. The keeper's, then the loop's */
+    char *memory_text; /* owned: why one is ended whose memory is used up */
+    char *trouble;     /* owned: why it does not serve */
+    atomic_int path_rules; /* of the sandbox, as it says; any thread asks */
 };
 
 /* Why a process is ended. */
@@ -115,7 +116,7 @@ void process_reap(struct process *process);                  /* kills and waits 
 void process_set_ended(struct process *process);             /* who waits for that hears of it */
 void process_wait(struct process *process);                  /* until somebody has reaped it */
 char *process_end_text(struct process *process);             /* "crashed with SIGSEGV". Owned. It has ended */
-bool process_was_killed(const struct process *process); /* by us: its end is none of its own */
+bool process_was_killed(const struct process *process);      /* by us: its end is none of its own */
 const char *process_signal_name(const struct process *process, char name[static 16]); /* "SIGSEGV"; "" if by none */
 /* A channel of which nobody makes use; an end is sent to the process if it is new. */
 MUST_CHECK int process_take_channel(struct process *process, struct channel **ret_channel, struct theseus_error *err);
@@ -131,7 +132,7 @@ void process_settle(struct process *process, int limit_ms); /* until they have l
 
 /* The process that serves, with a reference; waits a moment for one that begins. NULL: err says why there is none. */
 struct process *guest_take_process(struct guest *guest, struct theseus_error *err);
-bool guest_is_over(struct guest *guest); /* no process will serve any more */
+bool guest_is_over(struct guest *guest);                  /* no process will serve any more */
 struct process *guest_ready_process(struct guest *guest); /* the same without waiting; NULL: none serves */
 /* The plugin's `start` has succeeded in that process: from here on a crash is no refusal. Fails if it has ended. */
 MUST_CHECK int guest_mark_started(struct guest *guest, struct theseus_error *err);

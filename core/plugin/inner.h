@@ -172,8 +172,8 @@ void loader_init(struct plugins *plugins);
 void loader_stop(struct plugins *plugins) ON_LOOP; /* nothing more is begun; what is on the lane ends by itself */
 void loader_drop_copying(struct plugins *plugins) ON_LOOP; /* what no job is at work on any more */
 void loader_fini(struct plugins *plugins) ON_LOOP;
-void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* unless that content serves already */
-void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
+void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;    /* unless that content serves already */
+void loader_force(struct plugins *plugins, struct source *source) ON_LOOP;  /* in any case */
 void loader_revert(struct plugins *plugins, struct source *source) ON_LOOP; /* what serves of it is banned */
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */

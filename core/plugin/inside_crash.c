@@ -5,7 +5,6 @@
  * A process has one end, so this is state of the process.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,25 +20,11 @@ static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP,
 
 static struct {
     int cord;
-    uint64_t page;
     atomic_int first; /* the thread that has crashed */
     struct cord_crash crash;
 } last = {.cord = -1};
 
 /* ---- in the handler: nothing but what is async-signal-safe ---- */
-
-/* The first number of the file, in pages. */
-static uint64_t memory_in_use(void) {
-    char text[64] = "";
-    uint64_t pages = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-
-    (void)!read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
-        pages = pages * 10 + (uint64_t)(*digit - '0');
-    return pages * last.page;
-}
 
 _Noreturn static void die(int signum) {
     sigset_t mask;
@@ -58,13 +43,13 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
 
     if (!atomic_compare_exchange_strong(&last.first, &nobody, self)) {
         while (nobody != self)
-            (void)pause(); /* another thread is speaking */
+            (void)pause();                       /* another thread is speaking */
         cord_send_crash(last.cord, &last.crash); /* what the handler had, when it crashed itself */
         die(signum);
     }
     last.crash.error = error;
     crash_trace_begin(&last.crash.note, signum, info);
-    last.crash.memory = memory_in_use();
+    last.crash.memory = memlimit_addresses_used();
     crash_trace_walk(&last.crash.note, context);
     cord_send_crash(last.cord, &last.crash);
     die(signum);
@@ -78,7 +63,6 @@ void inside_crash_arm(int cord) {
     if (!memlimit_works() || thread_give_signal_stack(NULL) < 0)
         return; /* a sanitizer has the signals itself */
     last.cord = cord;
-    last.page = (uint64_t)sysconf(_SC_PAGESIZE);
     crash_trace_prepare();
     (void)sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

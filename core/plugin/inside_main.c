@@ -111,7 +111,8 @@ int inside_main(char *const *argv) {
     struct inside *inside = xcalloc(1, sizeof(*inside)); /* for the life of the process */
     int out = testchild_begin();
 
-    json_set_alloc_funcs(try_malloc, free); /* which have a reserve */    (void)close(out); /* nothing is said there: the cord is what answers go over */
+    json_set_alloc_funcs(try_malloc, free); /* which have a reserve */
+    (void)close(out);                       /* nothing is said there: the cord is what answers go over */
     inside->ctx.host = &inside_host;
     inside->past_configs = json_array();
     (void)pthread_mutex_init(&inside->lock, NULL);

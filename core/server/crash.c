@@ -9,13 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crash_trace.h"
 #include "base/log.h"
 #include "call/call.h"
 #include "loop/poll.h"
 #include "loop/thread.h"
 #include "server/coredump.h"
 #include "server/crash_left.h"
-#include "base/crash_trace.h"
 #include "server/handover.h"
 
 #if defined(__has_feature)

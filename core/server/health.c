@@ -142,6 +142,7 @@ json_t *health_answer(struct server *server, struct run *run, const json_t *args
     put(checks, "configuration", true, configuration_new(server, issues));
     const double uptime = (double)(clock_wall_ms() - server->started_ms) / 1e3;
     return json_pack("{s:b, s:o, s:o, s:o, s:s, s:i, s:s, s:f, s:o}", "healthy", json_array_size(issues) == 0, "issues",
-                     issues, "warnings", warnings_new(server), "timestamp", facts_now_new(), "server_version", THESEUS_VERSION, "pid", (int)getpid(),
-                     "boot_id", server->boot_id, "uptime_s", uptime, "checks", checks);
+                     issues, "warnings", warnings_new(server), "timestamp", facts_now_new(), "server_version",
+                     THESEUS_VERSION, "pid", (int)getpid(), "boot_id", server->boot_id, "uptime_s", uptime, "checks",
+                     checks);
 }

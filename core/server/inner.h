@@ -201,7 +201,7 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
-    json_t *warned; /* owned: what the log was told of already; NULL: nothing */
+    json_t *warned;              /* owned: what the log was told of already; NULL: nothing */
     struct mcp_tasks *mcp_tasks; /* owned */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;

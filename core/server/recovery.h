@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "call/call.h"
 #include "base/crash_note.h"
+#include "call/call.h"
 
 struct server;
 

@@ -116,9 +116,9 @@ static const struct {
     const char *how;
     void (*act)(void);
 } ways[] = {
-    {"null", by_null},         {"abort", abort},      {"stack", by_stack},     {"memory", by_memory},
-    {"leak", by_leaking},          {"hang", by_hanging},      {"exit", by_leaving},  {"garbage", by_garbage}, {"length", by_length},
-    {"nonsense", by_nonsense}, {"close", by_closing},
+    {"null", by_null},     {"abort", abort},          {"stack", by_stack},   {"memory", by_memory},
+    {"leak", by_leaking},  {"hang", by_hanging},      {"exit", by_leaving},  {"garbage", by_garbage},
+    {"length", by_length}, {"nonsense", by_nonsense}, {"close", by_closing},
 };
 
 static void act(const char *how) {
