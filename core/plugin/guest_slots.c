@@ -157,7 +157,7 @@ static void guest_stop(void *self) {
     struct guest *guest = self;
     struct theseus_error err = {0};
 
-    if (ask_slot(guest, question_new("stop"), NULL, &err) < 0)
+    if (!guest_is_over(guest) && ask_slot(guest, question_new("stop"), NULL, &err) < 0)
         log_info("plugin '%s': stop: %s", guest->slots.name, err.message);
 }
 

@@ -151,9 +151,9 @@ static void goes_back_to_what_was_before(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_addresses_as_well), /* before the heap has grown */
         cmocka_unit_test(leaves_the_core_what_others_cannot_get),
         cmocka_unit_test(keeps_the_half_of_it_from_peers),
-        cmocka_unit_test(limits_addresses_as_well),
         cmocka_unit_test(has_enough_again_when_it_is_given_back),
         cmocka_unit_test(goes_back_to_what_was_before),
     };
