@@ -108,10 +108,15 @@ void banning_give_up(struct plugins *plugins, const char *name, unsigned generat
         unload(plugins, plugin);
 }
 
-char *banning_reason_against(struct plugins *plugins, const char *hash) {
+char *banning_reason_against(struct plugins *plugins, const char *hash, bool *ret_has_good) {
     CLEANUP(ban_fini) struct ban ban = {0};
 
-    return ban_find(plugins->host->ledger, hash, &ban) ? ban_reason(&ban) : NULL;
+    *ret_has_good = false;
+    if (!ban_find(plugins->host->ledger, hash, &ban))
+        return NULL;
+    banning_follow(plugins, &ban);
+    *ret_has_good = *ban.good_hash;
+    return ban_reason(&ban);
 }
 
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash) {

@@ -53,6 +53,7 @@ struct candidate {
     bool stored;             /* that is no private copy: one is to be made of it */
     unsigned stands_for;     /* a generation that is to go whatever becomes of this; 0: none */
     char *judged;            /* owned: the ban that came while it was on its way; NULL: none */
+    bool has_good;           /* and what is to serve in its place */
     char *banned;            /* owned: why the file itself is not what is loaded; NULL: it is */
     char adopt_hash[HASH_TEXT_BYTES];
 };
@@ -229,8 +230,8 @@ void banning_give_up(struct plugins *plugins, const char *plugin, unsigned gener
 void banning_follow(struct plugins *plugins, struct ban *ban) ON_LOOP;
 /* Something else than a banned image serves that plugin, from its file: what was banned may come again. */
 void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
-/* Why that image is not to serve. Owned; NULL: it may. */
-char *banning_reason_against(struct plugins *plugins, const char *hash);
+/* Why that image is not to serve, and whether another is to in its place. Owned; NULL: it may. */
+char *banning_reason_against(struct plugins *plugins, const char *hash, bool *ret_has_good) ON_LOOP;
 /* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash);
 

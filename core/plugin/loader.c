@@ -104,6 +104,8 @@ void loader_refuse(struct candidate *candidate) {
     refuse_source(candidate, reason);
     candidate->source->conflict = code == ERR_BUSY;
     candidate->source->untrusted = code == ERR_ACCESS;
+    if (candidate->has_good && !(plugin && plugin->active))
+        loader_add(candidate->plugins, candidate->source); /* which finds the good one, for the file is banned */
     loader_finish(candidate);
 }
 

@@ -267,6 +267,21 @@ for (const { where, skip: skipped, still, sections } of PLACES)
             }, { prepare: (home) => home.configure({ crash: { probation: 1, probation_calls: 0, limit: 1 },
                 'plugin:brittle': { ...sections['plugin:brittle'], crash_in_start: 'yes' } }) }));
 
+            test('is so by a server that begins with a file that crashes', () => serving(async (client, home) => {
+                await prove(client, home);
+                await client.close();
+                home.drop('brittle2', 'brittle');
+                const next = await new Client(home).initialize();
+                try {
+                    await next.appears('brittle');
+                    await isReverted(next);
+                    assert.match(await next.refused('brittle.so', /SIGABRT/), /in its 'start' at .*; version 1\.0 serves instead/);
+                } finally {
+                    await next.kill();
+                }
+            }, { prepare: (home) => home.configure({ crash: { probation: 1, probation_calls: 0, limit: 1 },
+                'plugin:brittle': { ...sections['plugin:brittle'], crash_in_start: 'yes' } }) }));
+
             test('leaves files that nobody else may read', () => serving(async (client, home) => {
                 await reverts(client, home);
                 await until('the ban to be on the disk', () =>
