@@ -232,7 +232,7 @@ describe('an isolated plugin that hangs', { concurrency: 4 }, () => {
         const result = await client.result('wreck_inline', { how: 'hang' });
         assert.match(result.content[0].text, /did not end within 1 s/);
         await served(client, 1);
-        assert.equal(await client.text('wreck_inline', { how: 'not' }), 'still here');
+        await until('an answer', async () => await client.text('wreck_inline', { how: 'not' }) === 'still here');
     }, { more: { '.call_timeout': 1 } }));
 
     test('is answered in time, and ended 5 s later', () => isolated(['wreck'], async (client) => {
