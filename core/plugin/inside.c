@@ -95,9 +95,11 @@ static json_t *describe(const struct inside *inside) {
 
 static json_t *save(struct inside *inside) {
     const struct blame content = inside_blame(inside, "save", 0);
-    CLEANUP(blame_end) struct blame *blame = blame_begin(&content);
+    struct blame *blame = blame_begin(&content);
+    json_t *saved = inside->slots->save ? inside->slots->save(inside->self) : NULL;
 
-    return channel_answer_new(inside->slots->save ? inside->slots->save(inside->self) : NULL);
+    (void)blame_end(blame);
+    return channel_answer_new(saved);
 }
 
 struct blame inside_blame(const struct inside *inside, const char *slot, json_int_t call) {
@@ -118,8 +120,10 @@ static json_t *serve_slot(struct inside *inside, const char *verb, const json_t 
         if (strcmp(verbs[i].verb, verb) != 0 || !has_slot(inside, verbs[i].slot))
             continue;
         const struct blame content = inside_blame(inside, verbs[i].verb, 0);
-        CLEANUP(blame_end) struct blame *blame = blame_begin(&content);
-        return verbs[i].run(inside, message, &err) < 0 ? refusal_new(&err) : channel_answer_new(NULL);
+        struct blame *blame = blame_begin(&content);
+        int r = verbs[i].run(inside, message, &err);
+        (void)blame_end(blame);
+        return r < 0 ? refusal_new(&err) : channel_answer_new(NULL);
     }
     return NULL;
 }
