@@ -44,6 +44,10 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 }
 
 static void candidate_free(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+    const struct plugin *plugin = candidate->source->plugin;
+    const unsigned stands_for = candidate->stands_for;
+
     list_remove(&candidate->link);
     candidate->source->candidates--;
     candidate->timer = timer_free(candidate->timer);
@@ -51,8 +55,11 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
     free(candidate->backup);
+    free(candidate->judged);
     free(candidate->banned);
     free(candidate);
+    if (stands_for > 0 && plugin)
+        banning_give_up(plugins, plugin->name, stands_for);
 }
 
 /* The source of a candidate may have vanished while it was on its way. */
@@ -79,7 +86,7 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
 
 /* Where the file itself is banned, what was to serve in its place is no better. */
 static char *reason_of(const struct candidate *candidate) {
-    const char *message = candidate->err.message;
+    const char *message = candidate->judged ? candidate->judged : candidate->err.message;
 
     return candidate->banned ? xasprintf("%s. That one is not loaded either: %s", candidate->banned, message)
                              : xstrdup(message);
@@ -97,6 +104,8 @@ void loader_refuse(struct candidate *candidate) {
     refuse_source(candidate, reason);
     candidate->source->conflict = code == ERR_BUSY;
     candidate->source->untrusted = code == ERR_ACCESS;
+    if (candidate->has_good && !(plugin && plugin->active))
+        loader_add(candidate->plugins, candidate->source); /* which finds the good one, for the file is banned */
     loader_finish(candidate);
 }
 
@@ -226,6 +235,7 @@ static bool is_banned(struct candidate *candidate) ON_LOOP {
         free(ban.file);
         ban.file = xstrdup(candidate->source->path);
     }
+    banning_follow(plugins, &ban);
     candidate->banned = ban_reason(&ban);
     log_warning("plugin file '%s' is not loaded: %s", candidate->source->path, candidate->banned);
     if (!*ban.good_hash || serves(candidate->source, ban.good_hash)) {
@@ -271,21 +281,26 @@ void loader_copy(struct candidate *candidate) {
     loader_on_lane(candidate, copy_run, copied);
 }
 
-static void add(struct plugins *plugins, struct source *source, bool forced) ON_LOOP {
+static void add(struct plugins *plugins, struct source *source, bool forced, unsigned stands_for) ON_LOOP {
     if (plugins->stopping)
         return;
     loader_forget_source(plugins, source);
     struct candidate *candidate = loader_candidate_new(plugins, source);
     candidate->forced = forced;
+    candidate->stands_for = stands_for;
     loader_copy(candidate);
 }
 
 void loader_add(struct plugins *plugins, struct source *source) {
-    add(plugins, source, false);
+    add(plugins, source, false, 0);
 }
 
 void loader_force(struct plugins *plugins, struct source *source) {
-    add(plugins, source, true);
+    add(plugins, source, true, 0);
+}
+
+void loader_revert(struct plugins *plugins, struct source *source) {
+    add(plugins, source, true, source->plugin->active->number);
 }
 
 static void set_apart(struct candidate *candidate) {
@@ -297,8 +312,6 @@ static void set_apart(struct candidate *candidate) {
         .dir = dir,
         .memory = candidate->apart.memory,
         .limit_ms = candidate->apart.limit_ms,
-        .crash_limit = candidate->apart.crash_limit,
-        .crash_window = candidate->apart.crash_window,
     };
 
     image_set_apart(candidate->image, &spec);

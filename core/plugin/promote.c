@@ -73,6 +73,7 @@ void promote_discard(struct candidate *candidate) {
     }
     if (candidate->next) {
         migration_note(candidate->next, &candidate->err);
+        candidate->judged = banning_reason_against(plugins, image_hash(candidate->next->image), &candidate->has_good);
         retire(plugins, TAKE_PTR(candidate->next));
     }
     loader_refuse(candidate);

@@ -148,6 +148,9 @@ static void rehearse(struct check *check, struct server *server) {
     json_array_foreach (all, i, item)
         refused(check, json_string_value(json_object_get(item, "file")),
                 json_string_value(json_object_get(item, "reason")));
+    json_auto_t *warnings = server_warnings_new(server);
+    json_array_foreach (warnings, i, item)
+        (void)fprintf(stderr, "%s (a warning)\n", json_string_value(item));
     check->good += server_plugin_count(server);
 }
 

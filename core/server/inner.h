@@ -213,6 +213,7 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    json_t *warned;              /* owned: what the log was told of already; NULL: nothing */
     struct mcp_tasks *mcp_tasks; /* owned */
     struct presence *presence;   /* owned */
     struct {
@@ -235,6 +236,10 @@ struct server {
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
+/* warnings.c */
+void warnings_look(struct server *server) ON_LOOP;   /* the plugins or the configuration have changed */
+json_t *warnings_new(struct server *server) ON_LOOP; /* sentences, with file and line in front; new reference */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;

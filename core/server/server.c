@@ -13,6 +13,7 @@
 #include "server/handover.h"
 #include "server/migrations.h"
 #include "server/program.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/wayback.h"
@@ -242,6 +243,7 @@ static void wire(struct server *server) {
         .stuck = rescue_on_stuck,
         .stalled = rescue_on_stalled,
         .explains = recovery_explains,
+        .crashed = quarantine_on_crashed,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -494,6 +496,7 @@ struct server *server_free(struct server *server) {
         server->config = config_free(server->config);
     if (server->exe_fd >= 0)
         (void)close(server->exe_fd);
+    json_decref(server->warned);
     free(server->program);
     free(server->directory);
     free(server->boot_id);
@@ -538,6 +541,10 @@ int server_plugin_count(struct server *server) {
 
 json_t *server_refused_new(struct server *server) {
     return plugins_refused_new(server->plugins);
+}
+
+json_t *server_warnings_new(struct server *server) {
+    return warnings_new(server);
 }
 
 bool server_is_over(const struct server *server) {

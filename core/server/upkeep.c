@@ -4,8 +4,8 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
+#include "plugin/backtrace.h"
 #include "plugin/run.h"
-#include "server/backtrace.h"
 #include "server/inner.h"
 #include "server/standby.h"
 
@@ -166,6 +166,7 @@ void upkeep_on_settled(void *arg) {
     if (server->awake && !server->plugin_host.rehearsal)
         reloads_settled(server->upkeep.reloads, server->plugins);
     describe_changed(server);
+    warnings_look(server);
     standby_update(server);
 }
 
@@ -188,6 +189,7 @@ void upkeep_configured(struct server *server, const char *outcome) {
     describe_changed(server);
     if (server->awake && !server->plugin_host.rehearsal && !server->leaving)
         reloads_configured(server->upkeep.reloads, server->plugins, outcome);
+    warnings_look(server);
 }
 
 /* ---- the exec ---- */
