@@ -92,6 +92,9 @@ $(BUILD)/obj/core/%.o: core/%.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
 
+# Hashes of the ledger and of plugins are on the way of every restart. Who uses it asks the processor first.
+$(BUILD)/obj/core/base/hash_wide.o: OUR_CFLAGS += $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mavx2)
+
 # The texts of `theseus client NAME`, as a C table.
 CLIENT_TEXTS := $(sort $(wildcard config/clients/*.txt))
 $(BUILD)/gen/server/clients.h: $(CLIENT_TEXTS)
