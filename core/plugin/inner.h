@@ -28,6 +28,7 @@ struct candidate {
     struct tool **tools;   /* owned, likewise */
     size_t tool_count;
     unsigned number; /* of the generation that it will be */
+    int schema;      /* steps of its schema that the database had at the test-load; -1: not known */
     struct plugin *plugin;
     struct source *replaced;     /* what `previous` was served from */
     struct plugin *displaced;    /* borrowed: another plugin, which this file held before; NULL: none */

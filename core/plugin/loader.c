@@ -37,6 +37,7 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 
     candidate->plugins = plugins;
     candidate->source = source;
+    candidate->schema = -1;
     candidate->apart = apart_of_file(*plugins->host->config, source->path);
     list_init(&candidate->link);
     source->candidates++;
@@ -343,7 +344,6 @@ static void on_tested(void *arg, const char *file, const char *name, const struc
     struct candidate *candidate = tested_one(&plugins->loader, file);
 
     loop_enter();
-    (void)name;
     if (!candidate)
         return;
     list_remove(&candidate->link);
@@ -352,6 +352,7 @@ static void on_tested(void *arg, const char *file, const char *name, const struc
         loader_refuse(candidate);
         return;
     }
+    candidate->schema = testload_schema(plugins->loader.testload, name);
     (void)map_put(plugins->loader.good, span_of(image_hash(candidate->image)), plugins);
     list_append(&plugins->loader.ready, &candidate->link);
     loader_next(plugins);
@@ -389,8 +390,12 @@ static void test_next(struct plugins *plugins) {
     CLEANUP(free) char **files = xcalloc(count + 1, sizeof(char *));
     list_for_each (link, &loader->testing)
         files[i++] = (char *)(uintptr_t)image_path(list_entry(link, struct candidate, link)->image);
-    if (testload_start(&loader->testload, plugins->host->loop, plugins->exe_fd, files, count, limit_ms(plugins),
-                       on_tested, plugins, on_all_tested, &err) < 0)
+    const struct testload_spec spec = {.exe_fd = plugins->exe_fd,
+                                       .files = files,
+                                       .count = count,
+                                       .database = plugins->host->store ? store_path(plugins->host->store) : NULL,
+                                       .limit_ms = limit_ms(plugins)};
+    if (testload_start(&loader->testload, plugins->host->loop, &spec, on_tested, on_all_tested, plugins, &err) < 0)
         refuse_all(&loader->testing, &err);
 }
 

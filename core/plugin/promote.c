@@ -53,6 +53,7 @@ static int make_generation(struct candidate *candidate) ON_LOOP {
     candidate->next->config = settings;
     candidate->next->plugins = plugins;
     candidate->next->served = candidate->restored && !candidate->proposed;
+    candidate->next->schema = candidate->schema;
     candidate->next->backup = TAKE_PTR(candidate->backup);
     atomic_store(&candidate->next->migrated, candidate->migrated);
     for (size_t i = 0; i < candidate->tool_count; i++) {

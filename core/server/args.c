@@ -37,7 +37,7 @@ static const struct {
      "print who asked for what, and what came of it"},
     {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
     {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
-    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load FILE...", NULL},
+    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load [--database=FILE] FILE...", NULL},
     /* What follows is the command that is examined; there is only one. */
     {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve] [--listen]", NULL},
     {"--host-plugin", COMMAND_HOST_PLUGIN, 4, 4, "theseus --host-plugin FILE HASH DIR MEMORY", NULL},

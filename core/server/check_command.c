@@ -72,8 +72,8 @@ static void test_load(struct check *check, char *const *files, size_t count, int
     loop_enter();
     if (count == 0)
         return;
-    if (testload_start(&testload, check->loop, check->exe_fd, files, count, limit_ms, on_tested, check, on_done, &err) <
-        0)
+    const struct testload_spec spec = {.exe_fd = check->exe_fd, .files = files, .count = count, .limit_ms = limit_ms};
+    if (testload_start(&testload, check->loop, &spec, on_tested, on_done, check, &err) < 0)
         problem(check, files[0], 0, err.message);
     else
         loop_run(check->loop);

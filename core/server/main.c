@@ -98,8 +98,12 @@ static int begin_anew(struct ledger **ret_ledger, const struct handover *handove
 
 /* The ledger that an image before has left, or a new one. */
 static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
-    if (handover->ledger_fd < 0)
-        return ledger_create(ret_ledger, -1, err);
+    if (handover->ledger_fd < 0) {
+        if (ledger_create(ret_ledger, -1, err) < 0)
+            return -1;
+        ledger_be_lean(*ret_ledger, true); /* until the server wakes */
+        return 0;
+    }
     if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0 && begin_anew(ret_ledger, handover, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
     if (wayback_set_ledger(*ret_ledger, err) < 0)

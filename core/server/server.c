@@ -87,6 +87,7 @@ static bool wake(struct server *server) ON_LOOP {
     if (server->awake)
         return false;
     server->awake = true;
+    ledger_be_lean(server->ledger, false);
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
