@@ -115,6 +115,19 @@ json_t *plugins_refused_new(struct plugins *plugins) {
     return refused;
 }
 
+json_t *plugins_not_serving_new(struct plugins *plugins) {
+    json_t *report = plugins_refused_new(plugins);
+
+    list_for_each (link, &plugins->sources) {
+        const struct source *source = list_entry(link, struct source, link);
+        if (source->candidates > 0 && !source->refused)
+            (void)json_array_append_new(
+                report, json_pack("{s:s, s:s}", "file", source->path, "reason",
+                                  "it is still being tried, or waits until no call of the version that serves runs"));
+    }
+    return report;
+}
+
 json_t *plugins_report_new(struct plugins *plugins) {
     json_t *list = json_array();
 

@@ -25,6 +25,7 @@
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
+#include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "store/store.h"
@@ -168,6 +169,7 @@ struct server {
     struct rescue rescue;
     struct memory memory;
     struct recovery recovery;
+    struct retrial retrial;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */

@@ -76,7 +76,8 @@ void restart_end(struct server *server, enum phase phase) {
     restart->tick = timer_free(restart->tick);
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
-    report_to_history(server);
+    if (!(restart->facts.flags & RESTART_RETRIES)) /* else it was done before */
+        report_to_history(server);
     migrations_on_restarted(server);
 }
 
@@ -366,6 +367,7 @@ void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
     restart->under_way = false;
+    retrial_fini(server);
     if (server->loop) {
         loop_forget(server->loop, &restart->launch);
         loop_forget(server->loop, &restart->restored);
