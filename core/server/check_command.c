@@ -214,17 +214,29 @@ static void rehearse_start(struct check *check, struct config *config, const str
     (void)close(pair[1]);
 }
 
+static void on_artifact(void *arg, const char *text) {
+    problem(arg, "theseus", 0, text);
+}
+
 /* All of the database, which takes as long as reading it. */
 static void check_deeply(struct check *check, const struct config *config) {
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
+    const struct artifacts_listener listener = {.tell = on_artifact, .arg = check};
     struct theseus_error err = {0};
+    const int before = check->problems;
+    size_t named;
 
-    if (access(database, F_OK) < 0 && errno == ENOENT)
+    if (access(database, F_OK) < 0 && errno == ENOENT) {
         (void)printf("database: there is none yet\n");
-    else if (archive_examine(database, &err) < 0)
-        problem(check, "theseus", 0, err.message);
-    else
+    } else if (archive_examine(database, &listener, &named, &err) < 0) {
+        CLEANUP(free)
+        char *text = xasprintf("%s; end the servers, and put a backup back: theseus restore FILE", err.message);
+        problem(check, "theseus", 0, text);
+    } else {
         (void)printf("database: every page, index and reference of %s holds\n", database);
+        if (check->problems == before)
+            (void)printf("artifacts: %zu files, each as its row says\n", named);
+    }
 }
 
 static void check_all(struct check *check, const struct args *args, const struct config_source *source,
