@@ -40,9 +40,7 @@ static int check_pages(sqlite3 *db, struct theseus_error *err) {
     if (sqlite3_step(check) != SQLITE_ROW)
         return db_fail(db, err, "it cannot be read");
     const char *verdict = (const char *)sqlite3_column_text(check, 0);
-    return verdict && strcmp(verdict, "ok") == 0
-               ? 0
-               : fail(err, ERR_INVALID, "it is damaged: %s", verdict ? verdict : "no memory");
+    return verdict && strcmp(verdict, "ok") == 0 ? 0 : db_damaged(verdict, err);
 }
 
 static int check_references(sqlite3 *db, struct theseus_error *err) {

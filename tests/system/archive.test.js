@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { serving } from './lib/client.js';
+import { Client, serving } from './lib/client.js';
 import { run } from './lib/proc.js';
 import { Tasks } from './lib/tasks.js';
 
@@ -146,5 +146,51 @@ describe('the database', { concurrency: 4 }, () => {
             assert.doesNotMatch(err, /PRAGMA/);
         }
         assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'safe');
+    }, { prepare }));
+
+    test('that is damaged is named by the health check, with what is to be done', () => serving(async (client, home) => {
+        const theseus = commandOf(home), database = home.path('state', 'theseus.db');
+        await client.appears('db_put');
+        for (let i = 0; i < 400; i++)
+            await put(client, `key ${i}`, 'v'.repeat(200));
+        assert.equal((await theseus('backup', home.path('kept.db'))).code, 0);
+        await client.close();
+        const bytes = readFileSync(database);
+        for (let at = -1; (at = bytes.indexOf('key 150', at + 1)) > 0;)
+            bytes.fill(0x5a, at & ~4095, (at & ~4095) + 4096);
+        writeFileSync(database, bytes);
+        const next = await new Client(home).initialize();
+        try {
+            await next.appears('db_put');
+            const health = () => next.value('orchestrator_health_check');
+            assert.deepEqual((await health()).issues, [], 'nobody has come upon it');
+            await next.call('db_get', { key: 'key 150' });
+            const { healthy, issues, checks } = await health();
+            assert.equal(healthy, false);
+            assert.match(issues.join('\n'), /database: it is damaged; .*malformed.* run theseus check --deep, then theseus restore/);
+            assert.equal(checks.database.status, 'degraded');
+            assert.match(home.log, /a statement has come upon damage in the database/);
+            await next.close();
+            assert.match((await theseus('check', '--deep')).err, /it is damaged.*; end the servers, and put a backup back: theseus restore FILE/);
+            assert.equal((await theseus('restore', home.path('kept.db'))).code, 0);
+            assert.match((await theseus('check', '--deep')).out, /every page, index and reference/);
+        } finally {
+            await next.kill();
+        }
+    }, { prepare }));
+
+    test('that is none any more is named by the health check', () => serving(async (client, home) => {
+        await client.appears('db_put');
+        await put(client, 'a', 'b');
+        await client.close();
+        writeFileSync(home.path('state', 'theseus.db'), 'what is left of it '.repeat(1000));
+        const next = await new Client(home).initialize();
+        try {
+            const { healthy, issues } = await next.value('orchestrator_health_check');
+            assert.equal(healthy, false);
+            assert.match(issues.join('\n'), /database: it is damaged; .*not a database.* run theseus check --deep, then theseus restore/);
+        } finally {
+            await next.kill();
+        }
     }, { prepare }));
 });
