@@ -239,22 +239,45 @@ static void check_deeply(struct check *check, const struct config *config) {
     }
 }
 
+static void on_other_problem(void *arg, const char *file, int line, const char *text) {
+    (void)arg;
+    (void)fprintf(stderr, "%s:%d: %s (no matter for the files that are checked: they are, with the defaults)\n",
+                  file ? file : "theseus", line, text);
+}
+
+/* What stands in a configuration that nobody has named says nothing of these files. */
+static void check_only_files(struct check *check, const struct args *args, const struct config_source *source) {
+    const struct config_source defaults = {.path = "/dev/null", .text = {"", 0}, .program = source->program};
+    bool is_meant = source->path || source->set_count > 0;
+    struct config *config = NULL;
+    struct theseus_error err = {0};
+
+    int r = config_load(&config, source, is_meant ? on_config_problem : on_other_problem, check, &err);
+    if (r < 0 && !is_meant)
+        r = config_load(&config, &defaults, on_config_problem, check, &err);
+    if (r < 0 && check->problems == 0)
+        problem(check, "theseus", 0, err.message);
+    if (r < 0)
+        return;
+    check_files(check, config, args->rest, (size_t)args->rest_count);
+    (void)config_free(config);
+}
+
 static void check_all(struct check *check, const struct args *args, const struct config_source *source,
                       const char *program) {
     struct config *config = NULL;
     struct theseus_error err = {0};
 
+    bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
+    if (args->rest_count > 0 && !deep) {
+        check_only_files(check, args, source);
+        return;
+    }
     int r = config_load(&config, source, on_config_problem, check, &err);
     if (r < 0 && check->problems == 0)
         problem(check, "theseus", 0, err.message);
     if (r < 0)
         return;
-    bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
-    if (args->rest_count > 0 && !deep) {
-        check_files(check, config, args->rest, (size_t)args->rest_count);
-        (void)config_free(config);
-        return;
-    }
     (void)printf("configuration: %s%s\n", config->file,
                  config->file_exists ? "" : " (is not there: built-in defaults)");
     if (deep)

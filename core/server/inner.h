@@ -89,6 +89,7 @@ struct restart {
     int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
+    bool refused; /* the candidate was */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;

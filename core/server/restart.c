@@ -317,6 +317,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     }
     json_array_foreach (result->problems, i, problem)
         restart_add_error(server, json_incref(problem));
+    restart->refused = true;
     restart_fail(server, err);
 }
 
@@ -330,7 +331,8 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     struct restart *restart = &server->restart;
     int64_t limit = (int64_t)server->config->restart.process_startup * 1000;
 
-    if (binary_open(&restart->candidate, server->started_by, err) < 0)
+    restart->refused = binary_open(&restart->candidate, server->started_by, err) < 0;
+    if (restart->refused)
         return -1;
     (void)plugins_propose(server->plugins);
     struct preflight_spec spec = {.ledger = server->ledger,

@@ -1,5 +1,6 @@
 /* What a client is told of a restart. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -152,14 +153,24 @@ json_t *report_complete_new(struct server *server) {
     return report;
 }
 
+/* Whose it is to mend: the program that was to be next, or a plugin that it would not serve. Owned; "": nobody's. */
+static char *mending_new(const struct server *server, const char *why) {
+    if (!server->restart.refused || !server->started_by)
+        return xstrdup("");
+    return xasprintf(". To mend it, %sput another build of the server at '%s', and ask again",
+                     strstr(why, "plugin '") ? "replace the plugin's file or " : "", server->started_by);
+}
+
 json_t *report_failed_new(const struct server *server) {
     const struct restart *restart = &server->restart;
     json_t *report = common_new(server, false, PHASE_FAILED);
     int interrupted = (int)restart->facts.calls_interrupted;
     CLEANUP(free) char *but = interrupted ? xasprintf(", but %d calls were interrupted", interrupted) : xstrdup("");
+    const char *why = first_message(restart->errors);
+    CLEANUP(free) char *mending = mending_new(server, why);
     CLEANUP(free)
-    char *message = xasprintf("%sthe server goes on as before%s: %s", interrupted ? "" : "nothing has changed, and ",
-                              but, first_message(restart->errors));
+    char *message = xasprintf("%sthe server goes on as before%s: %s%s", interrupted ? "" : "nothing has changed, and ",
+                              but, why, mending);
 
     set(report, "progress", json_real(phase_progress(restart->reached)));
     set(report, "message", json_string(message));
