@@ -186,6 +186,13 @@ static char *how_often(const struct ban *ban) {
     return ban->crashes == 1 ? xstrdup("once") : xasprintf("for the %d. time within %d s", ban->crashes, ban->window);
 }
 
+char *ban_crash(const struct ban *ban) {
+    CLEANUP(free) char *often = how_often(ban);
+
+    return xasprintf("crashed%s%s%s%s, %s", *ban->signal ? " with " : "", ban->signal, *ban->where ? " in " : "",
+                     ban->where, often);
+}
+
 char *ban_reason(const struct ban *ban) {
     char at[CLOCK_TEXT_BYTES];
     CLEANUP(free) char *often = how_often(ban);

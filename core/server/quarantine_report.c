@@ -53,12 +53,12 @@ static char *message_new(const struct crash_note *note, const struct verdict *ve
 static json_t *details_new(const struct crash_note *note, const struct verdict *verdict, const char *message) {
     CLEANUP(free) char *signal = crash_words_signal(note);
 
-    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:o, s:s}", "plugin",
+    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:o, s:s, s:s}", "plugin",
                      *verdict->plugin ? verdict->plugin : NULL, "version", *verdict->version ? verdict->version : NULL,
                      "hash", *verdict->hash ? verdict->hash : NULL, "tool", *note->tool ? note->tool : NULL, "slot",
                      *note->slot ? note->slot : NULL, "signal", signal, "thread", note->thread, "next",
                      quarantine_next_text(verdict->next), "crashes", verdict->crashes, "backtrace", backtrace_new(note),
-                     "message", message);
+                     "backtrace_hint", BACKTRACE_HINT, "message", message);
 }
 
 static void write_audit(struct server *server, const char *message) {

@@ -9,21 +9,17 @@
 #pragma once
 
 #include "base/thread.h"
-#include "loop/lane.h"
 #include "loop/loop.h"
 
-struct chronicle;
 struct server;
 struct timer;
 
 typedef void retrial_done_fn(struct server *server) ON_LOOP;
 
 struct retrial {
-    bool on, forgives;
-    struct lane_job job;
-    struct chronicle *chronicle; /* borrowed: of the job */
-    struct loop_task idle;       /* nothing is being loaded any more */
-    struct timer *limit;         /* owned */
+    bool on;
+    struct loop_task idle; /* nothing is being loaded any more */
+    struct timer *limit;   /* owned */
     retrial_done_fn *done;
 };
 
