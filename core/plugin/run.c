@@ -195,13 +195,13 @@ static char *limit_text(const struct call_limit *limit) {
 
 static void on_timeout(struct call *call, const struct call_limit *limit) {
     const char *name = json_string_value(json_object_get(call->message.params, "name"));
+    CLEANUP(free) char *tool = name ? xasprintf("tool '%.64s'", name) : xstrdup("the call");
     CLEANUP(free) char *setting = limit_text(limit);
     struct theseus_error err = {0};
 
-    (void)fail(
-        &err, ERR_TIMEOUT,
-        "tool '%.64s' did not end within %g s and is given up; what it does may still take effect. The limit is %s",
-        name ? name : "", (double)limit->ms / 1000, setting);
+    (void)fail(&err, ERR_TIMEOUT,
+               "%s did not end within %g s and is given up; what it does may still take effect. The limit is %s", tool,
+               (double)limit->ms / 1000, setting);
     call_answer(call, error_result_new(&err));
 }
 
