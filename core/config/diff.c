@@ -16,9 +16,9 @@ static void tell(const struct difference *difference, const char *prefix, const 
     difference->change(difference->arg, full, in_place);
 }
 
-/* Is it what the state directory makes of it? */
-static bool follows_state_dir(const struct option_def *option, const struct config *config) {
-    struct config made = {.server.state_dir = config->server.state_dir};
+/* Is it what the directories make of it? */
+static bool follows_directories(const struct option_def *option, const struct config *config) {
+    struct config made = {.server = {.state_dir = config->server.state_dir, .runtime_dir = config->server.runtime_dir}};
     const struct config_source source = {0};
 
     if (!option->compute)
@@ -31,8 +31,10 @@ static bool follows_state_dir(const struct option_def *option, const struct conf
 
 /* Of one change only that is told which somebody has made. */
 static bool is_consequence(const struct option_def *option, const struct config *before, const struct config *after) {
-    return strcmp(before->server.state_dir, after->server.state_dir) != 0 && follows_state_dir(option, before) &&
-           follows_state_dir(option, after);
+    bool same = strcmp(before->server.state_dir, after->server.state_dir) == 0 &&
+                strcmp(before->server.runtime_dir, after->server.runtime_dir) == 0;
+
+    return !same && follows_directories(option, before) && follows_directories(option, after);
 }
 
 /* One side of a walk through two sorted arrays. */

@@ -14,7 +14,7 @@
 struct server;
 struct timer;
 
-typedef void retrial_done_fn(struct server *server) ON_LOOP;
+typedef void retrial_done_fn(struct server *server);
 
 struct retrial {
     bool on;
