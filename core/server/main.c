@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "connect/command.h"
+#include "connect/launch.h"
 #include "loop/thread.h"
 #include "plugin/inside.h"
 #include "plugin/testload.h"
@@ -189,10 +191,24 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_call(&args, &source, program);
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
+    case COMMAND_CONNECT:
+        return connect_run(&source, program, argv, args.rest[0], !args.no_start);
+    case COMMAND_LAUNCH:
+        return launch_main(program, &source, args.rest[0]);
     case COMMAND_BACKUP:
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_STATUS:
+        return command_status(&args, &source, program);
+    case COMMAND_RELOAD:
+        return command_reload(&args, &source, program);
+    case COMMAND_RESTART:
+        return command_restart(&args, &source, program);
+    case COMMAND_METRICS:
+        return command_metrics(&args, &source, program);
+    case COMMAND_AUDIT:
+        return command_audit(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:

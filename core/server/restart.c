@@ -78,6 +78,7 @@ void restart_end(struct server *server, enum phase phase) {
     binary_close(&restart->candidate);
     if (!(restart->facts.flags & RESTART_RETRIES)) /* else it was done before */
         report_to_history(server);
+    describe_changed(server);
     migrations_on_restarted(server);
 }
 

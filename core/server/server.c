@@ -143,7 +143,7 @@ static void on_look_again(void *arg) {
     }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
     upkeep_asked_to_reload(server, NULL, NULL, NULL);
-    reconfigure(server, NULL, NULL);
+    reconfigure(server, describe_reconfigured, server);
     if (server->awake)
         plugins_rescan(server->plugins);
 }
@@ -509,6 +509,7 @@ int server_run(struct server *server) {
     standby_end(server); /* nobody is there any more for whom another image would go on */
     clients_flush(server->clients);
     upkeep_finish(server);
+    presence_remove(server->presence);
     leave_end_children(server);
     return server->status;
 }
