@@ -200,6 +200,7 @@ void conn_session_changed(struct conn *conn) {
 
     if (conn_put_record(conn, &err) < 0)
         log_error("the session could not be recorded and would be lost in a restart: %s", err.message);
+    listen_topics(conn, conn->session.subscriptions);
 }
 
 const char *conn_transport(const struct conn *conn) {

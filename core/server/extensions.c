@@ -1,4 +1,5 @@
 /* Wiring for what clients are told beside tools: MCP tasks, and resources that changed. */
+#include "plugin/subscribed.h"
 #include "server/inner.h"
 #include "server/mcp_tasks.h"
 
@@ -56,7 +57,34 @@ static void on_resource_changed(void *arg, const char *uri) {
         conn_tell(server->conn, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
 }
 
+static void note_topic(void *arg, const char *name) {
+    (void)json_object_set_new(arg, name, json_true());
+}
+
+static void on_topics_settled(void *arg) {
+    struct server *server = arg;
+    json_t *uris = json_object();
+
+    loop_enter();
+    if (server->conn)
+        conn_each_topic(server->conn, TOPIC_RESOURCES, note_topic, uris);
+    subscribed_settle(server->subscribed, uris);
+}
+
+static void on_topics(void *arg, struct conn *conn, const json_t *added) {
+    struct method_env *env = arg;
+    struct server *server = env->arg;
+
+    loop_enter();
+    (void)conn;
+    subscribed_add(server->subscribed, added);
+    loop_defer(server->loop, &server->topics);
+}
+
 void extensions_init(struct server *server) {
+    server->subscribed = subscribed_new(server->registry);
+    server->topics = (struct loop_task){.run = on_topics_settled, .arg = server};
+    server->conn_ops.topics = on_topics;
     server->mcp_tasks = mcp_tasks_new(&(struct mcp_tasks_origin){
         .loop = server->loop,
         .ledger = server->ledger,
@@ -72,10 +100,18 @@ void extensions_init(struct server *server) {
 
 void extensions_connected(struct server *server) {
     mcp_tasks_restore(server->mcp_tasks, server->conn);
+    loop_defer(server->loop, &server->topics);
+}
+
+void extensions_plugins_changed(struct server *server) {
+    subscribed_settle(server->subscribed, NULL);
 }
 
 void extensions_fini(struct server *server) {
     server->mcp_tasks = mcp_tasks_free(server->mcp_tasks);
+    if (server->loop)
+        loop_forget(server->loop, &server->topics);
+    server->subscribed = subscribed_free(server->subscribed);
 }
 
 bool extensions_are_stuck(const struct server *server) {

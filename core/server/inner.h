@@ -201,7 +201,9 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
-    struct mcp_tasks *mcp_tasks; /* owned */
+    struct mcp_tasks *mcp_tasks;   /* owned */
+    struct subscribed *subscribed; /* owned */
+    struct loop_task topics;       /* looks what is subscribed to now */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -275,8 +277,9 @@ MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_e
 
 /* extensions.c: of the protocol */
 void extensions_init(struct server *server) ON_LOOP;
-void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
-void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+void extensions_connected(struct server *server) ON_LOOP;       /* the connection is there, and not started */
+void extensions_plugins_changed(struct server *server) ON_LOOP; /* other generations may serve */
+void extensions_fini(struct server *server) ON_LOOP;            /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* leave.c */

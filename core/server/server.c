@@ -52,6 +52,7 @@ static void on_tools_touched(void *arg) {
     standby_update(server);
     if (lists && server->conn)
         conn_list_changed(server->conn, lists);
+    extensions_plugins_changed(server);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
