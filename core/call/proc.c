@@ -41,6 +41,17 @@ int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *er
     return 0;
 }
 
+bool proc_lives(long pid, uint64_t start_time) {
+    CLEANUP(free) char *text = NULL;
+    const char *behind = NULL;
+    uint64_t its_start = 0;
+    char state = 0;
+
+    return proc_start_time(pid, &its_start, NULL) == 0 && its_start == start_time &&
+           read_stat(pid, &text, &behind, NULL) == 0 && sscanf(behind, "%c", &state) == 1 && state != 'Z' &&
+           state != 'X';
+}
+
 static bool is_at_work(long pid, long group) {
     CLEANUP(free) char *text = NULL;
     const char *behind = NULL;

@@ -107,6 +107,19 @@ void conn_cancel_all(struct conn *conn) ON_LOOP;
  */
 bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) ON_LOOP;
 
+/* Such a call that was begun in another process, which has ended. Texts are borrowed for the call. */
+struct conn_adopted {
+    struct span request;     /* its line */
+    struct span checkpoint;  /* empty: there is none */
+    uint64_t inner;          /* of the checkpoint */
+    struct task_record task; /* its key is made here */
+};
+/* It is a detached call of this connection from now on, begun once, and borrowed. NULL: err. Then conn_begin(). */
+struct call *conn_adopt(struct conn *conn, const struct conn_adopted *adopted, struct theseus_error *err) ON_LOOP;
+void conn_begin(struct conn *conn, struct call *call) ON_LOOP; /* a detached one */
+/* All that are detached: nobody hears what they end with, and their handlers are asked to. What is recorded stays. */
+void conn_let_go_detached(struct conn *conn) ON_LOOP;
+
 /* ---- subscriptions/listen ---- */
 
 enum listen_wants { LISTEN_TOOLS = 1, LISTEN_RESOURCES = 2 }; /* changes of these lists */

@@ -3,6 +3,8 @@
 #include "server/inner.h"
 #include "server/mcp_tasks.h"
 
+enum { FINISH_MS = 200 }; /* for the database, when the server leaves */
+
 static void offer(void *arg, struct conn *conn, struct call *call, bool now) {
     loop_enter();
     mcp_tasks_offer(((struct server *)arg)->mcp_tasks, conn, call, now);
@@ -57,6 +59,22 @@ static void on_resource_changed(void *arg, const char *uri) {
         conn_tell(server->conn, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
 }
 
+static struct conn *conn_of(void *arg) {
+    loop_enter();
+    return ((struct server *)arg)->conn;
+}
+
+static void wake(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    server->methods.wake(server);
+}
+
+static bool may_be_stored(void *arg, struct span text) {
+    return !keeper_has_secret(((struct server *)arg)->upkeep.keeper, text);
+}
+
 static void note_topic(void *arg, const char *name) {
     (void)json_object_set_new(arg, name, json_true());
 }
@@ -89,7 +107,12 @@ void extensions_init(struct server *server) {
         .loop = server->loop,
         .ledger = server->ledger,
         .store = server->store,
+        .registry = server->registry,
         .config = server->plugin_host.config,
+        .adopts = server->argv != NULL,
+        .conn = conn_of,
+        .wake = wake,
+        .may_be_stored = may_be_stored,
         .changed = on_changed,
         .arg = server,
     });
@@ -105,6 +128,18 @@ void extensions_connected(struct server *server) {
 
 void extensions_plugins_changed(struct server *server) {
     subscribed_settle(server->subscribed, NULL);
+    if (plugins_are_loaded(server->plugins) && server->awake && !server->plugin_host.rehearsal)
+        mcp_tasks_loaded(server->mcp_tasks);
+}
+
+void extensions_let_go(struct server *server) {
+    mcp_tasks_let_go(server->mcp_tasks);
+    if (server->conn)
+        conn_let_go_detached(server->conn);
+}
+
+void extensions_finish(struct server *server) {
+    mcp_tasks_finish(server->mcp_tasks, FINISH_MS);
 }
 
 void extensions_fini(struct server *server) {

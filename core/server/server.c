@@ -486,6 +486,7 @@ int server_run(struct server *server) {
     loop_run(server->loop);
     standby_end(server); /* nobody is there any more for whom another image would go on */
     conn_flush(server->conn);
+    extensions_finish(server);
     upkeep_finish(server);
     leave_end_children(server);
     return server->status;
