@@ -167,7 +167,7 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
 }
 
 void call_answer(struct call *call, json_t *result) {
-    answer(call, result, false);
+    answer(call, result, call->cacheable);
 }
 
 void call_answer_list(struct call *call, json_t *result) {

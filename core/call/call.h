@@ -97,8 +97,9 @@ struct call {
     atomic_int entry;                       /* enum call_entry */
     atomic_bool detached;                   /* it was answered with a task, and goes on; changed under the gate */
     bool adopted;                           /* begun in another process: its client and its key are that one's */
-    bool has_steps;                         /* its progress is kept as text, too; set before it is dispatched */
-    bool urgent;                            /* not to be kept waiting by other work; set when it is accepted */
+    bool cacheable; /* its result says how long a client may keep it; set before it is dispatched */
+    bool has_steps; /* its progress is kept as text, too; set before it is dispatched */
+    bool urgent;    /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls, inner_ended; /* counted on from the last checkpoint when it is run again */
     /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */

@@ -12,9 +12,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "call/proc.h"
 #include "rpc/jsontext.h"
 
-enum { CALL_MAX = 64 << 20, CHECKPOINT_MAX = 16 << 20, VERSION = 1, BOOT_MAX = 64 };
+enum { CALL_MAX = 64 << 20, CHECKPOINT_MAX = 16 << 20, VERSION = 1 };
 
 struct task_file {
     struct call_journal journal;
@@ -45,16 +46,6 @@ void task_file_forget(const char *dir, const char *id) {
     drop(dir, id, "call"); /* first: without it the others say nothing */
     drop(dir, id, "checkpoint");
     drop(dir, id, "ends");
-}
-
-/* Which start of the machine this is; "": not known. */
-static void read_boot(char boot[static BOOT_MAX]) {
-    CLEANUP(buf_fini) struct buf content = {0};
-    struct theseus_error err = {0};
-
-    boot[0] = '\0';
-    if (fs_read_file("/proc/sys/kernel/random/boot_id", BOOT_MAX - 1, &content, &err) == 0)
-        (void)snprintf(boot, BOOT_MAX, "%.*s", (int)strcspn(content.data, "\n"), content.data + content.start);
 }
 
 /* A line of JSON, and the rest. */
@@ -110,12 +101,12 @@ struct call_journal *task_file_journal(struct task_file *file) {
 }
 
 int task_file_create(struct task_file *file, const struct task_asked *asked, struct theseus_error *err) {
-    char boot[BOOT_MAX];
+    char boot[PROC_BOOT_BYTES];
 
     file->there = file->ends = false;
     if (!file->may(file->arg, asked->request))
         return TASK_FILE_SECRET;
-    read_boot(boot);
+    proc_boot_id(boot);
     json_t *head = json_pack("{s:i, s:s, s:s, s:O*, s:I}", "version", (int)VERSION, "boot", boot, "call_key",
                              asked->call_key, "client", asked->client, "bytes", (json_int_t)asked->request.len);
     if (fs_make_private_dir(file->dir, err) < 0 ||
@@ -233,7 +224,7 @@ static uint64_t read_ends(const char *dir, const char *id) {
 
 struct task_left *task_file_read(const char *dir, const char *id) {
     struct task_left *left = xcalloc(1, sizeof(*left));
-    char boot[BOOT_MAX];
+    char boot[PROC_BOOT_BYTES];
 
     left->head = read_parts(dir, id, "call", CALL_MAX, &left->text, &left->request);
     if (!left->head || json_integer_value(json_object_get(left->head, "version")) != VERSION) {
@@ -243,7 +234,7 @@ struct task_left *task_file_read(const char *dir, const char *id) {
     json_auto_t *head = read_parts(dir, id, "checkpoint", CHECKPOINT_MAX, &left->checkpoint, &left->state);
     left->inner = (uint64_t)json_integer_value(json_object_get(head, "inner"));
     left->ends = read_ends(dir, id);
-    read_boot(boot);
+    proc_boot_id(boot);
     const char *then = json_string_value(json_object_get(left->head, "boot"));
     left->same_boot = then && boot[0] && strcmp(then, boot) == 0;
     return left;
