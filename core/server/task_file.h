@@ -3,12 +3,13 @@
  * own beside the database.
  *
  *     ID.call         who asked for what: written once, before the client hears of the task
- *     ID.checkpoint   the last checkpoint: written before theseus_checkpoint() returns, for a handler may have an effect
- *                     then that must not be repeated
+ *     ID.even, .odd   the last two checkpoints, each over the one before the last: written before theseus_checkpoint()
+ *                     returns, for a handler may have an effect then that must not be repeated
  *     ID.ends         how often a process has ended since the last checkpoint while it ran the call
  *
- * A file is replaced as a whole, and not waited for: it is there whatever becomes of the process. When the machine goes
- * down the last checkpoint may be lost, and an earlier one be in its place: `same_boot` says whether it did.
+ * Nothing is waited for: it is there whatever becomes of the process. One that is not whole has not been returned from, so
+ * the one before it is the last one. When the machine goes down the last one may be lost, and an earlier one be in its
+ * place: `same_boot` says whether it did.
  */
 #pragma once
 

@@ -17,20 +17,20 @@ describe('a task', { concurrency: 4 }, () => {
     serves('answers a call of a tool that takes long, and ends with its very result', async (client) => {
         const { result } = await ask(client, 'server/discover');
         assert.deepEqual(result.capabilities.extensions, { [EXTENSION]: {} });
-        const id = await taskOf(client, 'long_steps', { steps: 20, ms: 50 });
+        const id = await taskOf(client, 'long_steps', { steps: 40, ms: 50 });
         const early = await get(client, id);
         assert.equal(early.status, 'working');
         assert.ok(!('result' in early));
-        await until('a step to be told', async () => /of 20: stepping/.test((await get(client, id)).statusMessage));
+        await until('a step to be told', async () => /of 40: stepping/.test((await get(client, id)).statusMessage));
         const task = await settled(client, id);
         assert.equal(task.status, 'completed');
-        assert.deepEqual(task.result.structuredContent, { steps: 20, resumed_at: 0 });
+        assert.deepEqual(task.result.structuredContent, { steps: 40, resumed_at: 0 });
         assert.equal(task.result.resultType, 'complete');
         assert.deepEqual((await get(client, id)).result, task.result, 'and it is kept');
     });
 
     serves('of a tool that says it failed is completed, with that', async (client) => {
-        const task = await settled(client, await taskOf(client, 'long_fails', { ms: 300 }));
+        const task = await settled(client, await taskOf(client, 'long_fails', { ms: 2000 }));
         assert.equal(task.status, 'completed');
         assert.equal(task.result.isError, true);
         assert.equal(task.result.content[0].text, 'it did not work out');
@@ -115,7 +115,7 @@ describe('a task', { concurrency: 4 }, () => {
     serves('leaves its request id free', async (client) => {
         const asked = (method, params) =>
             within(method, client.start(method, { ...params, _meta: meta(true) }, 'again').answer);
-        const { taskId } = (await asked('tools/call', { name: 'long_steps', arguments: { steps: 10, ms: 50 } })).result;
+        const { taskId } = (await asked('tools/call', { name: 'long_steps', arguments: { steps: 40, ms: 50 } })).result;
         assert.equal((await asked('tasks/get', { taskId })).result.taskId, taskId);
         await settled(client, taskId);
     });
@@ -152,7 +152,7 @@ describe('a task', { concurrency: 4 }, () => {
     });
 
     serves('that is over is found when the server was killed', async (client, home) => {
-        const over = await taskOf(client, 'long_steps', { steps: 2, ms: 150 });
+        const over = await taskOf(client, 'long_steps', { steps: 2, ms: 1000 });
         const result = (await settled(client, over)).result;
         await client.kill();
 
