@@ -111,7 +111,11 @@ static struct task *find_by_key(struct mcp_tasks *tasks, const struct call_key *
     return NULL;
 }
 
+/* Its end is final once it was told, so it is in the database before; where that does not take it, it is told all the
+ * same. */
 json_t *task_json_new(const struct task *task) {
+    if (task->state == TASK_OVER && !task->told)
+        return mcp_task_new(task->id, "working", task->message, task->created_ms, task->updated_ms);
     json_t *json = mcp_task_new(task->id, task->status, task->message, task->created_ms, task->updated_ms);
 
     mcp_task_add_outcome(json, task->answer);

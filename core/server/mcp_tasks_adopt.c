@@ -140,7 +140,7 @@ static void lose(struct task *task, const char *why) ON_LOOP {
     task->status = "failed";
     task->updated_ms = clock_wall_ms();
     task->state = TASK_OVER;
-    task_settle(task);
+    task_write_end(task);
 }
 
 void adopt_cancel(struct task *task) {
@@ -148,7 +148,7 @@ void adopt_cancel(struct task *task) {
     task->status = "cancelled";
     task->updated_ms = clock_wall_ms();
     task->state = TASK_OVER;
-    task_settle(task);
+    task_write_end(task);
 }
 
 static void begin(struct task *task) ON_LOOP {

@@ -24,6 +24,10 @@ static void on_ended(struct lane_job *job, bool timed_out) {
     loop_enter();
     (void)timed_out; /* there is no limit */
     task->busy = false;
+    bool was_told = task->told;
+    task->told = true;
+    if (!was_told)
+        task_tell(task);
     if (task_has_failed(task))
         return; /* tried again with the next tick */
     drop_records(task);
@@ -54,14 +58,9 @@ void task_write_end(struct task *task) {
     task_submit(task, task_run_put, on_ended);
 }
 
-void task_settle(struct task *task) {
-    task_write_end(task);
-    task_tell(task);
-}
-
 void task_end(struct task *task) {
     if (task_take_outcome(task)) {
-        task_settle(task);
+        task_write_end(task);
         return;
     }
     log_error("task %s of tool '%s' has ended without an outcome", task->id, task->tool);

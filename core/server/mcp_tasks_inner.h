@@ -47,6 +47,7 @@ struct task {
     bool busy;  /* the job is on the lane, which reads all of the above */
     bool ended; /* meanwhile its call is over */
     bool said;  /* that the database does not take it */
+    bool told;  /* its end: it is in the database, or that does not take it */
     int r;
     struct theseus_error err;
 };
@@ -68,8 +69,7 @@ void task_drop(struct task *task) ON_LOOP; /* nobody has heard of it, nor will *
 /* mcp_tasks_end.c */
 void task_end(struct task *task) ON_LOOP;          /* its call is over, and it is not busy */
 bool task_take_outcome(struct task *task) ON_LOOP; /* false: there is none */
-void task_settle(struct task *task) ON_LOOP;       /* it is over, and nobody has been told */
-void task_write_end(struct task *task) ON_LOOP;    /* again */
+void task_write_end(struct task *task) ON_LOOP;    /* it is over */
 
 /* mcp_tasks_store.c: the database; the jobs run on the lane */
 void task_submit(struct task *task, work_fn *run, void (*done)(struct lane_job *, bool)) ON_LOOP;
