@@ -264,8 +264,18 @@ static void run_look(void *job) {
     task_file_each(look->tasks->dir, look_at, look);
 }
 
-/* A call that was about to become a task when the image before this one ended: it went on as a call. */
+static bool is_known(struct mcp_tasks *tasks, const char *id) ON_LOOP {
+    list_for_each (link, &tasks->tasks)
+        if (strcmp(list_entry(link, struct task, link)->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* A call that was about to become a task when the image before this one ended: it went on as a call. Not one that has
+ * become ours since it was asked which those are. */
 static void drop_stray(struct mcp_tasks *tasks, const char *id) ON_LOOP {
+    if (is_known(tasks, id))
+        return;
     struct task *task = task_new(tasks, NULL, "");
 
     (void)snprintf(task->id, sizeof(task->id), "%s", id);

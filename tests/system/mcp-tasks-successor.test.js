@@ -135,7 +135,7 @@ describe('a task whose server has ended', { concurrency: 4 }, () => {
 
     serves('is taken over by one of many servers, and by none while its own is there', async (client, home) => {
         const tags = Array.from({ length: 12 }, (_, at) => `many${at}`);
-        const ids = await Promise.all(tags.map((tag) => begin(client, home, 'idempotent', tag, 2500)));
+        const ids = await Promise.all(tags.map((tag) => begin(client, home, 'idempotent', tag, 5000)));
         await withClients(home, 3, async (...others) => {
             for (const other of others) {
                 await other.names();
