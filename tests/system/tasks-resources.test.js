@@ -96,7 +96,7 @@ describe('the resources of tasks', { concurrency: 4 }, () => {
             const { listen, forget } = subscribe(client);
             await listen([task(parent), session(session_id)]);
             await tasks.do('update_task', { task_id: parent, title: 'Renamed' });
-            await until('the task to be told of', () => told(client, task(parent)) === 1);
+            await until('the task to be told of', () => told(client, task(parent)) > 0);
             assert.equal((await read(client, task(parent))).title, 'Renamed');
             await tasks.finish(child);
             await until('its child to be told of', () => told(client, task(parent)) > 1);
@@ -122,7 +122,7 @@ describe('the resources of tasks', { concurrency: 4 }, () => {
             try {
                 const rename = (title) => second.tasks.do('update_task', { task_id, session_id, title });
                 await rename('One');
-                await until('the change of another process', () => told(client, task(task_id)) === 1);
+                await until('the change of another process', () => told(client, task(task_id)) > 0);
                 const restarted = restarts(client);
                 await rename('Two');
                 await restarted;
