@@ -19,8 +19,8 @@ static void on_changed(void *arg, const char *id, json_t *task) {
     struct server *server = arg;
 
     loop_enter();
-    if (server->conn)
-        conn_tell(server->conn, TOPIC_TASKS, id, "notifications/tasks", task);
+    if (server->clients)
+        clients_tell(server->clients, TOPIC_TASKS, id, "notifications/tasks", task);
 }
 
 static void get(void *arg, struct call *call, const char *id) {
@@ -55,13 +55,25 @@ static void on_resource_changed(void *arg, const char *uri) {
     json_auto_t *params = json_pack("{s:s}", "uri", uri);
 
     loop_enter();
-    if (server->conn)
-        conn_tell(server->conn, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
+    if (server->clients)
+        clients_tell(server->clients, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
 }
 
-static struct conn *conn_of(void *arg) {
+static void note_conn(void *arg, struct conn *conn) {
+    struct conn **first = arg;
+
+    if (!*first)
+        *first = conn;
+}
+
+static struct conn *first_conn(void *arg) {
+    struct server *server = arg;
+    struct conn *first = NULL;
+
     loop_enter();
-    return ((struct server *)arg)->conn;
+    if (server->clients)
+        clients_each(server->clients, note_conn, &first);
+    return first;
 }
 
 static void wake(void *arg) {
@@ -79,13 +91,18 @@ static void note_topic(void *arg, const char *name) {
     (void)json_object_set_new(arg, name, json_true());
 }
 
+static void note_topics(void *arg, struct conn *conn) {
+    loop_enter();
+    conn_each_topic(conn, TOPIC_RESOURCES, note_topic, arg);
+}
+
 static void on_topics_settled(void *arg) {
     struct server *server = arg;
     json_t *uris = json_object();
 
     loop_enter();
-    if (server->conn)
-        conn_each_topic(server->conn, TOPIC_RESOURCES, note_topic, uris);
+    if (server->clients)
+        clients_each(server->clients, note_topics, uris);
     subscribed_settle(server->subscribed, uris);
 }
 
@@ -110,7 +127,7 @@ void extensions_init(struct server *server) {
         .registry = server->registry,
         .config = server->plugin_host.config,
         .adopts = server->argv != NULL,
-        .conn = conn_of,
+        .conn = first_conn,
         .wake = wake,
         .may_be_stored = may_be_stored,
         .changed = on_changed,
@@ -122,7 +139,7 @@ void extensions_init(struct server *server) {
 }
 
 void extensions_connected(struct server *server) {
-    mcp_tasks_restore(server->mcp_tasks, server->conn);
+    mcp_tasks_restore(server->mcp_tasks, server->clients);
     loop_defer(server->loop, &server->topics);
 }
 
@@ -134,8 +151,7 @@ void extensions_plugins_changed(struct server *server) {
 
 void extensions_let_go(struct server *server) {
     mcp_tasks_let_go(server->mcp_tasks);
-    if (server->conn)
-        conn_let_go_detached(server->conn);
+    clients_let_go_detached(server->clients);
 }
 
 void extensions_finish(struct server *server) {

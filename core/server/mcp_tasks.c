@@ -181,6 +181,8 @@ static void look_at_all(struct mcp_tasks *tasks) ON_LOOP {
             task_write_end(task);
         else if (!task->busy && task->call)
             task_look_at_step(task);
+        else if (task->state == TASK_WAITING)
+            adopt_begin(task);
     }
 }
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/thread.h"
-#include "conn/conn.h"
+#include "conn/clients.h"
 #include "loop/loop.h"
 #include "store/mcp_tasks.h"
 #include "store/store.h"
@@ -47,8 +47,8 @@ void mcp_tasks_get(struct mcp_tasks *tasks, struct call *call, const char *id) O
 void mcp_tasks_cancel(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;
 void mcp_tasks_update(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;
 
-/* Behind a restart: takes up what the ledger has. `conn` has been restored and is not started yet. */
-void mcp_tasks_restore(struct mcp_tasks *tasks, struct conn *conn) ON_LOOP;
+/* Behind a restart: takes up what the ledger has. The clients have been restored and are not started yet. */
+void mcp_tasks_restore(struct mcp_tasks *tasks, struct clients *clients) ON_LOOP;
 
 /* The plugins are there: tasks of processes that have ended are looked for, now and then from here on. */
 void mcp_tasks_loaded(struct mcp_tasks *tasks) ON_LOOP;

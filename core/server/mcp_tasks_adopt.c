@@ -151,13 +151,15 @@ void adopt_cancel(struct task *task) {
     task_write_end(task);
 }
 
-static void begin(struct task *task) ON_LOOP {
-    const struct mcp_tasks_origin *origin = &task->tasks->origin;
-    struct conn *conn = task->tasks->leaving ? NULL : origin->conn(origin->arg);
+void adopt_begin(struct task *task) {
+    const struct mcp_tasks *tasks = task->tasks;
     struct theseus_error err = {0};
 
-    if (!conn)
+    if (!tasks->loaded || tasks->leaving)
         return; /* another one takes it over, when we have ended */
+    struct conn *conn = tasks->origin.conn(tasks->origin.arg);
+    if (!conn)
+        return; /* as soon as there is one */
     const char *why = why_not(task);
     if (!why && go_on(task, conn, &err) < 0)
         why = err.message;
@@ -182,9 +184,8 @@ struct task *adopt_take(struct mcp_tasks *tasks, const struct mcp_task_row *row,
     task->left = left;
     task->state = TASK_WAITING;
     mcp_tasks_keep_ticking(tasks);
-    if (tasks->loaded)
-        begin(task);
-    else
+    adopt_begin(task);
+    if (!tasks->loaded)
         tasks->origin.wake(tasks->origin.arg);
     return task;
 }
@@ -325,7 +326,7 @@ void mcp_tasks_loaded(struct mcp_tasks *tasks) {
     list_for_each (link, &tasks->tasks) {
         struct task *task = list_entry(link, struct task, link);
         if (task->state == TASK_WAITING)
-            begin(task);
+            adopt_begin(task);
     }
     look_for_them(tasks);
     timer_start(tasks->sweep, interval_ms, interval_ms);

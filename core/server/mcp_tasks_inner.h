@@ -89,6 +89,7 @@ bool adopt_may(const struct mcp_tasks *tasks, const struct mcp_task_row *row);
 bool adopt_is_at_work(const struct mcp_tasks *tasks, const struct mcp_task_row *row);
 /* What was claimed: it goes on, or ends with the reason why not. Takes `left`. */
 struct task *adopt_take(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left *left) ON_LOOP;
+void adopt_begin(struct task *task) ON_LOOP;        /* one that waits: if it can */
 void adopt_cancel(struct task *task) ON_LOOP;       /* one that waits */
 void adopt_forget(struct mcp_tasks *tasks) ON_LOOP; /* the lane is gone */
 void adopt_on_time(void *arg);

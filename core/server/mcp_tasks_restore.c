@@ -19,7 +19,7 @@ static void match(void *arg, struct call *call) {
 
 struct restoring {
     struct mcp_tasks *tasks;
-    struct conn *conn;
+    struct clients *clients;
 };
 
 static void take_up(struct task *task, const struct task_record *record) ON_LOOP {
@@ -42,7 +42,9 @@ static void restore_one(void *arg, const void *recorded) ON_LOOP {
     struct mcp_tasks *tasks = restoring->tasks;
     struct search search = {.key = {record->conn, record->offset, record->index}};
 
-    conn_each_call(restoring->conn, match, &search);
+    struct conn *conn = clients_find(restoring->clients, record->conn);
+    if (conn)
+        conn_each_call(conn, match, &search);
     const json_t *params = search.found ? search.found->message.params : NULL;
     const char *tool = json_string_value(json_object_get(params, "name"));
     struct task *task = task_new(tasks, search.found, tool ? tool : "");
@@ -52,7 +54,7 @@ static void restore_one(void *arg, const void *recorded) ON_LOOP {
     if (record->kept)
         task->file = task_file_new(tasks->dir, task->id, tasks->origin.may_be_stored, tasks->origin.arg);
     task->key = search.key;
-    task->conn = restoring->conn;
+    task->conn = conn;
     task->state = TASK_WORKING;
     if (search.found)
         take_up(task, record);
@@ -63,8 +65,8 @@ static void restore_one(void *arg, const void *recorded) ON_LOOP {
         mcp_tasks_keep_ticking(tasks);
 }
 
-void mcp_tasks_restore(struct mcp_tasks *tasks, struct conn *conn) {
-    struct restoring restoring = {tasks, conn};
+void mcp_tasks_restore(struct mcp_tasks *tasks, struct clients *clients) {
+    struct restoring restoring = {tasks, clients};
 
     ledger_each(tasks->origin.ledger, &task_kind, restore_one, &restoring);
 }
