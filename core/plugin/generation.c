@@ -209,13 +209,14 @@ int generation_configure(struct generation *generation, json_t *config, struct t
 void generation_subscribed(struct generation *generation, const char *uri, bool on) {
     struct hangs *hangs = generation->host->hangs;
     const struct blame blame = blame_of(generation, "subscribed");
-    CLEANUP(blame_end) struct blame *inside = blame_begin(&blame);
+    struct blame *inside = blame_begin(&blame);
 
     if (hangs)
         hangs_enter_inline(hangs, LIMIT_INLINE_MS);
     generation->slots.subscribed(generation->self, uri, on);
     if (hangs)
         hangs_leave_inline(hangs);
+    (void)blame_end(inside);
 }
 
 /* ---- threads ---- */
