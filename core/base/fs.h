@@ -35,7 +35,8 @@ MUST_CHECK int fs_read_file(const char *path, size_t max, struct buf *ret_conten
 /* Temporary name, fsync, rename, fsync of the directory: the file is the old one or the new one, never half of it. */
 MUST_CHECK int fs_write_file(const char *path, struct span content, mode_t mode, struct theseus_error *err);
 
-/* The same without waiting for the disk: true whatever becomes of the process, not of the machine. */
+/* Temporary name, rename: whoever opens it finds all of the old or all of the new one. For what is of no use after the
+ * machine went down. */
 MUST_CHECK int fs_replace_file(const char *path, struct span content, mode_t mode, struct theseus_error *err);
 
 /* Copies all of `from_fd` to a new file at `path`, by way of a temporary name. */
