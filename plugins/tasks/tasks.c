@@ -13,9 +13,11 @@
 
 #include "artifact.h"
 #include "queue.h"
+#include "resource.h"
 #include "schema.h"
 #include "sql.h"
 #include "tool.h"
+#include "watch.h"
 #include "work.h"
 #include "writer.h"
 
@@ -51,6 +53,7 @@ static void stop(void *self) {
         return;
     tasks->filer = queue_free(tasks->filer); /* each hands on to the next */
     tasks->writer = writer_free(tasks->writer);
+    tasks->watch = watch_free(tasks->watch);
     tasks->answerer = queue_free(tasks->answerer);
     free(tasks);
 }
@@ -61,10 +64,11 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
     if (!tasks)
         return theseus_fail(err, "there is no memory");
     tasks->ctx = ctx;
+    tasks->watch = watch_new(tasks);
     tasks->writer = writer_new(tasks);
     tasks->filer = queue_new(tasks, file);
     tasks->answerer = queue_new(tasks, answer);
-    if (!tasks->writer || !tasks->filer || !tasks->answerer) {
+    if (!tasks->watch || !tasks->writer || !tasks->filer || !tasks->answerer) {
         stop(tasks);
         return theseus_fail(err, "there is no memory");
     }
@@ -79,6 +83,10 @@ static int configure(void *self, const json_t *config, struct theseus_error *err
     (void)err;
     atomic_store(&tasks->is_full, is_full(config));
     return 0;
+}
+
+static void subscribed(void *self, const char *uri, bool on) {
+    watch_set(((struct tasks *)self)->watch, uri, on);
 }
 
 /* ---- calls ---- */
@@ -258,4 +266,6 @@ const struct theseus_plugin theseus_plugin = {
     .migrations = schema_steps,
     .tools = tools,
     .flags = THESEUS_SHARED_STATE | THESEUS_SCHEMA_ON_USE,
+    .resources = resources,
+    .subscribed = subscribed,
 };

@@ -8,11 +8,13 @@
 #include "session.h"
 
 struct queue;
+struct watch;
 struct writer;
 
 struct tasks {
     struct theseus_ctx *ctx;
     struct writer *writer;
+    struct watch *watch;
     struct queue *filer, *answerer;
     /* of the writer's thread alone: */
     struct id_source ids;

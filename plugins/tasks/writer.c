@@ -13,6 +13,7 @@
 #include "session.h"
 #include "sql.h"
 #include "tasks.h"
+#include "watch.h"
 
 enum {
     GROUP_MAX = 512,               /* calls of one transaction */
@@ -262,7 +263,10 @@ static int commit(struct writer *writer, struct work *work) {
             return -1;
         writer->swept_at = work->now;
     }
-    return sql_run(work, "COMMIT", "");
+    watch_committing(writer->tasks->watch);
+    int r = sql_run(work, "COMMIT", "");
+    watch_committed(writer->tasks->watch);
+    return r;
 }
 
 /* By itself: what fails is this call's own failure. */
