@@ -455,6 +455,8 @@ struct server *server_free(struct server *server) {
         return NULL;
     if (server->loop)
         standby_end(server);
+    if (server->presence)
+        presence_end(server->presence); /* what it describes is taken apart from here on */
     triggers_fini(server);
     restart_fini(server);
     if (server->loop)
