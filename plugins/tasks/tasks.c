@@ -19,18 +19,46 @@
 #include "work.h"
 #include "writer.h"
 
-static const char config_schema[] =
-    "{\"type\": \"object\", \"properties\": {\"durability\": {\"type\": \"string\", \"enum\": [\"full\", \"normal\"], "
-    "\"default\": \"full\", \"description\": \"full: what was answered survives power loss; normal: it survives the end "
-    "of every process, and power loss may cost the last moments\"}}}";
+/* ---- settings ---- */
 
-/* ---- life ---- */
+static const char config_schema[] =
+    "{\"type\": \"object\", \"properties\": {"
+    "\"durability\": {\"type\": \"string\", \"enum\": [\"full\", \"normal\"], \"default\": \"full\", \"description\": \"full: "
+    "what was answered survives power loss; normal: it survives the end of every process, and power loss may cost the "
+    "last moments\"}, "
+    "\"max_active\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 100000000, \"default\": 1000, "
+    "\"description\": \"so many tasks of a session may be open at a time; 0: any number\"}, "
+    "\"archive_after\": {\"type\": \"string\", \"pattern\": \"^(0|[1-9][0-9]{0,4}[smhd])$\", \"default\": \"30d\", "
+    "\"description\": \"tasks that are over, and unchanged for so long (90s, 30m, 12h, 7d), are archived; 0: never\"}}}";
 
 static bool is_full(const json_t *config) {
     const char *durability = json_string_value(json_object_get(config, "durability"));
 
     return !durability || strcmp(durability, "full") == 0;
 }
+
+/* The schema has seen to its form. */
+static int64_t duration_ms(const char *text) {
+    static const struct {
+        char unit;
+        int64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60 * 1000}, {'h', 3600 * 1000}, {'d', 24 * 3600 * 1000}};
+    char *unit = NULL;
+    int64_t count = text ? strtoll(text, &unit, 10) : 0;
+
+    for (size_t i = 0; count && i < sizeof(units) / sizeof(units[0]); i++)
+        if (*unit == units[i].unit)
+            return count * units[i].ms;
+    return 0;
+}
+
+static void take_settings(struct tasks *tasks, const json_t *config) {
+    atomic_store(&tasks->is_full, is_full(config));
+    atomic_store(&tasks->max_active, json_integer_value(json_object_get(config, "max_active")));
+    atomic_store(&tasks->archive_after_ms, duration_ms(json_string_value(json_object_get(config, "archive_after"))));
+}
+
+/* ---- life ---- */
 
 /* What the filer does: the file, and then the row. */
 static void file(struct work *work) {
@@ -68,7 +96,7 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
         stop(tasks);
         return theseus_fail(err, "there is no memory");
     }
-    atomic_init(&tasks->is_full, is_full(theseus_config(ctx)));
+    take_settings(tasks, theseus_config(ctx));
     *ret_self = tasks;
     return 0;
 }
@@ -77,7 +105,7 @@ static int configure(void *self, const json_t *config, struct theseus_error *err
     struct tasks *tasks = self;
 
     (void)err;
-    atomic_store(&tasks->is_full, is_full(config));
+    take_settings(tasks, config);
     return 0;
 }
 
