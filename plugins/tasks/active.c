@@ -26,30 +26,30 @@ int active_begin(struct work *work) {
 }
 
 /* `data_version` is this connection's own affair: it says that another one has written since. */
-static int count(struct work *work) {
-    struct active_memo counted = {.session = work->session.id};
-
-    if (sql_number(work, 0, &counted.version, "PRAGMA data_version", "") < 0 ||
-        sql_number(work, 0, &counted.count,
-                   "SELECT count(*) FROM tasks WHERE session = ?1 AND status IN ('pending', 'in_progress', 'blocked', "
-                   "'failed')",
-                   "i", work->session.id) < 0)
+static int count(struct work *work, struct active_memo *ret_counted) {
+    *ret_counted = (struct active_memo){.session = work->session.id};
+    if (sql_number(work, 0, &ret_counted->version, "PRAGMA data_version", "") < 0)
         return -1;
-    work->tasks->active = counted;
-    return 0;
+    return sql_number(work, 0, &ret_counted->count,
+                      "SELECT count(*) FROM tasks WHERE session = ?1 AND status IN ('pending', 'in_progress', "
+                      "'blocked', 'failed')",
+                      "i", work->session.id);
 }
 
 int active_check(struct work *work, int64_t more) {
     int64_t max = atomic_load(&work->tasks->max_active);
+    struct active_memo active = {0};
 
-    if (max == 0)
-        return 0;
-    if (work->tasks->active.session != work->session.id && count(work) < 0)
+    if (work->writing)
+        active = work->tasks->active;
+    if (max > 0 && (!active.session || active.session != work->session.id) && count(work, &active) < 0)
         return -1;
-    if (work->tasks->active.count + more <= max)
+    if (max > 0 && work->writing)
+        work->tasks->active = active;
+    if (max == 0 || active.count + more <= max)
         return 0;
     return work_refuse(work,
-                       "session '%s' has %lld open tasks, and with %lld more there would be more than tasks.max_active "
+                       "session '%s' has %lld open tasks, and with %lld more it would have more than tasks.max_active "
                        "(%lld): complete, cancel or archive some, or raise max_active in [tasks]",
-                       work->session.session_id, (long long)work->tasks->active.count, (long long)more, (long long)max);
+                       work->session.session_id, (long long)active.count, (long long)more, (long long)max);
 }

@@ -186,6 +186,12 @@ KIND(complete, tool_complete_prepare);
 KIND(synthesize, NULL);
 KIND(status, NULL);
 KIND(maintenance, NULL);
+KIND(template_list, NULL);
+KIND(template_load, NULL);
+KIND(template_create, NULL);
+KIND(template_validate, NULL);
+KIND(template_delete, NULL);
+KIND(template_instantiate, NULL);
 
 #define READS(name) .flags = THESEUS_READ_ONLY, .call = read_call, .data = (void *)&name##_kind, SCHEMAS(name)
 /* A call that is run again does nothing again: its answer is stored with what it did. */
@@ -270,6 +276,35 @@ static const struct theseus_tool tools[] = {
      .call = read_call,
      .data = (void *)&maintenance_kind,
      SCHEMAS(maintenance)},
+    {.name = "template_list",
+     .title = "List templates",
+     .description = "Use this to find a template for work that is done again and again: a feature, a bug fix, a "
+                    "release, research, an incident, and what was stored with template_create.",
+     READS(template_list)},
+    {.name = "template_load",
+     .title = "Show a template",
+     .description = "Use this to see the parameters and tasks of a template, or as a pattern for another one.",
+     READS(template_load)},
+    {.name = "template_create",
+     .title = "Store a template",
+     .description = "Use this to keep a plan that will be needed again as a template with parameters.",
+     WRITES(template_create)},
+    {.name = "template_validate",
+     .title = "Check a template",
+     .description = "Use this to find everything that is wrong with a template before it is stored.",
+     READS(template_validate)},
+    {.name = "template_delete",
+     .title = "Delete a template",
+     .description = "Use this to remove a template that was stored; tasks that were made from it stay.",
+     DESTROYS(template_delete)},
+    {.name = "template_instantiate",
+     .title = "Plan from a template",
+     .description = "Use this to plan all tasks of a template at once. By default it only shows what would be made; "
+                    "create_tasks = true makes it.",
+     .flags = THESEUS_IDEMPOTENT,
+     .call = read_call,
+     .data = (void *)&template_instantiate_kind,
+     SCHEMAS(template_instantiate)},
     {0},
 };
 

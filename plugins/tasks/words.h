@@ -33,3 +33,6 @@
     "], \"additionalProperties\": false}"
 #define OUTPUT(properties, required) \
     "{\"type\": \"object\", \"properties\": {\"session_id\": " STRING ", " properties "}, \"required\": [" required "]}"
+/* Of what belongs to no session. */
+#define OUTPUT_BARE(properties, required) \
+    "{\"type\": \"object\", \"properties\": {" properties "}, \"required\": [" required "]}"
