@@ -23,6 +23,8 @@ static const struct {
      "write the database and what belongs to it to a new file, while servers run"},
     {"restore", COMMAND_RESTORE, 1, 1, "theseus restore FILE [-c FILE]",
      "make such a file the database, while no server runs; the one before is kept"},
+    {"import", COMMAND_IMPORT, 1, 1, "theseus import FILE [-c FILE]",
+     "take over the tasks of MCP Task Orchestrator from its tasks.sqlite, also while servers run"},
     {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
     {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
     {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load FILE...", NULL},

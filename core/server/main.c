@@ -177,6 +177,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_IMPORT:
+        return command_import(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "artifact.h"
+#include "import.h"
 #include "queue.h"
 #include "schema.h"
 #include "sql.h"
@@ -128,7 +129,17 @@ static int submit_for_filing(struct tasks *tasks, struct work *work) {
     return work_reply(work);
 }
 
-/* The same, but what is large goes to the disk first. */
+/* The same, behind what the filer does: files and other databases are not read by who must not wait. */
+static int file_call(struct theseus_call *call, void *self, const json_t *args) {
+    struct tasks *tasks = self;
+    struct work *work = work_new(tasks, call, args);
+
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    return work_check_texts(work) < 0 ? work_reply(work) : submit_for_filing(tasks, work);
+}
+
+/* The same, but only what is large goes to the disk first. */
 static int complete_call(struct theseus_call *call, void *self, const json_t *args) {
     struct tasks *tasks = self;
     struct work *work = work_new(tasks, call, args);
@@ -169,29 +180,30 @@ static int read_call(struct theseus_call *call, void *self, const json_t *args) 
 
 /* ---- the table ---- */
 
-#define KIND(name, ...) static const struct work_kind name##_kind = {tool_##name, __VA_ARGS__}
+#define KIND(name, ...) static const struct work_kind name##_kind = {.run = tool_##name, __VA_ARGS__}
 
-KIND(initialize, NULL);
-KIND(list_sessions, NULL);
-KIND(resume, NULL);
-KIND(session_status, NULL);
-KIND(cleanup, NULL);
-KIND(plan, NULL);
-KIND(update, NULL);
-KIND(delete, NULL);
-KIND(cancel, NULL);
-KIND(query, NULL);
-KIND(execute, NULL);
-KIND(complete, tool_complete_prepare);
-KIND(synthesize, NULL);
-KIND(status, NULL);
-KIND(maintenance, NULL);
-KIND(template_list, NULL);
-KIND(template_load, NULL);
-KIND(template_create, NULL);
-KIND(template_validate, NULL);
-KIND(template_delete, NULL);
-KIND(template_instantiate, NULL);
+KIND(initialize);
+KIND(list_sessions);
+KIND(resume);
+KIND(session_status);
+KIND(cleanup);
+KIND(plan);
+KIND(update);
+KIND(delete);
+KIND(cancel);
+KIND(query);
+KIND(execute);
+KIND(complete, .prepare = tool_complete_prepare);
+KIND(synthesize);
+KIND(status);
+KIND(maintenance);
+KIND(import, .prepare = tool_import_prepare, .release = import_free);
+KIND(template_list);
+KIND(template_load);
+KIND(template_create);
+KIND(template_validate);
+KIND(template_delete);
+KIND(template_instantiate);
 
 #define READS(name) .flags = THESEUS_READ_ONLY, .call = read_call, .data = (void *)&name##_kind, SCHEMAS(name)
 /* A call that is run again does nothing again: its answer is stored with what it did. */
@@ -305,6 +317,13 @@ static const struct theseus_tool tools[] = {
      .call = read_call,
      .data = (void *)&template_instantiate_kind,
      SCHEMAS(template_instantiate)},
+    {.name = "orchestrator_import",
+     .title = "Import from the original system",
+     .description = "Use this to take over the tasks of the original system's database, tasks.sqlite.",
+     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE | THESEUS_HIDDEN,
+     .call = file_call,
+     .data = (void *)&import_kind,
+     SCHEMAS(import)},
     {0},
 };
 

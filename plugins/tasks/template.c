@@ -66,21 +66,10 @@ static const char *type_name(json_type type) {
     }
 }
 
-static bool is_word(const char *words, const char *word) {
-    json_auto_t *list = json_loads(words, 0, NULL);
-    const json_t *one;
-    size_t i;
-
-    json_array_foreach (list, i, one)
-        if (strcmp(json_string_value(one), word) == 0)
-            return true;
-    return false;
-}
-
 static void check_member(const char *path, const struct member *member, const json_t *value, struct faults *faults) {
     if (!is_of(value, member->type))
         faults_add(faults, "%s%s: must be %s", path, member->name, type_name(member->type));
-    else if (member->words && !is_word(member->words, json_string_value(value)))
+    else if (member->words && !words_has(member->words, json_string_value(value)))
         faults_add(faults, "%s%s: '%s' is none of %s", path, member->name, json_string_value(value), member->words);
     else if (member->required && json_is_string(value) && json_string_length(value) == 0)
         faults_add(faults, "%s%s: is empty", path, member->name);

@@ -9,6 +9,7 @@ work_fn tool_query, tool_execute, tool_complete, tool_complete_prepare, tool_syn
 work_fn tool_maintenance;
 work_fn tool_template_list, tool_template_load, tool_template_create, tool_template_validate, tool_template_delete;
 work_fn tool_template_instantiate;
+work_fn tool_import, tool_import_prepare;
 
 extern const char initialize_input[], initialize_output[];
 extern const char list_sessions_input[], list_sessions_output[];
@@ -31,3 +32,4 @@ extern const char template_create_input[], template_create_output[];
 extern const char template_validate_input[], template_validate_output[];
 extern const char template_delete_input[], template_delete_output[];
 extern const char template_instantiate_input[], template_instantiate_output[];
+extern const char import_input[], import_output[];
