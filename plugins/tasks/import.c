@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "sql.h"
 
-enum { LOST_SHOWN = 10000, DECODINGS = 3 };
+enum { DECODINGS = 3 };
 
 /* ---- life ---- */
 
@@ -87,7 +87,7 @@ void import_lose(struct import *import, const char *format, ...) {
     char *why = NULL;
     va_list args;
 
-    if (++import->lost_count > LOST_SHOWN)
+    if (++import->lost_count > IMPORT_LOST_SHOWN)
         return;
     va_start(args, format);
     int len = vasprintf(&why, format, args);

@@ -10,6 +10,8 @@
 #include "source.h"
 #include "work.h"
 
+enum { IMPORT_LOST_SHOWN = 10000 }; /* of the others, it is only said how many */
+
 struct import_count {
     int64_t found, taken, known; /* known: taken by an import before */
 };

@@ -71,6 +71,7 @@ static int cut_circles(struct import *import) {
                         .scope = SCAN_SESSION,
                         .id = import->work->session.id,
                         .mends = true,
+                        .max = IMPORT_LOST_SHOWN,
                         .problems = json_array()};
     const json_t *one;
     size_t i;
