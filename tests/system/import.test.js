@@ -233,14 +233,18 @@ describe('theseus import', { concurrency: 4 }, () => {
     test('reads what a server that was killed left in its log, and one that runs', importing(async ({ home, take, look }) => {
         const original = await new Original(home).task('old').write();
         const holder = spawn('sqlite3', [original.path], { stdio: ['pipe', 'pipe', 'inherit'] });
+        const gone = new Promise((resolve) => { holder.on('close', resolve); });
         const told = [];
-        holder.stdout.setEncoding('utf8').on('data', (text) => told.push(text));
-        holder.stdin.write(`${insert('tasks', { id: 'new', type: 'standard', status: 'pending', title: 'In the log', created_at: '2025-07-01T00:00:00', updated_at: '2025-07-01T00:00:00' })}\nSELECT 'written';\n`);
-        await until('the write', () => told.join('').includes('written'));
-        assert.ok(statSync(`${original.path}-wal`).size > 0);
-        assert.match(await take(original), /^2 of 2 tasks imported/, 'while it runs');
-        holder.kill('SIGKILL');
-        await new Promise((resolve) => { holder.on('close', resolve); });
+        try {
+            holder.stdout.setEncoding('utf8').on('data', (text) => told.push(text));
+            holder.stdin.write(`${insert('tasks', { id: 'new', type: 'standard', status: 'pending', title: 'In the log', created_at: '2025-07-01T00:00:00', updated_at: '2025-07-01T00:00:00' })}\nSELECT 'written';\n`);
+            await until('the write', () => told.join('').includes('written'));
+            assert.ok(statSync(`${original.path}-wal`).size > 0);
+            assert.match(await take(original), /^2 of 2 tasks imported/, 'while it runs');
+        } finally {
+            holder.kill('SIGKILL');
+            await gone;
+        }
         assert.ok(statSync(`${original.path}-wal`).size > 0);
         assert.match(await take(original), /^0 of 2 tasks imported, 2 were before/, 'and when it was killed');
         await look(async (tasks) => assert.deepEqual(await tasks.titles(), ['Title of old', 'In the log']));
