@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "conn/conn.h"
+#include "base/binary.h"
+#include "conn/clients.h"
+#include "conn/listener.h"
 #include "loop/lane.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
@@ -16,11 +18,11 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
-#include "server/binary.h"
 #include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/presence.h"
 #include "server/quarantine.h"
 #include "server/recovery.h"
 #include "server/reloads.h"
@@ -150,6 +152,12 @@ struct standby {
     int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
 };
 
+/* See listening.c. */
+struct listening {
+    struct listener *before;    /* owned: at another path, where the image before listened */
+    uint64_t accepted, refused; /* of this image */
+};
+
 enum { DIGEST_BYTES = 33 };
 
 struct server {
@@ -190,7 +198,11 @@ struct server {
     size_t info_count;
     struct conn_ops conn_ops;
     struct conn_host conn_host;
-    struct conn *conn;
+    struct conn_shared *conn_shared; /* owned */
+    struct clients *clients;         /* owned */
+    bool listens;                    /* clients come and go; else there is one, and the server is for it alone */
+    struct listener *listener;       /* owned; NULL: not, or not any more */
+    struct listening listening;
     char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
@@ -201,7 +213,15 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    json_t *warned;              /* owned: what the log was told of already; NULL: nothing */
     struct mcp_tasks *mcp_tasks; /* owned */
+    struct presence *presence;   /* owned */
+    struct {
+        int64_t count; /* times that configuration and plugins were looked at because a signal asked for it */
+        char *outcome; /* owned: of the last one */
+        struct loop_task idle;
+        bool waits; /* for the plugins, to be counted then */
+    } looks;
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -210,10 +230,16 @@ struct server {
 /* Names of descriptors that go from image to image. */
 #define KEPT_IMAGES_LOCK "images.lock"
 #define KEPT_SNAPSHOT_LOCK "snapshot.lock"
+#define KEPT_LISTENER "listener"             /* a socket that was bound here … */
+#define KEPT_GIVEN_LISTENER "listener.given" /* … or that the process was started with */
 
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
+/* warnings.c */
+void warnings_look(struct server *server) ON_LOOP;   /* the plugins or the configuration have changed */
+json_t *warnings_new(struct server *server) ON_LOOP; /* sentences, with file and line in front; new reference */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
@@ -278,6 +304,22 @@ void extensions_init(struct server *server) ON_LOOP;
 void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
 void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
+
+/* listening.c: the socket on which other clients connect */
+MUST_CHECK int listening_begin(struct server *server, const struct server_args *args,
+                               struct theseus_error *err) ON_LOOP;
+void listening_go(struct server *server) ON_LOOP;    /* clients are let in */
+void listening_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
+void listening_fini(struct server *server) ON_LOOP;
+json_t *listening_report_new(const struct server *server) ON_LOOP;
+
+/* describe.c: what others see of this server */
+void describe_init(struct server *server) ON_LOOP;
+void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
+void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
+void describe_changed(struct server *server) ON_LOOP;
+void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "connect/command.h"
+#include "connect/launch.h"
 #include "loop/thread.h"
 #include "plugin/inside.h"
 #include "plugin/testload.h"
@@ -21,6 +23,7 @@
 #include "server/restart.h"
 #include "server/server.h"
 #include "server/sessions.h"
+#include "server/supervisor.h"
 #include "server/wayback.h"
 
 static void unblock_signals(void) {
@@ -95,8 +98,12 @@ static int begin_anew(struct ledger **ret_ledger, const struct handover *handove
 
 /* The ledger that an image before has left, or a new one. */
 static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
-    if (handover->ledger_fd < 0)
-        return ledger_create(ret_ledger, -1, err);
+    if (handover->ledger_fd < 0) {
+        if (ledger_create(ret_ledger, -1, err) < 0)
+            return -1;
+        ledger_be_lean(*ret_ledger, true); /* until the server wakes */
+        return 0;
+    }
     if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0 && begin_anew(ret_ledger, handover, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
     if (wayback_set_ledger(*ret_ledger, err) < 0)
@@ -105,13 +112,21 @@ static int open_ledger(struct ledger **ret_ledger, const struct handover *handov
     return 0;
 }
 
+/* Nobody is there, or a person: a server with a socket serves that alone. */
+static bool is_no_client(int fd) {
+    struct stat st, null;
+
+    return isatty(fd) || fstat(fd, &st) < 0 ||
+           (stat("/dev/null", &null) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev);
+}
+
 static int make_server(struct server **ret_server, struct server_args *args, struct ledger *ledger,
                        struct theseus_error *err) ON_LOOP {
     struct config *config = NULL;
 
     if (config_load(&config, &args->source, NULL, NULL, err) < 0)
         return -1;
-    args->in = STDIN_FILENO;
+    args->in = args->listens && is_no_client(STDIN_FILENO) ? -1 : STDIN_FILENO;
     args->out = args->follows ? -1 : take_stdout(err);
     int r = !args->follows && args->out < 0 ? -1 : server_new(ret_server, args, config, ledger, err);
     if (args->out >= 0)
@@ -121,7 +136,7 @@ static int make_server(struct server **ret_server, struct server_args *args, str
     return r;
 }
 
-static int serve(const struct config_source *source, const char *program, char *const *argv,
+static int serve(const struct config_source *source, const char *program, char *const *argv, bool listens,
                  struct theseus_error *err) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
     CLEANUP(free) char *started_by = program_started_by(argv[0], program);
@@ -140,10 +155,15 @@ static int serve(const struct config_source *source, const char *program, char *
                                .follows = handover.ledger_fd >= 0,
                                .is_back = handover.is_back,
                                .is_crash = handover.is_crash,
-                               .is_torn = handover.is_torn};
+                               .is_torn = handover.is_torn,
+                               .listens = listens};
+    if (supervisor_find_socket(&args.given, err) < 0)
+        return -1;
+    args.is_given = args.given >= 0;
+    args.listens |= args.is_given;
     if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
         return -1;
-    if (!args.follows && isatty(STDIN_FILENO))
+    if (!args.follows && !args.listens && isatty(STDIN_FILENO))
         greet_person(program);
     if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0) {
         arrival_give_up(ledger, err);
@@ -173,12 +193,26 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_call(&args, &source, program);
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
+    case COMMAND_CONNECT:
+        return connect_run(&source, program, argv, args.rest[0], !args.no_start);
+    case COMMAND_LAUNCH:
+        return launch_main(program, &source, args.rest[0]);
     case COMMAND_BACKUP:
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
     case COMMAND_IMPORT:
         return command_import(&args, &source, program);
+    case COMMAND_STATUS:
+        return command_status(&args, &source, program);
+    case COMMAND_RELOAD:
+        return command_reload(&args, &source, program);
+    case COMMAND_RESTART:
+        return command_restart(&args, &source, program);
+    case COMMAND_METRICS:
+        return command_metrics(&args, &source, program);
+    case COMMAND_AUDIT:
+        return command_audit(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:
@@ -195,7 +229,7 @@ static int run(int argc, char **argv, struct theseus_error *err) {
     case COMMAND_SERVE:
         break;
     }
-    return serve(&source, program, argv, err);
+    return serve(&source, program, argv, args.listen, err);
 }
 
 int main(int argc, char **argv) {
