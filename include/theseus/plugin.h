@@ -74,6 +74,7 @@ enum {
                                      checkpoint is harmless: checkpoint before an effect, not after it */
     THESEUS_SERIAL = 1 << 6,      /* never runs beside itself */
     THESEUS_LONG = 1 << 7,        /* takes long: offered as an MCP task where the client can */
+    THESEUS_HIDDEN = 1 << 8,      /* not in tools/list: for commands and programs that know its name */
 };
 
 struct theseus_tool {

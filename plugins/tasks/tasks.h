@@ -5,6 +5,7 @@
 
 #include <theseus/plugin.h>
 
+#include "active.h"
 #include "session.h"
 
 struct queue;
@@ -19,5 +20,9 @@ struct tasks {
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;
-    atomic_bool is_full; /* durability: is every commit on the disk before it is answered? */
+    struct active_memo active;
+    /* settings: */
+    atomic_bool is_full;           /* durability: is every commit on the disk before it is answered? */
+    atomic_llong max_active;       /* 0: any number */
+    atomic_llong archive_after_ms; /* 0: never */
 };
