@@ -206,6 +206,10 @@ const char *conn_transport(const struct conn *conn) {
     return conn->transport;
 }
 
+bool conn_is_starved(const struct conn *conn) {
+    return conn->is_starved;
+}
+
 int64_t conn_first_line_ns(const struct conn *conn) {
     return conn->first_line_ns;
 }
