@@ -136,7 +136,7 @@ struct mcp_tasks *mcp_tasks_new(const struct mcp_tasks_origin *origin) {
     uint64_t started = 0;
 
     tasks->origin = *origin;
-    tasks->lane = lane_new(origin->loop, "tasks");
+    tasks->lane = lane_new(origin->loop, "tasks", "the database of tasks cannot be asked");
     tasks->tick = timer_new(origin->loop, on_tick, tasks);
     tasks->pid = getpid();
     if (proc_start_time(getpid(), &started, &err) < 0)
