@@ -16,6 +16,7 @@ struct ban {
     char *version;
     char *signal, *where;           /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
     char *good_hash, *good_version; /* what serves in its place; empty: nothing does */
+    char *failed;                   /* why that cannot be loaded either; empty: it serves, or was not tried yet */
     json_t *tools;                  /* array: the names of its own tools */
     int64_t at_ms;                  /* wall clock */
     int crashes, window;            /* so many within so many seconds */

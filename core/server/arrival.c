@@ -353,6 +353,7 @@ static void on_served(void *arg) {
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
+    recovery_settle(server);
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
     conn_each_call(server->conn, count_call, server);

@@ -254,9 +254,10 @@ bool recovery_claims(struct server *server, struct call *call) {
     const struct recovery *recovery = &server->recovery;
     bool structured;
 
-    if (!recovery->told || !is_concerned(recovery, call, &structured))
+    if (!(recovery->told || recovery->begun) || !is_concerned(recovery, call, &structured))
         return false;
-    answer(server, call, structured);
+    if (recovery->told)
+        answer(server, call, structured); /* else by recovery_settle() */
     return true;
 }
 
@@ -328,7 +329,14 @@ static void begin_restart(struct server *server) ON_LOOP {
 }
 
 bool recovery_is_restart(const struct server *server) {
-    return server->recovery.told && server->restart.facts.started_ns == server->recovery.note.at_ns;
+    return (server->recovery.told || server->recovery.begun) &&
+           server->restart.facts.started_ns == server->recovery.note.at_ns;
+}
+
+static void tell(struct server *server) ON_LOOP {
+    server->recovery.told = true;
+    conn_each_call(server->conn, answer_one, server);
+    conn_flush(server->conn);
 }
 
 void recovery_begin(struct server *server) {
@@ -345,9 +353,19 @@ void recovery_begin(struct server *server) {
         quarantine_count(server, &recovery->note);
         recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
     }
-    recovery->told = true;
-    conn_each_call(server->conn, answer_one, server);
-    conn_flush(server->conn);
+    recovery->begun = true;
+    if (server->verdict.next != QUARANTINE_REVERTED || !server->awake)
+        tell(server); /* it does not depend on what can be loaded */
+}
+
+void recovery_settle(struct server *server) {
+    struct recovery *recovery = &server->recovery;
+
+    if (!recovery->begun || recovery->told)
+        return;
+    quarantine_settle(server);
+    recovery->next = quarantine_next(server, &recovery->note);
+    tell(server);
 }
 
 void recovery_begin_back(struct server *server) {
@@ -356,9 +374,7 @@ void recovery_begin_back(struct server *server) {
     if (!recovery->noted)
         return;
     log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
-    recovery->told = true;
-    conn_each_call(server->conn, answer_one, server);
-    conn_flush(server->conn);
+    tell(server);
 }
 
 /* ---- too many ---- */
@@ -382,6 +398,8 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 void recovery_leave(struct server *server) {
     struct theseus_error err = {0};
 
+    if (!server->recovery.told)
+        tell(server);
     if (crashes_too_often(server))
         log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
                   "crash.max_execs is %d: the server leaves",
