@@ -269,6 +269,7 @@ static void come_back(struct server *server) ON_LOOP {
     plugins_drop_saved(server->plugins);
     restart->reached = restart->facts.phase;
     restart_end(server, PHASE_FAILED);
+    recovery_report_back(server);
     report_answer(server, report_failed_new(server));
 }
 

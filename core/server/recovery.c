@@ -339,8 +339,21 @@ static void tell(struct server *server) ON_LOOP {
     conn_flush(server->conn);
 }
 
-void recovery_begin(struct server *server) {
+/* The crash is counted; who is concerned hears of it at once, unless it depends on what can be loaded. */
+static void judge(struct server *server) ON_LOOP {
     struct recovery *recovery = &server->recovery;
+
+    if (recovery->noted) {
+        quarantine_count(server, &recovery->note);
+        recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
+    }
+    recovery->begun = true;
+    if (server->verdict.next != QUARANTINE_REVERTED || !server->awake)
+        tell(server);
+}
+
+void recovery_begin(struct server *server) {
+    const struct recovery *recovery = &server->recovery;
 
     log_error("%s%s%s%s; the server goes on in a new image", recovery->what, recovery->note.tool[0] ? " in tool " : "",
               recovery->note.tool[0]   ? recovery->note.tool
@@ -349,13 +362,7 @@ void recovery_begin(struct server *server) {
               recovery->note.tool[0] ? "" : recovery->note.slot);
     end_restart(server);
     begin_restart(server);
-    if (recovery->noted) {
-        quarantine_count(server, &recovery->note);
-        recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
-    }
-    recovery->begun = true;
-    if (server->verdict.next != QUARANTINE_REVERTED || !server->awake)
-        tell(server); /* it does not depend on what can be loaded */
+    judge(server);
 }
 
 void recovery_settle(struct server *server) {
@@ -369,12 +376,30 @@ void recovery_settle(struct server *server) {
 }
 
 void recovery_begin_back(struct server *server) {
-    struct recovery *recovery = &server->recovery;
+    const struct recovery *recovery = &server->recovery;
 
     if (!recovery->noted)
         return;
     log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
-    tell(server);
+    judge(server);
+}
+
+void recovery_report_back(struct server *server) {
+    const struct recovery *recovery = &server->recovery;
+    const int64_t ago_ns = clock_now_ns() - recovery->note.at_ns;
+    struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", clock_wall_ms() - ago_ns / 1000000);
+
+    if (!recovery->noted)
+        return;
+    event.mechanism = "reexec";
+    event.phase = phase_name(PHASE_COMPLETE);
+    event.success = event.preserve_state = true;
+    event.by = (struct asker){.transport = "crash", .uid = -1};
+    event.boot_after = server->boot_id;
+    event.version_after = THESEUS_VERSION;
+    event.duration_ms = (double)ago_ns / 1e6;
+    event.calls_interrupted = (int64_t)server->restart.facts.calls_interrupted;
+    quarantine_report(server, &event);
 }
 
 /* ---- too many ---- */

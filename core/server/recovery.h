@@ -40,6 +40,8 @@ void recovery_begin(struct server *server) ON_LOOP;
 /* The same where a restart has led back: a call may have crashed the image that was to serve. That is the restart's
  * failure, and no other one has taken place. */
 void recovery_begin_back(struct server *server) ON_LOOP;
+/* And when that restart is in the history, the crash follows. */
+void recovery_report_back(struct server *server) ON_LOOP;
 /* The plugins are loaded: what has become of the one to blame is known for certain. */
 void recovery_settle(struct server *server) ON_LOOP;
 void recovery_fini(struct server *server);
