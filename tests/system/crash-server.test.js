@@ -61,6 +61,21 @@ describe('behind a crash', { skip, concurrency: 4 }, () => {
             }
     }, { ...mortal(), env: { MALLOC_ARENA_MAX: '1' } }));
 
+    const preload = (name) => join(dirname(binary), 'tests', 'system', 'preload', `${name}.so`);
+    for (const how of ['waits', 'busy'])
+        test(`all goes on where the search for the way to the crash comes to no end (${how})`, () => serving(async (client) => {
+            await client.appears('die_null');
+            for (const place of Object.keys(PLACES)) {
+                await crash(client, 'null', place);
+                await served(client);
+            }
+            const { recent_crashes: [last] } = await until('the history', async () => {
+                const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+                return history.recent_crashes.length === 3 && history;
+            });
+            assert.match(last.errors[0].backtrace[0], /^dies\.so/, 'what it had found until then');
+        }, { ...mortal(), env: { LD_PRELOAD: preload('stuckunwind'), THESEUS_UNWIND: how } }));
+
     test('many that crash at once cost their own calls', () => serving(async (client) => {
         await client.appears('die_null');
         for (let round = 0; round < 5; round++) {
