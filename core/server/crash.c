@@ -33,7 +33,7 @@ enum {
     LOOP_MS = 20,  /* so long the loop is given to begin */
     WALK_MS = 500, /* for the backtrace, which takes less than one as a rule */
     RETRY_MS = 1,
-    RETRIES = 2000, /* while somebody else is on the way to an exec that fails */
+    RETRIES = 5000, /* while somebody else is on the way to an exec that fails */
     EXIT_BY_SIGNAL = 128,
 };
 
@@ -98,6 +98,7 @@ _Noreturn static void die(int signum) {
 }
 
 _Noreturn static void park(void) {
+    ledger_gate_give_up(crash.ledger);
     for (;;)
         (void)pause();
 }
@@ -206,6 +207,7 @@ static void on_first(int signum, const siginfo_t *info, const ucontext_t *contex
     wake_loop();
     if (goes_on)
         return;
+    ledger_gate_give_up(crash.ledger); /* should the loop execute, it is not to wait for us */
     if (!on_loop)
         wait_for_loop();
     execute();
