@@ -13,14 +13,22 @@
 
 enum { LOOK_MS = 200, PATIENCE_MS = 10000 };
 
+static void look_at(void *arg, struct conn *conn) ON_LOOP {
+    *(bool *)arg |= conn_is_starved(conn);
+}
+
 static bool has_starved(const struct server *server) ON_LOOP {
-    return server->conn && conn_is_starved(server->conn);
+    bool found = false;
+
+    if (server->clients)
+        clients_each(server->clients, look_at, &found);
+    return found;
 }
 
 /* Owned. */
 static char *trouble_new(const struct server *server) ON_LOOP {
-    const char *why = has_starved(server) ? "the server has no memory to read what the client sends"
-                                          : "the server is short of memory";
+    const char *why =
+        has_starved(server) ? "the server has no memory to read what a client sends" : "the server is short of memory";
 
     if (memlimit_bytes() == 0)
         return xasprintf("%s: the system gives the process no more", why);

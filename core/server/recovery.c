@@ -239,7 +239,7 @@ static void answer(struct server *server, struct call *call, bool structured) ON
     json_t *data = data_new(recovery);
     struct theseus_error err = {0};
 
-    method_adopt(&server->methods, server->conn, call);
+    method_adopt(&server->methods, conn_of(call), call);
     if (cannot_tell(call, structured)) {
         (void)fail(&err, ERR_INTERNAL, "%s", text);
         call_fail(call, &err, data);
@@ -335,8 +335,8 @@ bool recovery_is_restart(const struct server *server) {
 
 static void tell(struct server *server) ON_LOOP {
     server->recovery.told = true;
-    conn_each_call(server->conn, answer_one, server);
-    conn_flush(server->conn);
+    clients_each_call(server->clients, answer_one, server);
+    clients_flush(server->clients);
 }
 
 /* The crash is counted; who is concerned hears of it at once, unless it depends on what can be loaded. */
@@ -411,7 +411,7 @@ static void dismiss(void *arg, struct call *call) {
                            call->attempts > 0 ? "may have executed, in full or in part" : "was not begun");
 
     loop_enter();
-    method_adopt(&server->methods, server->conn, call);
+    method_adopt(&server->methods, conn_of(call), call);
     call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
 }
 
@@ -436,7 +436,7 @@ void recovery_leave(struct server *server) {
     server->status = EXIT_FAILURE;
     if (upkeep_begin_without_plugins(server, &err) < 0)
         log_warning("the last snapshot is older than the crash: %s", err.message);
-    conn_each_call(server->conn, dismiss_tool_call, server);
-    conn_flush(server->conn);
+    clients_each_call(server->clients, dismiss_tool_call, server);
+    clients_flush(server->clients);
     leave_begin(server, "it crashed too often", 0);
 }

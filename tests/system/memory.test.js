@@ -101,7 +101,7 @@ describe('limits.memory', { concurrency: 2, skip }, () => {
         const { result } = await within('the answer', client.call('echo', { message }), 25_000);
         assert.equal(result.content[0].text, message);
         assert.notEqual((await health(client)).boot_id, before);
-        assert.match(home.log, /error .*the server has no memory to read what the client sends: \d+ of 128 MiB \(limits\.memory\) are in use; the server restarts/);
+        assert.match(home.log, /error .*the server has no memory to read what a client sends: \d+ of 128 MiB \(limits\.memory\) are in use; the server restarts/);
         assert.ok(home.log.match(/memory/g).length < 10, 'it is not said again and again');
     }, hungry()));
 
