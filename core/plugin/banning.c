@@ -95,7 +95,7 @@ static void note_tried(void *arg, const struct ban *ban) {
 }
 
 /* Returns the reason for which the file is not loaded. Owned; NULL: no ban names that image. */
-static char *note(struct plugins *plugins, const char *hash, const char *failed) {
+static char *note(struct plugins *plugins, const char *hash, const char *failed) ON_LOOP {
     struct trying trying = {.hash = hash, .failed = failed};
 
     ban_each(plugins->host->ledger, note_tried, &trying);

@@ -221,8 +221,8 @@ void banning_refuse(struct plugins *plugins) ON_LOOP; /* the files for which not
 void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
 /* An image that is to serve in place of a banned one cannot, or does. The first returns why the file is not loaded;
  * owned, NULL: no ban names that image. */
-char *banning_failed(struct plugins *plugins, const char *hash, const char *why);
-void banning_serves(struct plugins *plugins, const char *hash);
+char *banning_failed(struct plugins *plugins, const char *hash, const char *why) ON_LOOP;
+void banning_serves(struct plugins *plugins, const char *hash) ON_LOOP;
 /* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash);
 
