@@ -320,6 +320,10 @@ static void on_rest(void *arg) {
     struct restart *restart = &server->restart;
 
     loop_enter();
+    if (wayback_is_open()) { /* the image before would miss what is closed now: its records name it */
+        timer_start(restart->rest, REST_AFTER_MS, 0);
+        return;
+    }
     restart->rest = timer_free(restart->rest);
     late_close(server->upkeep.late, server->ledger);
     restart->next_tool = (struct loop_task){.run = on_next_tool, .arg = server};

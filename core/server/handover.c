@@ -236,7 +236,7 @@ void plan_execute(struct plan *plan) {
     if (is_ours(plan, taken) && taken != GATE_TAKEN)
         plan->variable[strlen(plan->variable) - 1] |= IS_TORN; /* of a digit's code, the low bits are its value */
     if (is_ours(plan, taken)) {
-        if (inherit_all(plan, true) == 0) {
+        if (inherit_all(plan, true) == 0 || plan->is_last_resort) { /* one that is missing costs less than all */
             arm(plan->startup_ms);
             memlimit_lift();
             execute(plan);
