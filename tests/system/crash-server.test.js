@@ -274,7 +274,7 @@ describe('a core', { skip }, () => {
             const pids = await writers(home, client);
             assert.equal((await client.value('orchestrator_restart_server')).success, true);
             await crash(client, 'abort');
-            assert.deepEqual(children(client.pid).slice(0, 2), pids);
+            assert.ok(pids.every((pid) => children(client.pid).includes(pid)));
             rmSync(home.path('wait'));
             /* All at once, and maybe into one file, which not each of them gets. */
             await until('their end', () => home.log.match(/process \d+ has written (the|no) core/g)?.length === 3);
