@@ -383,10 +383,22 @@ static void serve(struct server *server) ON_LOOP {
     server->look_wanted = false;
 }
 
+/* Is a plugin lost with which the image before serves? Who wants another image whatever it costs gets it. */
+static bool is_worse(struct server *server, struct theseus_error *err) ON_LOOP {
+    const struct restart_facts *facts = &server->restart.facts;
+
+    return is_new_image(server) && wayback_is_open() && (facts->flags & RESTART_GRACEFUL) &&
+           !restart_takes_own(server) && strcmp(facts->reason, "error_recovery") != 0 &&
+           plugins_serve_as_before(server->plugins, err) < 0;
+}
+
 static void on_restored(void *arg) {
     struct server *server = arg;
+    struct theseus_error err = {0};
 
     loop_enter();
+    if (is_worse(server, &err))
+        arrival_give_up(server->ledger, &err);
     serve(server);
 }
 
