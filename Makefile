@@ -25,7 +25,13 @@ all:
 # ---- flags: CC, CFLAGS, CPPFLAGS and LDFLAGS are the caller's; what must hold in any case is ours -------------------
 
 CFLAGS ?= -O2 -g
-CORE_PACKAGES := libuv jansson sqlite3 inih libsodium libzstd libxxhash libpcre2-8
+CORE_PACKAGES := libuv jansson sqlite3 inih libxxhash
+# Mapped when they are first needed, by these names (core/base/library.h): each one would cost every start and every exec.
+LATE_PACKAGES := libsodium libzstd libpcre2-8
+soname = $(shell LC_ALL=C readelf -d "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/null | \
+                 sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
+LATE_CPPFLAGS := -DSONAME_SODIUM='"$(call soname,sodium)"' -DSONAME_ZSTD='"$(call soname,zstd)"' \
+                 -DSONAME_PCRE2='"$(call soname,pcre2-8)"'
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings
 WARNINGS += $(if $(WERROR),-Werror)
@@ -33,7 +39,8 @@ WARNINGS += $(if $(WERROR),-Werror)
 INSTRUMENTED := $(SANITIZE)$(COVERAGE)
 HARDENING := -fstack-protector-strong $(if $(INSTRUMENTED),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(if $(COVERAGE),--coverage)
-OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION='"$(VERSION)"'
+OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION='"$(VERSION)"' \
+                $(LATE_CPPFLAGS)
 # The prefix map keeps the checkout's place out of the objects: the same bytes wherever they are built.
 OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-common -ffile-prefix-map=$(CURDIR)=. \
               $(SANITIZERS)
@@ -41,7 +48,7 @@ OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-commo
 OUR_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-O1 $(if $(INSTRUMENTED),,-Wl,--no-as-needed -lc) -Wl,--as-needed $(SANITIZERS)
 # What walks a crashed stack lies in the program: nothing is to be loaded for it.
 UNWINDER := $(if $(SANITIZE),,-static-libgcc)
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES))
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES) $(LATE_PACKAGES))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PACKAGES)) -ldl -pthread -lm
 PLUGIN_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -pthread
 # What one of them needs beside that: PLUGIN_PACKAGES_NAME.
@@ -57,7 +64,8 @@ CORE_SOURCES := $(filter-out core/server/main.c,$(sort $(wildcard core/*/*.c)))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
 PLUGIN_NAMES := $(sort $(filter-out examples,$(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))))
 PLUGINS := $(PLUGIN_NAMES:%=$(BUILD)/plugins/%.so)
-FIXTURES := $(patsubst %.c,$(BUILD)/%.so,$(sort $(wildcard tests/plugins/*.c)))
+TASKS_NEXT := $(BUILD)/tests/plugins/tasks-next.so
+FIXTURES := $(patsubst %.c,$(BUILD)/%.so,$(sort $(wildcard tests/plugins/*.c))) $(TASKS_NEXT)
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/*/*.c)))
 FUZZ_TARGETS := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c))))
 REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
@@ -84,6 +92,9 @@ $(BUILD)/obj/core/%.o: core/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
+
+# Hashes of the ledger and of plugins are on the way of every restart. Who uses it asks the processor first.
+$(BUILD)/obj/core/base/hash_wide.o: OUR_CFLAGS += $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mavx2)
 
 # The texts of `theseus client NAME`, as a C table.
 CLIENT_TEXTS := $(sort $(wildcard config/clients/*.txt))
@@ -143,6 +154,24 @@ $(BUILD)/tests/plugins/%.so: $(BUILD)/obj/tests/plugins/%.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -shared -o $@.new $^ $(PLUGIN_LIBS) -lsqlite3
+	@mv $@.new $@
+
+# The plugin tasks of another day: its own sources, with one more step for its tables.
+TASKS_NEXT_PARTS := schema tasks
+$(BUILD)/gen/tasks-next/%.c: plugins/tasks/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/^    NULL,$$/    "ALTER TABLE tasks ADD COLUMN mood TEXT NOT NULL DEFAULT '\''calm'\''; CREATE INDEX tasks_mood ON tasks (mood)",\n&/' \
+	    -e 's/\.version = "[^"]*"/.version = "9.9.9"/' $< >$@
+
+$(TASKS_NEXT_PARTS:%=$(BUILD)/obj/tasks-next/%.o): $(BUILD)/obj/tasks-next/%.o: $(BUILD)/gen/tasks-next/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -Iplugins/tasks -fPIC -c -o $@ $<
+
+$(TASKS_NEXT): $(TASKS_NEXT_PARTS:%=$(BUILD)/obj/tasks-next/%.o) \
+    $(filter-out $(TASKS_NEXT_PARTS:%=$(BUILD)/obj/plugins/tasks/%.o),$(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard plugins/tasks/*.c))))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(PLUGIN_LDFLAGS) -o $@.new $^ $(PLUGIN_LIBS) $(shell $(PKG_CONFIG) --libs $(PLUGIN_PACKAGES_tasks))
 	@mv $@.new $@
 
 # The library that needs.so asks for, and that nobody will find.

@@ -14,7 +14,8 @@ struct ban {
     char *hash;          /* of the image; NULL: no ban */
     char *plugin, *file; /* whose it is, and where it came from */
     char *version;
-    char *signal, *where;           /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
+    char *signal, *where; /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
+    char *how;            /* what its process did, if it had one of its own: "ended by itself (…)"; else empty */
     char *good_hash, *good_version; /* what serves in its place; empty: nothing does */
     char *failed;                   /* why that cannot be loaded either; empty: it serves, or was not tried yet */
     json_t *tools;                  /* array: the names of its own tools */
@@ -37,6 +38,8 @@ void ban_each(struct ledger *ledger, ban_visit_fn *visit, void *arg);
 void ban_put(struct batch *batch, const struct ban *ban);
 void ban_drop(struct batch *batch, const struct ban *ban);
 
+/* "crashed with SIGSEGV in tool 'x', once". Owned. */
+char *ban_crash(const struct ban *ban);
 /* A sentence: what it did, what became of it, and how to mend it. Owned. */
 char *ban_reason(const struct ban *ban);
 

@@ -48,6 +48,7 @@ struct generation {
     json_t *past_configs;        /* array, owned: somebody may still be looking at one */
     json_t *saved;               /* owned; during start only */
     bool served;                 /* in the image before, so its schema was looked at then */
+    int schema;                  /* steps of it that the database had at the test-load; -1: not known */
     bool outdated;               /* the database's schema is older than it needs, and not its start's to change */
     atomic_bool migrated;        /* its start has changed the database's schema */
     char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */
@@ -105,8 +106,9 @@ json_t *generation_save(struct generation *generation);     /* NULL: it has noth
 MUST_CHECK int generation_activate(struct generation *generation, struct theseus_error *err);
 MUST_CHECK int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err);
 MUST_CHECK int generation_configure(struct generation *generation, json_t *config,
-                                    struct theseus_error *err); /* steals */
-void generation_stop(struct generation *generation);            /* stop, then joins the threads that it made */
+                                    struct theseus_error *err);                              /* steals */
+void generation_subscribed(struct generation *generation, const char *uri, bool on) ON_LOOP; /* pinned */
+void generation_stop(struct generation *generation); /* stop, then joins the threads that it made */
 
 /* Threads of the plugin; any thread. The number, or -1. */
 int generation_thread(struct generation *generation, theseus_thread_fn *run, void *arg, struct theseus_error *err);

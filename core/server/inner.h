@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/binary.h"
 #include "conn/clients.h"
 #include "conn/listener.h"
 #include "loop/lane.h"
@@ -17,15 +18,16 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
-#include "server/binary.h"
 #include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/presence.h"
 #include "server/quarantine.h"
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
+#include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "store/store.h"
@@ -89,6 +91,7 @@ struct restart {
     int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
+    bool refused; /* the candidate was */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
@@ -176,6 +179,7 @@ struct server {
     struct rescue rescue;
     struct memory memory;
     struct recovery recovery;
+    struct retrial retrial;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */
@@ -213,7 +217,17 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    json_t *warned;              /* owned: what the log was told of already; NULL: nothing */
     struct mcp_tasks *mcp_tasks; /* owned */
+    struct presence *presence;   /* owned */
+    struct {
+        int64_t count; /* times that configuration and plugins were looked at because a signal asked for it */
+        char *outcome; /* owned: of the last one */
+        struct loop_task idle;
+        bool waits; /* for the plugins, to be counted then */
+    } looks;
+    struct subscribed *subscribed; /* owned */
+    struct loop_task topics;       /* looks what is subscribed to now */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -228,6 +242,10 @@ struct server {
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
+/* warnings.c */
+void warnings_look(struct server *server) ON_LOOP;   /* the plugins or the configuration have changed */
+json_t *warnings_new(struct server *server) ON_LOOP; /* sentences, with file and line in front; new reference */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
@@ -291,8 +309,11 @@ MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_e
 
 /* extensions.c: of the protocol */
 void extensions_init(struct server *server) ON_LOOP;
-void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
-void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+void extensions_connected(struct server *server) ON_LOOP;       /* the connection is there, and not started */
+void extensions_plugins_changed(struct server *server) ON_LOOP; /* other generations may serve */
+void extensions_let_go(struct server *server) ON_LOOP;          /* the server leaves: tasks are let go */
+void extensions_finish(struct server *server) ON_LOOP;          /* what is on its way to the database; waits for it */
+void extensions_fini(struct server *server) ON_LOOP;            /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* listening.c: the socket on which other clients connect */
@@ -303,6 +324,13 @@ void listening_apply(struct server *server) ON_LOOP; /* as the configuration say
 void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
 void listening_fini(struct server *server) ON_LOOP;
 json_t *listening_report_new(const struct server *server) ON_LOOP;
+
+/* describe.c: what others see of this server */
+void describe_init(struct server *server) ON_LOOP;
+void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
+void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
+void describe_changed(struct server *server) ON_LOOP;
+void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

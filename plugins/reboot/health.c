@@ -10,7 +10,7 @@ const char reboot_health_input[] =
 
 const char reboot_health_output[] =
     "{\"type\": \"object\", \"properties\": {\"healthy\": {\"type\": \"boolean\"}, \"issues\": {"
-    "\"type\": \"array\"}, \"timestamp\": {\"type\": \"string\"}, \"server_version\": {\"type\": \"string\"}, "
+    "\"type\": \"array\"}, \"warnings\": {\"type\": \"array\"}, \"timestamp\": {\"type\": \"string\"}, \"server_version\": {\"type\": \"string\"}, "
     "\"pid\": {\"type\": \"integer\"}, \"boot_id\": {\"type\": \"string\"}, \"uptime_s\": {\"type\": \"number\"}, "
     "\"checks\": {\"type\": \"object\", \"properties\": {\"reboot_readiness\": {\"type\": \"object\", "
     "\"properties\": {\"ready\": {\"type\": \"boolean\"}, \"issues\": {\"type\": \"array\"}}}, \"database\": {"
@@ -20,7 +20,8 @@ const char reboot_health_output[] =
     "\"type\": \"integer\"}, \"status\": {\"type\": \"string\"}}}, \"plugins\": {\"type\": \"object\", "
     "\"properties\": {\"active\": {}, \"refused\": {\"type\": \"array\"}, \"quarantined\": {\"type\": \"array\"}}}, "
     "\"threads\": {\"type\": \"object\", \"properties\": {\"workers\": {\"type\": \"integer\"}, \"busy\": {"
-    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"configuration\": {"
+    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"ledger\": {"
+    "\"type\": \"object\"}, \"configuration\": {"
     "\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
     "\"checks\"]}";
 
