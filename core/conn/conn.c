@@ -331,6 +331,10 @@ const char *conn_transport(const struct conn *conn) {
     return conn->transport;
 }
 
+bool conn_is_starved(const struct conn *conn) {
+    return conn->is_starved && !conn->stopped && !conn->ended && !conn->broken; /* else nothing is read any more */
+}
+
 int64_t conn_first_line_ns(const struct conn *conn) {
     return conn->first_line_ns;
 }

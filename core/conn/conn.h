@@ -42,6 +42,9 @@ struct conn_ops {
     void (*closed)(void *arg, struct conn *conn);
     /* The input has ended. */
     void (*ended)(void *arg, struct conn *conn);
+    /* There is no memory to read what the client sends: said when that begins, and again at every attempt in vain.
+     * False: there is no hope of any, and what cannot be read is refused. */
+    bool (*starved)(void *arg, struct conn *conn);
 };
 
 /* Memory that connections use one after the other. */
@@ -93,8 +96,9 @@ void conn_stop_reading(struct conn *conn) ON_LOOP;
 
 /* Before it is freed: no call is begun any more, and those that run are asked to stop; their answers are dropped. */
 void conn_let_go(struct conn *conn) ON_LOOP;
-void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
-bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
+void conn_flush(struct conn *conn) ON_LOOP;            /* writes what can be written now */
+bool conn_is_idle(const struct conn *conn) ON_LOOP;    /* nothing to answer, nothing to write */
+bool conn_is_starved(const struct conn *conn) ON_LOOP; /* there was no memory to read, and there is none yet */
 
 struct conn *conn_of(const struct call *call); /* that a connection has received; borrowed */
 struct session *conn_session(struct conn *conn) ON_LOOP;

@@ -44,7 +44,8 @@ struct conn {
     uint64_t read; /* stream offset behind the last byte that was read */
     int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
-    struct timer *starved; /* owned: there was no memory to read into, and it is tried again then; NULL: there is */
+    bool is_starved;       /* there was no memory to read into */
+    struct timer *starved; /* owned: it is tried again then; NULL: not waiting for that */
     struct timer *first;   /* owned: the first line has begun, and is to be whole by then; NULL: not so */
     struct timer *hangup;  /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */

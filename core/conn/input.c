@@ -276,12 +276,41 @@ static void on_starved(void *arg) {
     input_want(conn);
 }
 
+/* The line that is too long for the memory there is, so that what follows can be read, be it the end of the input. */
+static bool give_line_up(struct conn *conn) ON_LOOP {
+    struct cut cut = {.conn = conn};
+    struct theseus_error err = {0};
+    size_t len = frame_rest(conn->frame).len;
+
+    if (!frame_skip(conn->frame))
+        return false;
+    conn->starved = timer_free(conn->starved);
+    (void)fail(
+        &err, ERR_MEMORY,
+        "there is no memory to read a message beyond its first %zu bytes; it was not begun, and can be sent again",
+        len);
+    list_init(&cut.fresh);
+    give_on(&cut);
+    batch_fini(&cut.batch);
+    queue_refuse(conn, NULL, &err);
+    input_want(conn);
+    return true;
+}
+
 /* What the client sends waits in the kernel until there is memory again. */
 static void starve(struct conn *conn) ON_LOOP {
-    log_warning("connection %d: no memory to read; trying again in %d ms", (int)conn->number, STARVED_MS);
+    conn->is_starved = true;
+    if (!conn->host->ops->starved(conn->host->arg, conn) && give_line_up(conn))
+        return;
     conn->starved = timer_new(conn->host->loop, on_starved, conn);
     timer_start(conn->starved, STARVED_MS, 0);
     input_want(conn);
+}
+
+/* The other side writes no more, and there are bytes of it that are not read. */
+static void on_hangup(struct conn *conn) ON_LOOP {
+    if (!conn->is_starved || !give_line_up(conn))
+        hangup_noticed(conn);
 }
 
 static void read_more(struct conn *conn) ON_LOOP {
@@ -292,6 +321,7 @@ static void read_more(struct conn *conn) ON_LOOP {
         starve(conn);
         return;
     }
+    conn->is_starved = false;
     ssize_t n = read_recorded(conn, room, LIMIT_READ_CHUNK, &err);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -310,7 +340,7 @@ static void read_more(struct conn *conn) ON_LOOP {
 
 void input_on_readable(struct conn *conn, int events) {
     if (!(events & POLL_READ)) {
-        hangup_noticed(conn);
+        on_hangup(conn);
         return;
     }
     frame_lend(conn->frame, &conn->host->shared->room);

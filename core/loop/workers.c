@@ -6,8 +6,8 @@
 
 #include <uv.h>
 
-#include "base/log.h"
 #include "base/mem.h"
+#include "loop/lack.h"
 #include "loop/timer.h"
 
 enum { WORKERS_RETRY_MS = 100 };
@@ -24,7 +24,8 @@ struct workers {
     struct loop *loop;
     struct timer *retry;         /* the system had no thread for us: it is asked again */
     struct loop_task retry_soon; /* starts it, from any thread */
-    uv_mutex_t lock;             /* of everything below */
+    struct lack lack;
+    uv_mutex_t lock; /* of everything below */
     uv_cond_t changed;
     struct list urgent;  /* work::link, borrowed: before those of `queue` */
     struct list queue;   /* work::link, borrowed */
@@ -110,11 +111,15 @@ static void start_thread(struct workers *workers) {
     worker->ended = false;
     if (thread_start(&worker->thread, name, worker_main, worker, &err) == 0) {
         workers->alive++;
+        lack_end(workers->loop, &workers->lack);
         return;
     }
     worker->ended = true;
     workers->retrying = true;
-    log_error("%s; asking again in %d ms", err.message, WORKERS_RETRY_MS);
+    lack_begin(workers->loop, &workers->lack,
+               workers->alive > 0 ? "calls of tools wait for fewer threads than server.workers allows"
+                                  : "no call of a tool that may block can be begun",
+               &err);
     loop_post_task(workers->loop, &workers->retry_soon);
 }
 
@@ -140,6 +145,8 @@ static void workers_on_retry(void *arg) {
     workers->retrying = false;
     for (int missing = workers->queued; missing > 0; missing--)
         start_what_is_needed(workers);
+    if (!workers->retrying)
+        lack_end(workers->loop, &workers->lack); /* what was queued is done by those that there are */
     uv_mutex_unlock(&workers->lock);
 }
 
@@ -180,6 +187,7 @@ struct workers *workers_free(struct workers *workers) {
         free(worker);
     }
     loop_forget(workers->loop, &workers->retry_soon);
+    lack_end(workers->loop, &workers->lack);
     workers->retry = timer_free(workers->retry);
     uv_cond_destroy(&workers->changed);
     uv_mutex_destroy(&workers->lock);

@@ -136,6 +136,13 @@ static void on_conn_over(void *arg, struct conn *conn) {
         leave_closed(server);
 }
 
+static bool on_conn_starved(void *arg, struct conn *conn) {
+    const struct method_env *env = arg;
+
+    loop_enter();
+    return memory_on_starved(env->arg, conn);
+}
+
 static void on_look_again(void *arg) {
     struct server *server = arg;
 
@@ -265,6 +272,7 @@ static void wire(struct server *server) {
         .response = method_on_response,
         .ended = on_conn_ended,
         .closed = on_conn_closed,
+        .starved = on_conn_starved,
     };
     server->conn_host = (struct conn_host){
         .loop = server->loop,
@@ -347,7 +355,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
         arrival_meet_children(server);
     memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
-    server->lane = lane_new(server->loop, "plugins");
+    server->lane = lane_new(server->loop, "plugins", "no plugin can be loaded, changed or stopped");
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);

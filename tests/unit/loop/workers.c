@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "loop/lacks.h"
 #include "loop/starve.h"
 #include "loop/until.h"
 
@@ -352,7 +353,9 @@ static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
     int queued = workers_queued(workers);
     (void)setrlimit(RLIMIT_AS, &before);
     assert_int_equal(queued, 2);
+    assert_int_equal(lack_count(loop, "no call of a tool that may block can be begun: cannot start"), 1);
     until(loop, atomic_load(&jobs[0].ended) && atomic_load(&jobs[1].ended));
+    assert_int_equal(lack_count(loop, ""), 0);
 }
 
 static void accepts_none(void **state) {
