@@ -67,6 +67,14 @@ MUST_CHECK int conn_accept(struct conn **ret_conn, const struct conn_host *host,
  * records name, which an exec has left open, and which stay open when this fails. */
 MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                             struct theseus_error *err) ON_LOOP;
+/* Many at once, in the order of their numbers. */
+struct conn_restored {
+    uint64_t number;
+    int in, out;
+    struct conn *conn; /* NULL: it cannot be gone on with, and `err` says why */
+    struct theseus_error err;
+};
+void conn_restore_all(const struct conn_host *host, struct conn_restored *items, size_t count) ON_LOOP;
 /* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
  * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
 void conn_unknown_position(struct conn *conn) ON_LOOP;

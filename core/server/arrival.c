@@ -335,6 +335,7 @@ static void conclude(struct server *server) ON_LOOP {
         plugins_withdraw(server->plugins, NULL);
     standby_begin(server);
     wayback_close(); /* the record of the restart may be lost: nothing else is going to close it */
+    listening_go(server); /* now: the image before would not know of who comes */
     if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
         watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
 }

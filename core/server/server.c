@@ -248,6 +248,7 @@ static void wire(struct server *server) {
     server->methods.loop = server->loop;
     server->methods.config = config;
     server->methods.plugin_host = &server->plugin_host;
+    server->methods.boot_id = server->boot_id;
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
@@ -437,11 +438,12 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_begin(server);
-    else
+    } else {
         clients_start(server->clients);
-    listening_go(server);
+        listening_go(server);
+    }
     *ret_server = TAKE_PTR(server);
     return 0;
 }
