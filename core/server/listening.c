@@ -13,6 +13,7 @@
 #include "rpc/message.h"
 #include "server/handover.h"
 #include "server/inner.h"
+#include "server/supervisor.h"
 
 enum { SPARE_FILES = 512 }; /* beside the clients' own */
 
@@ -142,9 +143,16 @@ int listening_begin(struct server *server, const struct server_args *args, struc
     return 0;
 }
 
+/* The environment that had told it is not there any more. */
+bool listening_goes_on(struct ledger *ledger) {
+    return handover_take(ledger, KEPT_GIVEN_LISTENER) >= 0;
+}
+
 void listening_go(struct server *server) {
-    if (server->listener)
+    if (server->listener) {
         listener_accept(server->listener, true);
+        supervisor_ready();
+    }
     server->listening.before = listener_close(server->listening.before);
 }
 
@@ -159,6 +167,8 @@ void listening_apply(struct server *server) {
 }
 
 void listening_end(struct server *server) {
+    if (server->listener)
+        supervisor_stopping();
     server->listener = listener_close(server->listener);
 }
 

@@ -15,6 +15,7 @@
 #include "server/program.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
+#include "server/supervisor.h"
 #include "server/wayback.h"
 
 /* ---- what the lower floors ask for ---- */
@@ -133,6 +134,14 @@ static void on_conn_over(void *arg, struct conn *conn) {
         leave_closed(server);
 }
 
+static void on_reloaded(void *arg, const char *outcome) {
+    const struct server *server = arg;
+
+    (void)outcome;
+    if (server->listener)
+        supervisor_ready();
+}
+
 static void on_look_again(void *arg) {
     struct server *server = arg;
 
@@ -142,8 +151,10 @@ static void on_look_again(void *arg) {
         return;
     }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    if (server->listener)
+        supervisor_reloading();
     upkeep_asked_to_reload(server, NULL, NULL, NULL);
-    reconfigure(server, NULL, NULL);
+    reconfigure(server, on_reloaded, server);
     if (server->awake)
         plugins_rescan(server->plugins);
 }
@@ -411,7 +422,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
-    server->listens = args->listens;
+    server->listens = args->listens || (args->follows && listening_goes_on(ledger));
     server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
