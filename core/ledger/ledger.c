@@ -96,6 +96,10 @@ void ledger_set_bound(struct ledger *ledger, size_t bytes) {
     space_set_bound(&ledger->journal.space, bytes / SEGMENT_BYTES);
 }
 
+void ledger_be_lean(struct ledger *ledger, bool lean) {
+    atomic_store(&ledger->journal.space.lean, lean);
+}
+
 void ledger_enter(struct ledger *ledger) {
     space_tend(&ledger->journal.space);
     gate_enter(&ledger->journal.gate);

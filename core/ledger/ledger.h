@@ -42,6 +42,9 @@ void *ledger_scratch(const struct ledger *ledger, size_t *ret_size);
 /* No more than so many bytes; rounded down to whole MiB. */
 void ledger_set_bound(struct ledger *ledger, size_t bytes);
 
+/* No memory in reserve, until it is wanted: whoever has not been asked for any work needs none, and it takes time. */
+void ledger_be_lean(struct ledger *ledger, bool lean);
+
 /* ---- committing ---- */
 
 void ledger_enter(struct ledger *ledger); /* takes the gate */
