@@ -62,6 +62,7 @@ static void on_connected(void *arg, int fd) {
     } else if (clients_count(server->clients) >= (size_t)config->limits.max_clients) {
         (void)fail(&err, ERR_LIMIT, "there are %d clients already (limits.max_clients)", config->limits.max_clients);
         turn_away(fd_take(&owned), &err);
+        server->listening.turned_away++;
     } else if (clients_accept(server->clients, fd_take(&owned), peer.uid, &err) < 0) {
         log_error("a client is closed: %s", err.message);
     } else {
@@ -180,6 +181,7 @@ void listening_fini(struct server *server) {
 json_t *listening_report_new(const struct server *server) {
     if (!server->listener)
         return NULL;
-    return json_pack("{s:s, s:I, s:I}", "path", listener_path(server->listener), "accepted",
-                     (json_int_t)server->listening.accepted, "refused", (json_int_t)server->listening.refused);
+    return json_pack("{s:s, s:I, s:I, s:I}", "path", listener_path(server->listener), "accepted",
+                     (json_int_t)server->listening.accepted, "refused", (json_int_t)server->listening.refused,
+                     "turned_away", (json_int_t)server->listening.turned_away);
 }

@@ -34,6 +34,13 @@ describe('a server that listens', { concurrency: 4 }, () => {
         assert.equal(mode(one.path), 0o600);
         assert.equal(mode(one.home.path('run')), 0o700);
         await counted(clients[0], 20);
+        const { contents: [content] } = (await clients[0].ask('resources/read', { uri: 'theseus://connections' })).result;
+        const known = JSON.parse(content.text);
+        assert.equal(known.connections.length, 20);
+        assert.deepEqual(known.listener, { path: one.path, accepted: 20, refused: 0, turned_away: 0 });
+        for (const { client, transport, uid, state, since } of known.connections)
+            assert.deepEqual([client, transport, uid, state, Date.now() - Date.parse(since) < 60_000],
+                [{ name: 'system', version: '1' }, 'unix', process.getuid(), 'active', true]);
         await clients[1].end();
         await clients[2].destroy();
         await counted(clients[0], 18);
