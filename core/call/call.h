@@ -135,8 +135,13 @@ void call_cancel(struct call *call); /* the client does not want it any more: no
 
 /* After `ms` from acceptance (the first time counts) the call is answered with an error (as `timed_out` makes it) and
  * cancelled. */
-typedef void call_timeout_fn(struct call *call, int64_t ms);
-void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) ON_LOOP;
+struct call_limit {
+    int64_t ms;
+    int source;         /* where it comes from, and … */
+    const char *plugin; /* … whose it is: for who makes the answer. Copied; may be NULL */
+};
+typedef void call_timeout_fn(struct call *call, const struct call_limit *limit);
+void call_set_deadline(struct call *call, const struct call_limit *limit, call_timeout_fn *timed_out) ON_LOOP;
 /* The owner says so, on the loop, once it has seen that the call is over. */
 void call_end_on_loop(struct call *call) ON_LOOP;
 

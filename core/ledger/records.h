@@ -161,6 +161,7 @@ enum restart_flags {
     RESTART_PRESERVE = 2,
     RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
     RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
+    RESTART_RETRIES = 16, /* the new image serves, and tries again what was refused; it is in the history */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */

@@ -27,6 +27,7 @@
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
+#include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "store/store.h"
@@ -90,6 +91,7 @@ struct restart {
     int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
+    bool refused; /* the candidate was */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
@@ -176,6 +178,7 @@ struct server {
     struct rescue rescue;
     struct memory memory;
     struct recovery recovery;
+    struct retrial retrial;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */

@@ -40,6 +40,7 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
         return;
     server->leaving = true;
     crash_set_leaving();
+    retrial_end(server);
     log_info("leaving: %s", why);
     listening_end(server);
     clients_stop_reading(server->clients);

@@ -25,6 +25,7 @@
 #include "server/sessions.h"
 #include "server/supervisor.h"
 #include "server/wayback.h"
+#include "store/damage.h"
 
 static void unblock_signals(void) {
     sigset_t none;
@@ -144,6 +145,7 @@ static int serve(const struct config_source *source, const char *program, char *
     struct handover handover;
 
     loop_enter();
+    damage_watch();
     handover_find(&handover);
     if (handover.ledger_fd >= 0)
         thread_make_ahead(); /* what served is brought back on one */

@@ -467,6 +467,8 @@ struct server *server_free(struct server *server) {
         return NULL;
     if (server->loop)
         standby_end(server);
+    if (server->presence)
+        presence_stop(server->presence);
     triggers_fini(server);
     restart_fini(server);
     if (server->loop)

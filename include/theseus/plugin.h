@@ -192,6 +192,11 @@ struct theseus_plugin {
      * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
      * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together with
      * those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails then.
+     *
+     * What is too large for a row may be a file in the directory `artifacts` beside the database, called by the SHA-256 of
+     * what it holds (hexadecimal, lower case), and on the disk before the row. A view called after the plugin, NAME_files,
+     * with the columns `name` and `bytes` says which files the rows name: `theseus check --deep` and `theseus backup`
+     * compare them.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
