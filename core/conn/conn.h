@@ -107,8 +107,8 @@ void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
 uint64_t conn_number(const struct conn *conn) ON_LOOP;
 const char *conn_transport(const struct conn *conn) ON_LOOP;
 int64_t conn_since_ms(const struct conn *conn) ON_LOOP; /* wall clock; 0: not known */
-bool conn_is_stdio(const struct conn *conn) ON_LOOP; /* the client that has started us */
-uid_t conn_uid(const struct conn *conn) ON_LOOP;     /* of the client; ours where it has our pipe */
+bool conn_is_stdio(const struct conn *conn) ON_LOOP;    /* the client that has started us */
+uid_t conn_uid(const struct conn *conn) ON_LOOP;        /* of the client; ours where it has our pipe */
 struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
 /* Visits every call that is not over, held, worked on or a subscription, in the order of acceptance. `visit` may end
  * calls. */

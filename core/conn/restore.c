@@ -34,8 +34,7 @@ static int by_number(const void *number, const void *origin) {
 /* NULL: it is none of those, or no more. */
 static struct origin *origin_of(struct restoring *restoring, uint64_t number) {
     if (!restoring->last || restoring->last->item->number != number)
-        restoring->last =
-            bsearch(&number, restoring->origins, restoring->count, sizeof(struct origin), by_number);
+        restoring->last = bsearch(&number, restoring->origins, restoring->count, sizeof(struct origin), by_number);
     return restoring->last && restoring->last->conn ? restoring->last : NULL;
 }
 
@@ -210,7 +209,7 @@ static void restore_listen(void *arg, const void *record) {
         listen_restore(origin->conn, record);
 }
 
-#define each(origin, restoring)                                                                                \
+#define each(origin, restoring)                                                                                      \
     for (struct origin *origin = (restoring)->origins; origin < (restoring)->origins + (restoring)->count; origin++) \
         if (origin->conn)
 

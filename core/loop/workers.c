@@ -26,13 +26,13 @@ struct workers {
     struct loop_task retry_soon; /* starts it, from any thread */
     uv_mutex_t lock;             /* of everything below */
     uv_cond_t changed;
-    struct list urgent;  /* work::link, borrowed: before those of `queue` */
-    struct list queue;   /* work::link, borrowed; in the order of their turns */
-    uint64_t turn;           /* of the one that was begun last */
-    uint64_t turns[TAKERS];  /* the last ones that were given to each */
-    struct list threads; /* worker::link, owned */
-    int count;           /* threads there may be */
-    int stuck;           /* of those in a job, the ones that do not come back */
+    struct list urgent;     /* work::link, borrowed: before those of `queue` */
+    struct list queue;      /* work::link, borrowed; in the order of their turns */
+    uint64_t turn;          /* of the one that was begun last */
+    uint64_t turns[TAKERS]; /* the last ones that were given to each */
+    struct list threads;    /* worker::link, owned */
+    int count;              /* threads there may be */
+    int stuck;              /* of those in a job, the ones that do not come back */
     int alive, idle, busy, queued;
     int urgent_busy; /* of `busy`, those in urgent work */
     bool retrying;

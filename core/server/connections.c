@@ -23,9 +23,9 @@ static void add(void *arg, struct conn *conn) {
         listing->list,
         json_pack("{s:I, s:s, s:O*, s:s, s:I, s:o, s:s, s:i, s:i}", "conn", (json_int_t)conn_number(conn), "session_id",
                   session->id, "client", session->client, "transport", conn_transport(conn), "uid",
-                  (json_int_t)conn_uid(conn), "since", facts_time_new(conn_since_ms(conn) > 0 ? conn_since_ms(conn) : -1),
-                  "state", state_of(listing->server, conn), "in_flight", conn_in_flight(conn), "held",
-                  conn_held(conn)));
+                  (json_int_t)conn_uid(conn), "since",
+                  facts_time_new(conn_since_ms(conn) > 0 ? conn_since_ms(conn) : -1), "state",
+                  state_of(listing->server, conn), "in_flight", conn_in_flight(conn), "held", conn_held(conn)));
 }
 
 json_t *service_connections(struct server *server, struct run *run, const json_t *args, const json_t *facts) {

@@ -156,7 +156,7 @@ struct standby {
 
 /* See listening.c. */
 struct listening {
-    struct listener *before;    /* owned: at another path, where the image before listened */
+    struct listener *before;                 /* owned: at another path, where the image before listened */
     uint64_t accepted, refused, turned_away; /* by this image */
 };
 

@@ -104,7 +104,8 @@ static const struct theseus_resource resources[] = {
     {.uri = "theseus://connections",
      .name = "connections",
      .title = "Who is connected",
-     .description = "Every client of this server: what it calls itself, who and how, since when, and what it waits for.",
+     .description =
+         "Every client of this server: what it calls itself, who and how, since when, and what it waits for.",
      .mime_type = "application/json",
      .read = read_connections},
     {.uri = "theseus://status",

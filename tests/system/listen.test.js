@@ -8,7 +8,7 @@ import { until, within } from '../clients/lib/until.js';
 import { judgeCrash, skip as skipCrashes, unlimited } from './lib/crash.js';
 import { Client } from './lib/client.js';
 import { Home } from './lib/home.js';
-import { descriptors } from './lib/proc.js';
+import { alive, descriptors } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
 import { Listening, SocketClient, listening } from './lib/socket.js';
 
@@ -297,30 +297,34 @@ describe('the socket', { concurrency: 4 }, () => {
     test('may be one that the process was started with', async () => {
         const home = new Home();
         const path = home.path('given.sock');
-        const given = createServer();
-        let server;
+        /* It holds the socket and never accepts: its loop stands still. */
+        const manager = `const server = require('node:net').createServer().listen(process.argv[1], () => {
+            const { status } = require('node:child_process').spawnSync('sh', ['-c',
+                'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', ...process.argv.slice(2)],
+            { stdio: ['ignore', 'inherit', 'inherit', server._handle.fd] });
+            process.exit(status);
+        });`;
+        const { command, args, env } = home.command;
+        const started = new Client({ command: { command: process.execPath, args: ['-e', manager, path, command, ...args], env } });
+        let pid;
         try {
-            await new Promise((resolve) => { given.listen(path, resolve); });
-            const { command, args, env } = home.command;
-            server = new Client({ command: { command: 'sh', args: ['-c',
-                'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', command, ...args], env } },
-            { stdio: ['ignore', 'pipe', 'pipe', given._handle.fd] });
-            const client = await until('an answer', async () => {
+            const client = await until('somebody to listen', async () => {
                 const one = new SocketClient(path);
-                await one.connected;
-                return one;
+                return one.connected.then(() => one, () => undefined);
             });
             await client.initialize();
-            await client.names();
-            await restarts({ value: (name, args2) => client.value(name, args2), pid: server.pid });
+            ({ pid } = await client.value('orchestrator_health_check'));
+            await restarts({ value: (name, more) => client.value(name, more), pid });
             assert.equal((await connections(client)).listener.path, path);
             await client.destroy();
-            assert.equal((await server.signal('SIGTERM')).code, 0);
+            process.kill(pid, 'SIGTERM');
+            assert.equal((await within('leaving', started.exited)).code, 0, started.stderr);
             assert.ok(existsSync(path), 'it is not the server\'s to remove');
             assert.ok(!existsSync(home.path('run', 'theseus.sock')));
         } finally {
-            given.close();
-            await server?.kill();
+            if (pid && alive(pid))
+                process.kill(pid, 'SIGKILL');
+            await started.kill();
             home.dispose();
         }
     });

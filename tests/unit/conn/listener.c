@@ -192,12 +192,9 @@ static void says_when_its_path_is_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_in_when_it_is_told_to),
-        cmocka_unit_test(replaces_what_was_left_behind),
-        cmocka_unit_test(leaves_alone_what_is_no_socket),
-        cmocka_unit_test(is_opened_to_others_and_closed_again),
-        cmocka_unit_test(goes_on_with_one_that_listens),
-        cmocka_unit_test(says_when_its_path_is_too_long),
+        cmocka_unit_test(lets_in_when_it_is_told_to),     cmocka_unit_test(replaces_what_was_left_behind),
+        cmocka_unit_test(leaves_alone_what_is_no_socket), cmocka_unit_test(is_opened_to_others_and_closed_again),
+        cmocka_unit_test(goes_on_with_one_that_listens),  cmocka_unit_test(says_when_its_path_is_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,8 +141,10 @@ static void lets_those_take_turns_for_whom_there_is_work(void **state) {
     submit(workers, &first);
     until(loop, atomic_load(&first.begun));
     for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
-        jobs[i] = (struct listed){
-            .work = {.run = run_listed, .whose = (uint64_t)names[i]}, .name = names[i], .order = order, .count = &count};
+        jobs[i] = (struct listed){.work = {.run = run_listed, .whose = (uint64_t)names[i]},
+                                  .name = names[i],
+                                  .order = order,
+                                  .count = &count};
         workers_submit(workers, &jobs[i].work);
     }
     atomic_store(&first.may_end, true);
