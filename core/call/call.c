@@ -40,6 +40,9 @@ struct call *call_ref(struct call *call) {
 struct call *call_unref(struct call *call) {
     if (!call || atomic_fetch_sub(&call->refs, 1) > 1)
         return NULL;
+    struct call_journal *journal = atomic_load(&call->journal);
+    if (journal)
+        journal->unref(journal);
     message_fini(&call->message);
     json_decref(call->id);
     json_decref(call->server_info);
@@ -166,7 +169,7 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
 }
 
 void call_answer(struct call *call, json_t *result) {
-    answer(call, result, false);
+    answer(call, result, call->cacheable);
 }
 
 void call_answer_list(struct call *call, json_t *result) {

@@ -153,6 +153,7 @@ void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
 void listen_restore(struct conn *conn, const struct listen_record *listen) ON_LOOP;
+void listen_topics(struct conn *conn, const json_t *added) ON_LOOP; /* tells whoever's they are */
 
 static inline const struct config *conn_config(const struct conn *conn) {
     return *conn->host->config;

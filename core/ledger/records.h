@@ -204,6 +204,10 @@ extern const struct record_kind proposal_kind;
 struct task_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;
+    uint64_t created_ms;  /* wall clock */
+    uint64_t kept;        /* 1: what another process needs to go on with it is in files */
+    struct span call_key; /* of one that was begun in another process; empty: its own */
+    struct span client;   /* JSON: who asked there; empty: see the connection */
 };
 extern const struct record_kind task_kind;
 

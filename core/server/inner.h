@@ -225,6 +225,8 @@ struct server {
         struct loop_task idle;
         bool waits; /* for the plugins, to be counted then */
     } looks;
+    struct subscribed *subscribed; /* owned */
+    struct loop_task topics;       /* looks what is subscribed to now */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -304,8 +306,11 @@ MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_e
 
 /* extensions.c: of the protocol */
 void extensions_init(struct server *server) ON_LOOP;
-void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
-void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+void extensions_connected(struct server *server) ON_LOOP;       /* the connection is there, and not started */
+void extensions_plugins_changed(struct server *server) ON_LOOP; /* other generations may serve */
+void extensions_let_go(struct server *server) ON_LOOP;          /* the server leaves: tasks are let go */
+void extensions_finish(struct server *server) ON_LOOP;          /* what is on its way to the database; waits for it */
+void extensions_fini(struct server *server) ON_LOOP;            /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* listening.c: the socket on which other clients connect */

@@ -28,6 +28,7 @@ static void on_leave_timer(void *arg) {
     } else if (!server->cancelled && is_due) {
         server->cancelled = true;
         log_info("calls that still run are cancelled");
+        extensions_let_go(server);
         clients_cancel_all(server->clients);
         server->leave_due_ms = loop_now_ms(server->loop) + LEAVE_CANCELLED_MS;
     } else if (server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {

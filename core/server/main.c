@@ -203,6 +203,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_IMPORT:
+        return command_import(&args, &source, program);
     case COMMAND_STATUS:
         return command_status(&args, &source, program);
     case COMMAND_RELOAD:

@@ -74,6 +74,7 @@ enum {
                                      checkpoint is harmless: checkpoint before an effect, not after it */
     THESEUS_SERIAL = 1 << 6,      /* never runs beside itself */
     THESEUS_LONG = 1 << 7,        /* takes long: offered as an MCP task where the client can */
+    THESEUS_HIDDEN = 1 << 8,      /* not in tools/list: for commands and programs that know its name */
 };
 
 struct theseus_tool {
@@ -202,6 +203,13 @@ struct theseus_plugin {
     const struct theseus_tool *tools; /* ends with {0} */
     unsigned flags;
     const struct theseus_resource *resources; /* ends with {0} */
+    /*
+     * The first client has subscribed to one of its resources (`on`), or the last one has gone. A plugin that has to look
+     * for changes looks only at these, and only while there are any; one that learns of them by itself needs no such
+     * slot. On the loop thread, before the client hears that its subscription holds: it takes a note and returns. A new
+     * generation is told of all that there are. Not called for a plugin in a process of its own.
+     */
+    void (*subscribed)(void *self, const char *uri, bool on);
 };
 
 /* The one symbol. The declaration gives it C linkage and visibility whatever the compiler's flags are. */
