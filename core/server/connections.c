@@ -30,9 +30,9 @@ static void add(void *arg, struct conn *conn) {
 
 json_t *service_connections(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
     struct listing listing = {server, json_array()};
-    json_t *listener = listening_report_new(server);
 
     loop_enter();
+    json_t *listener = listening_report_new(server);
     (void)run, (void)args, (void)facts;
     clients_each(server->clients, add, &listing);
     return json_pack("{s:o, s:o, s:o}", "connections", listing.list, "listener", listener ? listener : json_null(),
