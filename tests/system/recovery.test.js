@@ -112,8 +112,12 @@ describe('the answer to a restart with reason error_recovery', { concurrency: 4 
         home.drop('hangstop');
         await client.refused('hangstop.so', /did not come back within 1000 ms/);
         home.configure({ restart: { process_startup: 60 }, 'plugin:hangstop': { hang: 'start' } });
+        await until('the new limit', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.generation === 3);
         const restart = beginRestart(client, { reason: 'error_recovery', timeout: 10 });
-        await restart.reaches('enabling_connections');
+        /* Of steps that follow each other fast only some are told: so it is asked for. */
+        await until('plugins to be tried again', async () =>
+            (await client.value('orchestrator_restart_status')).current_status.phase === 'enabling_connections');
         return restart;
     };
     const isNamed = (report) => {
