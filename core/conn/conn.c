@@ -319,6 +319,10 @@ uint64_t conn_number(const struct conn *conn) {
     return conn->number;
 }
 
+int64_t conn_since_ms(const struct conn *conn) {
+    return conn->since_ms;
+}
+
 bool conn_is_stdio(const struct conn *conn) {
     return strcmp(conn->transport, "stdio") == 0;
 }

@@ -73,6 +73,14 @@ MUST_CHECK int conn_accept(struct conn **ret_conn, const struct conn_host *host,
  * records name, which an exec has left open, and which stay open when this fails. */
 MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                             struct theseus_error *err) ON_LOOP;
+/* Many at once, in the order of their numbers. */
+struct conn_restored {
+    uint64_t number;
+    int in, out;
+    struct conn *conn; /* NULL: it cannot be gone on with, and `err` says why */
+    struct theseus_error err;
+};
+void conn_restore_all(const struct conn_host *host, struct conn_restored *items, size_t count) ON_LOOP;
 /* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
  * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
 void conn_unknown_position(struct conn *conn) ON_LOOP;
@@ -105,8 +113,9 @@ struct session *conn_session(struct conn *conn) ON_LOOP;
 void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
 uint64_t conn_number(const struct conn *conn) ON_LOOP;
 const char *conn_transport(const struct conn *conn) ON_LOOP;
-bool conn_is_stdio(const struct conn *conn) ON_LOOP; /* the client that has started us */
-uid_t conn_uid(const struct conn *conn) ON_LOOP;     /* of the client; ours where it has our pipe */
+int64_t conn_since_ms(const struct conn *conn) ON_LOOP; /* wall clock; 0: not known */
+bool conn_is_stdio(const struct conn *conn) ON_LOOP;    /* the client that has started us */
+uid_t conn_uid(const struct conn *conn) ON_LOOP;        /* of the client; ours where it has our pipe */
 struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
 /* Visits every call that is not over, held, worked on or a subscription, in the order of acceptance. `visit` may end
  * calls. */

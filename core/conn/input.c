@@ -350,12 +350,6 @@ void input_on_readable(struct conn *conn, int events) {
 
 /* ---- coming back ---- */
 
-struct restore {
-    struct conn *conn;
-    struct theseus_error *err;
-    int r;
-};
-
 /* What was read before this place is not recorded any more: the line that it belongs to is nothing but its end. */
 static void lose_piece(struct conn *conn, uint64_t offset) {
     log_error("connection %d: %llu bytes of its input are lost, and the line that they belong to", (int)conn->number,
@@ -365,31 +359,20 @@ static void lose_piece(struct conn *conn, uint64_t offset) {
     conn->read = offset;
 }
 
-static void restore_piece(void *arg, const void *record) {
-    const struct input_record *input = record;
-    struct restore *restore = arg;
-    struct conn *conn = restore->conn;
+int input_restore(struct conn *conn, const struct input_record *input, struct theseus_error *err) {
     uint64_t end = input->offset + input->bytes.len;
 
-    if (input->conn != conn->number || restore->r < 0 || end <= conn->read)
-        return;
+    if (end <= conn->read)
+        return 0;
     if (input->offset > conn->read)
         lose_piece(conn, input->offset);
     size_t skip = (size_t)(conn->read - input->offset);
     char *room = frame_room(conn->frame, input->bytes.len - skip);
-    if (!room) {
-        restore->r = fail(restore->err, ERR_MEMORY, "no memory for recorded input");
-        return;
-    }
+    if (!room)
+        return fail(err, ERR_MEMORY, "no memory for recorded input");
     memcpy(room, input->bytes.data + skip, input->bytes.len - skip);
     frame_added(conn->frame, input->bytes.len - skip);
     add_piece(conn, input->offset, input->bytes.len);
     conn->read = end;
-}
-
-int input_restore(struct conn *conn, struct theseus_error *err) {
-    struct restore restore = {conn, err, 0};
-
-    ledger_each(conn->host->ledger, &input_kind, restore_piece, &restore);
-    return restore.r;
+    return 0;
 }

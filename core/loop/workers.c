@@ -10,7 +10,7 @@
 #include "loop/lack.h"
 #include "loop/timer.h"
 
-enum { WORKERS_RETRY_MS = 100 };
+enum { WORKERS_RETRY_MS = 100, TAKERS = 256 /* who take turns by themselves; of more some share theirs */ };
 
 struct worker {
     struct list link;
@@ -27,11 +27,13 @@ struct workers {
     struct lack lack;
     uv_mutex_t lock; /* of everything below */
     uv_cond_t changed;
-    struct list urgent;  /* work::link, borrowed: before those of `queue` */
-    struct list queue;   /* work::link, borrowed */
-    struct list threads; /* worker::link, owned */
-    int count;           /* threads there may be */
-    int stuck;           /* of those in a job, the ones that do not come back */
+    struct list urgent;     /* work::link, borrowed: before those of `queue` */
+    struct list queue;      /* work::link, borrowed; in the order of their turns */
+    uint64_t turn;          /* of the one that was begun last */
+    uint64_t turns[TAKERS]; /* the last ones that were given to each */
+    struct list threads;    /* worker::link, owned */
+    int count;              /* threads there may be */
+    int stuck;              /* of those in a job, the ones that do not come back */
     int alive, idle, busy, queued;
     int urgent_busy; /* of `busy`, those in urgent work */
     bool retrying;
@@ -62,6 +64,8 @@ static struct work *worker_next(struct workers *workers, bool *ret_urgent) {
     struct work *work = list_first(*ret_urgent ? &workers->urgent : &workers->queue, struct work, link);
     list_remove(&work->link);
     workers->queued--;
+    if (!*ret_urgent)
+        workers->turn = work->turn;
     return work;
 }
 
@@ -195,9 +199,23 @@ struct workers *workers_free(struct workers *workers) {
     return NULL;
 }
 
+/* Behind what is for the same one, and before what others want beyond their share. */
+static void enqueue(struct workers *workers, struct work *work) {
+    uint64_t *last = &workers->turns[work->whose % TAKERS];
+    struct list *before = workers->queue.prev;
+
+    *last = work->turn = (*last > workers->turn ? *last : workers->turn) + 1;
+    while (before != &workers->queue && list_entry(before, struct work, link)->turn > work->turn)
+        before = before->prev;
+    list_append(before->next, &work->link); /* in front of what follows */
+}
+
 static void submit(struct workers *workers, struct list *queue, struct work *work) {
     uv_mutex_lock(&workers->lock);
-    list_append(queue, &work->link);
+    if (queue == &workers->queue)
+        enqueue(workers, work);
+    else
+        list_append(queue, &work->link);
     workers->queued++;
     start_what_is_needed(workers);
     uv_cond_signal(&workers->changed);

@@ -362,7 +362,8 @@ static void conclude(struct server *server) ON_LOOP {
     else
         plugins_withdraw(server->plugins, NULL);
     standby_begin(server);
-    wayback_close(); /* the record of the restart may be lost: nothing else is going to close it */
+    wayback_close();      /* the record of the restart may be lost: nothing else is going to close it */
+    listening_go(server); /* now: the image before would not know of who comes */
     look_at_program(server);
 }
 

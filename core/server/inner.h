@@ -157,8 +157,8 @@ struct standby {
 
 /* See listening.c. */
 struct listening {
-    struct listener *before;    /* owned: at another path, where the image before listened */
-    uint64_t accepted, refused; /* of this image */
+    struct listener *before;                 /* owned: at another path, where the image before listened */
+    uint64_t accepted, refused, turned_away; /* by this image */
 };
 
 enum { DIGEST_BYTES = 33 };
@@ -319,6 +319,7 @@ bool extensions_are_stuck(const struct server *server) ON_LOOP;
 /* listening.c: the socket on which other clients connect */
 MUST_CHECK int listening_begin(struct server *server, const struct server_args *args,
                                struct theseus_error *err) ON_LOOP;
+bool listening_goes_on(struct ledger *ledger);       /* did the image before, on a socket that it was given? */
 void listening_go(struct server *server) ON_LOOP;    /* clients are let in */
 void listening_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
