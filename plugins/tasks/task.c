@@ -147,11 +147,11 @@ static int add_parts(struct work *work, json_t *object, int64_t id, unsigned wan
 
 json_t *task_row_new(struct work *work, sqlite3_stmt *row, unsigned wanted) {
     const char *title = sql_text(row, 2);
-    json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s*, s:s*}", "task_id", sql_text(row, 1), "title",
-                               wanted & ROW_DETAIL ? json_string(title) : task_title_new(title), "status",
-                               sql_text(row, 3), "task_type", sql_text(row, 4), "specialist_type", sql_text(row, 5),
-                               "complexity", sql_text(row, 6), "parent_task_id", sql_text(row, 7), "session_id",
-                               wanted & ROW_SESSION ? sql_text(row, 8) : NULL);
+    json_t *object =
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s*, s:s*}", "task_id", sql_text(row, 1), "title",
+                  wanted & ROW_DETAIL ? json_string(title) : task_title_new(title), "status", sql_text(row, 3),
+                  "task_type", sql_text(row, 4), "specialist_type", sql_text(row, 5), "complexity", sql_text(row, 6),
+                  "parent_task_id", sql_text(row, 7), "session_id", wanted & ROW_SESSION ? sql_text(row, 8) : NULL);
 
     if (!object) {
         (void)work_no_memory(work);
