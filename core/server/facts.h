@@ -17,4 +17,6 @@ json_t *facts_time_new(int64_t wall_ms); /* likewise; negative: null */
 void facts_add_text(json_t *list, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Why a restart would be refused now; texts are added to `list`. */
+/* "restart is not allowed to user 7: …", for a list of [access] that does not name them; owned. */
+char *access_refusal(const char *action, char *const *words, long uid);
 void facts_add_obstacles(struct server *server, json_t *list) ON_LOOP;
