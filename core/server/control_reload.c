@@ -116,7 +116,7 @@ void service_reload(struct asked *asked) {
     loop_enter();
     const struct theseus_client_info *client = &asked->run->request->client;
     if (!principal_listed(server->config->access.reload, client->uid)) {
-        CLEANUP(free) char *refusal = access_refusal("reload", server->config->access.reload, client->uid);
+        CLEANUP(free) char *refusal = facts_refusal(server->config, "reload", client->uid);
         log_warning("a reload was refused: %s", refusal);
         upkeep_asked_to_reload(server, client, plugin, refusal);
         control_answer(asked, control_error_new(refusal));

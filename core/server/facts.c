@@ -2,10 +2,12 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/binary.h"
 #include "base/clock.h"
 #include "config/principal.h"
+#include "config/words.h"
 #include "server/inner.h"
 #include "server/restart.h"
 
@@ -34,11 +36,15 @@ void facts_add_text(json_t *list, const char *format, ...) {
     (void)json_array_append_new(list, json_string(text));
 }
 
-char *access_refusal(const char *action, char *const *words, long uid) {
+char *facts_refusal(const struct config *config, const char *action, long uid) {
+    bool reload = strcmp(action, "reload") == 0;
+    char *const *words = reload ? config->access.reload : config->access.restart;
+    const char *key = reload && words_same(words, config->access.restart) ? "restart" : action; /* as it is written */
+
     if (principal_says(words, "no"))
-        return xasprintf("%s is not allowed: access.%s is 'no' in the configuration", action, action);
-    return xasprintf("%s is not allowed to user %ld: access.%s in the configuration does not name it", action, uid,
-                     action);
+        return xasprintf("%s is not allowed: access.%s is 'no' in the configuration", action, key);
+    return xasprintf("%s is not allowed to user %ld: access.%s in the configuration does not name them", action, uid,
+                     key);
 }
 
 void facts_add_obstacles(struct server *server, json_t *list) {

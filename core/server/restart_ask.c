@@ -203,7 +203,7 @@ json_t *service_restart(struct server *server, struct run *run, const json_t *ar
     (void)facts;
     bool confirms = principal_says(server->config->access.restart, "confirm");
     if (!confirms && !principal_listed(server->config->access.restart, client->uid)) {
-        CLEANUP(free) char *refusal = access_refusal("restart", server->config->access.restart, client->uid);
+        CLEANUP(free) char *refusal = facts_refusal(server->config, "restart", client->uid);
         chronicle_asked(server->upkeep.chronicle, &by, client->session, "restart", NULL, refusal);
         return control_error_new(refusal);
     }

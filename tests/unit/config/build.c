@@ -200,7 +200,8 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->buffer.max_buffer_size, 100);
     assert_int_equal(config->buffer.buffer_expiration, 300);
     assert_int_equal(config->buffer.cleanup_interval, 60);
-    assert_true(config->access.restart);
+    assert_string_equal(config->access.restart[0], "yes");
+    assert_string_equal(config->access.reload[0], "yes");
     assert_int_equal(config->access.call_by_name, CALL_BY_NAME_READ_ONLY);
 }
 
