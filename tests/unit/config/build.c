@@ -22,7 +22,7 @@ static void names_the_section_that_a_key_belongs_to(void **state) {
 static void names_all_keys_when_none_is_near(void **state) {
     (void)state;
     refuses("[access]\nxyzzy = 1\n", "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
-                                     "'call_by_name', 'allow_uid', 'allow_gid'\n");
+                                     "'reload', 'call', 'deny', 'hide', 'confirm_within', 'call_by_name', 'allow_uid', 'allow_gid'\n");
 }
 
 static void names_the_nearest_section(void **state) {
@@ -32,7 +32,7 @@ static void names_the_nearest_section(void **state) {
     refuses(
         "[something else]\n",
         "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
+        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [metrics], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {
