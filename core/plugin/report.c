@@ -141,12 +141,17 @@ json_t *plugins_refused_new(struct plugins *plugins) {
     return refused;
 }
 
+/* What is being looked at, and of which nothing serves, or not what it holds: it may well be the same again. */
+static bool is_pending(const struct plugins *plugins, const struct source *source) {
+    return source->candidates > 0 && !source->refused && (!source->plugin || is_waiting(plugins, source->plugin));
+}
+
 json_t *plugins_not_serving_new(struct plugins *plugins) {
     json_t *report = plugins_refused_new(plugins);
 
     list_for_each (link, &plugins->sources) {
         const struct source *source = list_entry(link, struct source, link);
-        if (source->candidates > 0 && !source->refused)
+        if (is_pending(plugins, source))
             (void)json_array_append_new(
                 report, json_pack("{s:s, s:s}", "file", source->path, "reason",
                                   "it is still being tried, or waits until no call of the version that serves runs"));

@@ -21,8 +21,9 @@ static void names_the_section_that_a_key_belongs_to(void **state) {
 
 static void names_all_keys_when_none_is_near(void **state) {
     (void)state;
-    refuses("[access]\nxyzzy = 1\n", "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
-                                     "'reload', 'call', 'deny', 'hide', 'confirm_within', 'call_by_name', 'allow_uid', 'allow_gid'\n");
+    refuses("[access]\nxyzzy = 1\n",
+            "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
+            "'reload', 'call', 'deny', 'hide', 'confirm_within', 'call_by_name', 'allow_uid', 'allow_gid'\n");
 }
 
 static void names_the_nearest_section(void **state) {
