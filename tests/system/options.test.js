@@ -405,7 +405,7 @@ describe('the option', { concurrency: 4 }, () => {
         await client.names();
         home.drop('startcrashes');
         await until('more crashes than the limit', () => home.log.match(/crashed with SIGABRT in start/g)?.length > 4);
-        home.remove('startcrashes');
+        home.delete('startcrashes.so');
         await until('them to end', async () => (await client.names()).includes('echo'));
         assert.equal(client.process.exitCode, null);
     }, { sections: { crash: { ...unlimited.crash, max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
