@@ -162,5 +162,5 @@ pub static theseus_plugin: Plugin = Plugin {
     tools: tools.as_ptr(),
     flags: 0,
     resources: null(),
-    subscribed: None,
+    subscribed: null(),
 };
