@@ -11,7 +11,7 @@ static char *echo_of(const struct journal *journal) {
 }
 
 void echo_add_locked(struct journal *journal, const struct format_batch *batch, size_t len) {
-    if (!has_echo(journal) || len > ECHO_LONGEST)
+    if (!has_echo(journal) || !echo_has(batch->count, len))
         return;
     if (len > ECHO_BYTES - journal->echo_at)
         journal->echo_at = 0;
