@@ -74,7 +74,7 @@ const char *path_base(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-static int check_private(const char *path, struct theseus_error *err) {
+static int check_mode(const char *path, mode_t mode, struct theseus_error *err) {
     struct stat st;
 
     if (stat(path, &st) < 0)
@@ -83,12 +83,17 @@ static int check_private(const char *path, struct theseus_error *err) {
         return fail(err, ERR_INVALID, "'%s' is not a directory", path);
     if (st.st_uid != getuid())
         return fail(err, ERR_ACCESS, "directory '%s' belongs to another user (uid %u)", path, st.st_uid);
-    if (st.st_mode & 077)
-        return fail(err, ERR_ACCESS, "directory '%s' is open to others; mend it with: chmod 700 '%s'", path, path);
+    if (st.st_mode & 0777 & ~mode)
+        return fail(err, ERR_ACCESS, "directory '%s' is open to others; mend it with: chmod %o '%s'", path,
+                    (unsigned)mode, path);
     return 0;
 }
 
 int fs_make_private_dir(const char *path, struct theseus_error *err) {
+    return fs_make_dir(path, 0700, err);
+}
+
+int fs_make_dir(const char *path, mode_t mode, struct theseus_error *err) {
     CLEANUP(free) char *parts = xstrdup(path);
 
     for (char *slash = strchr(parts + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -99,7 +104,7 @@ int fs_make_private_dir(const char *path, struct theseus_error *err) {
     }
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return fail_errno(err, "cannot make the directory '%s'", path);
-    return check_private(path, err);
+    return check_mode(path, mode, err);
 }
 
 /* A group that has the user's own name and no other member is as private as the user. */

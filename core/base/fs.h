@@ -18,6 +18,8 @@ const char *fs_home(void); /* $HOME, else the password database's word; borrowed
 
 /* Makes the directory and the missing ones above it (0700). One that exists and is open to others is refused. */
 MUST_CHECK int fs_make_private_dir(const char *path, struct theseus_error *err);
+/* The same; one that exists may be as open as `mode` says. */
+MUST_CHECK int fs_make_dir(const char *path, mode_t mode, struct theseus_error *err);
 
 /*
  * Who could have written what is behind `fd` (opened as `path`)? Refused unless the file, its directory and every

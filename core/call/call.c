@@ -51,6 +51,8 @@ struct call *call_unref(struct call *call) {
     free(call->method);
     free(call->held_text);
     free(call->step);
+    if (call->ops->release)
+        call->ops->release(call->owner);
     free(call);
     return NULL;
 }

@@ -44,6 +44,8 @@ struct call_ops {
      * `resume` is posted to the loop when there is room again, and true is returned. `resume` NULL: only asks.
      */
     bool (*park)(struct call *call, struct loop_task *resume);
+    /* Optional. Any thread. The call is no more: its owner is not asked for anything by it again. */
+    void (*release)(void *owner);
 };
 
 enum call_state { CALL_OPEN, CALL_OVER };

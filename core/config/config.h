@@ -58,8 +58,14 @@ struct config {
         size_t max_buffered;
         int call_timeout; /* seconds */
         size_t max_result;
-        size_t memory; /* 0: no limit */
+        int max_clients;
+        int rate;       /* requests of one connection in a second; 0: no limit */
+        int first_line; /* seconds; 0: no limit */
+        size_t memory;  /* 0: no limit */
     } limits;
+    struct {
+        char *unix_path; /* absolute */
+    } listen;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */
         bool watch_binary;
@@ -87,6 +93,7 @@ struct config {
     struct {
         bool restart;
         enum config_call_by_name call_by_name;
+        char **allow_uid, **allow_gid; /* NULL-terminated; numbers and names */
     } access;
     struct config_section *plugin_sections; /* sorted by name */
     size_t plugin_count;

@@ -55,8 +55,18 @@ const struct option_def option_table[] = {
      .max = DAY, .help = "from the acceptance of a call to its answer"},
     {"limits", "max_result", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.max_result), .text = "8M", .min = K, .max = G,
      .help = "the longest answer; the text copy of structured content gives way to a note first"},
+    {"limits", "max_clients", OPT_COUNT, OPT_IN_PLACE, FIELD(limits.max_clients), .text = "1024", .min = 1,
+     .max = 60000, .help = "clients of the socket that are connected at a time; one more is told so and closed"},
+    {"limits", "rate", OPT_COUNT, OPT_IN_PLACE, FIELD(limits.rate), .text = "0", .max = 1000000,
+     .help = "requests of one connection that are begun in a second; more are held; 0: no limit"},
+    {"limits", "first_line", OPT_SECONDS, OPT_IN_PLACE, FIELD(limits.first_line), .text = "10", .max = DAY,
+     .help = "a client of the socket whose first message is not whole so long after it has begun is closed; 0: never"},
     {"limits", "memory", OPT_SIZE, OPT_IN_PLACE, FIELD(limits.memory), .text = "0", .max = (int64_t)K * G,
      .help = "memory that the server and its plugins may fill, at least 64M; 0: no limit"},
+
+    {"listen", "unix", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(listen.unix_path), .text = "", .compute = place_set_socket,
+     .help = "the socket on which clients connect to a server that was started with --listen; empty: theseus.sock in "
+             "runtime_dir"},
 
     {"restart", "total_restart", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.total_restart), .text = "30", .min = 10,
      .max = 300, .help = "how long a restart may take; a call's own timeout goes before it"},
@@ -107,6 +117,10 @@ const struct option_def option_table[] = {
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",
      .words = call_by_name, .help = "what theseus_call may run: read-only tools, every tool, or none"},
+    {"access", "allow_uid", OPT_PATTERNS, OPT_IN_PLACE, FIELD(access.allow_uid), .text = "",
+     .help = "users, by number or name, who may connect to the socket beside the server's own"},
+    {"access", "allow_gid", OPT_PATTERNS, OPT_IN_PLACE, FIELD(access.allow_gid), .text = "",
+     .help = "groups, by number or name, whose members may connect to the socket"},
 };
 
 const size_t option_count = ARRAY_SIZE(option_table);

@@ -62,6 +62,11 @@ void place_set_runtime_dir(struct config *config, const struct config_source *so
     config->server.runtime_dir = place_runtime_dir(user_dir, config->server.state_dir);
 }
 
+void place_set_socket(struct config *config, const struct config_source *source) {
+    (void)source;
+    config->listen.unix_path = path_join(config->server.runtime_dir, "theseus.sock");
+}
+
 void place_set_key_file(struct config *config, const struct config_source *source) {
     (void)source;
     config->state.key_file = path_join(config->server.state_dir, "key");

@@ -15,5 +15,6 @@ char *place_shipped_plugins(const char *program);
 
 /* The defaults of the option table that have to be found out. */
 void place_set_runtime_dir(struct config *config, const struct config_source *source);
+void place_set_socket(struct config *config, const struct config_source *source);
 void place_set_key_file(struct config *config, const struct config_source *source);
 void place_set_plugin_path(struct config *config, const struct config_source *source);

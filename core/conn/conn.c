@@ -1,15 +1,46 @@
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "conn/inner.h"
 #include "loop/timer.h"
+
+int conn_shared_new(struct conn_shared **ret_shared, struct theseus_error *err) {
+    struct conn_shared *shared = xcalloc(1, sizeof(*shared));
+
+    /* A position and the lines that one write ends; or what one read brings, with what came before it. */
+    if (batch_reserve(&shared->batch, OUTPUT_PARTS + 1, LIMIT_READ_CHUNK + LIMIT_INPUT_PIECE, err) < 0) {
+        (void)conn_shared_free(shared);
+        return -1;
+    }
+    *ret_shared = shared;
+    return 0;
+}
+
+struct conn_shared *conn_shared_free(struct conn_shared *shared) {
+    if (!shared)
+        return NULL;
+    batch_fini(&shared->batch);
+    buf_fini(&shared->room);
+    free(shared);
+    return NULL;
+}
+
+static bool is_over(struct conn *conn) ON_LOOP {
+    if (conn->lost)
+        return list_empty(&conn->detached);
+    return conn->broken || (conn->ended && conn_is_idle(conn));
+}
 
 /* After anything that may have changed what can be done: once, at the end of the turn. */
 static void settle(void *arg) {
     struct conn *conn = arg;
 
     loop_enter();
+    if (conn->freed)
+        return;
     atomic_store(&conn->max_buffered, conn_config(conn)->limits.max_buffered);
     queue_take_off(conn);
     queue_serve(conn);
@@ -20,7 +51,7 @@ static void settle(void *arg) {
     if (conn->changed)
         conn_list_changed(conn, conn->changed);
     input_want(conn);
-    if (conn->told || !(conn->broken || (conn->ended && conn_is_idle(conn))))
+    if (conn->told || !is_over(conn))
         return;
     conn->told = true;
     conn->host->ops->closed(conn->host->arg, conn);
@@ -40,6 +71,8 @@ struct conn *conn_new(const struct conn_host *host, uint64_t number) {
 
     conn->host = host;
     conn->number = number;
+    atomic_init(&conn->refs, 1);
+    list_init(&conn->link);
     conn->in.fd = conn->out.fd = -1;
     conn->loop_thread = pthread_self();
     conn->wake = (struct loop_task){.run = settle, .arg = conn};
@@ -57,28 +90,57 @@ struct conn *conn_new(const struct conn_host *host, uint64_t number) {
     return conn;
 }
 
+/* ---- life: calls that are over may be looked at by other threads for a while, and through them the connection ---- */
+
+static void on_released(void *arg) {
+    struct conn *conn = arg;
+
+    loop_enter();
+    loop_forget(conn->host->loop, &conn->wake); /* a thread that had ended a call came too late to be heard */
+    loop_forget(conn->host->loop, &conn->flush);
+    free(conn);
+}
+
+void conn_release(void *owner) {
+    struct conn *conn = owner;
+
+    if (atomic_fetch_sub(&conn->refs, 1) > 1)
+        return;
+    if (pthread_equal(pthread_self(), conn->loop_thread))
+        on_released(conn);
+    else
+        loop_post(conn->host->loop, on_released, conn);
+}
+
+struct call *conn_call_new(struct conn *conn) {
+    (void)atomic_fetch_add(&conn->refs, 1);
+    return call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+}
+
+struct conn *conn_of(const struct call *call) {
+    return call->owner;
+}
+
 struct conn *conn_free(struct conn *conn) {
     if (!conn)
         return NULL;
-    loop_forget(conn->host->loop, &conn->wake);
-    loop_forget(conn->host->loop, &conn->flush);
+    list_remove(&conn->link);
+    conn->freed = true;
+    conn->first = timer_free(conn->first);
     conn->hangup = timer_free(conn->hangup);
+    conn->pace = timer_free(conn->pace);
     conn->expiry = timer_free(conn->expiry);
     conn->starved = timer_free(conn->starved);
-    conn->in_poll = poll_free(conn->in_poll);
-    conn->out_poll = poll_free(conn->out_poll);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
         listen_free(list_entry(link, struct listen, link));
     outbox_fini(&conn->outbox);
-    batch_fini(&conn->batch);
     conn->frame = frame_free(conn->frame);
-    stream_close(&conn->in);
-    stream_close(&conn->out);
+    conn_close_streams(conn);
     session_fini(&conn->session);
     free(conn->pieces);
     free(conn->transport);
-    free(conn);
+    conn_release(conn);
     return NULL;
 }
 
@@ -90,13 +152,40 @@ int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *
     return 0;
 }
 
+static void on_ready(void *arg, int events) {
+    struct conn *conn = arg;
+
+    loop_enter();
+    if (events & POLL_WRITE)
+        conn_flush(conn);
+    if ((events & (POLL_READ | POLL_HANGUP)) && conn->wants[STREAM_READ])
+        input_on_readable(conn, events);
+}
+
 int conn_prepare(struct conn *conn, struct theseus_error *err) {
-    /* A position and the lines that one write ends; or what one read brings, with what came before it. */
-    if (batch_reserve(&conn->batch, OUTPUT_PARTS + 1, LIMIT_READ_CHUNK + LIMIT_INPUT_PIECE, err) < 0)
+    if (poll_new(&conn->poll, conn->host->loop, conn->in.fd, on_ready, conn, err) < 0)
         return -1;
-    if (poll_new(&conn->in_poll, conn->host->loop, conn->in.fd, input_on_readable, conn, err) < 0)
-        return -1;
-    return poll_new(&conn->out_poll, conn->host->loop, conn->out.fd, output_on_writable, conn, err);
+    if (conn->out.fd == conn->in.fd)
+        return 0;
+    return poll_new(&conn->out_poll, conn->host->loop, conn->out.fd, on_ready, conn, err);
+}
+
+void conn_want(struct conn *conn, int direction, int events) {
+    conn->wants[direction] = events;
+    if (!conn->poll)
+        return;
+    poll_want(conn->poll, conn->wants[STREAM_READ] | (conn->out_poll ? 0 : conn->wants[STREAM_WRITE]));
+    if (conn->out_poll)
+        poll_want(conn->out_poll, conn->wants[STREAM_WRITE]);
+}
+
+void conn_close_streams(struct conn *conn) {
+    conn->poll = poll_free(conn->poll);
+    conn->out_poll = poll_free(conn->out_poll);
+    if (conn->out.fd != conn->in.fd)
+        stream_close(&conn->out);
+    stream_close(&conn->in);
+    conn->out.fd = -1;
 }
 
 int conn_put_record(struct conn *conn, struct theseus_error *err) {
@@ -105,7 +194,10 @@ int conn_put_record(struct conn *conn, struct theseus_error *err) {
                                  .transport = span_of(conn->transport),
                                  .fd_in = (uint64_t)conn->in.fd,
                                  .fd_out = (uint64_t)conn->out.fd,
-                                 .blocks = (conn->in.blocks ? 1 : 0) | (conn->out.blocks ? 2 : 0)};
+                                 .blocks = (conn->in.blocks ? 1 : 0) | (conn->out.blocks ? 2 : 0),
+                                 .uid = conn->has_uid ? UINT64_C(1) + conn->uid : 0,
+                                 .since_ms = (uint64_t)conn->since_ms,
+                                 .lost = conn->lost};
     int r = session_pack(&conn->session, &record, texts, err);
 
     if (r == 0)
@@ -121,7 +213,26 @@ int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t num
 
     conn->transport = xstrdup(transport);
     conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
+    conn->since_ms = clock_wall_ms();
     if (conn_open_streams(conn, in, out, err) < 0 || conn_prepare(conn, err) < 0 || conn_put_record(conn, err) < 0)
+        return -1;
+    *ret_conn = TAKE_PTR(conn);
+    return 0;
+}
+
+int conn_accept(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int fd, uid_t uid,
+                struct theseus_error *err) {
+    CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
+
+    conn->transport = xstrdup("unix");
+    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
+    conn->has_uid = true;
+    conn->uid = uid;
+    conn->since_ms = clock_wall_ms();
+    if (stream_take(&conn->in, fd, err) < 0)
+        return -1;
+    conn->out = conn->in;
+    if (conn_prepare(conn, err) < 0 || conn_put_record(conn, err) < 0)
         return -1;
     *ret_conn = TAKE_PTR(conn);
     return 0;
@@ -176,6 +287,7 @@ void conn_start(struct conn *conn) {
     detached_begin(conn);
     expiry_again(conn);
     input_cut(conn);
+    first_watch(conn);
     output_wake(conn);
 }
 
@@ -200,6 +312,18 @@ void conn_session_changed(struct conn *conn) {
 
     if (conn_put_record(conn, &err) < 0)
         log_error("the session could not be recorded and would be lost in a restart: %s", err.message);
+}
+
+uint64_t conn_number(const struct conn *conn) {
+    return conn->number;
+}
+
+bool conn_is_stdio(const struct conn *conn) {
+    return strcmp(conn->transport, "stdio") == 0;
+}
+
+uid_t conn_uid(const struct conn *conn) {
+    return conn->has_uid ? conn->uid : getuid();
 }
 
 const char *conn_transport(const struct conn *conn) {

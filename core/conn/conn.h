@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/thread.h"
 #include "call/call.h"
 #include "config/config.h"
@@ -39,6 +41,11 @@ struct conn_ops {
     void (*ended)(void *arg, struct conn *conn);
 };
 
+/* Memory that connections use one after the other. */
+struct conn_shared;
+MUST_CHECK int conn_shared_new(struct conn_shared **ret_shared, struct theseus_error *err);
+struct conn_shared *conn_shared_free(struct conn_shared *shared);
+
 /* What all connections of a server share. All borrowed. */
 struct conn_host {
     struct loop *loop;
@@ -47,11 +54,15 @@ struct conn_host {
     const char *boot_id;
     const struct conn_ops *ops;
     void *arg;
+    struct conn_shared *shared;
 };
 
 /* `in` and `out` are borrowed descriptors (duplicated); `number` is the connection's, from 1. */
 MUST_CHECK int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                          const char *transport, struct theseus_error *err) ON_LOOP;
+/* A client that has connected to our socket: `fd` is taken, also where this fails. `uid`: of the client's process. */
+MUST_CHECK int conn_accept(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int fd, uid_t uid,
+                           struct theseus_error *err) ON_LOOP;
 /* The same from its records. The descriptors are opened anew as above; or -1, both: they are the very ones that the
  * records name, which an exec has left open, and which stay open when this fails. */
 MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
@@ -66,6 +77,15 @@ void conn_forget(struct conn *conn) ON_LOOP;
 /* Leaves the records: it can be restored. Calls that still run keep what they need of it until they end. */
 struct conn *conn_free(struct conn *conn) ON_LOOP;
 
+/*
+ * The client has gone, and the server has not: its descriptors are closed, and its calls are cancelled, save those that
+ * go on as tasks. `closed` is called, maybe once more, when there are none of these any more.
+ */
+void conn_lose(struct conn *conn) ON_LOOP;
+bool conn_is_lost(const struct conn *conn) ON_LOOP;
+/* Frees it while the server goes on; no record of it is left, and who waits for it is told. */
+struct conn *conn_end(struct conn *conn) ON_LOOP;
+
 void conn_stop_reading(struct conn *conn) ON_LOOP;
 
 /* Before it is freed: no call is begun any more, and those that run are asked to stop; their answers are dropped. */
@@ -73,9 +93,13 @@ void conn_let_go(struct conn *conn) ON_LOOP;
 void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
 bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
 
+struct conn *conn_of(const struct call *call); /* that a connection has received; borrowed */
 struct session *conn_session(struct conn *conn) ON_LOOP;
 void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
+uint64_t conn_number(const struct conn *conn) ON_LOOP;
 const char *conn_transport(const struct conn *conn) ON_LOOP;
+bool conn_is_stdio(const struct conn *conn) ON_LOOP; /* the client that has started us */
+uid_t conn_uid(const struct conn *conn) ON_LOOP;     /* of the client; ours where it has our pipe */
 struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
 /* Visits every call that is not over, held, worked on or a subscription, in the order of acceptance. `visit` may end
  * calls. */

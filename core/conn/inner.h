@@ -16,17 +16,28 @@ struct piece {
     size_t len;
 };
 
+struct conn_shared {
+    struct batch batch; /* with memory for all that the loop itself records inside the gate */
+    struct buf room;    /* to be read into; lent to the frame of the connection that reads */
+};
+
 struct conn {
     const struct conn_host *host;
     uint64_t number;
-    char *transport; /* owned */
+    struct list link; /* in the set of connections, which owns it */
+    atomic_int refs;  /* one of its own, and one of each call that is still there, perhaps on another thread */
+    bool freed;       /* it is there for calls alone, which are over */
+    char *transport;  /* owned */
     struct session session;
+    bool has_uid;
+    uid_t uid; /* of the client's process */
+    int64_t since_ms;
+    bool lost; /* the descriptors are closed: it is there for the calls that go on */
     pthread_t loop_thread;
-    struct batch batch; /* with memory for all that the loop itself records inside the gate */
 
     /* input */
     struct stream in;
-    struct poll *in_poll; /* owned */
+    struct poll *poll;    /* owned: of the input, and of the output where that is the same descriptor */
     struct frame *frame;  /* owned */
     struct piece *pieces; /* owned */
     size_t piece_count, piece_capacity;
@@ -34,12 +45,14 @@ struct conn {
     int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
     struct timer *starved; /* owned: there was no memory to read into, and it is tried again then; NULL: there is */
+    struct timer *first;   /* owned: the first line has begun, and is to be whole by then; NULL: not so */
     struct timer *hangup;  /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
 
     /* output; outbox, over and parked are under the ledger's gate */
-    struct stream out;
-    struct poll *out_poll;      /* owned */
+    struct stream out;          /* has the input's descriptor, where that is one for both directions */
+    struct poll *out_poll;      /* owned; NULL: there is one for both */
+    int wants[2];               /* events, of the input and of the output */
     atomic_size_t max_buffered; /* limits.max_buffered as of the last turn: any thread asks */
     struct outbox outbox;
     struct list over;   /* call::over_link, borrowed: to be taken off on the loop */
@@ -55,6 +68,8 @@ struct conn {
     unsigned changed;     /* enum listen_wants: to be said when there is room again */
     int in_flight, held_count, listen_count;
     size_t held_bytes;
+    int64_t paced_ns;     /* monotonic: when as many requests as were begun would be due, one after the other */
+    struct timer *pace;   /* owned: held ones have their turn */
     struct timer *expiry; /* owned: looks at what is held */
     bool expires;         /* it runs */
 };
@@ -69,12 +84,16 @@ struct listen {
 /* conn.c */
 enum { OUTPUT_PARTS = 64 };                                                   /* lines that one write takes */
 struct conn *conn_new(const struct conn_host *host, uint64_t number) ON_LOOP; /* without streams, transport, frame */
+struct call *conn_call_new(struct conn *conn) ON_LOOP;                        /* with a reference to it */
+void conn_release(void *owner);                                               /* any thread: takes that back */
 MUST_CHECK int conn_open_streams(struct conn *conn, int in, int out, struct theseus_error *err) ON_LOOP;
 MUST_CHECK int conn_prepare(struct conn *conn, struct theseus_error *err) ON_LOOP; /* behind its streams */
+void conn_want(struct conn *conn, int direction, int events) ON_LOOP;              /* STREAM_READ or STREAM_WRITE */
+void conn_close_streams(struct conn *conn) ON_LOOP;
 MUST_CHECK int conn_put_record(struct conn *conn, struct theseus_error *err) ON_LOOP;
 
 /* input.c */
-void input_on_readable(void *arg, int events);
+void input_on_readable(struct conn *conn, int events) ON_LOOP;
 void input_want(struct conn *conn) ON_LOOP; /* reads on or not, as the limits say */
 void input_cut(struct conn *conn) ON_LOOP;
 void input_drop_pieces(struct conn *conn, struct batch *batch) ON_LOOP;
@@ -84,16 +103,23 @@ MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LO
 void expiry_watch(struct conn *conn) ON_LOOP; /* a request has come, or its turn */
 void expiry_again(struct conn *conn) ON_LOOP; /* others have come back, or the limit is another one */
 
+/* pace.c */
+bool pace_allows(struct conn *conn) ON_LOOP; /* may one more be begun now? Else it is asked again in time */
+void pace_count(struct conn *conn) ON_LOOP;  /* one is begun */
+
+/* first.c */
+void first_watch(struct conn *conn) ON_LOOP; /* more of the input has come */
+
 /* hangup.c */
 void hangup_noticed(struct conn *conn) ON_LOOP;
 
 /* output.c */
 extern const struct call_ops output_call_ops;
 void output_wake(struct conn *conn); /* any thread: what was added is written soon */
-void output_on_writable(void *arg, int events);
 void output_write(struct conn *conn) ON_LOOP;
 bool output_is_full(struct conn *conn);
 void output_unpark(struct conn *conn) ON_LOOP;
+void output_unpark_all(struct conn *conn) ON_LOOP;
 
 /* detached.c */
 bool detached_is_recorded(struct conn *conn, const struct call *call) ON_LOOP;

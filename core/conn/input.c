@@ -17,7 +17,7 @@ void input_want(struct conn *conn) {
 
     bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
 
-    poll_want(conn->in_poll, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
+    conn_want(conn, STREAM_READ, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }
 
 /* ---- pieces: the record of what was read and is not yet cut ---- */
@@ -45,6 +45,7 @@ static struct piece next_piece(const struct conn *conn, size_t count) {
 
 /* Read and record, under the gate. Returns what read(2) does. */
 static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct theseus_error *err) {
+    struct batch *batch = &conn->host->shared->batch;
     int saved = 0;
 
     make_room(conn);
@@ -56,8 +57,8 @@ static ssize_t read_recorded(struct conn *conn, char *room, size_t size, struct 
         if (piece.offset < conn->read)
             conn->piece_count--;
         add_piece(conn, piece.offset, piece.len);
-        batch_put(&conn->batch, &input_kind, &record);
-        if (ledger_commit_locked(conn->host->ledger, &conn->batch, err) < 0)
+        batch_put(batch, &input_kind, &record);
+        if (ledger_commit_locked(conn->host->ledger, batch, err) < 0)
             saved = -1;
     } else {
         saved = errno;
@@ -130,9 +131,9 @@ static void give_on(struct cut *cut) ON_LOOP {
     }
 }
 
-static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) {
+static void take_request(struct cut *cut, struct message *message, struct span text, uint64_t index) ON_LOOP {
     struct conn *conn = cut->conn;
-    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    struct call *call = conn_call_new(conn);
     struct request_record record = {conn->number, frame_offset(conn->frame), index, text, (uint64_t)call->accepted_ns};
 
     call_set_message(call, message);
@@ -257,8 +258,10 @@ void input_cut(struct conn *conn) {
 
 /* ---- reading ---- */
 
-static void on_end(struct conn *conn) {
+static void on_end(struct conn *conn) ON_LOOP {
     conn->ended = true;
+    if (!conn_is_stdio(conn) && stream_is_gone(&conn->out))
+        conn->broken = true; /* else it only says no more, and waits for its answers */
     if (frame_rest(conn->frame).len > 0)
         log_info("connection %d: the input ends in the middle of a line", (int)conn->number);
     conn->host->ops->ended(conn->host->arg, conn);
@@ -281,16 +284,10 @@ static void starve(struct conn *conn) ON_LOOP {
     input_want(conn);
 }
 
-void input_on_readable(void *arg, int events) {
-    struct conn *conn = arg;
+static void read_more(struct conn *conn) ON_LOOP {
+    char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     struct theseus_error err = {0};
 
-    loop_enter();
-    if (!(events & POLL_READ)) {
-        hangup_noticed(conn);
-        return;
-    }
-    char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     if (!room) {
         starve(conn);
         return;
@@ -306,8 +303,19 @@ void input_on_readable(void *arg, int events) {
         frame_added(conn->frame, (size_t)n);
         conn->read += (uint64_t)n;
         input_cut(conn);
+        first_watch(conn);
     }
     input_want(conn);
+}
+
+void input_on_readable(struct conn *conn, int events) {
+    if (!(events & POLL_READ)) {
+        hangup_noticed(conn);
+        return;
+    }
+    frame_lend(conn->frame, &conn->host->shared->room);
+    read_more(conn);
+    frame_give_back(conn->frame, &conn->host->shared->room);
 }
 
 /* ---- coming back ---- */

@@ -16,7 +16,8 @@ void output_wake(struct conn *conn) {
         return;
     }
     loop_enter();
-    loop_defer(conn->host->loop, &conn->flush);
+    if (!conn->freed)
+        loop_defer(conn->host->loop, &conn->flush);
 }
 
 bool output_is_full(struct conn *conn) {
@@ -97,14 +98,14 @@ static bool park(struct call *call, struct loop_task *resume) {
     struct conn *conn = call->owner;
 
     ledger_enter(call->ledger);
-    bool full = outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    bool full = !call_is_over(call) && outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
     if (full && resume)
         list_append(&conn->parked, &resume->link);
     ledger_leave(call->ledger);
     return full;
 }
 
-const struct call_ops output_call_ops = {.finish = finish, .notify = notify, .park = park};
+const struct call_ops output_call_ops = {.finish = finish, .notify = notify, .park = park, .release = conn_release};
 
 bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) {
     struct chunk *chunk = chunk_new(line);
@@ -134,8 +135,10 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
 void conn_say(struct conn *conn, struct buf *line) {
     CLEANUP(batch_fini) struct batch batch = {0};
     struct theseus_error err = {0};
-    struct chunk *chunk = chunk_new(line);
+    struct chunk *chunk = conn->lost ? NULL : chunk_new(line);
 
+    if (conn->lost)
+        return; /* nobody is there who would read it */
     if (!chunk) {
         log_error("no memory for a message to the client");
         return;
@@ -164,20 +167,35 @@ void output_unpark(struct conn *conn) {
     }
 }
 
+/* Who waited finds that its call is over. */
+void output_unpark_all(struct conn *conn) {
+    struct list parked;
+
+    list_init(&parked);
+    ledger_enter(conn->host->ledger);
+    list_splice(&parked, &conn->parked);
+    ledger_leave(conn->host->ledger);
+    list_for_each (link, &parked) {
+        list_remove(link);
+        loop_post_task(conn->host->loop, list_entry(link, struct loop_task, link));
+    }
+}
+
 /* Under the gate: so much has left; chunks that have left as a whole go to `done`. */
 static int wrote_locked(struct conn *conn, size_t count, struct list *done, struct theseus_error *err) {
+    struct batch *batch = &conn->host->shared->batch;
     struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame), 0};
 
-    conn->batch.reserve = true; /* what has left must not leave again */
+    batch->reserve = true; /* what has left must not leave again */
     outbox_wrote(&conn->outbox, count);
     position.written = conn->outbox.written;
-    batch_put(&conn->batch, &position_kind, &position);
+    batch_put(batch, &position_kind, &position);
     for (struct chunk *chunk; (chunk = outbox_take_done(&conn->outbox));) {
         struct output_record record = {.conn = conn->number, .offset = chunk->offset};
-        batch_drop(&conn->batch, &output_kind, &record);
+        batch_drop(batch, &output_kind, &record);
         list_append(done, &chunk->link);
     }
-    return ledger_commit_locked(conn->host->ledger, &conn->batch, err);
+    return ledger_commit_locked(conn->host->ledger, batch, err);
 }
 
 enum { WRITE_DONE, WRITE_BLOCKED, WRITE_AGAIN };
@@ -211,7 +229,7 @@ static int write_once(struct conn *conn, struct theseus_error *err) {
 static void broke(struct conn *conn, const struct theseus_error *err) ON_LOOP {
     log_info("connection %d: %s", (int)conn->number, err->message);
     conn->broken = true;
-    poll_want(conn->out_poll, 0);
+    conn_want(conn, STREAM_WRITE, 0);
 }
 
 void output_write(struct conn *conn) {
@@ -225,13 +243,5 @@ void output_write(struct conn *conn) {
     if (r < 0)
         broke(conn, &err);
     else
-        poll_want(conn->out_poll, r == WRITE_DONE ? 0 : POLL_WRITE);
-}
-
-void output_on_writable(void *arg, int events) {
-    struct conn *conn = arg;
-
-    loop_enter();
-    (void)events;
-    conn_flush(conn);
+        conn_want(conn, STREAM_WRITE, r == WRITE_DONE ? 0 : POLL_WRITE);
 }

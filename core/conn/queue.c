@@ -60,6 +60,7 @@ static void id_drop(struct conn *conn, const struct call *call) {
 
 static void work_on(struct conn *conn, struct call *call) ON_LOOP {
     expiry_watch(conn);
+    pace_count(conn);
     conn->in_flight++;
     list_append(&conn->working, &call->link);
     call->text = (struct span){0};
@@ -81,8 +82,8 @@ static void hold(struct conn *conn, struct call *call) ON_LOOP {
     call->text = (struct span){call->held_text, call->held_text ? call->text.len : 0};
 }
 
-static bool may_work(struct conn *conn) {
-    return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn);
+static bool may_work(struct conn *conn) ON_LOOP {
+    return conn->in_flight < conn_config(conn)->limits.max_in_flight && !output_is_full(conn) && pace_allows(conn);
 }
 
 /* Ends a call that was never worked on with an error that does not name it: its id is another's, still in flight. */
@@ -286,7 +287,7 @@ static void restore_request(void *arg, const void *record) ON_LOOP {
         message_fini(&message);
         return;
     }
-    struct call *call = call_new(&output_call_ops, conn, conn->host->ledger, conn->host->loop);
+    struct call *call = conn_call_new(conn);
     call_set_message(call, &message);
     call_set_key(call, (struct call_key){request->conn, request->offset, request->index}, conn->host->boot_id);
     call->accepted_ns = (int64_t)request->accepted_ns;
@@ -321,23 +322,33 @@ static void let_go(struct span key, void *value, void *arg) {
     atomic_store(&call->cancelled, true);
 }
 
+/* Under the gate: nobody else is ending one of them at this moment, and nobody does later. */
+static void let_go_all(struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    each(conn, let_go, NULL);
+    ledger_leave(conn->host->ledger);
+}
+
 void conn_let_go(struct conn *conn) {
     conn->started = false;
     conn_stop_reading(conn);
-    each(conn, let_go, NULL);
+    let_go_all(conn);
 }
 
 static void drop(struct span key, void *value, void *arg) {
     struct call *call = value;
 
     loop_enter();
-    let_go(key, value, arg);
+    (void)key;
+    (void)arg;
+    list_remove(&call->over_link);
     list_remove(&call->link);
     call_end_on_loop(call);
     (void)call_unref(call);
 }
 
 void queue_fini(struct conn *conn) {
+    let_go_all(conn);
     each(conn, drop, NULL);
     conn->ids = map_free(conn->ids);
 }

@@ -29,6 +29,10 @@ static void restore_session(void *arg, const void *recorded) {
     origin->in = (int)record->fd_in;
     origin->out = (int)record->fd_out;
     origin->blocks = record->blocks;
+    conn->has_uid = record->uid > 0;
+    conn->uid = (uid_t)(record->uid - 1);
+    conn->since_ms = (int64_t)record->since_ms;
+    conn->lost = conn->stopped = record->lost;
 }
 
 static void note_position(void *arg, const void *recorded) {
@@ -97,15 +101,19 @@ static void restore_streams(struct origin *origin) ON_LOOP {
 static int adopt_streams(struct conn *conn, const struct origin *origin, struct theseus_error *err) {
     if (stream_adopt(&conn->in, origin->in, STREAM_READ, origin->blocks & 1, err) < 0)
         return error_prefix(err, "the client's input: ");
+    if (origin->out == origin->in) {
+        conn->out = conn->in;
+        return 0;
+    }
     if (stream_adopt(&conn->out, origin->out, STREAM_WRITE, origin->blocks & 2, err) < 0)
         return error_prefix(err, "the client's output: ");
     return 0;
 }
 
 static int restore(struct conn *conn, const struct origin *origin, int in, int out, struct theseus_error *err) ON_LOOP {
-    int r = in < 0 ? adopt_streams(conn, origin, err) : conn_open_streams(conn, in, out, err);
+    int r = conn->lost ? 0 : in < 0 ? adopt_streams(conn, origin, err) : conn_open_streams(conn, in, out, err);
 
-    if (r == 0)
+    if (r == 0 && !conn->lost)
         r = conn_prepare(conn, err);
     if (r == 0)
         r = conn_put_record(conn, err);

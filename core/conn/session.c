@@ -8,14 +8,23 @@
 #include "base/mem.h"
 #include "rpc/jsontext.h"
 
-void session_init(struct session *session) {
-    unsigned char random[(SESSION_ID_BYTES - 1) / 2];
+/* Digits that nobody guesses, and the end of the text. */
+static void make_random(char *text, size_t size) {
+    unsigned char random[(SESSION_SECRET_BYTES - 1) / 2];
 
-    *session = (struct session){.log_level = -1};
-    if (getentropy(random, sizeof(random)) < 0)
+    if (getentropy(random, (size - 1) / 2) < 0)
         abort(); /* so early at boot that the kernel has none: nothing of ours runs then */
-    for (size_t i = 0; i < sizeof(random); i++)
-        (void)snprintf(session->id + 2 * i, 3, "%02x", random[i]);
+    for (size_t i = 0; i < (size - 1) / 2; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", random[i]);
+}
+
+void session_init(struct session *session) {
+    *session = (struct session){.log_level = -1};
+    make_random(session->id, sizeof(session->id));
+}
+
+void session_make_secret(struct session *session) {
+    make_random(session->secret, sizeof(session->secret));
 }
 
 static void forget(struct session *session) {
@@ -32,6 +41,7 @@ static void forget(struct session *session) {
 
 void session_fini(struct session *session) {
     forget(session);
+    free(TAKE_PTR(session->home));
 }
 
 void session_begin(struct session *session, const struct revision *revision, json_t *client, json_t *capabilities) {
@@ -55,6 +65,8 @@ int session_pack(const struct session *session, struct conn_record *record, stru
     record->initialized = session->initialized;
     record->log_level = (uint64_t)(session->log_level + 1);
     record->directory = span_of(session->directory ? session->directory : "");
+    record->home = span_of(session->home ? session->home : "");
+    record->secret = span_of(session->secret);
     if (pack_json(session->client, &texts[0], &record->client, err) < 0 ||
         pack_json(session->capabilities, &texts[1], &record->capabilities, err) < 0)
         return -1;
@@ -73,7 +85,7 @@ static json_t *unpack_json(struct span text) {
 void session_unpack(struct session *session, const struct conn_record *record) {
     CLEANUP(free) char *revision = xstrndup(record->revision.data ? record->revision.data : "", record->revision.len);
 
-    forget(session);
+    session_fini(session);
     (void)snprintf(session->id, sizeof(session->id), "%.*s", (int)record->session.len, record->session.data);
     session->revision = revision_find(revision);
     session->initialized = record->initialized;
@@ -83,4 +95,7 @@ void session_unpack(struct session *session, const struct conn_record *record) {
     session->subscriptions = unpack_json(record->subscriptions);
     if (record->directory.len)
         session->directory = xstrndup(record->directory.data, record->directory.len);
+    if (record->home.len)
+        session->home = xstrndup(record->home.data, record->home.len);
+    (void)snprintf(session->secret, sizeof(session->secret), "%.*s", (int)record->secret.len, record->secret.data);
 }

@@ -8,7 +8,7 @@
 #include "ledger/records.h"
 #include "rpc/revision.h"
 
-enum { SESSION_ID_BYTES = 33 };
+enum { SESSION_ID_BYTES = 33, SESSION_SECRET_BYTES = 65 };
 
 struct session {
     char id[SESSION_ID_BYTES];       /* names the connection for people, also without a legacy session */
@@ -19,10 +19,13 @@ struct session {
     int log_level;                   /* -1: none was set */
     json_t *subscriptions;           /* owned: URIs of resources; NULL: none */
     char *directory;                 /* first root that the client named, absolute path, owned; NULL: unknown */
+    char *home;                      /* where the client was started, as it says, absolute path, owned; NULL: unknown */
+    char secret[SESSION_SECRET_BYTES]; /* by which another socket takes the session over; empty: none can */
 };
 
 void session_init(struct session *session);
 void session_fini(struct session *session);
+void session_make_secret(struct session *session);
 /* A new handshake: what was agreed before is forgotten, the id stays. */
 void session_begin(struct session *session, const struct revision *revision, json_t *client, json_t *capabilities);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -37,6 +38,15 @@ int stream_open(struct stream *ret_stream, int fd, int direction, struct theseus
         return -1;
     }
     *ret_stream = stream;
+    return 0;
+}
+
+int stream_take(struct stream *ret_stream, int fd, struct theseus_error *err) {
+    if (inherit_add(fd, err) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    *ret_stream = (struct stream){.fd = fd, .socket = true};
     return 0;
 }
 
@@ -112,6 +122,12 @@ void stream_find(int *ret_in, int *ret_out) {
         (void)closedir(dir);
     *ret_in = search.in >= 0 ? search.in : STDIN_FILENO;
     *ret_out = search.out;
+}
+
+bool stream_is_gone(const struct stream *stream) {
+    struct pollfd asked = {.fd = stream->fd};
+
+    return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP));
 }
 
 void stream_close(struct stream *stream) {

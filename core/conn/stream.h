@@ -24,12 +24,18 @@ enum { STREAM_READ, STREAM_WRITE };
 MUST_CHECK int stream_open(struct stream *ret_stream, int fd, int direction,
                            struct theseus_error *err); /* fd: borrowed */
 
+/* A connected socket of our own, for both directions: takes it, also where it fails. */
+MUST_CHECK int stream_take(struct stream *ret_stream, int fd, struct theseus_error *err);
+
 /* The descriptor of a stream that an earlier image of this process has opened, as it is; `blocks` is what that stream
  * said. Takes it if it succeeds. */
 MUST_CHECK int stream_adopt(struct stream *ret_stream, int fd, int direction, bool blocks, struct theseus_error *err);
 
 /* A client's descriptors among those that are open, where no record names them; *ret_out may be -1. */
 void stream_find(int *ret_in, int *ret_out);
+
+/* Is nobody there any more who could read it? */
+bool stream_is_gone(const struct stream *stream);
 
 void stream_close(struct stream *stream);
 

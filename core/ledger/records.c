@@ -23,6 +23,11 @@ static const struct record_field conn_fields[] = {
     BYTES(conn_record, directory, 11, 0),
     U64(conn_record, blocks, 12, 0),
     BYTES(conn_record, subscriptions, 13, 0),
+    U64(conn_record, uid, 14, RECORD_SPARSE),
+    U64(conn_record, since_ms, 15, RECORD_SPARSE),
+    BYTES(conn_record, secret, 16, RECORD_SPARSE),
+    BYTES(conn_record, home, 17, RECORD_SPARSE),
+    U64(conn_record, lost, 18, RECORD_SPARSE),
 };
 const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
 

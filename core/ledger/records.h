@@ -20,6 +20,11 @@ struct conn_record {
     struct span directory;     /* where the client works, once it said so */
     uint64_t blocks;           /* 1: fd_in may block, 2: fd_out may; see conn/stream.h */
     struct span subscriptions; /* JSON: the resources that a legacy client subscribed to; empty: none */
+    uint64_t uid;              /* who is at the other end of a socket: 1 + its user id; 0: not asked */
+    uint64_t since_ms;         /* wall clock */
+    struct span secret;        /* by which another socket takes the session over; empty: none can */
+    struct span home;          /* the directory that the client was started in, as it says; empty: it does not */
+    uint64_t lost;             /* 1: the descriptors are closed, what was accepted goes on */
 };
 extern const struct record_kind conn_kind;
 

@@ -11,13 +11,14 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-/* Where the client works: as its host says, else its first root, else where it started us. */
-static const char *directory_of(const struct method_env *env, const struct session *session) {
-    const char *project = getenv("CLAUDE_PROJECT_DIR");
+/* Where the client works: as the host that started us says, else its first root, else where it was started itself. */
+static const char *directory_of(const struct method_env *env, struct conn *conn) ON_LOOP {
+    const char *project = conn_is_stdio(conn) ? getenv("CLAUDE_PROJECT_DIR") : NULL;
+    const struct session *session = conn_session(conn);
 
     if (project && *project == '/')
         return project;
-    return session->directory ? session->directory : env->directory;
+    return session->directory ? session->directory : session->home ? session->home : env->directory;
 }
 
 void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) {
@@ -29,8 +30,8 @@ void method_set_client(const struct method_env *env, struct conn *conn, struct c
         .version = text_of(client, "version"),
         .transport = conn_transport(conn),
         .session = session->id,
-        .directory = directory_of(env, session),
-        .uid = (long)getuid(), /* who has our pipe */
+        .directory = directory_of(env, conn),
+        .uid = (long)conn_uid(conn),
     };
 
     call_set_client(call, &info);

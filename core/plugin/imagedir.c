@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -153,12 +154,21 @@ static int check_exec(const char *path, bool *ret_can, struct theseus_error *err
     return 0;
 }
 
+/* Where other users are let in, they pass through it to the server's socket; what is in it they cannot even list. */
+static bool is_passage(const char *path) {
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == getuid() && (st.st_mode & 0777) == 0711;
+}
+
 /* The directory in which ours is made. */
 static int choose_parent(const struct imagedir *dir, char **ret_parent, struct theseus_error *err) {
     CLEANUP(free) char *instead = path_join(dir->state_dir, "run-images");
     bool can = false;
 
-    if (fs_make_private_dir(dir->runtime_dir, err) < 0 || check_exec(dir->runtime_dir, &can, err) < 0)
+    if (!is_passage(dir->runtime_dir) && fs_make_private_dir(dir->runtime_dir, err) < 0)
+        return -1;
+    if (check_exec(dir->runtime_dir, &can, err) < 0)
         return -1;
     if (can) {
         *ret_parent = xstrdup(dir->runtime_dir);

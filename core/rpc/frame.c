@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "base/limits.h"
 
+enum { SHORT_REST = 4096 };
+
 struct frame {
     struct buf bytes;
     size_t max_line;
@@ -39,6 +41,40 @@ char *frame_room(struct frame *frame, size_t size) {
     if (frame->bytes.len == 0 && frame->bytes.capacity > 2 * LIMIT_READ_CHUNK)
         buf_fini(&frame->bytes); /* a long line had blown it up */
     return buf_reserve(&frame->bytes, size);
+}
+
+void frame_lend(struct frame *frame, struct buf *room) {
+    if (frame->bytes.capacity > 2 * SHORT_REST || buf_append(room, buf_span(&frame->bytes), NULL) < 0)
+        return;
+    buf_fini(&frame->bytes);
+    frame->bytes = *room;
+    *room = (struct buf){0};
+}
+
+/* A short rest gets memory of its size; without any it keeps what it has. */
+static struct buf rest_of(struct frame *frame) {
+    struct buf rest = {0};
+
+    if (frame->bytes.len > 0 && buf_append(&rest, buf_span(&frame->bytes), NULL) < 0)
+        buf_fini(&rest);
+    return rest;
+}
+
+void frame_give_back(struct frame *frame, struct buf *room) {
+    size_t len = frame->bytes.len;
+
+    if (len > SHORT_REST || frame->bytes.capacity <= 2 * SHORT_REST)
+        return;
+    struct buf rest = rest_of(frame);
+    if (len > 0 && rest.len == 0)
+        return;
+    if (room->capacity == 0 && frame->bytes.capacity <= 2 * LIMIT_READ_CHUNK) {
+        *room = frame->bytes;
+        room->start = room->len = 0;
+        frame->bytes = (struct buf){0};
+    }
+    buf_fini(&frame->bytes);
+    frame->bytes = rest;
 }
 
 void frame_added(struct frame *frame, size_t count) {

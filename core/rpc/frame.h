@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 
+struct buf;
 struct frame;
 enum { FRAME_MORE = 1, FRAME_TOO_LONG }; /* outcomes of frame_next() */
 
@@ -21,6 +22,11 @@ void frame_set_max_line(struct frame *frame, size_t max_line);
 /* Where `size` bytes may be read to; ends the life of the last line. NULL: no memory. */
 MUST_CHECK char *frame_room(struct frame *frame, size_t size);
 void frame_added(struct frame *frame, size_t count);
+
+/* Many streams that are mostly silent share one room: it is lent to the one that is being read, whose bytes move there,
+ * and given back when the lines are cut. What is left of one is copied; a long rest keeps its memory. `room` is empty. */
+void frame_lend(struct frame *frame, struct buf *room);
+void frame_give_back(struct frame *frame, struct buf *room);
 
 /* 0: a line, without its end (LF or CRLF), good until frame_room(). FRAME_MORE: none yet. FRAME_TOO_LONG: as said
  * above. */

@@ -11,8 +11,8 @@ static const struct {
     int min, max;           /* of what follows */
     const char *use, *does; /* does NULL: only for the server itself */
 } commands[] = {
-    {"serve", COMMAND_SERVE, 0, 0, "theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]...",
-     "serve MCP on stdin and stdout (the default command)"},
+    {"serve", COMMAND_SERVE, 0, 0, "theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]... [--listen]",
+     "serve MCP on stdin and stdout (the default command); --listen: to clients that connect to a socket, too"},
     {"check", COMMAND_CHECK, 0, 1 << 20, "theseus check [-c FILE] [--deep | PLUGIN.so...]",
      "validate the configuration and its plugins (--deep: all of the database, too), or just these plugins; exit 0 or 1"},
     {"call", COMMAND_CALL, 1, 2, "theseus call TOOL [JSON] [-c FILE]",
@@ -69,8 +69,10 @@ static int read_command(struct args *args, const char *word, size_t *ret_row, st
 static int read_options(struct args *args, int argc, char **argv, struct theseus_error *err) {
     for (int i = 1; i < argc; i++) {
         bool is_config = strcmp(argv[i], "-c") == 0, is_set = strcmp(argv[i], "--set") == 0;
-        if (strcmp(argv[i], "--listen") == 0)
-            return fail(err, ERR_INVALID, "--listen: this version serves one client, on standard input");
+        if (strcmp(argv[i], "--listen") == 0) {
+            args->listen = true;
+            continue;
+        }
         if (!is_config && !is_set) {
             args->rest[args->rest_count++] = argv[i];
             continue;
@@ -104,6 +106,8 @@ int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error
     }
     if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
         return fail(err, ERR_INVALID, "use: %s", commands[row].use);
+    if (ret_args->listen && ret_args->command != COMMAND_SERVE && ret_args->command != COMMAND_PREFLIGHT)
+        return fail(err, ERR_INVALID, "--listen is for 'theseus serve' alone");
     return 0;
 }
 

@@ -26,6 +26,7 @@ struct args {
     const char *config; /* -c; NULL: not given */
     const char **sets;  /* --set, owned array of borrowed texts */
     size_t set_count;
+    bool listen; /* --listen */
     char **rest; /* what follows, borrowed from argv */
     int rest_count;
 };

@@ -88,13 +88,13 @@ static void go_on(void *arg, struct call *call) ON_LOOP {
     const struct ended *ended = arg;
 
     if (same_key(&call->key, ended->key) && call->held == 0)
-        method_on_request(&ended->server->methods, ended->server->conn, call);
+        method_on_request(&ended->server->methods, conn_of(call), call);
 }
 
 static void on_children_ended(void *arg, const struct call_key *key) ON_LOOP {
     struct ended ended = {arg, key};
 
-    conn_each_call(ended.server->conn, go_on, &ended);
+    clients_each_call(ended.server->clients, go_on, &ended);
 }
 
 void arrival_meet_children(struct server *server) {
@@ -107,7 +107,7 @@ static void find_asker(void *arg, struct call *call) {
 
     if (is_asker(server, call) && !server->restart.call) {
         loop_enter();
-        method_adopt(&server->methods, server->conn, call);
+        method_adopt(&server->methods, conn_of(call), call);
         server->restart.call = call_ref(call);
     }
 }
@@ -173,7 +173,7 @@ static void audit_calls(struct server *server) ON_LOOP {
 
     ledger_each(server->ledger, &request_kind, count_request, &audit);
     ledger_each(server->ledger, &run_kind, count_run, &audit);
-    conn_each_call(server->conn, uncount, &audit);
+    clients_each_call(server->clients, uncount, &audit);
     server->restart.unanswered = audit.requests;
     server->restart.lost = audit.runs;
     if (audit.requests != 0 || audit.runs != 0)
@@ -199,7 +199,7 @@ static void dismiss(struct server *server, struct call *call) ON_LOOP {
                            : "the server was restarted without its state before this call was begun; it "
                              "can be sent again";
 
-    method_adopt(&server->methods, server->conn, call);
+    method_adopt(&server->methods, conn_of(call), call);
     if (call->attempts > 0)
         server->restart.facts.calls_interrupted++;
     call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
@@ -367,10 +367,10 @@ static void serve(struct server *server) ON_LOOP {
 
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
-    conn_each_call(server->conn, count_call, server);
+    clients_each_call(server->clients, count_call, server);
     if (is_new_image(server) && !preserves(server))
-        conn_each_call(server->conn, note_dismissed, server);
-    conn_start(server->conn);
+        clients_each_call(server->clients, note_dismissed, server);
+    clients_start(server->clients);
     restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
     restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
@@ -424,7 +424,7 @@ void arrival_begin(struct server *server) {
     chronicle_go_on(server->upkeep.chronicle);
     audit_calls(server);
     if (restart->under_way)
-        conn_each_call(server->conn, find_asker, server);
+        clients_each_call(server->clients, find_asker, server);
     if (restart->call)
         restart_answer_early(server);
     if (server->recovery.came)

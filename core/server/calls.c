@@ -74,8 +74,8 @@ void calls_look(struct server *server, const struct call *asking, struct calls *
     struct look look = {server, asking, ret_calls};
 
     *ret_calls = (struct calls){.suspendable = true, .list = json_array()};
-    if (server->conn)
-        conn_each_call(server->conn, look_at, &look);
+    if (server->clients)
+        clients_each_call(server->clients, look_at, &look);
 }
 
 void calls_fini(struct calls *calls) {

@@ -16,8 +16,8 @@ static void on_changed(void *arg, const char *id, json_t *task) {
     struct server *server = arg;
 
     loop_enter();
-    if (server->conn)
-        conn_tell(server->conn, TOPIC_TASKS, id, "notifications/tasks", task);
+    if (server->clients)
+        clients_tell(server->clients, TOPIC_TASKS, id, "notifications/tasks", task);
 }
 
 static void get(void *arg, struct call *call, const char *id) {
@@ -52,8 +52,8 @@ static void on_resource_changed(void *arg, const char *uri) {
     json_auto_t *params = json_pack("{s:s}", "uri", uri);
 
     loop_enter();
-    if (server->conn)
-        conn_tell(server->conn, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
+    if (server->clients)
+        clients_tell(server->clients, TOPIC_RESOURCES, uri, "notifications/resources/updated", params);
 }
 
 void extensions_init(struct server *server) {
@@ -71,7 +71,7 @@ void extensions_init(struct server *server) {
 }
 
 void extensions_connected(struct server *server) {
-    mcp_tasks_restore(server->mcp_tasks, server->conn);
+    mcp_tasks_restore(server->mcp_tasks, server->clients);
 }
 
 void extensions_fini(struct server *server) {

@@ -88,8 +88,11 @@ static void visit_conn(void *arg, const void *recorded) {
     const struct conn_record *record = recorded;
     const struct fd_visit *visit = arg;
 
+    if (record->lost)
+        return;
     visit->fn(visit->arg, (int)record->fd_in);
-    visit->fn(visit->arg, (int)record->fd_out);
+    if (record->fd_out != record->fd_in)
+        visit->fn(visit->arg, (int)record->fd_out);
 }
 
 static void each_fd(struct ledger *ledger, fd_fn *fn, void *arg) {

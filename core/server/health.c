@@ -64,8 +64,12 @@ static json_t *connections_new(struct server *server) ON_LOOP {
 
     json_array_foreach (sessions, i, session)
         reachable += json_is_true(json_object_get(session, "reachable"));
-    const char *status = reachable == count && count > 0 ? "operational" : reachable > 0 ? "degraded" : "unavailable";
-    return json_pack("{s:I, s:s}", "active_connections", (json_int_t)count, "status", status);
+    bool whole = reachable == count && (count > 0 || server->listener);
+    return json_pack("{s:I, s:s, s:o*}", "active_connections", (json_int_t)count, "status",
+                     whole           ? "operational"
+                     : reachable > 0 ? "degraded"
+                                     : "unavailable",
+                     "listener", listening_report_new(server));
 }
 
 static bool has_state(const json_t *plugin, const char *state) {

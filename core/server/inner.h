@@ -5,7 +5,8 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "conn/conn.h"
+#include "conn/clients.h"
+#include "conn/listener.h"
 #include "loop/lane.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
@@ -150,6 +151,12 @@ struct standby {
     int images_lock, snapshot_lock; /* as they are recorded; -1: none is */
 };
 
+/* See listening.c. */
+struct listening {
+    struct listener *before;    /* owned: at another path, where the image before listened */
+    uint64_t accepted, refused; /* of this image */
+};
+
 enum { DIGEST_BYTES = 33 };
 
 struct server {
@@ -190,7 +197,11 @@ struct server {
     size_t info_count;
     struct conn_ops conn_ops;
     struct conn_host conn_host;
-    struct conn *conn;
+    struct conn_shared *conn_shared; /* owned */
+    struct clients *clients;         /* owned */
+    bool listens;                    /* clients come and go; else there is one, and the server is for it alone */
+    struct listener *listener;       /* owned; NULL: not, or not any more */
+    struct listening listening;
     char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
@@ -210,6 +221,8 @@ struct server {
 /* Names of descriptors that go from image to image. */
 #define KEPT_IMAGES_LOCK "images.lock"
 #define KEPT_SNAPSHOT_LOCK "snapshot.lock"
+#define KEPT_LISTENER "listener"             /* a socket that was bound here … */
+#define KEPT_GIVEN_LISTENER "listener.given" /* … or that the process was started with */
 
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
@@ -278,6 +291,15 @@ void extensions_init(struct server *server) ON_LOOP;
 void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
 void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
+
+/* listening.c: the socket on which other clients connect */
+MUST_CHECK int listening_begin(struct server *server, const struct server_args *args,
+                               struct theseus_error *err) ON_LOOP;
+void listening_go(struct server *server) ON_LOOP;    /* clients are let in */
+void listening_apply(struct server *server) ON_LOOP; /* as the configuration says now */
+void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
+void listening_fini(struct server *server) ON_LOOP;
+json_t *listening_report_new(const struct server *server) ON_LOOP;
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -23,12 +23,12 @@ static void on_leave_timer(void *arg) {
     loop_enter();
     bool is_due = server->closed || loop_now_ms(server->loop) >= server->leave_due_ms;
     bool runs = workers_busy(server->workers) > 0 || workers_queued(server->workers) > 0;
-    if ((server->closed || conn_is_idle(server->conn)) && !runs) {
+    if ((server->closed || clients_are_idle(server->clients)) && !runs) {
         go(server);
     } else if (!server->cancelled && is_due) {
         server->cancelled = true;
         log_info("calls that still run are cancelled");
-        conn_cancel_all(server->conn);
+        clients_cancel_all(server->clients);
         server->leave_due_ms = loop_now_ms(server->loop) + LEAVE_CANCELLED_MS;
     } else if (server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {
         go(server);
@@ -41,7 +41,8 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
     server->leaving = true;
     crash_set_leaving();
     log_info("leaving: %s", why);
-    conn_stop_reading(server->conn);
+    listening_end(server);
+    clients_stop_reading(server->clients);
     upkeep_leave(server);
     server->leave_due_ms = loop_now_ms(server->loop) + grace_ms;
     server->leave_timer = timer_new(server->loop, on_leave_timer, server);
@@ -65,8 +66,10 @@ void leave_on_signal(void *arg, int signum) {
         leave_end_children(server);
         _exit(128 + signum);
     }
-    conn_end_listens(server->conn, "the server is ending");
-    leave_begin(server, strsignal(signum), grace < LEAVE_GRACE_MS ? grace : LEAVE_GRACE_MS);
+    clients_end_listens(server->clients, "the server is ending");
+    if (!server->listens && grace > LEAVE_GRACE_MS)
+        grace = LEAVE_GRACE_MS; /* a host waits for us, and not for long */
+    leave_begin(server, strsignal(signum), grace);
 }
 
 /* A child process that a call had started: it, and the group that it leads, unless the pid is another's by now. */

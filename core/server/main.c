@@ -21,6 +21,7 @@
 #include "server/restart.h"
 #include "server/server.h"
 #include "server/sessions.h"
+#include "server/supervisor.h"
 #include "server/wayback.h"
 
 static void unblock_signals(void) {
@@ -105,13 +106,21 @@ static int open_ledger(struct ledger **ret_ledger, const struct handover *handov
     return 0;
 }
 
+/* Nobody is there, or a person: a server with a socket serves that alone. */
+static bool is_no_client(int fd) {
+    struct stat st, null;
+
+    return isatty(fd) || fstat(fd, &st) < 0 ||
+           (stat("/dev/null", &null) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev);
+}
+
 static int make_server(struct server **ret_server, struct server_args *args, struct ledger *ledger,
                        struct theseus_error *err) ON_LOOP {
     struct config *config = NULL;
 
     if (config_load(&config, &args->source, NULL, NULL, err) < 0)
         return -1;
-    args->in = STDIN_FILENO;
+    args->in = args->listens && is_no_client(STDIN_FILENO) ? -1 : STDIN_FILENO;
     args->out = args->follows ? -1 : take_stdout(err);
     int r = !args->follows && args->out < 0 ? -1 : server_new(ret_server, args, config, ledger, err);
     if (args->out >= 0)
@@ -121,7 +130,7 @@ static int make_server(struct server **ret_server, struct server_args *args, str
     return r;
 }
 
-static int serve(const struct config_source *source, const char *program, char *const *argv,
+static int serve(const struct config_source *source, const char *program, char *const *argv, bool listens,
                  struct theseus_error *err) {
     CLEANUP(ledger_free) struct ledger *ledger = NULL;
     CLEANUP(free) char *started_by = program_started_by(argv[0], program);
@@ -140,10 +149,15 @@ static int serve(const struct config_source *source, const char *program, char *
                                .follows = handover.ledger_fd >= 0,
                                .is_back = handover.is_back,
                                .is_crash = handover.is_crash,
-                               .is_torn = handover.is_torn};
+                               .is_torn = handover.is_torn,
+                               .listens = listens};
+    if (supervisor_find_socket(&args.given, err) < 0)
+        return -1;
+    args.is_given = args.given >= 0;
+    args.listens |= args.is_given;
     if (handover.back_fd >= 0 && wayback_open(&handover, argv, err) < 0)
         return -1;
-    if (!args.follows && isatty(STDIN_FILENO))
+    if (!args.follows && !args.listens && isatty(STDIN_FILENO))
         greet_person(program);
     if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0) {
         arrival_give_up(ledger, err);
@@ -193,7 +207,7 @@ static int run(int argc, char **argv, struct theseus_error *err) {
     case COMMAND_SERVE:
         break;
     }
-    return serve(&source, program, argv, err);
+    return serve(&source, program, argv, args.listen, err);
 }
 
 int main(int argc, char **argv) {

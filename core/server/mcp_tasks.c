@@ -503,7 +503,7 @@ static void match(void *arg, struct call *call) {
 
 struct restoring {
     struct mcp_tasks *tasks;
-    struct conn *conn;
+    struct clients *clients;
 };
 
 static void restore_one(void *arg, const void *recorded) ON_LOOP {
@@ -511,13 +511,15 @@ static void restore_one(void *arg, const void *recorded) ON_LOOP {
     struct restoring *restoring = arg;
     struct search search = {.key = {record->conn, record->offset, record->index}};
 
-    conn_each_call(restoring->conn, match, &search);
+    struct conn *conn = clients_find(restoring->clients, record->conn);
+    if (conn)
+        conn_each_call(conn, match, &search);
     const json_t *params = search.found ? search.found->message.params : NULL;
     const char *tool = json_string_value(json_object_get(params, "name"));
     struct task *task = task_new(restoring->tasks, search.found, tool ? tool : "");
     (void)snprintf(task->id, sizeof(task->id), "%.*s", (int)record->id.len, record->id.data);
     task->key = search.key;
-    task->conn = restoring->conn;
+    task->conn = conn;
     task->state = TASK_WORKING;
     if (search.found)
         search.found->has_steps = true;
@@ -525,8 +527,8 @@ static void restore_one(void *arg, const void *recorded) ON_LOOP {
         task_free(task);
 }
 
-void mcp_tasks_restore(struct mcp_tasks *tasks, struct conn *conn) {
-    struct restoring restoring = {tasks, conn};
+void mcp_tasks_restore(struct mcp_tasks *tasks, struct clients *clients) {
+    struct restoring restoring = {tasks, clients};
 
     ledger_each(tasks->origin.ledger, &task_kind, restore_one, &restoring);
     if (!list_empty(&tasks->tasks))

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/thread.h"
-#include "conn/conn.h"
+#include "conn/clients.h"
 #include "loop/loop.h"
 #include "store/store.h"
 
@@ -39,8 +39,8 @@ void mcp_tasks_get(struct mcp_tasks *tasks, struct call *call, const char *id) O
 void mcp_tasks_cancel(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;
 void mcp_tasks_update(struct mcp_tasks *tasks, struct call *call, const char *id) ON_LOOP;
 
-/* Behind a restart: takes up what the ledger has. `conn` has been restored and is not started yet. */
-void mcp_tasks_restore(struct mcp_tasks *tasks, struct conn *conn) ON_LOOP;
+/* Behind a restart: takes up what the ledger has. The clients have been restored and are not started yet. */
+void mcp_tasks_restore(struct mcp_tasks *tasks, struct clients *clients) ON_LOOP;
 
 bool mcp_tasks_is_stuck(const struct mcp_tasks *tasks) ON_LOOP; /* a thread does not come back from the database */
 

@@ -123,12 +123,13 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     plugins_configure(server->plugins);
     watch_files(server);
     triggers_apply(server);
+    listening_apply(server);
     upkeep_reconfigured(server);
     if (state->at_start)
         (void)config_free(before);
     else
         state->at_start = before;
-    conn_serve(server->conn);
+    clients_serve(server->clients);
     end(server, "reloaded");
 }
 

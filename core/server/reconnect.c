@@ -132,13 +132,31 @@ static json_t *list_new(const json_t *sessions) {
     return list;
 }
 
+struct holding {
+    int limit, held, sessions;
+    bool over;
+};
+
+static void count_held(void *arg, struct conn *conn) {
+    struct holding *holding = arg;
+
+    loop_enter();
+    int held = conn_held(conn);
+    holding->held += held;
+    holding->sessions += held > 0;
+    holding->over |= held > holding->limit;
+}
+
 /* A client that has used up what is kept for it in parsed form is served more slowly. */
 static json_t *buffers_new(struct server *server, bool *pass) ON_LOOP {
-    int held = server->conn ? conn_held(server->conn) : 0;
+    struct holding holding = {.limit = server->config->buffer.max_buffer_size};
 
-    *pass = held <= server->config->buffer.max_buffer_size;
-    return json_pack("{s:i, s:i, s:i, s:s}", "total_buffered_requests", held, "sessions_with_buffers", held > 0,
-                     "max_buffer_size", server->config->buffer.max_buffer_size, "status", word(*pass));
+    if (server->clients)
+        clients_each(server->clients, count_held, &holding);
+    *pass = !holding.over;
+    return json_pack("{s:i, s:i, s:i, s:s}", "total_buffered_requests", holding.held, "sessions_with_buffers",
+                     holding.sessions, "max_buffer_size", server->config->buffer.max_buffer_size, "status",
+                     word(*pass));
 }
 
 /* How long a reconnection took is not recorded anywhere. */

@@ -239,7 +239,7 @@ static void answer(struct server *server, struct call *call, bool structured) ON
     json_t *data = data_new(recovery);
     struct theseus_error err = {0};
 
-    method_adopt(&server->methods, server->conn, call);
+    method_adopt(&server->methods, conn_of(call), call);
     if (cannot_tell(call, structured)) {
         (void)fail(&err, ERR_INTERNAL, "%s", text);
         call_fail(call, &err, data);
@@ -346,8 +346,8 @@ void recovery_begin(struct server *server) {
         recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
     }
     recovery->told = true;
-    conn_each_call(server->conn, answer_one, server);
-    conn_flush(server->conn);
+    clients_each_call(server->clients, answer_one, server);
+    clients_flush(server->clients);
 }
 
 void recovery_begin_back(struct server *server) {
@@ -357,8 +357,8 @@ void recovery_begin_back(struct server *server) {
         return;
     log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
     recovery->told = true;
-    conn_each_call(server->conn, answer_one, server);
-    conn_flush(server->conn);
+    clients_each_call(server->clients, answer_one, server);
+    clients_flush(server->clients);
 }
 
 /* ---- too many ---- */
@@ -370,7 +370,7 @@ static void dismiss(void *arg, struct call *call) {
                            call->attempts > 0 ? "may have executed, in full or in part" : "was not begun");
 
     loop_enter();
-    method_adopt(&server->methods, server->conn, call);
+    method_adopt(&server->methods, conn_of(call), call);
     call_answer(call, shape_tool_result(call->revision, run_text_result_new(text, true)));
 }
 
@@ -393,7 +393,7 @@ void recovery_leave(struct server *server) {
     server->status = EXIT_FAILURE;
     if (upkeep_begin_without_plugins(server, &err) < 0)
         log_warning("the last snapshot is older than the crash: %s", err.message);
-    conn_each_call(server->conn, dismiss_tool_call, server);
-    conn_flush(server->conn);
+    clients_each_call(server->clients, dismiss_tool_call, server);
+    clients_flush(server->clients);
     leave_begin(server, "it crashed too often", 0);
 }

@@ -32,7 +32,7 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     struct restart_facts *facts = &server->restart.facts;
     struct tally tally = suspend_count(server);
 
-    conn_session_changed(server->conn); /* again: its descriptors are handed over by what the ledger says */
+    clients_sessions_changed(server->clients); /* again: descriptors are handed over by what the ledger says */
     facts->attempt = 1;
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
@@ -63,7 +63,7 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     restart->facts.stopped_ns = clock_now_ns(); /* no line is handled from here on */
     if (binary_check_unchanged(&restart->candidate, err) < 0)
         return -1;
-    conn_flush(server->conn);
+    clients_flush(server->clients);
     if (record_all(server, err) < 0 || plan_new(&plan, &spec, err) < 0)
         return -1;
     plan_execute(plan);

@@ -51,8 +51,8 @@ static void on_tools_touched(void *arg) {
     if (takes_digest(server->resources_digest, resources_new(server)))
         lists |= LISTEN_RESOURCES;
     standby_update(server);
-    if (lists && server->conn)
-        conn_list_changed(server->conn, lists);
+    if (lists && server->clients)
+        clients_list_changed(server->clients, lists);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -109,10 +109,12 @@ static void on_wake(void *arg) {
 
 static void on_conn_ended(void *arg, struct conn *conn) {
     struct method_env *env = arg;
+    struct server *server = env->arg;
 
     loop_enter();
     (void)conn;
-    leave_begin(env->arg, "the client has closed its end", LEAVE_GRACE_MS);
+    if (!server->listens)
+        leave_begin(server, "the client has closed its end", LEAVE_GRACE_MS);
 }
 
 static void on_conn_closed(void *arg, struct conn *conn) {
@@ -120,8 +122,16 @@ static void on_conn_closed(void *arg, struct conn *conn) {
     struct server *server = env->arg;
 
     loop_enter();
-    conn_forget(conn);
-    leave_closed(server);
+    clients_closed(server->clients, conn);
+}
+
+static void on_conn_over(void *arg, struct conn *conn) {
+    struct server *server = arg;
+
+    loop_enter();
+    (void)conn;
+    if (!server->listens)
+        leave_closed(server);
 }
 
 static void on_look_again(void *arg) {
@@ -310,6 +320,15 @@ static void adopt_snapshots(struct server *server) ON_LOOP {
         log_warning("the snapshots of the image before are not taken over: %s", err.message);
 }
 
+static int make_clients(struct server *server, struct theseus_error *err) ON_LOOP {
+    if (conn_shared_new(&server->conn_shared, err) < 0)
+        return -1;
+    server->conn_host.shared = server->conn_shared;
+    server->clients = clients_new(&(struct clients_origin){
+        .host = &server->conn_host, .over = on_conn_over, .arg = server, .keep_stdio = !server->listens});
+    return 0;
+}
+
 static int make_parts(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
     const struct config *config = server->config;
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
@@ -342,29 +361,29 @@ static int make_parts(struct server *server, const struct server_args *args, str
     extensions_init(server);
     adopt_snapshots(server);
     server_set_info(server);
+    if (make_clients(server, err) < 0)
+        return -1;
     return server->methods.server_info ? 0 : fail(err, ERR_INVALID, "server.name is not valid");
 }
 
 static void note_conn(void *arg, const void *record) {
-    *(uint64_t *)arg = ((const struct conn_record *)record)->conn;
+    (void)record;
+    *(bool *)arg = true;
 }
 
-static int connect_client(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
-    uint64_t number = 0;
+/* Those that the ledger has; or the first one, if there is one to begin with. */
+static int connect_clients(struct server *server, const struct server_args *args, struct theseus_error *err) ON_LOOP {
+    bool any = false;
 
-    ledger_each(server->ledger, &conn_kind, note_conn, &number);
-    if (number == 0 && server->follows && ledger_damaged(server->ledger) > 0)
-        number = 1; /* its record is lost; the client is there */
-    if (number > 0 && server->follows) {
-        if (conn_restore(&server->conn, &server->conn_host, number, -1, -1, err) < 0)
-            return -1;
-        if (args->is_torn)
-            conn_unknown_position(server->conn);
-        return 0;
-    }
-    if (number > 0)
-        return conn_restore(&server->conn, &server->conn_host, number, args->in, args->out, err);
-    return conn_open(&server->conn, &server->conn_host, 1, args->in, args->out, args->transport, err);
+    ledger_each(server->ledger, &conn_kind, note_conn, &any);
+    any |= server->follows && (server->listens || ledger_damaged(server->ledger) > 0);
+    if (!any)
+        return args->in < 0 ? 0 : clients_open(server->clients, args->in, args->out, args->transport, err);
+    if (clients_restore(server->clients, server->follows ? -1 : args->in, server->follows ? -1 : args->out, err) < 0)
+        return -1;
+    if (server->follows && args->is_torn)
+        clients_unknown_position(server->clients);
+    return 0;
 }
 
 static void watch_signals(struct server *server) ON_LOOP {
@@ -375,9 +394,7 @@ static void watch_signals(struct server *server) ON_LOOP {
 }
 
 static void has_session(struct server *server) ON_LOOP {
-    const struct session *session = conn_session(server->conn);
-
-    if ((server->follows && server->was_awake) || session->initialized)
+    if ((server->follows && server->was_awake) || clients_are_initialized(server->clients))
         on_wake(server); /* a session that goes on: its tools are wanted again */
 }
 
@@ -396,6 +413,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
+    server->listens = args->listens;
     server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
@@ -408,7 +426,9 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     int r = make_parts(server, args, err);
     server->plugin_host.rehearsal = args->rehearsal;
     if (r == 0)
-        r = connect_client(server, args, err);
+        r = connect_clients(server, args, err);
+    if (r == 0 && server->listens)
+        r = listening_begin(server, args, err);
     if (r < 0) {
         arrival_give_up(ledger, err);
         server->lends_config = true; /* it stays the caller's, and is looked at to the end */
@@ -423,7 +443,8 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     if (server->follows)
         arrival_begin(server);
     else
-        conn_start(server->conn);
+        clients_start(server->clients);
+    listening_go(server);
     *ret_server = TAKE_PTR(server);
     return 0;
 }
@@ -439,8 +460,8 @@ struct server *server_free(struct server *server) {
         migrations_fini(server);
     recovery_fini(server);
     control_close(server);
-    if (server->conn)
-        conn_let_go(server->conn);
+    if (server->clients)
+        clients_let_go(server->clients);
     if (server->loop)
         method_env_fini(&server->methods);
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
@@ -458,7 +479,8 @@ struct server *server_free(struct server *server) {
         loop_forget(server->loop, &server->look_again);
         control_fini(server);
     }
-    server->conn = conn_free(server->conn);
+    listening_fini(server);
+    server->clients = clients_free(server->clients);
     server->lane = lane_free(server->lane);
     extensions_fini(server);
     server->children = children_free(server->children);
@@ -469,6 +491,7 @@ struct server *server_free(struct server *server) {
     server->registry = registry_free(server->registry);
     server->store = store_free(server->store);
     server->loop = loop_free(server->loop);
+    server->conn_shared = conn_shared_free(server->conn_shared);
     free_infos(server);
     if (!server->lends_config)
         server->config = config_free(server->config);
@@ -487,7 +510,7 @@ struct server *server_free(struct server *server) {
 int server_run(struct server *server) {
     loop_run(server->loop);
     standby_end(server); /* nobody is there any more for whom another image would go on */
-    conn_flush(server->conn);
+    clients_flush(server->clients);
     upkeep_finish(server);
     leave_end_children(server);
     return server->status;

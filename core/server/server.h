@@ -15,17 +15,20 @@ enum { SERVER_TIDYING_MS = 250 }; /* what server_free() may take when a client w
 
 struct server_args {
     struct config_source source;
-    int in, out;            /* the client's descriptors; borrowed */
+    int in, out;            /* the client's descriptors; borrowed. -1: there is no such client */
     const char *transport;  /* of that connection */
     const char *program;    /* absolute path of theseus itself: test-loads run it */
     const char *boot_id;    /* names the directory of private copies; NULL: a new one */
     const char *database;   /* NULL: theseus.db in the state directory */
     char *const *argv;      /* of the process; NULL: it cannot restart itself */
     const char *started_by; /* path of what it restarts as; NULL: `program` */
-    bool follows;   /* an image of this process came before, and has left the ledger: `in` and `out` are there */
-    bool is_back;   /* it had been this one, and the one that followed it has failed */
-    bool is_crash;  /* it has crashed */
-    bool is_torn;   /* what the image before was reading or writing at its end is not known */
+    bool follows;  /* an image of this process came before, and has left the ledger: `in` and `out` are there */
+    bool is_back;  /* it had been this one, and the one that followed it has failed */
+    bool is_crash; /* it has crashed */
+    bool is_torn;  /* what the image before was reading or writing at its end is not known */
+    bool listens;  /* other clients connect to a socket: the server does not end with a client */
+    bool is_given; /* … which is `given`, bound and listening already; borrowed */
+    int given;
     bool rehearsal; /* only to see whether the plugins can be started: nothing happens outside of the process */
 };
 

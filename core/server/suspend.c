@@ -60,7 +60,7 @@ static void count(void *arg, struct call *call) {
 struct tally suspend_count(struct server *server) {
     struct counting counting = {.server = server};
 
-    conn_each_call(server->conn, count, &counting);
+    clients_each_call(server->clients, count, &counting);
     return counting.tally;
 }
 
@@ -70,7 +70,7 @@ static void ask(void *arg, struct call *call) {
 }
 
 void suspend_ask(struct server *server) {
-    conn_each_call(server->conn, ask, server);
+    clients_each_call(server->clients, ask, server);
 }
 
 static void take_back(void *arg, struct call *call) {
@@ -79,7 +79,7 @@ static void take_back(void *arg, struct call *call) {
 }
 
 void suspend_take_back(struct server *server) {
-    conn_each_call(server->conn, take_back, server);
+    clients_each_call(server->clients, take_back, server);
 }
 
 bool suspend_is_done(const struct restart *restart, const struct tally *tally, int64_t waited_ms, int64_t limit_ms,
@@ -113,7 +113,7 @@ static void interrupt(void *arg, struct call *call) {
 int suspend_interrupt(struct server *server) {
     struct counting counting = {.server = server};
 
-    conn_each_call(server->conn, interrupt, &counting);
+    clients_each_call(server->clients, interrupt, &counting);
     if (counting.tally.others > 0)
         log_warning("%d calls were interrupted by a restart", counting.tally.others);
     return counting.tally.others;

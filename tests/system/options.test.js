@@ -1,10 +1,10 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
 import {
-    existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync,
+    chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -15,6 +15,7 @@ import { atMost, binary, sanitized, shipped } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
+import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
 
 const observed = new Set();
 
@@ -33,6 +34,46 @@ function observes(option, what, body, { sections = {}, drops = [], skip = false,
             home.configure(sections);
         },
     }));
+}
+
+/* The same with a server that listens: `body(listening, home)`. */
+function observesSocket(option, what, body, { sections = {}, drops = [], skip = false } = {}) {
+    observed.add(option);
+    test(`${option} ${what}`, { skip }, () => listening(body, {
+        prepare: (home) => {
+            drops.forEach((name) => home.drop(name));
+            home.configure(sections);
+        },
+    }));
+}
+
+/* A directory that other users may pass through, and what to make in it. */
+const passage = mkdtempSync(join(tmpdir(), 'theseus-passage-'));
+chmodSync(passage, 0o711);
+const passed = (name) => join(passage, name, 'theseus.sock');
+after(() => rmSync(passage, { recursive: true }));
+
+/* Another user is let in, and then not any more. */
+async function admits(one, home, option) {
+    const path = passed(option);
+    const own = await one.client(path);
+    const modes = () => [statSync(dirname(path)).mode & 0o777, statSync(path).mode & 0o777];
+    assert.deepEqual(modes(), [0o711, 0o666]);
+    const stranger = new Stranger(path);
+    try {
+        await stranger.initialize();
+        assert.equal(await stranger.text('echo', { message: 'let in' }), 'let in');
+        home.configure({ listen: { unix: path }, access: { [option]: '' } });
+        await until('the socket to be closed to others', () => modes()[1] === 0o600);
+        assert.equal(await stranger.text('echo', { message: 'still in' }), 'still in');
+        await stranger.close();
+        const second = new Stranger(path);
+        assert.equal((await within('the refusal', second.exited)).code, 3);
+        assert.match(second.stderr, /EACCES/);
+        assert.equal(await own.text('echo', { message: 'own' }), 'own');
+    } finally {
+        await stranger.kill();
+    }
 }
 
 const initialized = (client) => client.ask('initialize', {
@@ -258,6 +299,77 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure({ limits: { memory: '160M' } });
         await until('the new limit', async () => await most() > first + 48);
     }, { drops: ['hog'], sections: { limits: { memory: '96M' } } });
+
+    observesSocket('limits.max_clients', 'is how many clients there may be', async (one, home) => {
+        const [first] = await one.many(2);
+        const third = await one.connect();
+        await within('the end of the connection', third.closed);
+        assert.equal(third.idless.length, 1);
+        assert.equal(third.idless[0].error.code, -32600);
+        assert.match(third.idless[0].error.message, /there are 2 clients already \(limits\.max_clients\)/);
+        home.configure({ limits: { max_clients: 3 } });
+        await until('one more', async () => {
+            const client = await one.connect();
+            await Promise.race([client.closed, client.initialize().catch(() => {})]);
+            return !client.ended;
+        });
+        assert.equal(await first.text('echo', { message: 'x' }), 'x');
+    }, { sections: { limits: { max_clients: 2 } } });
+
+    observes('limits.rate', 'holds the requests beyond so many in a second', async (client, home) => {
+        const asked = (count) => within('the answers', Promise.all(Array.from({ length: count }, () => client.ask('tools/list'))));
+        await client.names();
+        await pause(300); /* so many, and no fewer, may come at once */
+        const begin = Date.now();
+        await asked(30);
+        const ms = Date.now() - begin;
+        assert.ok(ms >= 900 && ms < atMost(4000), `${ms} ms for 30 requests at 15 in a second`);
+        home.configure({ limits: { rate: 0 } });
+        await until('no limit', async () => {
+            const again = Date.now();
+            await asked(30);
+            return Date.now() - again < 500;
+        });
+    }, { sections: { limits: { rate: 15 } } });
+
+    observesSocket('limits.first_line', 'is how long a first message may take', async (one) => {
+        const client = await one.client();
+        const idle = await one.connect(), slow = await one.connect();
+        const begin = Date.now();
+        slow.write('{"jsonrpc":');
+        await within('the end of the connection', slow.closed);
+        const ms = Date.now() - begin;
+        assert.ok(ms >= 1000 && ms < atMost(3000), `${ms} ms`);
+        assert.match(slow.idless[0].error.message, /not whole within 1 s \(limits\.first_line\)/);
+        client.write('{"jsonrpc":"2.0",');
+        await idle.initialize();
+        await pause(1500); /* longer than a first message may take */
+        client.write('"id":"late","method":"ping"}\n');
+        await until('the answer', () => client.problems.length === 1);
+        assert.match(client.problems.pop(), /"late"/);
+        assert.equal(await idle.text('echo', { message: 'x' }), 'x');
+    }, { sections: { limits: { first_line: 1 } } });
+
+    observesSocket('listen.unix', 'is where clients connect, from the next image on', async (one, home) => {
+        const client = await one.client(home.path('elsewhere', 'theseus.sock'));
+        home.configure({ listen: { unix: 'third/theseus.sock' } });
+        await until('the change', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.pending_reexec.includes('listen.unix'));
+        await restarts({ value: (name, args) => client.value(name, args), pid: one.pid });
+        const other = await one.client(home.path('third', 'theseus.sock'));
+        assert.equal(await other.text('echo', { message: 'a' }), 'a');
+        assert.equal(await client.text('echo', { message: 'b' }), 'b');
+        assert.ok(!existsSync(home.path('elsewhere', 'theseus.sock')));
+    }, { sections: { listen: { unix: 'elsewhere/theseus.sock' } } });
+
+    observesSocket('access.allow_uid', 'names users who are let in', (one, home) =>
+        admits(one, home, 'allow_uid'), {
+        skip: skipStrangers, sections: { listen: { unix: passed('allow_uid') }, access: { allow_uid: `1, ${NOBODY}` } },
+    });
+    observesSocket('access.allow_gid', 'names groups that are let in', (one, home) =>
+        admits(one, home, 'allow_gid'), {
+        skip: skipStrangers, sections: { listen: { unix: passed('allow_gid') }, access: { allow_gid: `${NOBODY}` } },
+    });
 
     observes('restart.total_restart', 'is how long a restart may take that says nothing else', async (client) => {
         await client.appears('orchestrator_restart_server');

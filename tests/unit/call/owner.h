@@ -50,7 +50,7 @@ static inline bool owner_park(struct call *call, struct loop_task *resume) {
     return false;
 }
 
-static const struct call_ops owner_ops = {owner_finish, owner_notify, owner_park};
+static const struct call_ops owner_ops = {.finish = owner_finish, .notify = owner_notify, .park = owner_park};
 
 static inline struct owner *owner_new(void) {
     struct owner *owner = xcalloc(1, sizeof(*owner));

@@ -22,16 +22,17 @@ static void names_the_section_that_a_key_belongs_to(void **state) {
 static void names_all_keys_when_none_is_near(void **state) {
     (void)state;
     refuses("[access]\nxyzzy = 1\n", "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
-                                     "'call_by_name'\n");
+                                     "'call_by_name', 'allow_uid', 'allow_gid'\n");
 }
 
 static void names_the_nearest_section(void **state) {
     (void)state;
     refuses("[limit]\nanything = 1\n", "/etc/x.ini:1: unknown section [limit]; did you mean [limits]?\n");
     refuses("[Server]\n", "/etc/x.ini:1: unknown section [Server]; did you mean [server]?\n");
-    refuses("[something else]\n",
-            "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-            "[restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
+    refuses(
+        "[something else]\n",
+        "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
+        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {

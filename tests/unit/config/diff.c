@@ -49,7 +49,11 @@ static const struct {
     {"limits.max_buffered=8M", "limits.max_buffered\n"},
     {"limits.call_timeout=1", "limits.call_timeout\n"},
     {"limits.max_result=1M", "limits.max_result\n"},
+    {"limits.max_clients=1", "limits.max_clients\n"},
+    {"limits.rate=1", "limits.rate\n"},
+    {"limits.first_line=1", "limits.first_line\n"},
     {"limits.memory=64M", "limits.memory\n"},
+    {"listen.unix=/x", "listen.unix (re-exec)\n"},
     {"restart.total_restart=10", "restart.total_restart\n"},
     {"restart.shutdown_timeout=0", "restart.shutdown_timeout\n"},
     {"restart.task_suspension=0", "restart.task_suspension\n"},
@@ -69,6 +73,8 @@ static const struct {
     {"tasks.promote_after=0", "tasks.promote_after\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
+    {"access.allow_uid=0", "access.allow_uid\n"},
+    {"access.allow_gid=0", "access.allow_gid\n"},
 };
 
 static void names_each_option_that_changes_and_no_other(void **state) {
@@ -76,8 +82,9 @@ static void names_each_option_that_changes_and_no_other(void **state) {
     assert_int_equal(ARRAY_SIZE(changes), option_count);
     for (size_t i = 0; i < option_count; i++) {
         /* What is derived from the state directory would change with it: it stays the same here. */
-        const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", NULL};
-        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", changes[i].set, NULL};
+        const char *const fixed[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", "listen.unix=/fixed", NULL};
+        const char *const with[] = {"server.runtime_dir=/fixed", "state.key_file=/fixed", "listen.unix=/fixed",
+                                    changes[i].set, NULL};
         struct said said;
         CLEANUP(config_free) struct config *before = load_bytes(span_of(""), fixed, &said);
         CLEANUP(config_free) struct config *after = load_bytes(span_of(""), with, &said);

@@ -29,6 +29,7 @@ struct client {
     const struct config *present;
     struct conn_ops ops;
     struct conn_host host;
+    struct conn_shared *shared; /* owned */
     struct conn *conn;
     int server_in, server_out;                                /* what the connection was given */
     int to, from;                                             /* the client's own ends; -1: closed */
@@ -162,7 +163,9 @@ static inline struct client *client_made(void) {
         .closed = client_on_closed,
         .ended = client_on_ended,
     };
-    client->host = (struct conn_host){client->loop, client->ledger, &client->present, "boot", &client->ops, client};
+    assert_int_equal(conn_shared_new(&client->shared, NULL), 0);
+    client->host = (struct conn_host){client->loop, client->ledger, &client->present, "boot",
+                                      &client->ops, client,         client->shared};
     client->server_in = client->server_out = client->to = client->from = -1;
     return client;
 }
@@ -280,6 +283,7 @@ static inline void client_fini_cleanup(struct client **held) {
     client->ledger = ledger_free(client->ledger);
     client->config = config_free(client->config);
     client->loop = loop_free(client->loop);
+    client->shared = conn_shared_free(client->shared);
     free(client);
 }
 

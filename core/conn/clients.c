@@ -1,0 +1,253 @@
+#include "conn/clients.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "conn/inner.h"
+
+#define NUMBERS_NAME "clients"
+
+struct clients {
+    struct clients_origin origin;
+    struct list conns;     /* conn::link, owned; in the order of their numbers */
+    struct list over;      /* conn::link, owned: to be freed at the end of the turn */
+    struct map *by_number; /* uint64_t → struct conn */
+    uint64_t last;         /* number that was given out */
+    struct loop_task reap;
+};
+
+static struct span key_of(const uint64_t *number) {
+    return (struct span){(const char *)number, sizeof(*number)};
+}
+
+static void add(struct clients *clients, struct conn *conn) {
+    list_append(&clients->conns, &conn->link);
+    (void)map_put(clients->by_number, key_of(&conn->number), conn);
+    if (conn->number > clients->last)
+        clients->last = conn->number;
+}
+
+/* ---- the end of one ---- */
+
+static void on_reap(void *arg) {
+    struct clients *clients = arg;
+    struct list over;
+
+    loop_enter();
+    list_init(&over);
+    list_splice(&over, &clients->over);
+    list_for_each (link, &over) {
+        struct conn *conn = list_entry(link, struct conn, link);
+        log_info("connection %d is over", (int)conn->number);
+        (void)map_take(clients->by_number, key_of(&conn->number));
+        (void)conn_end(conn);
+    }
+}
+
+void clients_closed(struct clients *clients, struct conn *conn) {
+    if (clients->origin.keep_stdio && conn_is_stdio(conn)) {
+        conn_forget(conn);
+        clients->origin.over(clients->origin.arg, conn);
+        return;
+    }
+    if (!conn->lost)
+        conn_lose(conn);
+    if (!list_empty(&conn->detached))
+        return; /* it is told once more when they are over */
+    conn->told = true;
+    list_remove(&conn->link);
+    list_append(&clients->over, &conn->link);
+    loop_defer(conn->host->loop, &clients->reap);
+    clients->origin.over(clients->origin.arg, conn);
+}
+
+/* ---- life ---- */
+
+struct clients *clients_new(const struct clients_origin *origin) {
+    struct clients *clients = xcalloc(1, sizeof(*clients));
+
+    clients->origin = *origin;
+    clients->by_number = map_new();
+    clients->reap = (struct loop_task){.run = on_reap, .arg = clients};
+    list_init(&clients->conns);
+    list_init(&clients->over);
+    return clients;
+}
+
+struct clients *clients_free(struct clients *clients) {
+    if (!clients)
+        return NULL;
+    loop_forget(clients->origin.host->loop, &clients->reap);
+    list_splice(&clients->conns, &clients->over);
+    list_for_each (link, &clients->conns)
+        (void)conn_free(list_entry(link, struct conn, link));
+    clients->by_number = map_free(clients->by_number);
+    free(clients);
+    return NULL;
+}
+
+/* One that no other connection has had, and none will have. */
+static int next_number(struct clients *clients, uint64_t *ret_number, struct theseus_error *err) {
+    struct counter_record record = {.name = span_of(NUMBERS_NAME), .value = clients->last + 1};
+
+    if (ledger_put(clients->origin.host->ledger, &counter_kind, &record, err) < 0)
+        return -1;
+    *ret_number = ++clients->last;
+    return 0;
+}
+
+int clients_open(struct clients *clients, int in, int out, const char *transport, struct theseus_error *err) {
+    struct conn *conn = NULL;
+    uint64_t number;
+
+    if (next_number(clients, &number, err) < 0 ||
+        conn_open(&conn, clients->origin.host, number, in, out, transport, err) < 0)
+        return -1;
+    add(clients, conn);
+    return 0;
+}
+
+int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_error *err) {
+    CLEANUP(fd_close) int owned = fd;
+    struct conn *conn = NULL;
+    uint64_t number;
+
+    if (next_number(clients, &number, err) < 0 ||
+        conn_accept(&conn, clients->origin.host, number, fd_take(&owned), uid, err) < 0)
+        return -1;
+    add(clients, conn);
+    conn_start(conn);
+    return 0;
+}
+
+/* ---- coming back ---- */
+
+struct numbers {
+    uint64_t *items; /* owned */
+    size_t count;
+};
+
+static void note_number(void *arg, const void *recorded) {
+    const struct conn_record *record = recorded;
+    struct numbers *numbers = arg;
+
+    numbers->items = xreallocarray(numbers->items, numbers->count + 1, sizeof(uint64_t));
+    numbers->items[numbers->count++] = record->conn;
+}
+
+static void note_counter(void *arg, const void *record) {
+    *(uint64_t *)arg = ((const struct counter_record *)record)->value;
+}
+
+static int restore(struct clients *clients, uint64_t number, int in, int out, struct theseus_error *err) ON_LOOP {
+    struct conn *conn = NULL;
+
+    if (conn_restore(&conn, clients->origin.host, number, in, out, err) < 0)
+        return -1;
+    add(clients, conn);
+    return 0;
+}
+
+int clients_restore(struct clients *clients, int in, int out, struct theseus_error *err) {
+    struct counter_record counter = {.name = span_of(NUMBERS_NAME)};
+    struct numbers numbers = {0};
+    int r = 0;
+
+    (void)ledger_find(clients->origin.host->ledger, &counter_kind, &counter, note_counter, &clients->last);
+    ledger_each(clients->origin.host->ledger, &conn_kind, note_number, &numbers);
+    if (numbers.count == 0 && clients->origin.keep_stdio)
+        note_number(&numbers, &(struct conn_record){.conn = 1}); /* its record is lost; the client is there */
+    for (size_t i = 0; i < numbers.count && r == 0; i++) {
+        struct theseus_error why = {0};
+        bool first = i == 0 && clients->origin.keep_stdio;
+        if (restore(clients, numbers.items[i], first ? in : -1, first ? out : -1, &why) == 0)
+            continue;
+        if (first)
+            *err = why;
+        r = first ? -1 : 0;
+        log_error("connection %d does not go on: %s", (int)numbers.items[i], why.message);
+    }
+    free(numbers.items);
+    return r;
+}
+
+/* ---- which there are ---- */
+
+size_t clients_count(const struct clients *clients) {
+    return map_count(clients->by_number);
+}
+
+struct conn *clients_find(const struct clients *clients, uint64_t number) {
+    return map_get(clients->by_number, key_of(&number));
+}
+
+void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
+    list_for_each (link, &clients->conns)
+        visit(arg, list_entry(link, struct conn, link));
+}
+
+#define each(conn, clients)                 \
+    list_for_each (link, &(clients)->conns) \
+        for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
+
+void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
+    each(conn, clients) conn_each_call(conn, visit, arg);
+}
+
+void clients_start(struct clients *clients) {
+    each(conn, clients) conn_start(conn);
+}
+
+void clients_serve(struct clients *clients) {
+    each(conn, clients) conn_serve(conn);
+}
+
+void clients_flush(struct clients *clients) {
+    each(conn, clients) conn_flush(conn);
+}
+
+void clients_stop_reading(struct clients *clients) {
+    each(conn, clients) conn_stop_reading(conn);
+}
+
+void clients_let_go(struct clients *clients) {
+    each(conn, clients) conn_let_go(conn);
+}
+
+void clients_cancel_all(struct clients *clients) {
+    each(conn, clients) conn_cancel_all(conn);
+}
+
+void clients_unknown_position(struct clients *clients) {
+    each(conn, clients) conn_unknown_position(conn);
+}
+
+void clients_sessions_changed(struct clients *clients) {
+    each(conn, clients) conn_session_changed(conn);
+}
+
+void clients_list_changed(struct clients *clients, unsigned lists) {
+    each(conn, clients) conn_list_changed(conn, lists);
+}
+
+void clients_end_listens(struct clients *clients, const char *reason) {
+    each(conn, clients) conn_end_listens(conn, reason);
+}
+
+void clients_tell(struct clients *clients, const char *kind, const char *name, const char *method, json_t *params) {
+    each(conn, clients) conn_tell(conn, kind, name, method, params);
+}
+
+bool clients_are_idle(struct clients *clients) {
+    bool idle = true;
+
+    each(conn, clients) idle &= conn_is_idle(conn);
+    return idle;
+}
+
+bool clients_are_initialized(struct clients *clients) {
+    bool any = false;
+
+    each(conn, clients) any |= conn->session.initialized;
+    return any;
+}
