@@ -25,7 +25,13 @@ all:
 # ---- flags: CC, CFLAGS, CPPFLAGS and LDFLAGS are the caller's; what must hold in any case is ours -------------------
 
 CFLAGS ?= -O2 -g
-CORE_PACKAGES := libuv jansson sqlite3 inih libsodium libzstd libxxhash libpcre2-8
+CORE_PACKAGES := libuv jansson sqlite3 inih libxxhash
+# Mapped when they are first needed, by these names (core/base/library.h): each one would cost every start and every exec.
+LATE_PACKAGES := libsodium libzstd libpcre2-8
+soname = $(shell LC_ALL=C readelf -d "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/null | \
+                 sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
+LATE_CPPFLAGS := -DSONAME_SODIUM='"$(call soname,sodium)"' -DSONAME_ZSTD='"$(call soname,zstd)"' \
+                 -DSONAME_PCRE2='"$(call soname,pcre2-8)"'
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings
 WARNINGS += $(if $(WERROR),-Werror)
@@ -33,7 +39,8 @@ WARNINGS += $(if $(WERROR),-Werror)
 INSTRUMENTED := $(SANITIZE)$(COVERAGE)
 HARDENING := -fstack-protector-strong $(if $(INSTRUMENTED),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(if $(COVERAGE),--coverage)
-OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION='"$(VERSION)"'
+OUR_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icore -I$(BUILD)/gen -DTHESEUS_VERSION='"$(VERSION)"' \
+                $(LATE_CPPFLAGS)
 # The prefix map keeps the checkout's place out of the objects: the same bytes wherever they are built.
 OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-common -ffile-prefix-map=$(CURDIR)=. \
               $(SANITIZERS)
@@ -41,7 +48,7 @@ OUR_CFLAGS := -std=gnu17 $(WARNINGS) $(HARDENING) -fvisibility=hidden -fno-commo
 OUR_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-O1 $(if $(INSTRUMENTED),,-Wl,--no-as-needed -lc) -Wl,--as-needed $(SANITIZERS)
 # What walks a crashed stack lies in the program: nothing is to be loaded for it.
 UNWINDER := $(if $(SANITIZE),,-static-libgcc)
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES))
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PACKAGES) $(LATE_PACKAGES))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PACKAGES)) -ldl -pthread -lm
 PLUGIN_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -pthread
 # What one of them needs beside that: PLUGIN_PACKAGES_NAME.
@@ -84,6 +91,9 @@ $(BUILD)/obj/core/%.o: core/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -fPIE -DTHESEUS_LIBDIR='"$(LIBDIR)"' -DTHESEUS_SYSCONFDIR='"$(SYSCONFDIR)"' -c -o $@ $<
+
+# Hashes of the ledger and of plugins are on the way of every restart. Who uses it asks the processor first.
+$(BUILD)/obj/core/base/hash_wide.o: OUR_CFLAGS += $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mavx2)
 
 # The texts of `theseus client NAME`, as a C table.
 CLIENT_TEXTS := $(sort $(wildcard config/clients/*.txt))

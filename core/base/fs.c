@@ -233,6 +233,16 @@ int fs_write_file(const char *path, struct span content, mode_t mode, struct the
     return draft_keep(&draft, path, err) < 0 ? -1 : sync_dir(path, err);
 }
 
+int fs_replace_file(const char *path, struct span content, mode_t mode, struct theseus_error *err) {
+    CLEANUP(draft_fini) struct draft draft = {.fd = -1};
+
+    if (draft_open(&draft, path, mode, err) < 0)
+        return -1;
+    if (write_all(draft.fd, content) < 0)
+        return fail_errno(err, "cannot write '%s'", draft.path);
+    return draft_keep(&draft, path, err);
+}
+
 int fs_publish(const char *draft, const char *path, struct theseus_error *err) {
     CLEANUP(fd_close) int fd = open(draft, O_RDONLY | O_CLOEXEC);
 

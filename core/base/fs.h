@@ -35,6 +35,10 @@ MUST_CHECK int fs_read_file(const char *path, size_t max, struct buf *ret_conten
 /* Temporary name, fsync, rename, fsync of the directory: the file is the old one or the new one, never half of it. */
 MUST_CHECK int fs_write_file(const char *path, struct span content, mode_t mode, struct theseus_error *err);
 
+/* Temporary name, rename: whoever opens it finds all of the old or all of the new one. For what is of no use after the
+ * machine went down. */
+MUST_CHECK int fs_replace_file(const char *path, struct span content, mode_t mode, struct theseus_error *err);
+
 /* Copies all of `from_fd` to a new file at `path`, by way of a temporary name. */
 MUST_CHECK int fs_copy_fd(int from_fd, const char *path, mode_t mode, struct theseus_error *err);
 

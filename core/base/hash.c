@@ -8,8 +8,21 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/hash_wide.h"
+
+enum { WIDE_BYTES = 2048 }; /* from here on it is worth asking what the processor has */
+
+static bool is_wide(void) {
+#ifdef __x86_64__
+    return hash_wide_is_made && __builtin_cpu_supports("avx2");
+#else
+    return false;
+#endif
+}
+
 uint64_t hash_u64(struct span bytes) {
-    return XXH3_64bits(bytes.data, bytes.len);
+    return bytes.len >= WIDE_BYTES && is_wide() ? hash_wide_u64(bytes.data, bytes.len)
+                                                : XXH3_64bits(bytes.data, bytes.len);
 }
 
 static void print_hash(XXH128_hash_t hash, char text[static HASH_TEXT_BYTES]) {
@@ -21,11 +34,15 @@ void hash_text(struct span bytes, char text[static HASH_TEXT_BYTES]) {
 }
 
 static int hash_rest(XXH3_state_t *state, int fd, struct theseus_error *err) {
+    const bool wide = is_wide();
     char chunk[16384];
     ssize_t n;
 
     for (off_t at = 0; (n = pread(fd, chunk, sizeof(chunk), at)) > 0; at += n)
-        (void)XXH3_128bits_update(state, chunk, (size_t)n);
+        if (wide)
+            hash_wide_update(state, chunk, (size_t)n);
+        else
+            (void)XXH3_128bits_update(state, chunk, (size_t)n);
     return n < 0 ? fail_errno(err, "cannot read a file to hash it") : 0;
 }
 

@@ -1,5 +1,6 @@
 #include "base/memlimit.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -27,8 +29,9 @@ static struct {
     _Atomic size_t bytes; /* 0: none */
     _Atomic bool is_short;
     bool known; /* `before` is */
+    int resource;
     struct rlimit before;
-} limit = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} limit = {.lock = PTHREAD_MUTEX_INITIALIZER, .resource = RLIMIT_DATA};
 
 bool memlimit_works(void) {
     return !HAS_SANITIZER;
@@ -38,7 +41,7 @@ static int set_soft(rlim_t soft) {
     struct rlimit now = {.rlim_cur = soft < limit.before.rlim_max ? soft : limit.before.rlim_max,
                          .rlim_max = limit.before.rlim_max};
 
-    return setrlimit(RLIMIT_DATA, &now);
+    return setrlimit(limit.resource, &now);
 }
 
 /* What others than the core may use. */
@@ -49,7 +52,7 @@ static rlim_t common(void) {
 }
 
 static int set(size_t bytes, struct theseus_error *err) {
-    if (!limit.known && getrlimit(RLIMIT_DATA, &limit.before) < 0)
+    if (!limit.known && getrlimit(limit.resource, &limit.before) < 0)
         return fail_errno(err, "cannot read the limit on memory");
     limit.known = true;
     atomic_store(&limit.bytes, bytes);
@@ -70,9 +73,14 @@ int memlimit_set(size_t bytes, struct theseus_error *err) {
     return r;
 }
 
+int memlimit_set_addresses(size_t bytes, struct theseus_error *err) {
+    limit.resource = RLIMIT_AS;
+    return memlimit_set(bytes, err);
+}
+
 void memlimit_lift(void) {
     if (limit.known)
-        (void)setrlimit(RLIMIT_DATA, &limit.before);
+        (void)setrlimit(limit.resource, &limit.before);
 }
 
 void memlimit_restore(void) {
@@ -118,6 +126,18 @@ bool memlimit_look_again(void) {
 
 size_t memlimit_bytes(void) {
     return atomic_load(&limit.bytes);
+}
+
+size_t memlimit_addresses_used(void) {
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[64] = "";
+    size_t pages = 0;
+
+    (void)!read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++)
+        pages = pages * 10 + (size_t)(*digit - '0');
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 size_t memlimit_used(void) {

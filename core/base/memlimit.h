@@ -23,6 +23,9 @@ enum {
 
 /* 0: none. Children that are started inherit it, each for itself. */
 MUST_CHECK int memlimit_set(size_t bytes, struct theseus_error *err);
+/* The same of all addresses (RLIMIT_AS), for a process that is to have no more whatever it does. Once, in place of that,
+ * before there is another thread. */
+MUST_CHECK int memlimit_set_addresses(size_t bytes, struct theseus_error *err);
 
 /* Around an exec: the limit is what it was before any was set, and again ours. Async-signal-safe. */
 void memlimit_lift(void);
@@ -42,5 +45,6 @@ bool memlimit_look_again(void); /* returns what memlimit_is_short() says now */
 /* Bytes in use that count, and the limit; 0: not known, none. */
 size_t memlimit_used(void);
 size_t memlimit_bytes(void);
+size_t memlimit_addresses_used(void); /* bytes, whether they count or not; 0: not known. Async-signal-safe */
 /* False: a sanitizer's memory would count too, and no limit is ever set. */
 bool memlimit_works(void);

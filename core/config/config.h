@@ -92,6 +92,9 @@ struct config {
         int promote_after; /* seconds; 0: never */
     } tasks;
     struct {
+        char *file; /* empty: none */
+    } metrics;
+    struct {
         bool restart;
         enum config_call_by_name call_by_name;
         char **allow_uid, **allow_gid; /* NULL-terminated; numbers and names */

@@ -115,6 +115,10 @@ const struct option_def option_table[] = {
          "a call that runs for so long becomes a task, where the client knows tasks; 0: only those of tools that say "
          "that they take long"},
 
+    {"metrics", "file", OPT_PATH, OPT_IN_PLACE, FIELD(metrics.file), .text = "", .compute = place_set_metrics_file,
+     .help = "figures for a collector of metrics are written to it every 15 s, in the text format of Prometheus; "
+             "empty: nowhere"},
+
     {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
      .help = "may a client restart and reload the server"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",

@@ -72,6 +72,11 @@ void place_set_key_file(struct config *config, const struct config_source *sourc
     config->state.key_file = path_join(config->server.state_dir, "key");
 }
 
+void place_set_metrics_file(struct config *config, const struct config_source *source) {
+    (void)source;
+    config->metrics.file = xstrdup("");
+}
+
 void place_set_plugin_path(struct config *config, const struct config_source *source) {
     words_add(&config->plugins.path, path_join(fs_home(), ".local/share/theseus/plugins"));
     words_add(&config->plugins.path, place_shipped_plugins(source->program));

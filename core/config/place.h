@@ -17,4 +17,5 @@ char *place_shipped_plugins(const char *program);
 void place_set_runtime_dir(struct config *config, const struct config_source *source);
 void place_set_socket(struct config *config, const struct config_source *source);
 void place_set_key_file(struct config *config, const struct config_source *source);
+void place_set_metrics_file(struct config *config, const struct config_source *source); /* nowhere */
 void place_set_plugin_path(struct config *config, const struct config_source *source);

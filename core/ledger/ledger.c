@@ -100,6 +100,10 @@ void ledger_guard(struct ledger *ledger, bool guarded) {
     space_guard(&ledger->journal.space, guarded);
 }
 
+void ledger_be_lean(struct ledger *ledger, bool lean) {
+    atomic_store(&ledger->journal.space.lean, lean);
+}
+
 void ledger_enter(struct ledger *ledger) {
     space_tend(&ledger->journal.space);
     gate_enter(&ledger->journal.gate);

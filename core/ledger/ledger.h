@@ -46,6 +46,9 @@ void ledger_set_bound(struct ledger *ledger, size_t bytes);
  * written to again. Any thread. */
 void ledger_guard(struct ledger *ledger, bool guarded);
 
+/* No memory in reserve, until it is wanted: whoever has not been asked for any work needs none, and it takes time. */
+void ledger_be_lean(struct ledger *ledger, bool lean);
+
 /* ---- committing ---- */
 
 void ledger_enter(struct ledger *ledger); /* takes the gate */

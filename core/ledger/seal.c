@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-#include <zstd.h>
-
 #include "base/mem.h"
 #include "ledger/sealhead.h"
+#include "ledger/sealing.h"
 
 enum {
     PIECE_EXTRA = crypto_secretstream_xchacha20poly1305_ABYTES,
@@ -29,19 +28,23 @@ void sealed_fini_cleanup(struct sealed *sealed) {
     sealed_fini(sealed);
 }
 
+static int open_libraries(struct theseus_error *err) {
+    return sealing_open_sodium(err) < 0 || sealing_open_zstd(err) < 0 ? -1 : 0;
+}
+
 static uint64_t count_pieces(uint64_t packed_bytes) {
     return (packed_bytes + SEAL_PIECE - 1) / SEAL_PIECE;
 }
 
 static int pack(struct span content, struct buf *out, struct theseus_error *err) {
-    size_t bound = ZSTD_compressBound(content.len);
-    char *to = ZSTD_isError(bound) ? NULL : buf_reserve(out, bound);
+    size_t bound = zstd.ZSTD_compressBound(content.len);
+    char *to = zstd.ZSTD_isError(bound) ? NULL : buf_reserve(out, bound);
 
     if (!to)
         return fail(err, ERR_MEMORY, "no memory to compress %zu bytes", content.len);
-    size_t n = ZSTD_compress(to, bound, content.data, content.len, ZSTD_LEVEL);
-    if (ZSTD_isError(n))
-        return fail(err, ERR_MEMORY, "cannot compress %zu bytes: %s", content.len, ZSTD_getErrorName(n));
+    size_t n = zstd.ZSTD_compress(to, bound, content.data, content.len, ZSTD_LEVEL);
+    if (zstd.ZSTD_isError(n))
+        return fail(err, ERR_MEMORY, "cannot compress %zu bytes: %s", content.len, zstd.ZSTD_getErrorName(n));
     buf_added(out, n);
     return 0;
 }
@@ -68,8 +71,9 @@ static int write_pieces(stream_state *stream, const unsigned char *header, struc
         size_t len = packed.len - at < SEAL_PIECE ? packed.len - at : SEAL_PIECE;
         unsigned char tag = at + len == packed.len ? crypto_secretstream_xchacha20poly1305_TAG_FINAL
                                                    : crypto_secretstream_xchacha20poly1305_TAG_MESSAGE;
-        (void)crypto_secretstream_xchacha20poly1305_push(stream, piece, NULL, (const unsigned char *)packed.data + at,
-                                                         len, at ? NULL : header, at ? 0 : SEAL_HEADER_BYTES, tag);
+        (void)sodium.crypto_secretstream_xchacha20poly1305_push(stream, piece, NULL,
+                                                                (const unsigned char *)packed.data + at, len,
+                                                                at ? NULL : header, at ? 0 : SEAL_HEADER_BYTES, tag);
         if (write_all(fd, piece, len + PIECE_EXTRA, err) < 0)
             return -1;
     }
@@ -82,17 +86,17 @@ int seal_write(const struct seal_key *key, const struct seal_info *info, struct 
     unsigned char header[SEAL_HEADER_BYTES];
     stream_state stream;
 
-    if (pack(content, &packed, err) < 0)
+    if (open_libraries(err) < 0 || pack(content, &packed, err) < 0)
         return -1;
     struct seal_head head = {.info = *info, .plain_bytes = content.len, .packed_bytes = packed.len};
     memcpy(head.key_id, key->id, sizeof(head.key_id));
-    (void)crypto_secretstream_xchacha20poly1305_init_push(&stream, head.stream, key->bytes);
+    (void)sodium.crypto_secretstream_xchacha20poly1305_init_push(&stream, head.stream, key->bytes);
     seal_head_pack(&head, header);
     int r =
         write_all(fd, header, sizeof(header), err) < 0 || write_pieces(&stream, header, buf_span(&packed), fd, err) < 0
             ? -1
             : 0;
-    sodium_memzero(&stream, sizeof(stream));
+    explicit_bzero(&stream, sizeof(stream));
     return r;
 }
 
@@ -116,8 +120,8 @@ static int check_sizes(const struct seal_head *head, uint64_t file_bytes, size_t
     if (head->plain_bytes > max)
         return fail(err, ERR_LIMIT, "it holds %llu bytes, more than the %zu that are read",
                     (unsigned long long)head->plain_bytes, max);
-    size_t bound = ZSTD_compressBound(head->plain_bytes);
-    if (ZSTD_isError(bound) || head->packed_bytes > bound || head->packed_bytes == 0)
+    size_t bound = zstd.ZSTD_compressBound(head->plain_bytes);
+    if (zstd.ZSTD_isError(bound) || head->packed_bytes > bound || head->packed_bytes == 0)
         return fail(err, ERR_INVALID, "its header is damaged");
     uint64_t whole = SEAL_HEADER_BYTES + head->packed_bytes + count_pieces(head->packed_bytes) * PIECE_EXTRA;
     if (file_bytes < whole)
@@ -156,8 +160,8 @@ static int open_piece(stream_state *stream, const unsigned char *header, struct 
                       unsigned char *to) {
     unsigned char tag;
 
-    if (crypto_secretstream_xchacha20poly1305_pull(stream, to, NULL, &tag, (const unsigned char *)piece.data, piece.len,
-                                                   header, header ? SEAL_HEADER_BYTES : 0) < 0)
+    if (sodium.crypto_secretstream_xchacha20poly1305_pull(stream, to, NULL, &tag, (const unsigned char *)piece.data,
+                                                          piece.len, header, header ? SEAL_HEADER_BYTES : 0) < 0)
         return -1;
     return tag == want_tag ? 0 : -1;
 }
@@ -190,10 +194,10 @@ static int unpack(struct span packed, size_t plain_bytes, struct buf *out, struc
 
     if (!to)
         return fail(err, ERR_MEMORY, "no memory for its %zu bytes", plain_bytes);
-    size_t n = ZSTD_decompress(to, plain_bytes, packed.data, packed.len);
-    if (ZSTD_isError(n) || n != plain_bytes)
+    size_t n = zstd.ZSTD_decompress(to, plain_bytes, packed.data, packed.len);
+    if (zstd.ZSTD_isError(n) || n != plain_bytes)
         return fail(err, ERR_INVALID, "its content cannot be decompressed: %s",
-                    ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong length");
+                    zstd.ZSTD_isError(n) ? zstd.ZSTD_getErrorName(n) : "wrong length");
     buf_added(out, n);
     return 0;
 }
@@ -204,15 +208,15 @@ int seal_read(const struct seal_key *key, int fd, size_t max, struct sealed *ret
     struct opened opened = {0};
     stream_state stream;
 
-    if (read_head(key, fd, max, &opened, err) < 0)
+    if (open_libraries(err) < 0 || read_head(key, fd, max, &opened, err) < 0)
         return -1;
     char *to = buf_reserve(&packed, (size_t)opened.head.packed_bytes);
     if (!to)
         return fail(err, ERR_MEMORY, "no memory for its %llu bytes", (unsigned long long)opened.head.packed_bytes);
-    if (crypto_secretstream_xchacha20poly1305_init_pull(&stream, opened.head.stream, key->bytes) < 0)
+    if (sodium.crypto_secretstream_xchacha20poly1305_init_pull(&stream, opened.head.stream, key->bytes) < 0)
         return fail(err, ERR_INVALID, "its header is damaged");
     int r = read_pieces(&stream, &opened, fd, (unsigned char *)to, err);
-    sodium_memzero(&stream, sizeof(stream));
+    explicit_bzero(&stream, sizeof(stream));
     if (r < 0)
         return -1;
     buf_added(&packed, (size_t)opened.head.packed_bytes);

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "base/fs.h"
 #include "base/mem.h"
+#include "ledger/sealing.h"
 
 _Static_assert(SEAL_KEY_BYTES == crypto_kdf_KEYBYTES, "the file holds what keys are derived from");
 _Static_assert(SEAL_KEY_BYTES == crypto_secretstream_xchacha20poly1305_KEYBYTES, "one size for both");
@@ -19,7 +19,7 @@ enum { SUBKEY_SEAL = 1, SUBKEY_ID = 2 };
 static const char context[crypto_kdf_CONTEXTBYTES] = {'t', 'h', 'e', 's', 'e', 'u', 's', 's'};
 
 void seal_key_fini(struct seal_key *key) {
-    sodium_memzero(key, sizeof(*key));
+    explicit_bzero(key, sizeof(*key));
 }
 
 void seal_key_fini_cleanup(struct seal_key *key) {
@@ -45,8 +45,8 @@ static int check_file(int fd, const char *path, struct theseus_error *err) {
 }
 
 static void derive(struct seal_key *key, const unsigned char master[static SEAL_KEY_BYTES]) {
-    (void)crypto_kdf_derive_from_key(key->bytes, sizeof(key->bytes), SUBKEY_SEAL, context, master);
-    (void)crypto_kdf_derive_from_key(key->id, sizeof(key->id), SUBKEY_ID, context, master);
+    (void)sodium.crypto_kdf_derive_from_key(key->bytes, sizeof(key->bytes), SUBKEY_SEAL, context, master);
+    (void)sodium.crypto_kdf_derive_from_key(key->id, sizeof(key->id), SUBKEY_ID, context, master);
 }
 
 int seal_key_load(const char *path, struct seal_key *ret_key, struct theseus_error *err) {
@@ -54,7 +54,9 @@ int seal_key_load(const char *path, struct seal_key *ret_key, struct theseus_err
     /* A FIFO in its place may not stop us. */
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-    if (sodium_init() < 0)
+    if (sealing_open_sodium(err) < 0)
+        return -1;
+    if (sodium.sodium_init() < 0)
         return fail(err, ERR_SYSTEM, "cannot seal: this system gives no random numbers");
     if (fd < 0 && errno == ENOENT)
         return SEAL_KEY_MISSING;
@@ -68,16 +70,16 @@ int seal_key_load(const char *path, struct seal_key *ret_key, struct theseus_err
     if (n != SEAL_KEY_BYTES)
         return fail(err, ERR_INVALID, "the key '%s' was cut while it was read", path);
     derive(ret_key, master);
-    sodium_memzero(master, sizeof(master));
+    explicit_bzero(master, sizeof(master));
     return 0;
 }
 
 static int write_random(int fd, const char *path, struct theseus_error *err) {
     unsigned char master[SEAL_KEY_BYTES];
 
-    randombytes_buf(master, sizeof(master));
+    sodium.randombytes_buf(master, sizeof(master));
     ssize_t n = write(fd, master, sizeof(master));
-    sodium_memzero(master, sizeof(master));
+    explicit_bzero(master, sizeof(master));
     if (n >= 0 && n != SEAL_KEY_BYTES)
         return fail(err, ERR_SYSTEM, "cannot write the key '%s': no space left", path);
     if (n < 0 || fsync(fd) < 0)

@@ -410,7 +410,8 @@ static void seal(struct space *space) {
 void space_tend(struct space *space) {
     size_t free_count = atomic_load_explicit(&space->free_count, memory_order_relaxed);
 
-    if (free_count < READY_SEGMENTS && !atomic_load_explicit(&space->exhausted, memory_order_relaxed))
+    if (free_count < READY_SEGMENTS && !atomic_load_explicit(&space->lean, memory_order_relaxed) &&
+        !atomic_load_explicit(&space->exhausted, memory_order_relaxed))
         add_free(space);
     else if (free_count > SPARE_SEGMENTS)
         remove_free(space);

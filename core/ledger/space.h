@@ -45,6 +45,7 @@ struct space {
     _Atomic bool unsealed;  /* there may be something to seal */
     _Atomic bool wanted;    /* a segment that is ready will soon be needed */
     _Atomic bool ready;     /* there is one, free and writable */
+    _Atomic bool lean;      /* no memory is taken in advance */
     struct segment segments[SEGMENTS_MAX];
 };
 

@@ -21,8 +21,6 @@ struct apart apart_of_file(const struct config *config, const char *file) {
     CLEANUP(free) char *name = name_of(file);
     struct apart apart = {
         .limit_ms = config->restart.process_startup * 1000 / 5 * 4, /* before a lane would give up its thread */
-        .crash_limit = config->crash.limit,
-        .crash_window = config->crash.window,
     };
 
     apart.wanted = config_isolation_of(config, name, &apart.memory) == ISOLATION_PROCESS;

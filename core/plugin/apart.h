@@ -18,7 +18,6 @@ struct apart {
 
     /* As the configuration has them at that moment; for guest_open(). */
     int limit_ms;
-    int crash_limit, crash_window;
 };
 
 struct apart apart_of_file(const struct config *config, const char *file);

@@ -12,6 +12,7 @@ void ban_fini(struct ban *ban) {
     free(ban->version);
     free(ban->signal);
     free(ban->where);
+    free(ban->how);
     free(ban->good_hash);
     free(ban->good_version);
     json_decref(ban->tools);
@@ -25,11 +26,11 @@ void ban_fini_cleanup(struct ban *ban) {
 /* ---- as JSON ---- */
 
 json_t *ban_pack_new(const struct ban *ban) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash, "plugin",
-                     ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
-                     ban->where, "good_hash", ban->good_hash, "good_version", ban->good_version, "tools", ban->tools,
-                     "at_ms", (json_int_t)ban->at_ms, "crashes", ban->crashes, "window", ban->window, "probation",
-                     ban->probation);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash,
+                     "plugin", ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
+                     ban->where, "how", ban->how && *ban->how ? ban->how : NULL, "good_hash", ban->good_hash,
+                     "good_version", ban->good_version, "tools", ban->tools, "at_ms", (json_int_t)ban->at_ms, "crashes",
+                     ban->crashes, "window", ban->window, "probation", ban->probation);
 }
 
 static char *text_of(const json_t *packed, const char *key) {
@@ -47,6 +48,7 @@ int ban_unpack(struct ban *ret_ban, const json_t *packed, struct theseus_error *
         .version = text_of(packed, "version"),
         .signal = text_of(packed, "signal"),
         .where = text_of(packed, "where"),
+        .how = text_of(packed, "how"),
         .good_hash = text_of(packed, "good_hash"),
         .good_version = text_of(packed, "good_version"),
         .tools = json_is_array(tools) ? json_incref(tools) : json_array(),
@@ -128,6 +130,7 @@ static struct ban copy(const struct ban *ban) {
         .version = xstrdup(ban->version),
         .signal = xstrdup(ban->signal),
         .where = xstrdup(ban->where),
+        .how = xstrdup(ban->how),
         .good_hash = xstrdup(ban->good_hash),
         .good_version = xstrdup(ban->good_version),
         .tools = json_incref(ban->tools),
@@ -186,8 +189,21 @@ static char *how_often(const struct ban *ban) {
     return ban->crashes == 1 ? xstrdup("once") : xasprintf("for the %d. time within %d s", ban->crashes, ban->window);
 }
 
+/* "plugin 'x' crashed with SIGSEGV in tool 'y'", "version 1 of plugin 'x': its process ended by itself, …" */
+static char *what_it_did(const struct ban *ban) {
+    CLEANUP(free)
+    char *who = xasprintf("%s%s%splugin '%s'", *ban->version ? "version " : "", ban->version,
+                          *ban->version ? " of " : "", ban->plugin);
+    CLEANUP(free)
+    char *how = ban->how && *ban->how ? xasprintf(": its process %s", ban->how)
+                                      : xasprintf(" crashed%s%s", *ban->signal ? " with " : "", ban->signal);
+
+    return xasprintf("%s%s%s%s", who, how, *ban->where ? " in " : "", ban->where);
+}
+
 char *ban_reason(const struct ban *ban) {
     char at[CLOCK_TEXT_BYTES];
+    CLEANUP(free) char *what = what_it_did(ban);
     CLEANUP(free) char *often = how_often(ban);
     CLEANUP(free)
     char *now = *ban->good_hash ? xasprintf("version %s serves instead", ban->good_version)
@@ -195,10 +211,7 @@ char *ban_reason(const struct ban *ban) {
 
     CLEANUP(free) char *place = *ban->file ? xasprintf("at '%s'", ban->file) : xstrdup("in its place");
 
-    return xasprintf(
-        "%s%s%splugin '%s' crashed%s%s%s%s at %s, %s; %s. To mend it, put another file %s; to try this one "
-        "again, restart with reason error_recovery",
-        *ban->version ? "version " : "", ban->version, *ban->version ? " of " : "", ban->plugin,
-        *ban->signal ? " with " : "", ban->signal, *ban->where ? " in " : "", ban->where, clock_rfc3339(ban->at_ms, at),
-        often, now, place);
+    return xasprintf("%s at %s, %s; %s. To mend it, put another file %s; to try this one again, restart with reason "
+                     "error_recovery",
+                     what, clock_rfc3339(ban->at_ms, at), often, now, place);
 }

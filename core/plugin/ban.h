@@ -14,7 +14,8 @@ struct ban {
     char *hash;          /* of the image; NULL: no ban */
     char *plugin, *file; /* whose it is, and where it came from */
     char *version;
-    char *signal, *where;           /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
+    char *signal, *where; /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
+    char *how;            /* what its process did, if it had one of its own: "ended by itself (…)"; else empty */
     char *good_hash, *good_version; /* what serves in its place; empty: nothing does */
     json_t *tools;                  /* array: the names of its own tools */
     int64_t at_ms;                  /* wall clock */

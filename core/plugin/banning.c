@@ -63,6 +63,62 @@ void banning_refuse(struct plugins *plugins) {
     ban_each(plugins->host->ledger, refuse_file, plugins);
 }
 
+static void take_text(char **to, char **from) {
+    free(*to);
+    *to = TAKE_PTR(*from);
+}
+
+void banning_follow(struct plugins *plugins, struct ban *ban) {
+    for (int i = 0; i < SHELF_KEPT && *ban->good_hash; i++) {
+        CLEANUP(ban_fini) struct ban next = {0};
+        if (!ban_find(plugins->host->ledger, ban->good_hash, &next))
+            return;
+        take_text(&ban->good_hash, &next.good_hash);
+        take_text(&ban->good_version, &next.good_version);
+    }
+}
+
+/* Nothing of that plugin is good. */
+static void unload(struct plugins *plugins, struct plugin *plugin) ON_LOOP {
+    plugins_remove(plugins, plugin);
+    banning_refuse(plugins);
+    plugins_settled(plugins);
+}
+
+/* Calls that come meanwhile wait for the good one. */
+void banning_enforce(struct generation *generation, bool reverts) {
+    struct plugins *plugins = generation->plugins;
+    struct plugin *plugin = generation->plugin;
+
+    if (plugins->stopping || !plugin || plugin->active != generation || promote_is_activating(plugin))
+        return; /* it was replaced, or is refused by whoever waits for its slot */
+    if (!reverts || !plugin->source) {
+        unload(plugins, plugin);
+        return;
+    }
+    (void)registry_set_waiting(plugins->host->registry, generation, false, true);
+    run_hold_queued(generation);
+    loader_revert(plugins, plugin->source);
+}
+
+void banning_give_up(struct plugins *plugins, const char *name, unsigned generation) {
+    struct plugin *plugin = plugins_find(plugins, name, false);
+
+    if (!plugins->stopping && plugin && plugin->active && plugin->active->number == generation)
+        unload(plugins, plugin);
+}
+
+char *banning_reason_against(struct plugins *plugins, const char *hash, bool *ret_has_good) {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    *ret_has_good = false;
+    if (!ban_find(plugins->host->ledger, hash, &ban))
+        return NULL;
+    banning_follow(plugins, &ban);
+    *ret_has_good = *ban.good_hash;
+    return ban_reason(&ban);
+}
+
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash) {
     CLEANUP(ban_fini) struct ban ban = {0};
 

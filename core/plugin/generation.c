@@ -41,6 +41,7 @@ struct generation *generation_new(const struct plugin_host *host, struct image *
     generation->ctx.host = &host_table;
     generation->host = host;
     generation->number = number;
+    generation->schema = -1;
     generation->image = image;
     generation->slots = *image_plugin(image);
     generation->self = image_guest(image); /* NULL, and what `start` returns, where it is mapped */

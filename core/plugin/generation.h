@@ -48,6 +48,7 @@ struct generation {
     json_t *past_configs;        /* array, owned: somebody may still be looking at one */
     json_t *saved;               /* owned; during start only */
     bool served;                 /* in the image before, so its schema was looked at then */
+    int schema;                  /* steps of it that the database had at the test-load; -1: not known */
     bool outdated;               /* the database's schema is older than it needs, and not its start's to change */
     atomic_bool migrated;        /* its start has changed the database's schema */
     char *backup;                /* owned: the database before that; NULL: there was none. Set before `migrated` */

@@ -16,6 +16,7 @@
 #include "plugin/host.h"
 
 const char guest_hang[] = "a call did not come back after its time was up";
+const char guest_slot_hang[] = "its own code did not come back";
 const char guest_closed[] = "it closed a channel to the server";
 const char guest_nonsense[] = "it sent what nobody understands";
 
@@ -24,6 +25,8 @@ enum {
     LONGEST_WAIT_MS = 5000,
     PATIENCE_MS = 2000, /* of a call or a slot, with a process that begins again */
     SETTLE_MS = 200,
+    SHORT_MS = 2000, /* for calls to end in a process whose memory is used up */
+    SHORT_LOOK_MS = 20,
 };
 
 /* ---- waiting; under the lock ---- */
@@ -64,10 +67,17 @@ struct process *guest_take_process(struct guest *guest, struct theseus_error *er
     if (guest->state == GUEST_READY && guest->process)
         process = process_ref(guest->process);
     else
-        (void)fail(err, ERR_BUSY, "plugin '%s' %s", guest->slots.name ? guest->slots.name : "",
-                   guest->trouble ? guest->trouble : "is just being started again; try again in a moment");
+        (void)fail(err, ERR_BUSY, "plugin '%s': %s", guest->slots.name ? guest->slots.name : "",
+                   guest->trouble ? guest->trouble : "it is just being started again; try again in a moment");
     (void)pthread_mutex_unlock(&guest->lock);
     return process;
+}
+
+bool guest_is_over(struct guest *guest) {
+    (void)pthread_mutex_lock(&guest->lock);
+    bool over = guest->state == GUEST_OVER;
+    (void)pthread_mutex_unlock(&guest->lock);
+    return over;
 }
 
 struct process *guest_ready_process(struct guest *guest) {
@@ -113,7 +123,7 @@ int guest_mark_started(struct guest *guest, struct theseus_error *err) {
 
     (void)pthread_mutex_lock(&guest->lock);
     if (guest->state == GUEST_READY && guest->process)
-        guest->started = true;
+        guest->started = guest->process->revived = true;
     else
         r = fail(err, ERR_INVALID, "%s", guest->trouble ? guest->trouble : "its process has ended");
     struct process *process = r == 0 ? process_ref(guest->process) : NULL;
@@ -126,13 +136,48 @@ int guest_mark_started(struct guest *guest, struct theseus_error *err) {
 
 /* ---- the keeper: one thread for the life of the guest. The system ends the process with the thread that started it ---- */
 
+/* No call comes to it any more; those in it may end. */
+static void retire(struct guest *guest, struct process *process) {
+    process->short_until_ns = clock_now_ns() + SHORT_MS * INT64_C(1000000);
+    log_warning("plugin '%s': %s; its process %d is replaced when its calls are over", guest->slots.name,
+                guest->memory_text, (int)process->pid);
+    (void)pthread_mutex_lock(&guest->lock);
+    if (guest->state == GUEST_READY)
+        set_state_locked(guest, GUEST_STARTING);
+    (void)pthread_mutex_unlock(&guest->lock);
+}
+
+/* Until there is something to hear of it, or its time is over. */
+static void wait_for_end(struct guest *guest, struct process *process) {
+    while (!cord_wait(process->cord, SHORT_LOOK_MS))
+        if (guest_calls_count(guest, process) == 0 || clock_now_ns() > process->short_until_ns) {
+            process_kill(process, guest->memory_text);
+            return;
+        }
+}
+
+static void keep_words(struct process *process, const struct cord_crash *crash) {
+    if (!process->last_words)
+        process->last_words = xmalloc(sizeof(*crash));
+    *process->last_words = *crash;
+}
+
 static void watch(struct guest *guest, struct process *process) {
     struct theseus_error err = {0};
-    int64_t tool;
-    int fd, r;
+    struct cord_news news;
+    int r = CORD_CHANNEL;
 
-    while ((r = cord_receive(process->cord, &fd, &tool, &err)) == CORD_CHANNEL)
-        guest_serve_asker(guest, process, fd);
+    while (r != CORD_ENDED && r > 0 && r != CORD_RELEASE) {
+        if (process->short_until_ns)
+            wait_for_end(guest, process);
+        r = cord_receive(process->cord, &news, &err);
+        if (r == CORD_CHANNEL)
+            guest_serve_asker(guest, process, news.fd);
+        else if (r == CORD_CRASHED)
+            keep_words(process, &news.crash);
+        else if (r == CORD_SHORT && guest->ctx && !process->short_until_ns)
+            retire(guest, process);
+    }
     if (r != CORD_ENDED)
         process_kill(process, guest_nonsense);
 }
@@ -151,6 +196,7 @@ static void revive_main(void *arg) {
     if (guest_revive(guest, revival->process, &err) == 0) {
         log_info("plugin '%s': its process %d serves again", guest->slots.name, (int)revival->process->pid);
         set_trouble(guest, NULL);
+        revival->process->revived = true;
         set_state(guest, GUEST_READY);
         return;
     }
@@ -190,12 +236,14 @@ static void end(struct guest *guest, struct process *process) {
     process->alone = guest_calls_count(guest, process) <= 1;
     process_reap(process);
     record(guest, process, false);
+    guest_judge(guest, process);
+    process_set_ended(process);
     process_settle(process, SETTLE_MS); /* an answer may still be on its way */
     guest_calls_crashed(guest, process);
 }
 
 /* One incarnation, from its start to its end. False: it could not begin. */
-static bool live(struct guest *guest, struct theseus_error *err) {
+static bool live(struct guest *guest, struct plugin_fate *ret_end, struct theseus_error *err) {
     const bool is_first = !guest->started; /* of the first one, whoever opened the guest makes what it is to be */
     struct process *process = NULL;
 
@@ -207,33 +255,17 @@ static bool live(struct guest *guest, struct theseus_error *err) {
     watch(guest, process);
     end(guest, process);
     revival.thread = thread_join(revival.thread);
-    (void)pthread_mutex_lock(&guest->lock);
-    bool closing = guest->closing;
-    (void)pthread_mutex_unlock(&guest->lock);
-    CLEANUP(free) char *text = process_end_text(process);
-    if (!closing)
-        (void)fail(err, ERR_INTERNAL, "its process %s", text);
+    if (!guest_is_leaving(guest))
+        (void)fail(err, ERR_INTERNAL, "its process %s", process->end_text);
     else
         process_settle(process, 0); /* what they serve is the guest's */
+    guest->failures = process->revived ? 0 : guest->failures + 1;
+    *ret_end = process->fate;
     (void)process_unref(process);
     return true;
 }
 
-/* How many crashes there were within the window, with this one. */
-static int count_crash(struct guest *guest) {
-    const int64_t now = clock_now_ns(), window = (int64_t)guest->spec.crash_window * 1000000000;
-    size_t oldest = 0;
-    int count = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(guest->crashed_ns); i++)
-        if (guest->crashed_ns[i] < guest->crashed_ns[oldest])
-            oldest = i;
-    guest->crashed_ns[oldest] = now;
-    for (size_t i = 0; i < ARRAY_SIZE(guest->crashed_ns); i++)
-        count += guest->crashed_ns[i] && now - guest->crashed_ns[i] < window;
-    return count;
-}
-
+/* Before it begins again, after so many crashes or failures. */
 static int wait_ms(int crashes) {
     int ms = crashes > 1 ? FIRST_WAIT_MS : 0;
 
@@ -243,21 +275,15 @@ static int wait_ms(int crashes) {
 }
 
 /* Will it begin again? Then that is waited for. */
-static bool goes_on(struct guest *guest, const struct theseus_error *err) {
-    int crashes = count_crash(guest);
-    bool too_many = guest->spec.crash_limit > 0 && crashes >= guest->spec.crash_limit;
+static bool goes_on(struct guest *guest, const struct plugin_fate *fate, const struct theseus_error *err) {
+    const bool leaving = guest_is_leaving(guest);
 
     (void)pthread_mutex_lock(&guest->lock);
     free(TAKE_PTR(guest->trouble));
-    bool over = guest->closing || !guest->started || too_many;
-    if (guest->started && too_many)
-        guest->trouble = xasprintf("has crashed %d times within %d s and is not started again until its file changes "
-                                   "or it is reloaded; the last time %s",
-                                   crashes, guest->spec.crash_window, err->message);
-    else
-        guest->trouble = xstrdup(err->message);
+    guest->trouble = xstrdup(err->message);
+    bool over = leaving || !guest->started || fate->next != FATE_RESTARTED;
     set_state_locked(guest, over ? GUEST_OVER : GUEST_WAITING);
-    const struct timespec until = in_ms(wait_ms(crashes));
+    const struct timespec until = in_ms(wait_ms(fate->crashes > guest->failures ? fate->crashes : guest->failures));
     while (!over && !guest->closing && pthread_cond_timedwait(&guest->changed, &guest->lock, &until) == 0)
         ;
     over = over || guest->closing;
@@ -265,9 +291,14 @@ static bool goes_on(struct guest *guest, const struct theseus_error *err) {
         set_state_locked(guest, GUEST_STARTING);
     guest->restarts += !over;
     (void)pthread_mutex_unlock(&guest->lock);
-    if (over && guest->started && too_many)
-        log_error("plugin '%s' %s", guest->slots.name, guest->trouble);
     return !over;
+}
+
+/* Which may be another thing in a moment. */
+static void cannot_begin(struct guest *guest, const struct theseus_error *err) {
+    guest->failures++;
+    if (guest->started)
+        log_error("plugin '%s' cannot be started again: %s", guest->slots.name, err->message);
 }
 
 static void keeper_main(void *arg) {
@@ -276,10 +307,10 @@ static void keeper_main(void *arg) {
 
     while (again) {
         struct theseus_error err = {0};
-        (void)live(guest, &err);
-        if (err.message[0] && guest->started)
-            log_warning("plugin '%s': %s", guest->slots.name, err.message);
-        again = goes_on(guest, &err);
+        struct plugin_fate fate = {FATE_RESTARTED, 0};
+        if (!live(guest, &fate, &err))
+            cannot_begin(guest, &err);
+        again = goes_on(guest, &fate, &err);
     }
     (void)pthread_mutex_lock(&guest->lock);
     while (!guest->closing)
@@ -319,6 +350,7 @@ static void destroy(struct guest *guest) {
     free((char *)(uintptr_t)guest->spec.hash);
     free((char *)(uintptr_t)guest->spec.dir);
     free(guest->trouble);
+    free(guest->memory_text);
     (void)pthread_cond_destroy(&guest->changed);
     (void)pthread_mutex_destroy(&guest->lock);
     (void)pthread_mutex_destroy(&guest->slots_lock);
@@ -342,6 +374,7 @@ struct guest *guest_free(struct guest *guest) {
     if (!guest)
         return NULL;
     guest_close(guest);
+    guest_trial_forget(guest);
     guest->line = guest_line_free(guest->line);
     destroy(guest);
     return NULL;

@@ -3,8 +3,9 @@
  * of the plugin floor it looks like a mapped one: a struct theseus_plugin whose slots and handlers are ours, and ask that
  * process.
  *
- * One that crashes takes the calls with it that run in it, which are answered, and is started again; one that crashes
- * again and again is left alone. A slot or a call that does not come back is ended with the process.
+ * One that crashes takes the calls with it that run in it, which are answered, and is started again, unless the host
+ * says otherwise: there crashes are counted, for all plugins alike. A slot or a call that does not come back is ended
+ * with the process; so is one whose memory is used up, once its calls are over.
  */
 #pragma once
 
@@ -25,8 +26,6 @@ struct guest_spec {
     const char *dir;  /* made if it is missing: where the plugin may write. NULL: nowhere */
     size_t memory;    /* bytes of address space; 0: no limit */
     int limit_ms;     /* for a slot to come back */
-    int crash_limit;  /* so many crashes … */
-    int crash_window; /* … within so many seconds are one too many; 0: never */
 };
 
 /* Starts the process and has it load the plugin. Any thread; waits. */

@@ -65,6 +65,22 @@ struct run *guest_call_find(struct guest *guest, json_int_t id) {
     return run;
 }
 
+struct run *guest_call_only(struct guest *guest, const struct process *process, json_int_t *ret_id) {
+    struct run *run = NULL;
+    int count = 0;
+
+    (void)pthread_mutex_lock(&guest->lock);
+    list_for_each (link, &guest->calls) {
+        const struct guest_call *mine = list_entry(link, struct guest_call, link);
+        if (mine->process != process || ++count > 1)
+            continue;
+        run = run_ref(mine->run);
+        *ret_id = mine->id;
+    }
+    (void)pthread_mutex_unlock(&guest->lock);
+    return count > 1 ? run_unref(run) : run;
+}
+
 struct run *guest_call_take(struct guest *guest, json_int_t id) {
     struct guest_call *mine = take(guest, id);
     struct run *run = mine ? run_ref(mine->run) : NULL;
@@ -106,28 +122,44 @@ int guest_calls_count(struct guest *guest, const struct process *process) {
 static json_t *crash_new(const struct guest *guest, const struct process *process, unsigned flags) {
     char name[16];
 
-    return json_pack("{s:s, s:s, s:s, s:b, s:s}", "plugin", guest->slots.name, "version", guest->slots.version,
-                     "signal", process_signal_name(process, name), "may_have_executed", !(flags & THESEUS_READ_ONLY),
-                     "next", "restarted");
+    return json_pack("{s:s, s:s, s:s, s:o*, s:o*, s:b, s:s}", "plugin", guest->slots.name, "version",
+                     guest->slots.version, "signal", process_signal_name(process, name), "hang",
+                     process->hang ? json_true() : NULL, "memory_limit",
+                     process->memory ? json_integer((json_int_t)guest->spec.memory) : NULL, "may_have_executed",
+                     !(flags & THESEUS_READ_ONLY), "next", fate_text(process->fate.next));
+}
+
+static const char *next_text(const struct process *process) {
+    static const char *const texts[] = {
+        [FATE_RESTARTED] = "it is started again",
+        [FATE_REVERTED] = "the version before serves in its place",
+        [FATE_UNLOADED] = "its tools are gone until a new file of it is there",
+    };
+
+    return texts[process->fate.next];
+}
+
+/* Whose memory is used up may crash in a call that has used hardly any. */
+static char *memory_text(const struct guest *guest, const struct process *process) {
+    if (!process->memory || process_was_killed(process))
+        return xstrdup("");
+    return xasprintf(", for its memory of %zu MiB was used up ([plugin:%s] .memory), by this call or by others before",
+                     guest->spec.memory >> 20, guest->slots.name);
 }
 
 /* The call has begun and nobody knows how far it got. */
-static int answer_crashed(struct guest *guest, struct process *process, struct run *run) {
+static int answer_crashed(struct guest *guest, struct process *process, const struct guest_call *mine) {
+    struct run *run = mine->run;
     const unsigned flags = run->offer->tool->flags;
-    CLEANUP(free) char *end = process_end_text(process);
+    CLEANUP(free) char *memory = memory_text(guest, process);
     CLEANUP(free)
     char *text = xasprintf(
-        "the process of plugin '%s' %s while this call ran; it is started again. %s", guest->slots.name, end,
+        "the process of plugin '%s' %s %s%s; %s. %s", guest->slots.name, process->end_text,
+        mine->id == process->culprit ? "in this call" : "while this call ran", memory, next_text(process),
         flags & THESEUS_READ_ONLY ? "The call changes nothing and may be made again."
                                   : "The call may have executed: check what it did before calling the tool again.");
-    json_t *result = run_text_result_new(text, true);
 
-    if (result && json_object_set_new(result, "_meta",
-                                      json_pack("{s:o}", "theseus/crash", crash_new(guest, process, flags))) < 0) {
-        json_decref(result);
-        result = NULL;
-    }
-    return run_reply(run, result);
+    return run_reply_crash(run, text, crash_new(guest, process, flags));
 }
 
 void guest_calls_crashed(struct guest *guest, struct process *process) {
@@ -145,7 +177,7 @@ void guest_calls_crashed(struct guest *guest, struct process *process) {
     (void)pthread_mutex_unlock(&guest->lock);
     list_for_each (link, &gone) {
         struct guest_call *mine = list_entry(link, struct guest_call, link);
-        (void)answer_crashed(guest, process, mine->run);
+        (void)answer_crashed(guest, process, mine);
         (void)guest_call_free(mine);
     }
 }
@@ -156,11 +188,12 @@ static int answer_error(struct run *run, const char *text) {
 }
 
 /* Another call may be to blame: then this one, if that does no harm, gets a second chance. */
-static bool may_run_again(const struct run *run, const struct process *process, const json_t *checkpoint) {
-    const unsigned flags = run->offer->tool->flags;
+static bool may_run_again(const struct guest_call *mine, const struct process *process) {
+    const unsigned flags = mine->run->offer->tool->flags;
+    const bool is_to_blame = process->culprit ? mine->id == process->culprit : process->alone;
 
-    return !process->alone && !call_is_over(run->request) &&
-           ((flags & MAY_RUN_AGAIN) || ((flags & THESEUS_RESUMABLE) && checkpoint));
+    return !is_to_blame && process->fate.next == FATE_RESTARTED && !call_is_over(mine->run->request) &&
+           ((flags & MAY_RUN_AGAIN) || ((flags & THESEUS_RESUMABLE) && mine->checkpoint));
 }
 
 /* ---- the call ---- */
@@ -262,12 +295,12 @@ static bool after_end(struct caller *caller, json_int_t id, int outcome) {
     struct guest_call *mine = take(guest, id);
     if (!mine)
         return false; /* it is answered */
-    bool again = !caller->last && may_run_again(caller->run, process, mine->checkpoint);
+    bool again = !caller->last && may_run_again(mine, process);
+    if (!again)
+        (void)answer_crashed(guest, process, mine);
     json_decref(caller->checkpoint);
     caller->checkpoint = TAKE_PTR(mine->checkpoint);
     (void)guest_call_free(mine);
-    if (!again)
-        (void)answer_crashed(guest, process, caller->run);
     return again;
 }
 

@@ -1,5 +1,5 @@
 /* The guest's own structs, for its files: guest.c (its life), guest_process.c, guest_slots.c, guest_call.c,
- * guest_serve.c. */
+ * guest_serve.c, guest_end.c. */
 #pragma once
 
 #include <pthread.h>
@@ -10,7 +10,10 @@
 #include <theseus/plugin.h>
 
 #include "base/list.h"
+#include "base/thread.h"
 #include "plugin/channel.h"
+#include "plugin/cord.h"
+#include "plugin/fate.h"
 #include "plugin/guest.h"
 
 struct run;
@@ -24,10 +27,21 @@ struct process {
     pthread_cond_t changed;
     struct list idle; /* channel::link, owned */
     int asking;       /* threads of ours that serve what its own threads ask */
-    bool ended;       /* and reaped */
+    bool reaped;      /* its number may be another's */
+    bool ended;       /* and what there is to be known of that stands here */
     int wait_status;
-    const char *killed_for; /* why we have ended it; NULL: we have not */
-    bool alone;             /* at its end one call at most ran in it */
+    const char *killed_for;        /* why we have ended it; NULL: we have not */
+    struct cord_crash *last_words; /* owned; NULL: it had none. The keeper's */
+    int64_t short_until_ns;        /* of memory: then it is replaced, whatever runs in it; 0: it is not. The keeper's */
+    atomic_bool revived;           /* it has served, or was the first one and was started */
+
+    /* Set by the keeper before `ended`. */
+    bool alone;         /* at its end one call at most ran in it */
+    bool memory;        /* its memory was used up */
+    bool hang;          /* it did not come back */
+    char *end_text;     /* owned: "crashed with SIGSEGV" */
+    json_int_t culprit; /* the call in which it crashed; 0: not known */
+    struct plugin_fate fate;
 };
 
 /* A tool of the plugin, as data of ours. */
@@ -77,15 +91,18 @@ struct guest {
     struct process *process; /* a reference */
     struct list calls;       /* guest_call::link, owned */
     json_int_t next_call;
-    struct list added;      /* guest_tool::link, borrowed */
-    int restarts, crashes;  /* crashes within the window */
-    int64_t crashed_ns[16]; /* the last ones */
-    char *trouble;          /* owned: why it does not serve */
-    atomic_int path_rules;  /* of the sandbox, as it says; any thread asks */
+    struct list added; /* guest_tool::link, borrowed */
+    int restarts;
+    int failures; /* to start again, one after the other. The keeper's */
+    struct guest_trial
+        *trial;        /* owned: what becomes of it is being decided; NULL: it is not. The keeper's, then the loop's */
+    char *memory_text; /* owned: why one is ended whose memory is used up */
+    char *trouble;     /* owned: why it does not serve */
+    atomic_int path_rules; /* of the sandbox, as it says; any thread asks */
 };
 
 /* Why a process is ended. */
-extern const char guest_hang[], guest_closed[], guest_nonsense[];
+extern const char guest_hang[], guest_slot_hang[], guest_closed[], guest_nonsense[];
 
 enum { GUEST_HANG_GRACE_MS = 5000 }; /* beyond a call's time: it was told, and does not come back */
 
@@ -96,8 +113,10 @@ struct process *process_ref(struct process *process);
 struct process *process_unref(struct process *process);
 void process_kill(struct process *process, const char *why); /* why: a sentence about it; the first one counts */
 void process_reap(struct process *process);                  /* kills and waits for its end. One thread only */
+void process_set_ended(struct process *process);             /* who waits for that hears of it */
 void process_wait(struct process *process);                  /* until somebody has reaped it */
 char *process_end_text(struct process *process);             /* "crashed with SIGSEGV". Owned. It has ended */
+bool process_was_killed(const struct process *process);      /* by us: its end is none of its own */
 const char *process_signal_name(const struct process *process, char name[static 16]); /* "SIGSEGV"; "" if by none */
 /* A channel of which nobody makes use; an end is sent to the process if it is new. */
 MUST_CHECK int process_take_channel(struct process *process, struct channel **ret_channel, struct theseus_error *err);
@@ -113,10 +132,19 @@ void process_settle(struct process *process, int limit_ms); /* until they have l
 
 /* The process that serves, with a reference; waits a moment for one that begins. NULL: err says why there is none. */
 struct process *guest_take_process(struct guest *guest, struct theseus_error *err);
+bool guest_is_over(struct guest *guest);                  /* no process will serve any more */
 struct process *guest_ready_process(struct guest *guest); /* the same without waiting; NULL: none serves */
 /* The plugin's `start` has succeeded in that process: from here on a crash is no refusal. Fails if it has ended. */
 MUST_CHECK int guest_mark_started(struct guest *guest, struct theseus_error *err);
 void guest_record(struct guest *guest, const struct process *process); /* in the ledger */
+
+/* ---- guest_end.c ---- */
+
+/* It is reaped: what it was, and what becomes of the plugin. Waits for the loop. */
+void guest_judge(struct guest *guest, struct process *process);
+bool guest_is_leaving(struct guest *guest); /* it is being closed, or the server goes: its end is no crash */
+struct guest_trial *guest_trial_free(struct guest_trial *trial);
+void guest_trial_forget(struct guest *guest) ON_LOOP; /* if the keeper has */
 
 /* ---- guest_slots.c ---- */
 
@@ -146,6 +174,8 @@ json_t *guest_call_checkpoint_new(struct guest *guest, json_int_t id); /* of thi
 /* Its process has ended: those for which no thread of ours waits are answered. */
 void guest_calls_crashed(struct guest *guest, struct process *process);
 int guest_calls_count(struct guest *guest, const struct process *process);
+/* The run of the only call that is in it, as guest_call_find(); NULL: there is none, or more. */
+struct run *guest_call_only(struct guest *guest, const struct process *process, json_int_t *ret_id);
 
 /* ---- guest_serve.c ---- */
 

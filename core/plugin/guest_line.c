@@ -117,7 +117,11 @@ static void on_limit(void *arg) {
 
 static void limit_time(struct guest_line *line) ON_LOOP {
     const struct tool *tool = line->run->offer->tool;
-    int64_t seconds = tool->timeout ? (int64_t)tool->timeout : (*line->host->config)->limits.call_timeout;
+    const struct config *config = *line->host->config;
+    int64_t seconds = config_plugin_call_timeout(config, line->asker.guest->slots.name);
+
+    if (seconds == 0)
+        seconds = tool->timeout ? (int64_t)tool->timeout : config->limits.call_timeout;
 
     timer_start(line->limit, seconds * 1000 + GUEST_HANG_GRACE_MS, 0);
 }

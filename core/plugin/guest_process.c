@@ -85,6 +85,8 @@ struct process *process_ref(struct process *process) {
 struct process *process_unref(struct process *process) {
     if (!process || atomic_fetch_sub(&process->refs, 1) > 1)
         return NULL;
+    free(process->last_words);
+    free(process->end_text);
     list_for_each (link, &process->idle)
         (void)channel_free(list_entry(link, struct channel, link));
     (void)close(process->cord);
@@ -99,17 +101,18 @@ struct process *process_unref(struct process *process) {
 /* Under the lock its number cannot become another's: whoever reaps it takes the lock for that. */
 void process_kill(struct process *process, const char *why) {
     (void)pthread_mutex_lock(&process->lock);
-    if (!process->killed_for && !process->ended)
+    if (!process->killed_for && !process->reaped)
         process->killed_for = why;
-    if (!process->ended)
+    if (!process->reaped)
         (void)kill(process->pid, SIGKILL);
     (void)pthread_mutex_unlock(&process->lock);
 }
 
-static void set_ended(struct process *process, int status) {
-    process->wait_status = status;
+void process_set_ended(struct process *process) {
+    (void)pthread_mutex_lock(&process->lock);
     process->ended = true;
     (void)pthread_cond_broadcast(&process->changed);
+    (void)pthread_mutex_unlock(&process->lock);
 }
 
 void process_reap(struct process *process) {
@@ -125,7 +128,8 @@ void process_reap(struct process *process) {
             status = SIGKILL; /* a server that leaves has reaped it, after just that */
             break;
         }
-    set_ended(process, status);
+    process->wait_status = status;
+    process->reaped = true;
     (void)pthread_mutex_unlock(&process->lock);
 }
 
@@ -190,11 +194,15 @@ const char *process_signal_name(const struct process *process, char name[static 
     return name;
 }
 
+/* One that was ending by itself when we ended it has its own end. */
+bool process_was_killed(const struct process *process) {
+    return process->killed_for && WIFSIGNALED(process->wait_status) && WTERMSIG(process->wait_status) == SIGKILL;
+}
+
 char *process_end_text(struct process *process) {
     char name[16];
 
-    /* One that was ending by itself when we ended it has its own end. */
-    if (process->killed_for && WIFSIGNALED(process->wait_status) && WTERMSIG(process->wait_status) == SIGKILL)
+    if (process_was_killed(process))
         return xasprintf("was ended, because %s", process->killed_for);
     if (WIFSIGNALED(process->wait_status))
         return xasprintf("crashed with %s", process_signal_name(process, name));

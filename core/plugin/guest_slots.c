@@ -33,7 +33,7 @@ static bool gives_up(void *arg) {
 static int ended(struct guest *guest, struct process *process, int outcome, struct theseus_error *err) {
     struct theseus_error damage = *err;
 
-    process_kill(process, outcome == CHANNEL_GIVEN_UP ? "its own code did not come back"
+    process_kill(process, outcome == CHANNEL_GIVEN_UP ? guest_slot_hang
                           : outcome == CHANNEL_ENDED  ? guest_closed
                                                       : guest_nonsense);
     process_wait(process);
@@ -42,8 +42,7 @@ static int ended(struct guest *guest, struct process *process, int outcome, stru
         return fail(err, ERR_TIMEOUT, "did not come back within %d ms", guest->spec.limit_ms);
     if (outcome < 0)
         return fail(err, ERR_INVALID, "%s", damage.message);
-    CLEANUP(free) char *text = process_end_text(process);
-    return fail(err, ERR_INVALID, "%s", text);
+    return fail(err, ERR_INVALID, "%s", process->end_text);
 }
 
 /* Steals `question`. */
@@ -147,6 +146,8 @@ static json_t *guest_save(void *self) {
     struct theseus_error err = {0};
     json_t *saved = NULL;
 
+    if (guest_is_over(guest))
+        return NULL; /* which is known: its state went with its process */
     if (ask_slot(guest, question_new("save"), &saved, &err) < 0)
         log_error("plugin '%s': save: %s; what it had is lost", guest->slots.name, err.message);
     return saved;
@@ -156,7 +157,7 @@ static void guest_stop(void *self) {
     struct guest *guest = self;
     struct theseus_error err = {0};
 
-    if (ask_slot(guest, question_new("stop"), NULL, &err) < 0)
+    if (!guest_is_over(guest) && ask_slot(guest, question_new("stop"), NULL, &err) < 0)
         log_info("plugin '%s': stop: %s", guest->slots.name, err.message);
 }
 
@@ -237,6 +238,8 @@ int guest_fill_slots(struct guest *guest, struct theseus_error *err) {
 
     if (fill_tables(guest, err) < 0)
         return -1;
+    guest->memory_text = xasprintf("its memory of %zu MiB was used up ([plugin:%s] .memory)", guest->spec.memory >> 20,
+                                   channel_text(description, "name"));
     guest->slots = (struct theseus_plugin){
         .abi = THESEUS_ABI,
         .size = sizeof(struct theseus_plugin),

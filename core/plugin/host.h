@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <theseus/plugin.h>
 
@@ -16,6 +17,8 @@
 struct call;
 struct generation;
 struct hangs;
+struct plugin_crash;
+struct plugin_fate;
 struct plugins;
 struct registry;
 struct run;
@@ -57,10 +60,14 @@ struct plugin_host {
     /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
      * no other reason than that. */
     bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
+    /* Optional. On the loop: the process of an isolated plugin has come to an end of its own (fate.h). NULL: it is not
+     * started again. */
+    void (*crashed)(void *arg, const struct plugin_crash *crash, struct plugin_fate *ret_fate);
     void *arg;
     struct run_pause *pause; /* of struct plugins, which fills it in; NULL: nobody can pause */
     struct hangs *hangs;     /* the same; NULL: nobody watches handlers */
     bool rehearsal;          /* nothing is to happen outside of the process: `activate` is left out */
+    atomic_bool leaving;     /* the server ends, and its children with it: that is no crash of theirs */
 };
 
 extern const struct theseus_host host_table;

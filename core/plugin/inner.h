@@ -7,6 +7,7 @@
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "plugin/apart.h"
+#include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
 #include "plugin/imagedir.h"
@@ -27,6 +28,7 @@ struct candidate {
     struct tool **tools;   /* owned, likewise */
     size_t tool_count;
     unsigned number; /* of the generation that it will be */
+    int schema;      /* steps of its schema that the database had at the test-load; -1: not known */
     struct plugin *plugin;
     struct source *replaced;     /* what `previous` was served from */
     struct plugin *displaced;    /* borrowed: another plugin, which this file held before; NULL: none */
@@ -50,6 +52,9 @@ struct candidate {
     bool begun;              /* its generation was started already: r and err say with which result */
     char *adopt;             /* owned: the private copy to be taken over; NULL: there is none */
     bool stored;             /* that is no private copy: one is to be made of it */
+    unsigned stands_for;     /* a generation that is to go whatever becomes of this; 0: none */
+    char *judged;            /* owned: the ban that came while it was on its way; NULL: none */
+    bool has_good;           /* and what is to serve in its place */
     char *banned;            /* owned: why the file itself is not what is loaded; NULL: it is */
     char adopt_hash[HASH_TEXT_BYTES];
 };
@@ -169,8 +174,9 @@ void loader_init(struct plugins *plugins);
 void loader_stop(struct plugins *plugins) ON_LOOP; /* nothing more is begun; what is on the lane ends by itself */
 void loader_drop_copying(struct plugins *plugins) ON_LOOP; /* what no job is at work on any more */
 void loader_fini(struct plugins *plugins) ON_LOOP;
-void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;   /* unless that content serves already */
-void loader_force(struct plugins *plugins, struct source *source) ON_LOOP; /* in any case */
+void loader_add(struct plugins *plugins, struct source *source) ON_LOOP;    /* unless that content serves already */
+void loader_force(struct plugins *plugins, struct source *source) ON_LOOP;  /* in any case */
+void loader_revert(struct plugins *plugins, struct source *source) ON_LOOP; /* what serves of it is banned */
 struct candidate *loader_candidate_new(struct plugins *plugins, struct source *source) ON_LOOP; /* in no list */
 void loader_copy(struct candidate *candidate) ON_LOOP; /* the first step: what the file holds now */
 unsigned loader_next_generation(struct plugins *plugins) ON_LOOP;
@@ -217,8 +223,16 @@ void muster_fini(struct plugins *plugins) ON_LOOP;
 /* banning.c */
 void banning_read(struct plugins *plugins) ON_LOOP;   /* the bans that an earlier server has left */
 void banning_refuse(struct plugins *plugins) ON_LOOP; /* the files for which nothing serves are refused */
+/* That generation's image is banned, and it may serve: the good one takes its place, or nothing does. */
+void banning_enforce(struct generation *generation, bool reverts) ON_LOOP;
+/* The candidate that was to take the place is no more: whoever stands there still goes. */
+void banning_give_up(struct plugins *plugins, const char *plugin, unsigned generation) ON_LOOP;
+/* What is to serve in its place may be banned by now, too: then what serves in place of that. */
+void banning_follow(struct plugins *plugins, struct ban *ban) ON_LOOP;
 /* Something else than a banned image serves that plugin, from its file: what was banned may come again. */
 void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
+/* Why that image is not to serve, and whether another is to in its place. Owned; NULL: it may. */
+char *banning_reason_against(struct plugins *plugins, const char *hash, bool *ret_has_good) ON_LOOP;
 /* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */
 char *banning_reason_of(struct plugins *plugins, const char *plugin, const char *hash);
 

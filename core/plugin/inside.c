@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memlimit.h"
+#include "plugin/cord.h"
 #include "plugin/image.h"
 #include "store/migrate.h"
 #include "store/store.h"
@@ -92,22 +94,52 @@ static json_t *describe(const struct inside *inside) {
 }
 
 static json_t *save(struct inside *inside) {
-    return channel_answer_new(inside->slots->save ? inside->slots->save(inside->self) : NULL);
+    const struct blame content = inside_blame(inside, "save", 0);
+    struct blame *blame = blame_begin(&content);
+    json_t *saved = inside->slots->save ? inside->slots->save(inside->self) : NULL;
+
+    (void)blame_end(blame);
+    return channel_answer_new(saved);
 }
 
-json_t *inside_serve(void *arg, struct channel *channel, const char *verb, const json_t *message) {
-    struct inside *inside = arg;
+struct blame inside_blame(const struct inside *inside, const char *slot, json_int_t call) {
+    return (struct blame){
+        .plugin = inside->slots->name, .version = inside->slots->version, .slot = slot, .conn = (uint64_t)call};
+}
+
+/* What was used of the reserve is for the calls of now: the next ones are to find another process. */
+static void look_at_memory(struct inside *inside) {
+    if (memlimit_is_short() && memlimit_look_again() && !atomic_exchange(&inside->told_short, true))
+        cord_send_short(inside->control);
+}
+
+static json_t *serve_slot(struct inside *inside, const char *verb, const json_t *message) {
     struct theseus_error err = {0};
 
-    (void)channel;
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        if (strcmp(verbs[i].verb, verb) != 0 || !has_slot(inside, verbs[i].slot))
+            continue;
+        const struct blame content = inside_blame(inside, verbs[i].verb, 0);
+        struct blame *blame = blame_begin(&content);
+        int r = verbs[i].run(inside, message, &err);
+        (void)blame_end(blame);
+        return r < 0 ? refusal_new(&err) : channel_answer_new(NULL);
+    }
+    return NULL;
+}
+
+static json_t *serve(struct inside *inside, const char *verb, const json_t *message) {
     if (strcmp(verb, "describe") == 0 || !inside->description)
         return describe(inside);
     if (strcmp(verb, "call") == 0)
         return inside_run_call(inside, message);
-    if (strcmp(verb, "save") == 0)
-        return save(inside);
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-        if (strcmp(verbs[i].verb, verb) == 0 && has_slot(inside, verbs[i].slot))
-            return verbs[i].run(inside, message, &err) < 0 ? refusal_new(&err) : channel_answer_new(NULL);
-    return NULL;
+    return strcmp(verb, "save") == 0 ? save(inside) : serve_slot(inside, verb, message);
+}
+
+json_t *inside_serve(void *arg, struct channel *channel, const char *verb, const json_t *message) {
+    json_t *answer = serve(arg, verb, message);
+
+    (void)channel;
+    look_at_memory(arg);
+    return answer;
 }

@@ -13,6 +13,7 @@
 
 #include <theseus/plugin.h>
 
+#include "base/blame.h"
 #include "base/list.h"
 #include "plugin/channel.h"
 
@@ -36,6 +37,9 @@ struct inside_thread {
     struct list link;
     int number;
     struct thread *thread; /* owned */
+    theseus_thread_fn *run;
+    void *arg;
+    struct blame blame;
 };
 
 struct inside {
@@ -52,6 +56,7 @@ struct inside {
     json_t *past_configs;     /* owned: somebody may still be looking at one */
     json_t *saved;            /* owned; during start only */
     struct store *store;      /* owned; NULL: it has no directory to keep one in */
+    atomic_bool told_short;   /* the server knows that there is hardly any memory left */
 
     pthread_mutex_t lock; /* of what follows */
     struct list tools;    /* inside_tool::link, owned */
@@ -80,6 +85,11 @@ MUST_CHECK int inside_ask_back(struct inside *inside, json_t *question, const st
 /* The server asks; see guest_slots.c. */
 json_t *inside_serve(void *arg, struct channel *channel, const char *verb, const json_t *message);
 json_t *inside_run_call(struct inside *inside, const json_t *message); /* inside_call.c */
+/* Whose code the thread is in; `call`: for which call, 0: for none. */
+struct blame inside_blame(const struct inside *inside, const char *slot, json_int_t call);
+
+/* inside_crash.c: from here on the server hears where the process crashes. */
+void inside_crash_arm(int cord);
 
 /* inside_tools.c */
 void inside_tools_init(

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/memlimit.h"
 #include "loop/thread.h"
 #include "plugin/cord.h"
 #include "plugin/inside.h"
@@ -98,12 +99,23 @@ static void serving_main(void *arg) {
     served = channel_free(served);
 }
 
+/* A call may come when the plugin has used up all memory: that is not the call's fault. */
+static int start_thread(struct thread **ret_thread, struct serving *serving) {
+    if (thread_start(ret_thread, "calls", serving_main, serving, NULL) == 0)
+        return 0;
+    if (!memlimit_raise(true))
+        return -1;
+    int r = thread_start(ret_thread, "calls", serving_main, serving, NULL);
+    memlimit_lower();
+    return r;
+}
+
 void inside_begin_serving(struct inside *inside, int fd) {
     struct serving *serving = xcalloc(1, sizeof(*serving));
     struct thread *thread = NULL;
 
     *serving = (struct serving){inside, channel_new(fd)};
-    if (thread_start(&thread, "calls", serving_main, serving, NULL) < 0)
+    if (start_thread(&thread, serving) < 0)
         give_up();
     (void)thread_detach(thread);
 }

@@ -1,5 +1,6 @@
 #include "plugin/inside_call.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static struct inside_call *call_new_inside(struct inside *inside, const struct inside_tool *tool,
@@ -14,6 +15,8 @@ static struct inside_call *call_new_inside(struct inside *inside, const struct i
     call->data = tool->data;
     call->is_inline = tool->is_inline;
     call->thread = pthread_self();
+    call->blame = inside_blame(inside, NULL, call->id);
+    call->blame.tool = call->name;
     call->args = json_incref(json_object_get(message, "args"));
     atomic_init(&call->refs, 2);
     (void)pthread_mutex_init(&call->lock, NULL);
@@ -58,7 +61,10 @@ json_t *inside_run_call(struct inside *inside, const json_t *message) {
     if (!inside_tool_find(inside, json_integer_value(json_object_get(message, "tool")), &tool))
         return channel_error_new("the tool is gone");
     struct inside_call *call = call_new_inside(inside, &tool, message);
+    blame_enter(&call->blame);
+    errno = 0; /* what it says at a crash is of this call */
     int outcome = tool.call(&call->call, inside->self, call->args);
+    blame_leave(&call->blame);
     if (outcome != THESEUS_LATER && !atomic_exchange(&call->replied, true))
         call_unref_inside(call); /* there is no answer to come */
     call_unref_inside(call);

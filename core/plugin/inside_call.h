@@ -13,8 +13,9 @@ struct inside_call {
     void *data;    /* the tool's */
     bool is_inline;
     pthread_t thread; /* on which its handler runs */
-    json_t *args;     /* owned */
-    atomic_int refs;  /* the handler, and the answer that is still to come */
+    struct blame blame;
+    json_t *args;    /* owned */
+    atomic_int refs; /* the handler, and the answer that is still to come */
     atomic_bool replied;
     atomic_bool cancelled, suspending; /* said once, it stays so for this run */
     atomic_int_fast64_t asked_ns[2];   /* when the server was last asked for either */

@@ -90,16 +90,15 @@ static int load(struct inside *inside, const struct words *words, struct theseus
 
 /* Until the server goes. */
 static void listen_to_cord(struct inside *inside) {
-    int64_t tool;
-    int fd;
+    struct cord_news news;
 
     for (;;) {
-        switch (cord_receive(inside->control, &fd, &tool, NULL)) {
+        switch (cord_receive(inside->control, &news, NULL)) {
         case CORD_CHANNEL:
-            inside_begin_serving(inside, fd);
+            inside_begin_serving(inside, news.fd);
             break;
         case CORD_RELEASE:
-            inside_tool_release(inside, tool);
+            inside_tool_release(inside, news.tool);
             break;
         default:
             return;
@@ -112,7 +111,8 @@ int inside_main(char *const *argv) {
     struct inside *inside = xcalloc(1, sizeof(*inside)); /* for the life of the process */
     int out = testchild_begin();
 
-    (void)close(out); /* nothing is said there: the cord is what answers go over */
+    json_set_alloc_funcs(try_malloc, free); /* which have a reserve */
+    (void)close(out);                       /* nothing is said there: the cord is what answers go over */
     inside->ctx.host = &inside_host;
     inside->past_configs = json_array();
     (void)pthread_mutex_init(&inside->lock, NULL);
@@ -122,8 +122,10 @@ int inside_main(char *const *argv) {
     inside->control = take_cord(&inside->trouble);
     if (inside->control < 0)
         _exit(EXIT_FAILURE);
-    if (enter(inside, &words, &inside->trouble) == 0)
+    if (enter(inside, &words, &inside->trouble) == 0) {
+        inside_crash_arm(inside->control);
         (void)!load(inside, &words, &inside->trouble);
+    }
     if (*words.dir)
         inside->store = store_new("state.db");
     listen_to_cord(inside);

@@ -93,10 +93,22 @@ int inside_tool_add(struct inside *inside, const struct theseus_tool *tool, stru
 
 /* ---- threads ---- */
 
+static void thread_main(void *arg) {
+    struct inside_thread *thread = arg;
+
+    blame_enter(&thread->blame);
+    thread->run(thread->arg);
+    blame_leave(&thread->blame);
+}
+
 int inside_thread(struct inside *inside, theseus_thread_fn *run, void *arg, struct theseus_error *err) {
     struct inside_thread *thread = xcalloc(1, sizeof(*thread));
+    const struct blame *maker = blame_current();
 
-    if (thread_start(&thread->thread, inside->slots->name, run, arg, err) < 0) {
+    thread->run = run;
+    thread->arg = arg;
+    thread->blame = inside_blame(inside, "thread", maker ? (json_int_t)maker->conn : 0);
+    if (thread_start(&thread->thread, inside->slots->name, thread_main, thread, err) < 0) {
         free(thread);
         return -1;
     }

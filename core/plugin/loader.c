@@ -37,6 +37,7 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 
     candidate->plugins = plugins;
     candidate->source = source;
+    candidate->schema = -1;
     candidate->apart = apart_of_file(*plugins->host->config, source->path);
     list_init(&candidate->link);
     source->candidates++;
@@ -44,6 +45,10 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
 }
 
 static void candidate_free(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+    const struct plugin *plugin = candidate->source->plugin;
+    const unsigned stands_for = candidate->stands_for;
+
     list_remove(&candidate->link);
     candidate->source->candidates--;
     candidate->timer = timer_free(candidate->timer);
@@ -51,8 +56,11 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     candidate->image = image_free(candidate->image);
     free(candidate->adopt);
     free(candidate->backup);
+    free(candidate->judged);
     free(candidate->banned);
     free(candidate);
+    if (stands_for > 0 && plugin)
+        banning_give_up(plugins, plugin->name, stands_for);
 }
 
 /* The source of a candidate may have vanished while it was on its way. */
@@ -79,7 +87,7 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
 
 /* Where the file itself is banned, what was to serve in its place is no better. */
 static char *reason_of(const struct candidate *candidate) {
-    const char *message = candidate->err.message;
+    const char *message = candidate->judged ? candidate->judged : candidate->err.message;
 
     return candidate->banned ? xasprintf("%s. That one is not loaded either: %s", candidate->banned, message)
                              : xstrdup(message);
@@ -97,6 +105,8 @@ void loader_refuse(struct candidate *candidate) {
     refuse_source(candidate, reason);
     candidate->source->conflict = code == ERR_BUSY;
     candidate->source->untrusted = code == ERR_ACCESS;
+    if (candidate->has_good && !(plugin && plugin->active))
+        loader_add(candidate->plugins, candidate->source); /* which finds the good one, for the file is banned */
     loader_finish(candidate);
 }
 
@@ -226,6 +236,7 @@ static bool is_banned(struct candidate *candidate) ON_LOOP {
         free(ban.file);
         ban.file = xstrdup(candidate->source->path);
     }
+    banning_follow(plugins, &ban);
     candidate->banned = ban_reason(&ban);
     log_warning("plugin file '%s' is not loaded: %s", candidate->source->path, candidate->banned);
     if (!*ban.good_hash || serves(candidate->source, ban.good_hash)) {
@@ -271,21 +282,26 @@ void loader_copy(struct candidate *candidate) {
     loader_on_lane(candidate, copy_run, copied);
 }
 
-static void add(struct plugins *plugins, struct source *source, bool forced) ON_LOOP {
+static void add(struct plugins *plugins, struct source *source, bool forced, unsigned stands_for) ON_LOOP {
     if (plugins->stopping)
         return;
     loader_forget_source(plugins, source);
     struct candidate *candidate = loader_candidate_new(plugins, source);
     candidate->forced = forced;
+    candidate->stands_for = stands_for;
     loader_copy(candidate);
 }
 
 void loader_add(struct plugins *plugins, struct source *source) {
-    add(plugins, source, false);
+    add(plugins, source, false, 0);
 }
 
 void loader_force(struct plugins *plugins, struct source *source) {
-    add(plugins, source, true);
+    add(plugins, source, true, 0);
+}
+
+void loader_revert(struct plugins *plugins, struct source *source) {
+    add(plugins, source, true, source->plugin->active->number);
 }
 
 static void set_apart(struct candidate *candidate) {
@@ -297,8 +313,6 @@ static void set_apart(struct candidate *candidate) {
         .dir = dir,
         .memory = candidate->apart.memory,
         .limit_ms = candidate->apart.limit_ms,
-        .crash_limit = candidate->apart.crash_limit,
-        .crash_window = candidate->apart.crash_window,
     };
 
     image_set_apart(candidate->image, &spec);
@@ -330,7 +344,6 @@ static void on_tested(void *arg, const char *file, const char *name, const struc
     struct candidate *candidate = tested_one(&plugins->loader, file);
 
     loop_enter();
-    (void)name;
     if (!candidate)
         return;
     list_remove(&candidate->link);
@@ -339,6 +352,7 @@ static void on_tested(void *arg, const char *file, const char *name, const struc
         loader_refuse(candidate);
         return;
     }
+    candidate->schema = testload_schema(plugins->loader.testload, name);
     (void)map_put(plugins->loader.good, span_of(image_hash(candidate->image)), plugins);
     list_append(&plugins->loader.ready, &candidate->link);
     loader_next(plugins);
@@ -376,8 +390,12 @@ static void test_next(struct plugins *plugins) {
     CLEANUP(free) char **files = xcalloc(count + 1, sizeof(char *));
     list_for_each (link, &loader->testing)
         files[i++] = (char *)(uintptr_t)image_path(list_entry(link, struct candidate, link)->image);
-    if (testload_start(&loader->testload, plugins->host->loop, plugins->exe_fd, files, count, limit_ms(plugins),
-                       on_tested, plugins, on_all_tested, &err) < 0)
+    const struct testload_spec spec = {.exe_fd = plugins->exe_fd,
+                                       .files = files,
+                                       .count = count,
+                                       .database = plugins->host->store ? store_path(plugins->host->store) : NULL,
+                                       .limit_ms = limit_ms(plugins)};
+    if (testload_start(&loader->testload, plugins->host->loop, &spec, on_tested, on_all_tested, plugins, &err) < 0)
         refuse_all(&loader->testing, &err);
 }
 

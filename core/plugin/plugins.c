@@ -299,6 +299,7 @@ static void let_go(struct generation *generation) ON_LOOP {
 }
 
 void plugins_let_go(struct plugins *plugins) {
+    atomic_store(&plugins->host->leaving, true);
     hangs_let_go(plugins->hangs);
     list_for_each (link, &plugins->plugins) {
         struct plugin *plugin = list_entry(link, struct plugin, link);

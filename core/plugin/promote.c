@@ -53,6 +53,7 @@ static int make_generation(struct candidate *candidate) ON_LOOP {
     candidate->next->config = settings;
     candidate->next->plugins = plugins;
     candidate->next->served = candidate->restored && !candidate->proposed;
+    candidate->next->schema = candidate->schema;
     candidate->next->backup = TAKE_PTR(candidate->backup);
     atomic_store(&candidate->next->migrated, candidate->migrated);
     for (size_t i = 0; i < candidate->tool_count; i++) {
@@ -73,6 +74,7 @@ void promote_discard(struct candidate *candidate) {
     }
     if (candidate->next) {
         migration_note(candidate->next, &candidate->err);
+        candidate->judged = banning_reason_against(plugins, image_hash(candidate->next->image), &candidate->has_good);
         retire(plugins, TAKE_PTR(candidate->next));
     }
     loader_refuse(candidate);

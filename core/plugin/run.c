@@ -154,11 +154,25 @@ static void answer(struct run *run, json_t *result) {
         call_answer(run->request, shape_tool_result(run->request->revision, result));
 }
 
+/* Once for a run. */
+static bool takes_answer(struct run *run) {
+    if (!atomic_exchange(&run->replied, true))
+        return true;
+    log_warning("tool '%s' answered a second time; that answer is dropped", run->name);
+    return false;
+}
+
+static void note_answer(struct run *run, bool failed) {
+    if (run->host->hangs && !run->outer && !call_is_over(run->request))
+        hangs_note_served(run->host->hangs);
+    if (run->offer->generation->plugin)
+        stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, failed);
+}
+
 int run_reply(struct run *run, json_t *result) {
     struct theseus_error err = {0};
 
-    if (atomic_exchange(&run->replied, true)) {
-        log_warning("tool '%s' answered a second time; that answer is dropped", run->name);
+    if (!takes_answer(run)) {
         json_decref(result);
         return THESEUS_DONE;
     }
@@ -167,12 +181,34 @@ int run_reply(struct run *run, json_t *result) {
         json_decref(result);
         result = error_result_new(&err);
     }
-    if (run->host->hangs && !run->outer && !call_is_over(run->request))
-        hangs_note_served(run->host->hangs);
-    if (run->offer->generation->plugin)
-        stats_add(&run->offer->generation->plugin->stats, clock_now_ns() - run->entered_ns, is_error(result));
+    note_answer(run, is_error(result));
     generation_count_call(run->offer->generation);
     answer(run, result);
+    (void)run_unref(run); /* the answer's reference */
+    return THESEUS_DONE;
+}
+
+/* What is read is no result of a tool, and one with a schema cannot say of itself that it is an error. */
+static bool fails_by_protocol(const struct run *run) {
+    return !run->outer && (run->offer->tool->output || strcmp(run->request->method, "resources/read") == 0);
+}
+
+int run_reply_crash(struct run *run, const char *text, json_t *crash) {
+    struct theseus_error err = {0};
+
+    if (!takes_answer(run)) {
+        json_decref(crash);
+        return THESEUS_DONE;
+    }
+    note_answer(run, true);
+    if (fails_by_protocol(run)) {
+        (void)fail(&err, ERR_INTERNAL, "%s", text);
+        call_fail(run->request, &err, crash);
+    } else {
+        json_t *result = run_text_result_new(text, true);
+        (void)json_object_set_new(result, "_meta", json_pack("{s:o}", "theseus/crash", crash));
+        answer(run, result);
+    }
     (void)run_unref(run); /* the answer's reference */
     return THESEUS_DONE;
 }

@@ -7,28 +7,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/memlimit.h"
+
 /* Each further arena of malloc would take 64 MiB of address space before it holds a byte. */
 enum { ARENAS = 2 };
-
-/* A sanitizer maps terabytes before anything is loaded. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static int limit_memory(size_t memory, struct theseus_error *err) {
     const struct rlimit limit = {memory, memory};
 
-    if (memory == 0 || SANITIZED)
-        return 0;
+    if (memory == 0 || !memlimit_works())
+        return 0; /* a sanitizer maps terabytes before anything is loaded */
+    if (setrlimit(RLIMIT_AS, &limit) < 0)
+        return fail_errno(err, "cannot limit the memory");
+    if (memlimit_set_addresses(memory, err) < 0)
+        return -1;
     (void)mallopt(M_ARENA_MAX, ARENAS);
-    return setrlimit(RLIMIT_AS, &limit) < 0 ? fail_errno(err, "cannot limit the memory") : 0;
+    return 0;
 }
 
 /* Of a server that root has started; for others there is nothing to drop. */

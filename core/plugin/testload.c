@@ -19,27 +19,31 @@ enum progress { WAITING, BEGUN, LOADED };
 struct testload {
     struct loop *loop;
     int exe_fd, limit_ms; /* exe_fd is borrowed */
-    char **argv;          /* owned: two words of ours, the files, NULL */
-    size_t count, next;   /* files; the first that was not reported */
+    char **argv;          /* owned: words of ours, the files, NULL */
+    size_t own_words;
+    size_t count, next; /* files; the first that was not reported */
     enum progress progress;
     struct child *child; /* NULL: none runs */
     size_t watched;      /* bytes of its output: the lines in which a new file could begin */
+    json_t *schemas;     /* owned: component to steps; NULL: not known */
     testload_fn *fn;
     testload_done_fn *done;
     void *arg;
     bool *freed; /* set by testload_free() inside a callback */
 };
 
-enum { OWN_WORDS = 2 };
+enum { OWN_WORDS_MOST = 3 };
 
-static char **argv_new(char *const *files, size_t count) {
-    char **argv = xcalloc(OWN_WORDS + count + 1, sizeof(*argv));
+static void set_words(struct testload *testload, const struct testload_spec *spec) {
+    char **word = testload->argv = xcalloc(OWN_WORDS_MOST + spec->count + 1, sizeof(*testload->argv));
 
-    argv[0] = xstrdup("theseus");
-    argv[1] = xstrdup("--test-load");
-    for (size_t i = 0; i < count; i++)
-        argv[OWN_WORDS + i] = xstrdup(files[i]);
-    return argv;
+    *word++ = xstrdup("theseus");
+    *word++ = xstrdup("--test-load");
+    if (spec->database)
+        *word++ = xasprintf("--database=%s", spec->database);
+    testload->own_words = (size_t)(word - testload->argv);
+    for (size_t i = 0; i < spec->count; i++)
+        *word++ = xstrdup(spec->files[i]);
 }
 
 struct testload *testload_free(struct testload *testload) {
@@ -51,6 +55,7 @@ struct testload *testload_free(struct testload *testload) {
     for (char **word = testload->argv; *word; word++)
         free(*word);
     free(testload->argv);
+    json_decref(testload->schemas);
     free(testload);
     return NULL;
 }
@@ -58,7 +63,7 @@ struct testload *testload_free(struct testload *testload) {
 /* Reports the file at hand and goes on to the next. False: the object was freed meanwhile. */
 static bool report(struct testload *testload, const char *name, const struct theseus_error *err) {
     bool freed = false;
-    const char *file = testload->argv[OWN_WORDS + testload->next];
+    const char *file = testload->argv[testload->own_words + testload->next];
 
     testload->next++;
     testload->progress = WAITING;
@@ -107,9 +112,22 @@ static bool next_line(struct span *output, struct span *ret_line) {
     return true;
 }
 
+/* It comes last, and is wanted for the answers before it. */
+static void read_schemas(struct testload *testload, struct span output) {
+    struct span text;
+
+    while (next_line(&output, &text)) {
+        json_auto_t *line = json_loadb(text.data, text.len, 0, NULL);
+        json_t *schemas = json_object_get(line, "schemas");
+        if (json_is_object(schemas) && !testload->schemas)
+            testload->schemas = json_incref(schemas);
+    }
+}
+
 static bool read_output(struct testload *testload, struct span output) {
     struct span line;
 
+    read_schemas(testload, output);
     while (next_line(&output, &line))
         if (!read_line(testload, line))
             return false;
@@ -189,13 +207,13 @@ static void on_child_ended(void *arg, const struct child_result *result) {
 }
 
 static int start_child(struct testload *testload, struct theseus_error *err) {
-    CLEANUP(free) char **argv = xcalloc(OWN_WORDS + testload->count - testload->next + 1, sizeof(*argv));
+    CLEANUP(free) char **argv = xcalloc(testload->own_words + testload->count - testload->next + 1, sizeof(*argv));
     size_t count = 0;
 
-    for (size_t i = 0; i < OWN_WORDS; i++)
+    for (size_t i = 0; i < testload->own_words; i++)
         argv[count++] = testload->argv[i];
     for (size_t i = testload->next; i < testload->count; i++)
-        argv[count++] = testload->argv[OWN_WORDS + i];
+        argv[count++] = testload->argv[testload->own_words + i];
     const struct child_spec spec = {
         .exec_fd = testload->exe_fd,
         .path = "theseus --test-load",
@@ -211,20 +229,24 @@ static int start_child(struct testload *testload, struct theseus_error *err) {
     return child_start(&testload->child, testload->loop, &spec, on_child_ended, testload, err);
 }
 
-int testload_start(struct testload **ret_testload, struct loop *loop, int exe_fd, char *const *files, size_t count,
-                   int limit_ms, testload_fn *fn, void *done_arg, testload_done_fn *done, struct theseus_error *err) {
+int testload_start(struct testload **ret_testload, struct loop *loop, const struct testload_spec *spec, testload_fn *fn,
+                   testload_done_fn *done, void *arg, struct theseus_error *err) {
     CLEANUP(testload_free) struct testload *testload = xcalloc(1, sizeof(*testload));
 
     testload->loop = loop;
-    testload->exe_fd = exe_fd;
-    testload->limit_ms = limit_ms;
-    testload->argv = argv_new(files, count);
-    testload->count = count;
+    testload->exe_fd = spec->exe_fd;
+    testload->limit_ms = spec->limit_ms;
+    set_words(testload, spec);
+    testload->count = spec->count;
     testload->fn = fn;
     testload->done = done;
-    testload->arg = done_arg;
+    testload->arg = arg;
     if (start_child(testload, err) < 0)
         return -1;
     *ret_testload = TAKE_PTR(testload);
     return 0;
+}
+
+int testload_schema(const struct testload *testload, const char *component) {
+    return testload->schemas ? (int)json_integer_value(json_object_get(testload->schemas, component)) : -1;
 }

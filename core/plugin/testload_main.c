@@ -1,5 +1,6 @@
 /* The child's half of the test-load: see testload.h. A crash of it is an answer. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -10,6 +11,10 @@
 #include "plugin/image.h"
 #include "plugin/testchild.h"
 #include "plugin/testload.h"
+#include "store/migrate.h"
+#include "store/store.h"
+
+#define DATABASE_WORD "--database="
 
 static json_t *path_new(const char *file) {
     return testchild_text_new(file, "(not UTF-8)");
@@ -33,7 +38,8 @@ static int check_file(int out, struct image **ret_image, const char *file, struc
     return 0;
 }
 
-static void test_file(int out, const char *file) {
+/* Has it a schema? */
+static bool test_file(int out, const char *file) {
     struct image *image = NULL; /* stays loaded: destructors are not what is tested */
     struct theseus_error err = {0};
 
@@ -41,17 +47,36 @@ static void test_file(int out, const char *file) {
     if (check_file(out, &image, file, &err) < 0) {
         testchild_say(out, json_pack("{s:o, s:b, s:i, s:o}", "file", path_new(file), "ok", 0, "code", err.code, "error",
                                      json_string(err.message)));
-        return;
+        return false;
     }
     const struct theseus_plugin *plugin = image_plugin(image);
     testchild_say(out, json_pack("{s:o, s:b, s:s, s:s}", "file", path_new(file), "ok", 1, "name", plugin->name,
                                  "version", plugin->version));
+    return plugin->migrations != NULL;
 }
 
-int testload_main(int count, char *const *files) {
+static void add_schema(void *arg, const char *component, int version) {
+    (void)json_object_set_new(arg, component, json_integer(version));
+}
+
+/* Where it cannot be read, the server finds out by itself, and says so. Not closed: that would write, with somebody
+ * waiting for it. */
+static void tell_schemas(int out, const char *database) {
+    struct store *store = store_new(database);
+    json_auto_t *schemas = json_object();
+
+    if (store_each_version(store, add_schema, schemas, NULL) == 0)
+        testchild_say(out, json_pack("{s:O}", "schemas", schemas));
+}
+
+int testload_main(int count, char *const *words) {
+    const size_t prefix = strlen(DATABASE_WORD);
+    bool has_database = count > 0 && strncmp(words[0], DATABASE_WORD, prefix) == 0, has_schema = false;
     int out = testchild_begin();
 
-    for (int i = 0; i < count && out >= 0; i++)
-        test_file(out, files[i]);
+    for (int i = has_database; i < count && out >= 0; i++)
+        has_schema |= test_file(out, words[i]);
+    if (has_database && has_schema)
+        tell_schemas(out, words[0] + prefix);
     _exit(out < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* destructors of plugins do not run */
 }

@@ -6,6 +6,8 @@
 
 #include <pcre2.h>
 
+#include "base/library.h"
+
 /*
  * A match that backtracks a lot is a trap more often than not, and PCRE2 does not say how much it did. So each match
  * is tried on a short leash first and costs little; only one that needs more gets the long leash, and is charged for
@@ -20,6 +22,34 @@ enum {
     MATCH_HEAP_KIB = 64 << 10,
 };
 
+#define PCRE2_FUNCTIONS(X)               \
+    X(pcre2_compile_8)                   \
+    X(pcre2_compile_context_create_8)    \
+    X(pcre2_compile_context_free_8)      \
+    X(pcre2_set_compile_extra_options_8) \
+    X(pcre2_code_free_8)                 \
+    X(pcre2_get_error_message_8)         \
+    X(pcre2_match_8)                     \
+    X(pcre2_match_context_create_8)      \
+    X(pcre2_match_context_free_8)        \
+    X(pcre2_match_data_create_8)         \
+    X(pcre2_match_data_free_8)           \
+    X(pcre2_set_match_limit_8)           \
+    X(pcre2_set_depth_limit_8)           \
+    X(pcre2_set_heap_limit_8)
+
+_Static_assert(sizeof(SONAME_PCRE2) > 1, "the Makefile did not find this library");
+
+/* Opened when the first expression is compiled. */
+static struct { PCRE2_FUNCTIONS(LIBRARY_FIELD) } pcre2;
+
+static int open_library(struct theseus_error *err) {
+    static const char *const names[] = {PCRE2_FUNCTIONS(LIBRARY_NAME) NULL};
+    static struct library library = LIBRARY_INIT(SONAME_PCRE2, names, &pcre2);
+
+    return library_open(&library, err);
+}
+
 struct pattern {
     pcre2_code *code; /* owned, as are the contexts; read only once they are made */
     pcre2_match_context *quick;
@@ -27,31 +57,31 @@ struct pattern {
 };
 
 static pcre2_match_context *context_new(uint32_t match_limit) {
-    pcre2_match_context *context = pcre2_match_context_create(NULL);
+    pcre2_match_context *context = pcre2.pcre2_match_context_create_8(NULL);
 
     if (!context)
         abort();
-    (void)pcre2_set_match_limit(context, match_limit);
-    (void)pcre2_set_depth_limit(context, match_limit);
-    (void)pcre2_set_heap_limit(context, MATCH_HEAP_KIB);
+    (void)pcre2.pcre2_set_match_limit_8(context, match_limit);
+    (void)pcre2.pcre2_set_depth_limit_8(context, match_limit);
+    (void)pcre2.pcre2_set_heap_limit_8(context, MATCH_HEAP_KIB);
     return context;
 }
 
 static pcre2_code *compile(struct span text, struct theseus_error *err) {
     const uint32_t options = PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF |
                              PCRE2_ALLOW_EMPTY_CLASS | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    pcre2_compile_context *context = pcre2.pcre2_compile_context_create_8(NULL);
     PCRE2_SIZE offset = 0;
     int code = 0;
 
     if (!context)
         abort();
-    (void)pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)text.data, text.len, options, &code, &offset, context);
-    pcre2_compile_context_free(context);
+    (void)pcre2.pcre2_set_compile_extra_options_8(context, PCRE2_EXTRA_ALT_BSUX);
+    pcre2_code *compiled = pcre2.pcre2_compile_8((PCRE2_SPTR)text.data, text.len, options, &code, &offset, context);
+    pcre2.pcre2_compile_context_free_8(context);
     if (!compiled) {
         char reason[120] = "";
-        (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof(reason));
+        (void)pcre2.pcre2_get_error_message_8(code, (PCRE2_UCHAR *)reason, sizeof(reason));
         (void)fail(err, ERR_INVALID, "%s", reason);
     }
     return compiled;
@@ -61,7 +91,7 @@ int pattern_new(struct pattern **ret_pattern, struct span text, struct theseus_e
     CLEANUP(buf_fini) struct buf translated = {0};
     CLEANUP(pattern_free) struct pattern *pattern = xcalloc(1, sizeof(*pattern));
 
-    if (pattern_translate(text, &translated, err) < 0)
+    if (pattern_translate(text, &translated, err) < 0 || open_library(err) < 0)
         return -1;
     struct span words = translated.len ? buf_span(&translated) : span_of("");
     pattern->code = compile(words, err);
@@ -76,9 +106,9 @@ int pattern_new(struct pattern **ret_pattern, struct span text, struct theseus_e
 struct pattern *pattern_free(struct pattern *pattern) {
     if (!pattern)
         return NULL;
-    pcre2_code_free(pattern->code);
-    pcre2_match_context_free(pattern->quick);
-    pcre2_match_context_free(pattern->patient);
+    pcre2.pcre2_code_free_8(pattern->code);
+    pcre2.pcre2_match_context_free_8(pattern->quick);
+    pcre2.pcre2_match_context_free_8(pattern->patient);
     free(pattern);
     return NULL;
 }
@@ -88,12 +118,13 @@ static bool ran_out(int code) {
 }
 
 static int run(const struct pattern *pattern, struct pattern_work *work, struct span text, pcre2_match_context *leash) {
-    return pcre2_match(pattern->code, (PCRE2_SPTR)(text.data ? text.data : ""), text.len, 0, 0, work->data, leash);
+    return pcre2.pcre2_match_8(pattern->code, (PCRE2_SPTR)(text.data ? text.data : ""), text.len, 0, 0, work->data,
+                               leash);
 }
 
 int pattern_match(const struct pattern *pattern, struct pattern_work *work, struct span text,
                   struct theseus_error *err) {
-    if (!work->data && !(work->data = pcre2_match_data_create(1, NULL)))
+    if (!work->data && !(work->data = pcre2.pcre2_match_data_create_8(1, NULL)))
         return fail(err, ERR_MEMORY, "no memory to match a regular expression");
     (void)effort_take(work->effort, QUICK_STEPS + text.len / BYTES_PER_STEP);
     int code = run(pattern, work, text, pattern->quick);
@@ -108,11 +139,11 @@ int pattern_match(const struct pattern *pattern, struct pattern_work *work, stru
     if (ran_out(code))
         return fail(err, ERR_LIMIT, "matching a string of %zu bytes takes too many steps", text.len);
     char reason[120] = "";
-    (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof(reason));
+    (void)pcre2.pcre2_get_error_message_8(code, (PCRE2_UCHAR *)reason, sizeof(reason));
     return fail(err, ERR_INVALID, "a string of %zu bytes cannot be matched: %s", text.len, reason);
 }
 
 void pattern_work_fini(struct pattern_work *work) {
-    pcre2_match_data_free(work->data);
+    pcre2.pcre2_match_data_free_8(work->data);
     work->data = NULL;
 }

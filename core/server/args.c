@@ -19,16 +19,29 @@ static const struct {
      "run one tool call in a fresh server; exit 0, 1 on a tool's error, 2 on a protocol error"},
     {"client", COMMAND_CLIENT, 1, 1, "theseus client NAME",
      "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
+    {"connect", COMMAND_CONNECT, 0, 1, "theseus connect [-c FILE] [--no-start] [SOCKET]",
+     "serve MCP on stdin and stdout from the server that all share, which is started if none runs"},
     {"backup", COMMAND_BACKUP, 1, 1, "theseus backup FILE [-c FILE]",
      "write the database and what belongs to it to a new file, while servers run"},
     {"restore", COMMAND_RESTORE, 1, 1, "theseus restore FILE [-c FILE]",
      "make such a file the database, while no server runs; the one before is kept"},
+    {"status", COMMAND_STATUS, 0, 0, "theseus status [--watch] [--json] [-c FILE]",
+     "show every server that runs: health, clients, plugins, last restarts"},
+    {"reload", COMMAND_RELOAD, 0, 1, "theseus reload [PID] [-c FILE]",
+     "let a server that runs look at its configuration and plugins; waits for what comes of it"},
+    {"restart", COMMAND_RESTART, 0, 1, "theseus restart [PID] [-c FILE]",
+     "restart a server under its clients; waits for what comes of it"},
+    {"metrics", COMMAND_METRICS, 0, 0, "theseus metrics [-c FILE]",
+     "print figures of all servers that run, for Prometheus"},
+    {"audit", COMMAND_AUDIT, 0, 0, "theseus audit [--since 7d] [--json] [-c FILE]",
+     "print who asked for what, and what came of it"},
     {"--version", COMMAND_VERSION, 0, 0, "theseus --version", "print the version"},
     {"--help", COMMAND_HELP, 0, 0, "theseus --help", "print this"},
-    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load FILE...", NULL},
+    {"--test-load", COMMAND_TEST_LOAD, 1, 1 << 20, "theseus --test-load [--database=FILE] FILE...", NULL},
     /* What follows is the command that is examined; there is only one. */
-    {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve]", NULL},
+    {"--preflight", COMMAND_PREFLIGHT, 1, 2, "theseus --preflight ROOM [serve] [--listen]", NULL},
     {"--host-plugin", COMMAND_HOST_PLUGIN, 4, 4, "theseus --host-plugin FILE HASH DIR MEMORY", NULL},
+    {"--launch", COMMAND_LAUNCH, 1, 1, "theseus --launch SOCKET", NULL},
     {"--read-sessions", COMMAND_READ_SESSIONS, 0, 0, "theseus --read-sessions", NULL},
 };
 
@@ -65,26 +78,61 @@ static int read_command(struct args *args, const char *word, size_t *ret_row, st
     return unknown(word, err);
 }
 
-/* -c and --set may stand anywhere; everything else is kept in its order. */
+/* Is it one of the options that are a word? Which commands they are for is looked at later. */
+static bool read_word(struct args *args, const char *word) {
+    if (strcmp(word, "--json") == 0)
+        args->json = true;
+    else if (strcmp(word, "--watch") == 0)
+        args->watch = true;
+    else if (strcmp(word, "--listen") == 0)
+        args->listen = true;
+    else if (strcmp(word, "--no-start") == 0)
+        args->no_start = true;
+    else
+        return false;
+    return true;
+}
+
+/* Where the value of such an option goes; NULL: it is none. */
+static const char **value_of(struct args *args, const char *word) {
+    if (strcmp(word, "-c") == 0)
+        return &args->config;
+    if (strcmp(word, "--since") == 0)
+        return &args->since;
+    return strcmp(word, "--set") == 0 ? &args->sets[args->set_count++] : NULL;
+}
+
+/* They may stand anywhere; everything else is kept in its order. */
 static int read_options(struct args *args, int argc, char **argv, struct theseus_error *err) {
     for (int i = 1; i < argc; i++) {
-        bool is_config = strcmp(argv[i], "-c") == 0, is_set = strcmp(argv[i], "--set") == 0;
-        if (strcmp(argv[i], "--listen") == 0) {
-            args->listen = true;
+        if (read_word(args, argv[i]))
             continue;
-        }
-        if (!is_config && !is_set) {
+        const char **value = value_of(args, argv[i]);
+        if (!value) {
             args->rest[args->rest_count++] = argv[i];
             continue;
         }
         if (i + 1 == argc)
             return fail(err, ERR_INVALID, "option %s needs a value", argv[i]);
-        i++;
-        if (is_config)
-            args->config = argv[i];
-        else
-            args->sets[args->set_count++] = argv[i];
+        *value = argv[++i];
     }
+    return 0;
+}
+
+/* An option that the command does not know would be ignored. */
+static int check_options(const struct args *args, const char *use, struct theseus_error *err) {
+    const struct {
+        bool given;
+        const char *name;
+    } options[] = {{args->json, "--json"},
+                   {args->watch, "--watch"},
+                   {args->since != NULL, "--since"},
+                   {args->listen, "--listen"},
+                   {args->no_start, "--no-start"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (options[i].given && !strstr(use, options[i].name))
+            return fail(err, ERR_INVALID, "%s is not for this command; use: %s", options[i].name, use);
     return 0;
 }
 
@@ -106,9 +154,7 @@ int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error
     }
     if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
         return fail(err, ERR_INVALID, "use: %s", commands[row].use);
-    if (ret_args->listen && ret_args->command != COMMAND_SERVE && ret_args->command != COMMAND_PREFLIGHT)
-        return fail(err, ERR_INVALID, "--listen is for 'theseus serve' alone");
-    return 0;
+    return check_options(ret_args, commands[row].use, err);
 }
 
 void args_fini(struct args *args) {

@@ -11,14 +11,21 @@ enum command {
     COMMAND_CHECK,
     COMMAND_CALL,
     COMMAND_CLIENT,
+    COMMAND_CONNECT,
     COMMAND_BACKUP,
     COMMAND_RESTORE,
+    COMMAND_STATUS,
+    COMMAND_RELOAD,
+    COMMAND_RESTART,
+    COMMAND_METRICS,
+    COMMAND_AUDIT,
     COMMAND_VERSION,
     COMMAND_HELP,
     COMMAND_TEST_LOAD,
     COMMAND_HOST_PLUGIN,
     COMMAND_PREFLIGHT,
     COMMAND_READ_SESSIONS,
+    COMMAND_LAUNCH,
 };
 
 struct args {
@@ -26,8 +33,10 @@ struct args {
     const char *config; /* -c; NULL: not given */
     const char **sets;  /* --set, owned array of borrowed texts */
     size_t set_count;
-    bool listen; /* --listen */
-    char **rest; /* what follows, borrowed from argv */
+    bool listen, no_start; /* --listen, --no-start */
+    bool json, watch;      /* --json, --watch */
+    const char *since;     /* --since; NULL: not given */
+    char **rest;           /* what follows, borrowed from argv */
     int rest_count;
 };
 

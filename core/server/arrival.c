@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "call/keep.h"
+#include "loop/watch_binary.h"
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
@@ -15,7 +16,6 @@
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
-#include "server/watch_binary.h"
 #include "server/wayback.h"
 
 static bool is_new_image(const struct server *server) {

@@ -72,8 +72,8 @@ static void test_load(struct check *check, char *const *files, size_t count, int
     loop_enter();
     if (count == 0)
         return;
-    if (testload_start(&testload, check->loop, check->exe_fd, files, count, limit_ms, on_tested, check, on_done, &err) <
-        0)
+    const struct testload_spec spec = {.exe_fd = check->exe_fd, .files = files, .count = count, .limit_ms = limit_ms};
+    if (testload_start(&testload, check->loop, &spec, on_tested, on_done, check, &err) < 0)
         problem(check, files[0], 0, err.message);
     else
         loop_run(check->loop);
@@ -148,6 +148,9 @@ static void rehearse(struct check *check, struct server *server) {
     json_array_foreach (all, i, item)
         refused(check, json_string_value(json_object_get(item, "file")),
                 json_string_value(json_object_get(item, "reason")));
+    json_auto_t *warnings = server_warnings_new(server);
+    json_array_foreach (warnings, i, item)
+        (void)fprintf(stderr, "%s (a warning)\n", json_string_value(item));
     check->good += server_plugin_count(server);
 }
 

@@ -9,3 +9,8 @@ int command_call(const struct args *args, const struct config_source *source, co
 int command_client(const struct args *args, const struct config_source *source, const char *program);
 int command_backup(const struct args *args, const struct config_source *source, const char *program);
 int command_restore(const struct args *args, const struct config_source *source, const char *program);
+int command_status(const struct args *args, const struct config_source *source, const char *program);
+int command_reload(const struct args *args, const struct config_source *source, const char *program);
+int command_restart(const struct args *args, const struct config_source *source, const char *program);
+int command_metrics(const struct args *args, const struct config_source *source, const char *program);
+int command_audit(const struct args *args, const struct config_source *source, const char *program);

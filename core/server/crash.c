@@ -9,12 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crash_trace.h"
 #include "base/log.h"
 #include "call/call.h"
 #include "loop/poll.h"
 #include "loop/thread.h"
 #include "server/coredump.h"
-#include "server/crash_trace.h"
+#include "server/crash_left.h"
 #include "server/handover.h"
 
 #if defined(__has_feature)
@@ -231,7 +232,7 @@ static int make_ready(const struct crash_spec *spec, struct theseus_error *err) 
     if (plan_new(&crash.plan, &plan, err) < 0 || thread_give_signal_stack(err) < 0)
         return -1;
     crash.ledger = spec->ledger;
-    crash.note = crash_note_place(spec->ledger);
+    crash.note = crash_left_place(spec->ledger);
     crash.loop_thread = gettid();
     crash.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (crash.wake_fd < 0)

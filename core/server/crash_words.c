@@ -22,5 +22,7 @@ char *crash_words_where(const struct crash_note *note) {
 char *crash_words_signal(const struct crash_note *note) {
     const char *name = sigabbrev_np(note->signum);
 
+    if (note->signum == 0)
+        return xstrdup("");
     return name ? xasprintf("SIG%s", name) : xasprintf("signal %d", note->signum);
 }

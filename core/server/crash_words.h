@@ -1,7 +1,7 @@
 /* What a crash note says, in words. */
 #pragma once
 
-#include "server/crash_note.h"
+#include "base/crash_note.h"
 
 char *crash_words_signal(const struct crash_note *note); /* "SIGSEGV". Owned */
 char *crash_words_where(const struct crash_note *note);  /* "tool 'x'", "its 'start'"; empty: not known. Owned */

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "base/binary.h"
 #include "base/hash.h"
 #include "loop/child.h"
-#include "server/binary.h"
 #include "server/facts.h"
 #include "server/inner.h"
 #include "store/history.h"

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/binary.h"
 #include "base/clock.h"
-#include "server/binary.h"
 #include "server/inner.h"
 #include "server/restart.h"
 

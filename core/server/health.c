@@ -94,7 +94,7 @@ static json_t *plugins_new_check(struct server *server, json_t *issues) ON_LOOP 
         active += has_state(plugin, "active") || has_state(plugin, "reverted");
         const char *trouble = json_string_value(json_object_get(json_object_get(plugin, "process"), "trouble"));
         if (trouble && has_state(plugin, "active"))
-            facts_add_text(issues, "plugin '%s' %s", json_string_value(json_object_get(plugin, "name")), trouble);
+            facts_add_text(issues, "plugin '%s': %s", json_string_value(json_object_get(plugin, "name")), trouble);
         if (has_state(plugin, "quarantined"))
             (void)json_array_append_new(quarantined, quarantined_new(plugin));
     }
@@ -145,7 +145,8 @@ json_t *health_answer(struct server *server, struct run *run, const json_t *args
     put(checks, "memory", true, memory_report_new(server, issues));
     put(checks, "configuration", true, configuration_new(server, issues));
     const double uptime = (double)(clock_wall_ms() - server->started_ms) / 1e3;
-    return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s, s:f, s:o}", "healthy", json_array_size(issues) == 0, "issues",
-                     issues, "timestamp", facts_now_new(), "server_version", THESEUS_VERSION, "pid", (int)getpid(),
-                     "boot_id", server->boot_id, "uptime_s", uptime, "checks", checks);
+    return json_pack("{s:b, s:o, s:o, s:o, s:s, s:i, s:s, s:f, s:o}", "healthy", json_array_size(issues) == 0, "issues",
+                     issues, "warnings", warnings_new(server), "timestamp", facts_now_new(), "server_version",
+                     THESEUS_VERSION, "pid", (int)getpid(), "boot_id", server->boot_id, "uptime_s", uptime, "checks",
+                     checks);
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/binary.h"
 #include "conn/clients.h"
 #include "conn/listener.h"
 #include "loop/lane.h"
@@ -17,11 +18,11 @@
 #include "plugin/plugins.h"
 #include "plugin/registry.h"
 #include "plugin/state.h"
-#include "server/binary.h"
 #include "server/children.h"
 #include "server/chronicle.h"
 #include "server/keeper.h"
 #include "server/late.h"
+#include "server/presence.h"
 #include "server/quarantine.h"
 #include "server/recovery.h"
 #include "server/reloads.h"
@@ -212,7 +213,15 @@ struct server {
     struct reconfigure reconfigure;
     struct control control;
     struct upkeep upkeep;
+    json_t *warned;              /* owned: what the log was told of already; NULL: nothing */
     struct mcp_tasks *mcp_tasks; /* owned */
+    struct presence *presence;   /* owned */
+    struct {
+        int64_t count; /* times that configuration and plugins were looked at because a signal asked for it */
+        char *outcome; /* owned: of the last one */
+        struct loop_task idle;
+        bool waits; /* for the plugins, to be counted then */
+    } looks;
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -227,6 +236,10 @@ struct server {
 /* server.c */
 MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
+/* warnings.c */
+void warnings_look(struct server *server) ON_LOOP;   /* the plugins or the configuration have changed */
+json_t *warnings_new(struct server *server) ON_LOOP; /* sentences, with file and line in front; new reference */
 
 /* reconfigure.c */
 void reconfigure_init(struct server *server) ON_LOOP;
@@ -300,6 +313,13 @@ void listening_apply(struct server *server) ON_LOOP; /* as the configuration say
 void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */
 void listening_fini(struct server *server) ON_LOOP;
 json_t *listening_report_new(const struct server *server) ON_LOOP;
+
+/* describe.c: what others see of this server */
+void describe_init(struct server *server) ON_LOOP;
+void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
+void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
+void describe_changed(struct server *server) ON_LOOP;
+void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may

@@ -88,5 +88,6 @@ static void end_child(void *arg, const void *recorded) {
 }
 
 void leave_end_children(struct server *server) {
+    atomic_store(&server->plugin_host.leaving, true);
     ledger_each(server->ledger, &child_kind, end_child, NULL);
 }

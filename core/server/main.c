@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "connect/command.h"
+#include "connect/launch.h"
 #include "loop/thread.h"
 #include "plugin/inside.h"
 #include "plugin/testload.h"
@@ -96,8 +98,12 @@ static int begin_anew(struct ledger **ret_ledger, const struct handover *handove
 
 /* The ledger that an image before has left, or a new one. */
 static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
-    if (handover->ledger_fd < 0)
-        return ledger_create(ret_ledger, -1, err);
+    if (handover->ledger_fd < 0) {
+        if (ledger_create(ret_ledger, -1, err) < 0)
+            return -1;
+        ledger_be_lean(*ret_ledger, true); /* until the server wakes */
+        return 0;
+    }
     if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0 && begin_anew(ret_ledger, handover, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
     if (wayback_set_ledger(*ret_ledger, err) < 0)
@@ -187,10 +193,24 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_call(&args, &source, program);
     case COMMAND_CLIENT:
         return command_client(&args, &source, program);
+    case COMMAND_CONNECT:
+        return connect_run(&source, program, argv, args.rest[0], !args.no_start);
+    case COMMAND_LAUNCH:
+        return launch_main(program, &source, args.rest[0]);
     case COMMAND_BACKUP:
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_STATUS:
+        return command_status(&args, &source, program);
+    case COMMAND_RELOAD:
+        return command_reload(&args, &source, program);
+    case COMMAND_RESTART:
+        return command_restart(&args, &source, program);
+    case COMMAND_METRICS:
+        return command_metrics(&args, &source, program);
+    case COMMAND_AUDIT:
+        return command_audit(&args, &source, program);
     case COMMAND_TEST_LOAD:
         return testload_main(args.rest_count, args.rest);
     case COMMAND_HOST_PLUGIN:

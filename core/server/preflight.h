@@ -7,10 +7,10 @@
 
 #include <jansson.h>
 
+#include "base/binary.h"
 #include "config/config.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
-#include "server/binary.h"
 
 struct preflight;
 

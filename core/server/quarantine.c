@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "ledger/ledger.h"
 #include "plugin/ban.h"
+#include "plugin/fate.h"
 #include "plugin/shelf.h"
 #include "server/crash_words.h"
 
@@ -105,6 +106,7 @@ struct deciding {
     struct ledger *ledger;
     const struct config *config;
     const struct crash_note *note;
+    const struct plugin_crash *apart; /* NULL: it was the server's own process */
     struct verdict *verdict;
     struct serving serving;
     struct batch batch;
@@ -193,6 +195,15 @@ static char *clean(const char *text) {
     return copy;
 }
 
+/* What a signal and a place do not tell. Owned. */
+static char *how_new(const struct deciding *deciding) {
+    const struct plugin_crash *apart = deciding->apart;
+
+    return apart && (*apart->remark || strncmp(apart->how, "crashed", strlen("crashed")) != 0)
+               ? xasprintf("%s%s", apart->how, apart->remark)
+               : xstrdup("");
+}
+
 static void make_ban(const struct deciding *deciding, struct ban *ban) {
     const struct verdict *verdict = deciding->verdict;
     const struct serving *serving = &deciding->serving;
@@ -203,6 +214,7 @@ static void make_ban(const struct deciding *deciding, struct ban *ban) {
     ban->file = clean(serving->file);
     ban->signal = crash_words_signal(deciding->note);
     ban->where = crash_words_where(deciding->note);
+    ban->how = how_new(deciding);
     ban->tools = is_serving(deciding) ? json_incref(serving->tools) : json_array();
     ban->at_ms = clock_wall_ms() - (clock_now_ns() - deciding->note->at_ns) / 1000000;
     ban->crashes = verdict->crashes;
@@ -256,21 +268,36 @@ static void name_culprit(struct deciding *deciding) {
     (void)ledger_find(deciding->ledger, &image_kind, &record, read_serving, serving);
 }
 
+static void decide(struct deciding *deciding) {
+    struct verdict *verdict = deciding->verdict;
+    struct theseus_error err = {0};
+
+    *verdict = (struct verdict){.next = QUARANTINE_STILL_THERE};
+    if (!*deciding->note->plugin || !*deciding->note->hash)
+        return;
+    name_culprit(deciding);
+    count(deciding);
+    if (is_too_much(deciding) && (is_serving(deciding) || is_candidate(deciding)))
+        ban(deciding);
+    if (ledger_commit(deciding->ledger, &deciding->batch, &err) < 0) {
+        log_error("the crash of plugin '%s' could not be recorded: %s", verdict->plugin, err.message);
+        verdict->next = QUARANTINE_STILL_THERE;
+    }
+}
+
 void quarantine_decide(struct ledger *ledger, const struct config *config, const struct crash_note *note,
                        struct verdict *ret_verdict) {
     CLEANUP(deciding_fini)
     struct deciding deciding = {.ledger = ledger, .config = config, .note = note, .verdict = ret_verdict};
-    struct theseus_error err = {0};
 
-    *ret_verdict = (struct verdict){.next = QUARANTINE_STILL_THERE};
-    if (!*note->plugin || !*note->hash)
-        return;
-    name_culprit(&deciding);
-    count(&deciding);
-    if (is_too_much(&deciding) && (is_serving(&deciding) || is_candidate(&deciding)))
-        ban(&deciding);
-    if (ledger_commit(ledger, &deciding.batch, &err) < 0) {
-        log_error("the crash of plugin '%s' could not be recorded: %s", ret_verdict->plugin, err.message);
-        ret_verdict->next = QUARANTINE_STILL_THERE;
-    }
+    decide(&deciding);
+}
+
+void quarantine_decide_apart(struct ledger *ledger, const struct config *config, const struct plugin_crash *crash,
+                             struct verdict *ret_verdict) {
+    CLEANUP(deciding_fini)
+    struct deciding deciding = {
+        .ledger = ledger, .config = config, .note = crash->note, .apart = crash, .verdict = ret_verdict};
+
+    decide(&deciding);
 }

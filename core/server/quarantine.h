@@ -8,12 +8,14 @@
  */
 #pragma once
 
+#include "base/crash_note.h"
 #include "base/thread.h"
-#include "server/crash_note.h"
 #include "store/history.h"
 
 struct config;
 struct ledger;
+struct plugin_crash;
+struct plugin_fate;
 struct server;
 
 enum quarantine_next { QUARANTINE_STILL_THERE, QUARANTINE_REVERTED, QUARANTINE_UNLOADED };
@@ -30,6 +32,12 @@ struct verdict {
 /* Counts the crash and writes into the ledger what follows from it. Once for a note; before plugins_new(). */
 void quarantine_decide(struct ledger *ledger, const struct config *config, const struct crash_note *note,
                        struct verdict *ret_verdict);
+/* The same for a process of the plugin's own: `how` is what that did. */
+void quarantine_decide_apart(struct ledger *ledger, const struct config *config, const struct plugin_crash *crash,
+                             struct verdict *ret_verdict);
+
+/* The same for the process of an isolated plugin, while the server goes on; struct plugin_host. It is said, too. */
+void quarantine_on_crashed(void *arg, const struct plugin_crash *crash, struct plugin_fate *ret_fate);
 
 /* "still there", "reverted", "unloaded": what a client is told. */
 const char *quarantine_next_text(enum quarantine_next next);

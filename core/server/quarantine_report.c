@@ -1,11 +1,13 @@
 /* What is said of a crash, and how bans are forgiven. See quarantine.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plugin/backtrace.h"
 #include "plugin/ban.h"
-#include "server/backtrace.h"
+#include "plugin/fate.h"
 #include "server/crash_words.h"
 #include "server/inner.h"
 #include "server/quarantine.h"
@@ -29,40 +31,70 @@ const char *quarantine_next(const struct server *server, const struct crash_note
     return quarantine_next_text(server->verdict.next);
 }
 
-static char *next_text(const struct verdict *verdict) {
+static const enum fate fates[] = {
+    [QUARANTINE_STILL_THERE] = FATE_RESTARTED,
+    [QUARANTINE_REVERTED] = FATE_REVERTED,
+    [QUARANTINE_UNLOADED] = FATE_UNLOADED,
+};
+
+/* What is to be said of a crash: of the server's own process, or (`apart`) of an isolated plugin's. */
+struct saying {
+    struct server *server;
+    const struct crash_note *note;
+    const struct verdict *verdict;
+    const struct plugin_crash *apart;
+};
+
+static char *next_text(const struct saying *saying) {
+    const struct verdict *verdict = saying->verdict;
+
     if (!*verdict->plugin)
         return xstrdup("no plugin is to blame");
     if (verdict->next == QUARANTINE_REVERTED)
         return xasprintf("it is reverted to version %s", verdict->good_version);
     if (verdict->next == QUARANTINE_UNLOADED)
         return xstrdup("it is unloaded, for no version of it is known to be good");
-    return xstrdup("it is still there");
+    return xstrdup(saying->apart ? "it is started again" : "it is still there");
 }
 
-static char *message_new(const struct crash_note *note, const struct verdict *verdict, const char *next) {
-    CLEANUP(free) char *where = crash_words_where(note);
+static char *who_did_what_new(const struct saying *saying) {
+    const struct verdict *verdict = saying->verdict;
+    CLEANUP(free) char *signal = crash_words_signal(saying->note);
+
+    if (saying->apart)
+        return xasprintf("the process of plugin '%s' %s %s", verdict->plugin, verdict->version, saying->apart->how);
+    return *verdict->plugin ? xasprintf("plugin '%s' %s crashed with %s", verdict->plugin, verdict->version, signal)
+                            : xasprintf("the server's own code crashed with %s", signal);
+}
+
+static char *message_new(const struct saying *saying, const char *next) {
+    CLEANUP(free) char *where = crash_words_where(saying->note);
+    CLEANUP(free) char *what = who_did_what_new(saying);
+
+    return xasprintf("%s%s%s%s; %s", what, *where ? " in " : "", where, saying->apart ? saying->apart->remark : "",
+                     next);
+}
+
+static const char *if_any(const char *text) {
+    return *text ? text : NULL;
+}
+
+static json_t *details_new(const struct saying *saying, const char *message) {
+    const struct crash_note *note = saying->note;
+    const struct verdict *verdict = saying->verdict;
     CLEANUP(free) char *signal = crash_words_signal(note);
 
-    CLEANUP(free)
-    char *who = *verdict->plugin ? xasprintf("plugin '%s' %s", verdict->plugin, verdict->version)
-                                 : xstrdup("the server's own code");
-
-    return xasprintf("%s crashed with %s%s%s; %s", who, signal, *where ? " in " : "", where, next);
+    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:s}", "plugin",
+                     if_any(verdict->plugin), "version", if_any(verdict->version), "hash", if_any(verdict->hash),
+                     "tool", if_any(note->tool), "slot", if_any(note->slot), "signal", signal, "isolation",
+                     saying->apart ? "process" : NULL, "thread", note->thread, "next",
+                     saying->apart ? fate_text(fates[verdict->next]) : quarantine_next_text(verdict->next), "crashes",
+                     verdict->crashes, "backtrace",
+                     saying->apart ? json_incref(saying->apart->backtrace) : backtrace_new(note), "message", message);
 }
 
-static json_t *details_new(const struct crash_note *note, const struct verdict *verdict, const char *message) {
-    CLEANUP(free) char *signal = crash_words_signal(note);
-
-    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s, s:s, s:i, s:o, s:s}", "plugin",
-                     *verdict->plugin ? verdict->plugin : NULL, "version", *verdict->version ? verdict->version : NULL,
-                     "hash", *verdict->hash ? verdict->hash : NULL, "tool", *note->tool ? note->tool : NULL, "slot",
-                     *note->slot ? note->slot : NULL, "signal", signal, "thread", note->thread, "next",
-                     quarantine_next_text(verdict->next), "crashes", verdict->crashes, "backtrace", backtrace_new(note),
-                     "message", message);
-}
-
-static void write_audit(struct server *server, const char *message) {
-    const struct verdict *verdict = &server->verdict;
+static void write_audit(const struct saying *saying, const char *message) {
+    const struct verdict *verdict = saying->verdict;
     const struct audit_line line = {.at_ms = clock_wall_ms(),
                                     .by = {.transport = "crash", .uid = -1},
                                     .action = verdict->next == QUARANTINE_REVERTED ? "revert" : "unload",
@@ -70,26 +102,27 @@ static void write_audit(struct server *server, const char *message) {
                                     .result = "done",
                                     .detail = message};
 
-    chronicle_audit(server->upkeep.chronicle, &line);
+    chronicle_audit(saying->server->upkeep.chronicle, &line);
 }
 
-static void report_note(struct server *server, struct history_event *event) ON_LOOP {
-    const struct crash_note *note = &server->recovery.note;
-    const struct verdict *verdict = &server->verdict;
-    CLEANUP(free) char *next = next_text(verdict);
-    CLEANUP(free) char *message = message_new(note, verdict, next);
-    json_auto_t *details = details_new(note, verdict, message);
+static void say(const struct saying *saying, struct history_event *event) ON_LOOP {
+    const struct verdict *verdict = saying->verdict;
+    CLEANUP(free) char *next = next_text(saying);
+    CLEANUP(free) char *message = message_new(saying, next);
+    json_auto_t *details = details_new(saying, message);
     json_auto_t *errors = json_pack("[O]", details);
 
-    if (verdict->next != QUARANTINE_STILL_THERE)
+    if (saying->apart)
+        log_error("%s", message);
+    else if (verdict->next != QUARANTINE_STILL_THERE)
         log_error("plugin '%s' %s: %s", verdict->plugin, verdict->version, next);
-    event->subject = *verdict->plugin ? verdict->plugin : NULL;
+    event->subject = if_any(verdict->plugin);
     event->errors = errors;
-    chronicle_add(server->upkeep.chronicle, event);
+    chronicle_add(saying->server->upkeep.chronicle, event);
     if (verdict->next == QUARANTINE_STILL_THERE)
         return;
-    write_audit(server, message);
-    plugins_keep_bans(server->plugins, verdict->plugin);
+    write_audit(saying, message);
+    plugins_keep_bans(saying->server->plugins, verdict->plugin);
 }
 
 void quarantine_report(struct server *server, const struct history_event *measured) {
@@ -97,9 +130,39 @@ void quarantine_report(struct server *server, const struct history_event *measur
 
     event.kind = HISTORY_CRASH;
     if (server->recovery.noted)
-        report_note(server, &event);
+        say(&(struct saying){server, &server->recovery.note, &server->verdict, NULL}, &event);
     else
         chronicle_add(server->upkeep.chronicle, &event);
+}
+
+/* ---- isolated plugins ---- */
+
+/* What did not come back is started again as often as that takes. */
+static void let_go_on(const struct plugin_crash *crash, struct verdict *ret_verdict) {
+    const struct crash_note *note = crash->note;
+
+    *ret_verdict = (struct verdict){.next = QUARANTINE_STILL_THERE};
+    (void)snprintf(ret_verdict->plugin, sizeof(ret_verdict->plugin), "%s", note->plugin);
+    (void)snprintf(ret_verdict->version, sizeof(ret_verdict->version), "%s", note->version);
+    (void)snprintf(ret_verdict->hash, sizeof(ret_verdict->hash), "%s", note->hash);
+}
+
+void quarantine_on_crashed(void *arg, const struct plugin_crash *crash, struct plugin_fate *ret_fate) {
+    struct server *server = arg;
+    struct history_event event = history_event_of(HISTORY_CRASH, "isolated_plugin", clock_wall_ms());
+    struct verdict verdict;
+
+    loop_enter();
+    if (crash->counts)
+        quarantine_decide_apart(server->ledger, server->config, crash, &verdict);
+    else
+        let_go_on(crash, &verdict);
+    event.mechanism = "process";
+    event.success = verdict.next == QUARANTINE_STILL_THERE;
+    event.boot_before = event.boot_after = server->boot_id;
+    event.version_before = event.version_after = THESEUS_VERSION;
+    say(&(struct saying){server, crash->note, &verdict, crash}, &event);
+    *ret_fate = (struct plugin_fate){fates[verdict.next], verdict.crashes};
 }
 
 /* ---- another try ---- */

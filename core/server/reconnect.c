@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/binary.h"
 #include "loop/child.h"
-#include "server/binary.h"
 #include "server/facts.h"
 #include "server/inner.h"
 #include "server/services.h"

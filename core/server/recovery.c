@@ -10,6 +10,7 @@
 #include "plugin/run.h"
 #include "rpc/shape.h"
 #include "server/carried.h"
+#include "server/crash_left.h"
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
 
@@ -158,7 +159,7 @@ void recovery_prepare(struct server *server) {
     struct recovery *recovery = &server->recovery;
     struct boot_record boot = {.number = 1};
 
-    recovery->noted = crash_note_read(server->ledger, &recovery->note);
+    recovery->noted = crash_left_read(server->ledger, &recovery->note);
     if (!recovery->came && !server->is_back) {
         recovery->noted = false; /* a crash that an exec has forestalled */
         recovery->note = (struct crash_note){0};

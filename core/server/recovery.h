@@ -8,8 +8,8 @@
  */
 #pragma once
 
+#include "base/crash_note.h"
 #include "call/call.h"
-#include "server/crash_note.h"
 
 struct server;
 

@@ -77,6 +77,7 @@ void restart_end(struct server *server, enum phase phase) {
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
     report_to_history(server);
+    describe_changed(server);
     migrations_on_restarted(server);
 }
 

@@ -2,9 +2,9 @@
  * and restart_launch.c up to the exec, arrival.c behind it, restart_report.c for both. */
 #pragma once
 
+#include "base/binary.h"
 #include "loop/lane.h"
 #include "loop/timer.h"
-#include "server/binary.h"
 #include "server/inner.h"
 #include "server/preflight.h"
 #include "server/restart.h"

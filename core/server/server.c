@@ -14,6 +14,7 @@
 #include "server/late.h"
 #include "server/migrations.h"
 #include "server/program.h"
+#include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
 #include "server/wayback.h"
@@ -87,6 +88,7 @@ static bool wake(struct server *server) ON_LOOP {
     if (server->awake)
         return false;
     server->awake = true;
+    ledger_be_lean(server->ledger, false);
     if (!server->plugin_host.rehearsal)
         open_log(server);
     log_info("theseus %s, pid %d, serves '%s'", THESEUS_VERSION, (int)getpid(), server->directory);
@@ -144,7 +146,7 @@ static void on_look_again(void *arg) {
     }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
     upkeep_asked_to_reload(server, NULL, NULL, NULL);
-    reconfigure(server, NULL, NULL);
+    reconfigure(server, describe_reconfigured, server);
     if (server->awake)
         plugins_rescan(server->plugins);
 }
@@ -243,6 +245,7 @@ static void wire(struct server *server) {
         .stuck = rescue_on_stuck,
         .stalled = rescue_on_stalled,
         .explains = recovery_explains,
+        .crashed = quarantine_on_crashed,
         .arg = server,
     };
     method_env_init(&server->methods);
@@ -497,6 +500,7 @@ struct server *server_free(struct server *server) {
         server->config = config_free(server->config);
     if (server->exe_fd >= 0)
         (void)close(server->exe_fd);
+    json_decref(server->warned);
     free(server->program);
     free(server->directory);
     free(server->boot_id);
@@ -512,6 +516,7 @@ int server_run(struct server *server) {
     standby_end(server); /* nobody is there any more for whom another image would go on */
     clients_flush(server->clients);
     upkeep_finish(server);
+    presence_remove(server->presence);
     leave_end_children(server);
     return server->status;
 }
@@ -540,6 +545,10 @@ int server_plugin_count(struct server *server) {
 
 json_t *server_refused_new(struct server *server) {
     return plugins_refused_new(server->plugins);
+}
+
+json_t *server_warnings_new(struct server *server) {
+    return warnings_new(server);
 }
 
 bool server_is_over(const struct server *server) {

@@ -50,6 +50,7 @@ void server_load(struct server *server) ON_LOOP;
 bool server_is_loaded(const struct server *server) ON_LOOP;
 int server_plugin_count(struct server *server) ON_LOOP; /* that serve */
 json_t *server_refused_new(struct server *server) ON_LOOP;
+json_t *server_warnings_new(struct server *server) ON_LOOP; /* sentences; new reference */
 bool server_is_over(const struct server *server) ON_LOOP;
 /* Is a thread in code that does not come back? Then nothing can be freed, and the process leaves by _exit(). */
 bool server_is_stuck(const struct server *server) ON_LOOP;

@@ -1,8 +1,8 @@
 /* Restarts that no client asks for: a signal, and another binary at the path from which the server was started. */
 #include "base/log.h"
+#include "loop/watch_binary.h"
 #include "server/inner.h"
 #include "server/restart.h"
-#include "server/watch_binary.h"
 
 static void ask(struct server *server, const char *what) ON_LOOP {
     struct asker by = {.transport = what, .uid = -1};

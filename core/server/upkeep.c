@@ -4,8 +4,8 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
+#include "plugin/backtrace.h"
 #include "plugin/run.h"
-#include "server/backtrace.h"
 #include "server/inner.h"
 #include "server/standby.h"
 
@@ -59,6 +59,7 @@ void upkeep_init(struct server *server) {
         .state_dir = server->config->server.state_dir,
     });
     upkeep->late = late_new(upkeep->lane);
+    describe_init(server);
     upkeep->state_is_back = (struct loop_task){.run = on_state_is_back, .arg = server};
 }
 
@@ -66,6 +67,7 @@ void upkeep_fini(struct server *server) {
     struct upkeep *upkeep = &server->upkeep;
 
     upkeep->lane = lane_free(upkeep->lane);
+    describe_fini(server);
     upkeep->late = late_free(upkeep->late);
     upkeep->sweep = sweep_free(upkeep->sweep);
     upkeep->keeper = keeper_free(upkeep->keeper);
@@ -92,6 +94,7 @@ void upkeep_reconfigured(struct server *server) {
     standby_update(server);
     if (!plugins_are_loaded(server->plugins) || server->plugin_host.rehearsal)
         return;
+    describe_begin(server);
     sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
     plugins_crash_rules(server->plugins);
 }
@@ -162,6 +165,8 @@ void upkeep_on_settled(void *arg) {
     loop_enter();
     if (server->awake && !server->plugin_host.rehearsal)
         reloads_settled(server->upkeep.reloads, server->plugins);
+    describe_changed(server);
+    warnings_look(server);
     standby_update(server);
 }
 
@@ -181,8 +186,10 @@ void upkeep_asked_to_reload(struct server *server, const struct theseus_client_i
 }
 
 void upkeep_configured(struct server *server, const char *outcome) {
+    describe_changed(server);
     if (server->awake && !server->plugin_host.rehearsal && !server->leaving)
         reloads_configured(server->upkeep.reloads, server->plugins, outcome);
+    warnings_look(server);
 }
 
 /* ---- the exec ---- */

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "base/blame.h"
-#include "server/crash_trace.h"
+#include "base/crash_trace.h"
+#include "server/crash_left.h"
 #include "server/handover.h"
 
 static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -149,7 +150,7 @@ int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err) {
     way.note = ledger_scratch(ledger, &size);
     if (size < sizeof(*way.note))
         way.note = NULL;
-    way.crash_note = crash_note_place(ledger);
+    way.crash_note = crash_left_place(ledger);
     way.plan = plan;
     (void)plan_free(before);
     return 0;

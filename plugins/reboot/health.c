@@ -10,7 +10,7 @@ const char reboot_health_input[] =
 
 const char reboot_health_output[] =
     "{\"type\": \"object\", \"properties\": {\"healthy\": {\"type\": \"boolean\"}, \"issues\": {"
-    "\"type\": \"array\"}, \"timestamp\": {\"type\": \"string\"}, \"server_version\": {\"type\": \"string\"}, "
+    "\"type\": \"array\"}, \"warnings\": {\"type\": \"array\"}, \"timestamp\": {\"type\": \"string\"}, \"server_version\": {\"type\": \"string\"}, "
     "\"pid\": {\"type\": \"integer\"}, \"boot_id\": {\"type\": \"string\"}, \"uptime_s\": {\"type\": \"number\"}, "
     "\"checks\": {\"type\": \"object\", \"properties\": {\"reboot_readiness\": {\"type\": \"object\", "
     "\"properties\": {\"ready\": {\"type\": \"boolean\"}, \"issues\": {\"type\": \"array\"}}}, \"database\": {"

@@ -46,6 +46,18 @@ static void by_memory(void) {
         memset(malloc(16 << 20), 1, 16 << 20);
 }
 
+/* Keeps all that it can get, by and by in smaller pieces, and minds being refused. */
+static void by_leaking(void) {
+    for (size_t size = 4 << 20; size >= 64; size /= 2)
+        for (size_t i = 0; i < 1 << 16; i++) {
+            void **piece = malloc(size);
+            if (!piece)
+                break;
+            *piece = piece; /* else the compiler would do without it */
+            __asm__ volatile("" : : "r"(piece) : "memory");
+        }
+}
+
 static void by_hanging(void) {
     for (;;)
         pause_ms(1000);
@@ -104,9 +116,9 @@ static const struct {
     const char *how;
     void (*act)(void);
 } ways[] = {
-    {"null", by_null},         {"abort", abort},      {"stack", by_stack},     {"memory", by_memory},
-    {"hang", by_hanging},      {"exit", by_leaving},  {"garbage", by_garbage}, {"length", by_length},
-    {"nonsense", by_nonsense}, {"close", by_closing},
+    {"null", by_null},     {"abort", abort},          {"stack", by_stack},   {"memory", by_memory},
+    {"leak", by_leaking},  {"hang", by_hanging},      {"exit", by_leaving},  {"garbage", by_garbage},
+    {"length", by_length}, {"nonsense", by_nonsense}, {"close", by_closing},
 };
 
 static void act(const char *how) {
@@ -219,6 +231,11 @@ static int seen(struct theseus_call *call, void *self, const json_t *args) {
 #define HOW "{\"type\": \"object\", \"properties\": {\"how\": {\"type\": \"string\"}}, \"required\": [\"how\"]}"
 #define MS "{\"type\": \"object\", \"properties\": {\"ms\": {\"type\": \"integer\"}}}"
 
+static const struct theseus_resource resources[] = {
+    {.uri = "wreck://{how}", .name = "wreck", .description = "Wrecks its process when it is read.", .read = wreck},
+    {0},
+};
+
 static const struct theseus_tool tools[] = {
     {.name = "wreck", .description = "Wrecks its process.", .input_schema = HOW, .call = wreck},
     {.name = "wreck_brief",
@@ -226,6 +243,11 @@ static const struct theseus_tool tools[] = {
      .input_schema = HOW,
      .call = wreck,
      .timeout = 1},
+    {.name = "wreck_inline",
+     .description = "The same, and says that it never waits.",
+     .input_schema = HOW,
+     .flags = THESEUS_INLINE,
+     .call = wreck},
     {.name = "wreck_read",
      .description = "The same, and says that it changes nothing.",
      .input_schema = HOW,
@@ -259,6 +281,7 @@ const struct theseus_plugin theseus_plugin = {
     .name = "wreck",
     .version = "1.0.0",
     .tools = tools,
+    .resources = resources,
     .start = start,
     .activate = activate,
     .stop = stop,

@@ -13,7 +13,7 @@ import { Client, serving } from './lib/client.js';
 import { skip } from './lib/crash.js';
 import { Installed, candidate } from './lib/installed.js';
 import { holdLock } from './lib/lock.js';
-import { run } from './lib/proc.js';
+import { descriptors, run } from './lib/proc.js';
 import { restart, restarts } from './lib/restart.js';
 
 const sql = async (home, text) => (await run('sqlite3', [home.path('state', 'theseus.db'), text])).out.trim();
@@ -43,6 +43,23 @@ async function withClient(home, body) {
         await client.kill();
     }
 }
+
+describe('a plugin that knows its tables', { concurrency: 4 }, () => {
+    const opened = ({ pid }) => descriptors(pid).some((one) => one.endsWith('theseus.db'));
+
+    test('does not have the database opened before it is used', () => serving(async (client, home) => {
+        await stored(client);
+        assert.ok(opened(client));
+        await client.close();
+        await withClient(home, async (next) => {
+            await next.appears('db_get');
+            assert.equal(await version(next, 'database'), '1');
+            assert.equal(opened(next), false);
+            assert.deepEqual(await next.value('db_get', { key: 'a' }), { value: 'kept' });
+            assert.ok(opened(next));
+        });
+    }, drops('database')));
+});
 
 describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
     test('is served after one restart, which the server makes by itself', () => serving(async (client, home) => {

@@ -585,6 +585,16 @@ describe('the option', { concurrency: 4 }, () => {
         assert.ok(!existsSync(home.path('state', 'key')));
     }, { drops: ['shared'], sections: { state: { key_file: 'elsewhere.key' } } });
 
+    observes('metrics.file', 'is where figures are written for a collector', async (client, home) => {
+        await client.names();
+        const path = home.path('figures.prom');
+        assert.equal(existsSync(path), false);
+        home.configure({ metrics: { file: path } });
+        await until('the figures', () => existsSync(path));
+        assert.match(readFileSync(path, 'utf8'), /^theseus_clients 1$/m);
+        assert.equal(statSync(path).mode & 0o777, 0o644);
+    });
+
     observes('access.restart', 'set to no forbids a reload to the client', async (client, home) => {
         const { isError, content } = await client.result('theseus_reload');
         assert.ok(isError);

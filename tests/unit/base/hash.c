@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/hash_wide.h"
 #include "base/mem.h"
 
 /* XXH3 of nothing, as its authors publish it. */
@@ -16,6 +17,23 @@ static void is_the_published_function(void **state) {
     hash_text((struct span){NULL, 0}, text);
     assert_string_equal(text, "99aa06d3014798d86001c324468d497f");
     assert_true(hash_u64((struct span){NULL, 0}) == 0x2d06800538d394c2);
+}
+
+/* Either way of computing it: what one process image has written, another one reads on another processor. */
+static void is_the_same_on_every_processor(void **state) {
+    enum { SIZE = 5000, SHORT = 2000 };
+    CLEANUP(free) char *bytes = xcalloc(SIZE, 1);
+
+    (void)state;
+#ifdef __x86_64__
+    if (hash_wide_is_made && !__builtin_cpu_supports("avx2"))
+        return;
+#endif
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    for (size_t len = 0; len < SHORT; len++)
+        assert_true(hash_wide_u64(bytes + 3, len) == hash_u64((struct span){bytes + 3, len}));
+    assert_true(hash_u64((struct span){bytes, SIZE}) == UINT64_C(0xe69c7c10fe601e8d));
 }
 
 static void tells_contents_apart(void **state) {
@@ -57,6 +75,7 @@ static void says_that_a_file_cannot_be_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_the_published_function),
+        cmocka_unit_test(is_the_same_on_every_processor),
         cmocka_unit_test(tells_contents_apart),
         cmocka_unit_test(reads_a_file_from_its_beginning),
         cmocka_unit_test(says_that_a_file_cannot_be_read),

@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -74,6 +77,34 @@ static void keeps_the_half_of_it_from_peers(void **state) {
     free(xmalloc(1 << 20));
 }
 
+/* In a child: it is for good. Says 0 if all of it holds. */
+static int under_a_limit_of_addresses(void) {
+    CLEANUP(free) char *ours = NULL;
+
+    if (memlimit_set_addresses(memlimit_addresses_used() + MEMLIMIT_RESERVE_BYTES + (8 << 20), NULL) < 0)
+        return 1;
+    void *reserved = mmap(NULL, 16 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved != MAP_FAILED || memlimit_is_short())
+        return 2;
+    ours = xmalloc(10 << 20);
+    return memlimit_is_short() && memlimit_look_again() ? 0 : 3;
+}
+
+static void limits_addresses_as_well(void **state) {
+    int status = -1;
+
+    (void)state;
+    if (!memlimit_works())
+        skip();
+    assert_true(memlimit_addresses_used() > 1 << 20);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(under_a_limit_of_addresses());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(WIFEXITED(status));
+}
+
 static void has_enough_again_when_it_is_given_back(void **state) {
     (void)state;
     if (!memlimit_works())
@@ -120,6 +151,7 @@ static void goes_back_to_what_was_before(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_addresses_as_well), /* before the heap has grown */
         cmocka_unit_test(leaves_the_core_what_others_cannot_get),
         cmocka_unit_test(keeps_the_half_of_it_from_peers),
         cmocka_unit_test(has_enough_again_when_it_is_given_back),

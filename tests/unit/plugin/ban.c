@@ -99,6 +99,12 @@ static void gives_a_reason(void **state) {
         "serves instead. To mend it, put another file at '/p/x.so'; to try this one again, restart with reason "
         "error_recovery");
     says_what_it_did_and_how_to_mend_it(
+        "{\"hash\":\"cc\",\"plugin\":\"y\",\"version\":\"1\",\"signal\":\"SIGKILL\",\"where\":\"tool 'z'\",\"how\":"
+        "\"ended by itself (exit status 3)\",\"crashes\":1}",
+        "version 1 of plugin 'y': its process ended by itself (exit status 3) in tool 'z' at 1970-01-01T00:00:00.000Z, "
+        "once; its tools are not served. To mend it, put another file in its place; to try this one again, restart "
+        "with reason error_recovery");
+    says_what_it_did_and_how_to_mend_it(
         "{\"hash\":\"dd\",\"plugin\":\"y\",\"crashes\":1}",
         "plugin 'y' crashed at 1970-01-01T00:00:00.000Z, once; its tools are not served. To mend it, put another file "
         "in its place; to try this one again, restart with reason error_recovery");

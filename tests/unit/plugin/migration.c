@@ -107,6 +107,38 @@ static void keeps_the_database_before(void **state) {
     assert_string_equal(err.message, expected);
 }
 
+/* What the test-load has told is enough where nothing is pending, or where the tables are made on use anyway. */
+static void does_not_open_the_database_for_what_is_known(void **state) {
+    CLEANUP(scene_free) struct scene *scene = scene_new();
+
+    (void)state;
+    scene->generation->schema = 0;
+    scene->generation->slots.flags |= THESEUS_SCHEMA_ON_USE;
+    assert_int_equal(migration_look(scene->generation, NULL), 0);
+    assert_int_equal(migration_run(scene->generation, NULL), 0);
+    assert_int_equal(store_connections(scene->store), 0);
+    assert_true(atomic_load(&scene->generation->awaits_schema));
+    assert_int_equal(migration_on_use(scene->generation, NULL), 0);
+    assert_int_equal(value_in(scene->store), 3);
+    CLEANUP(scene_free) struct scene *again = scene_new();
+    again->generation->schema = 3;
+    assert_int_equal(migration_run(again->generation, NULL), 0);
+    assert_int_equal(store_connections(again->store), 0);
+    assert_false(atomic_load(&again->generation->awaits_schema));
+}
+
+/* One step of two: that is looked at again, and leads to what it must lead to. */
+static void looks_again_where_steps_are_pending(void **state) {
+    CLEANUP(scene_free) struct scene *scene = scene_new();
+
+    (void)state;
+    assert_int_equal(store_migrate(scene->store, "p", first_step, NULL), 0);
+    scene->generation->schema = 1;
+    assert_int_equal(migration_run(scene->generation, NULL), 0);
+    assert_int_equal(value_in(scene->store), 3);
+    assert_int_equal(backups_of(scene), 1);
+}
+
 static void makes_room_for_the_note_in_a_long_reason(void **state) {
     CLEANUP(scene_free) struct scene *scene = scene_new();
     struct theseus_error err = {0};
@@ -248,6 +280,8 @@ static void makes_tables_that_are_new_at_once_and_without_a_backup(void **state)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_database_before),
+        cmocka_unit_test(does_not_open_the_database_for_what_is_known),
+        cmocka_unit_test(looks_again_where_steps_are_pending),
         cmocka_unit_test(makes_room_for_the_note_in_a_long_reason),
         cmocka_unit_test(says_where_to_look_when_the_path_is_too_long),
         cmocka_unit_test(has_nothing_to_keep_the_first_time),

@@ -4,8 +4,11 @@
 #include "plugin/testload.h"
 
 #include "base/buf.h"
+#include "base/fs.h"
 #include "loop/loop.h"
 #include "plugin/fixture.h"
+#include "store/migrate.h"
+#include "store/store.h"
 
 enum { FILES_MAX = 8, GENEROUS_MS = 60000, SHORT_MS = 1500 };
 enum { FOR_ONE_MS = 2000 }; /* more than ctorslow takes, and less than three of it */
@@ -17,6 +20,8 @@ struct run {
     char *files[FILES_MAX]; /* owned */
     size_t count, reported;
     struct buf text;
+    char *database;    /* owned; NULL: none is looked into */
+    int schema;        /* of plugin 'database', as of the last report */
     size_t free_after; /* reports, then the run frees its test-load; 0: it waits for the end */
     bool done;
 };
@@ -33,6 +38,7 @@ static void run_fini_cleanup(struct run *run) {
     for (size_t i = 0; i < run->count; i++)
         free(run->files[i]);
     buf_fini(&run->text);
+    free(run->database);
 }
 
 static void on_file(void *arg, const char *file, const char *name, const struct theseus_error *err) {
@@ -42,6 +48,7 @@ static void on_file(void *arg, const char *file, const char *name, const struct 
     assert_string_equal(file, run->files[run->reported++]);
     assert_int_equal(name == NULL, err != NULL);
     assert_int_equal(buf_printf(&run->text, NULL, "%s\n", err ? err->message : name), 0);
+    run->schema = testload_schema(run->testload, "database");
     if (run->reported == run->free_after)
         run->testload = testload_free(run->testload);
 }
@@ -65,8 +72,9 @@ static void run_start(struct run *run, int limit_ms) {
     static int kept_fd = -1;
     if (kept_fd < 0)
         kept_fd = fd_take(&exe_fd);
-    if (testload_start(&run->testload, run->loop, kept_fd, run->files, run->count, limit_ms, on_file, run, on_done,
-                       &err) < 0)
+    const struct testload_spec spec = {
+        .exe_fd = kept_fd, .files = run->files, .count = run->count, .database = run->database, .limit_ms = limit_ms};
+    if (testload_start(&run->testload, run->loop, &spec, on_file, on_done, run, &err) < 0)
         test_failed("not started: %s", err.message);
 }
 
@@ -183,6 +191,41 @@ static void does_not_mind_a_path_that_is_not_utf8(void **state) {
     assert_non_null(strstr(run_text(&run), "nor there ?.so'"));
 }
 
+static void tells_how_far_the_schema_in_the_database_is(void **state) {
+    static const char *const steps[] = {"CREATE TABLE one (id INTEGER)", "CREATE TABLE two (id INTEGER)", NULL};
+    CLEANUP(place_fini) char *place = place_new();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(run_fini) struct run run = {.database = path_join(place, "theseus.db")};
+        run_add(&run, fixture_path("database"));
+        run_add(&run, fixture_path("version1"));
+        run_to_its_end(&run, GENEROUS_MS);
+        assert_string_equal(run_text(&run), "database\nversion\n");
+        assert_int_equal(run.schema, i == 0 ? 0 : 2);
+        assert_int_equal(access(run.database, F_OK), i == 0 ? -1 : 0); /* it makes none */
+        CLEANUP(store_free) struct store *store = store_new(run.database);
+        assert_int_equal(store_migrate(store, "database", steps, NULL), 0);
+    }
+}
+
+/* It cannot be told, or nobody has asked: that is for others to find out. */
+static void does_not_know_the_schema_of_what_it_cannot_read(void **state) {
+    CLEANUP(place_fini) char *place = place_new();
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        CLEANUP(run_fini) struct run run = {.database = i == 0 ? NULL : path_join(place, "theseus.db")};
+        if (run.database)
+            assert_int_equal(fs_write_file(run.database, span_of("no database, by far"), 0600, NULL), 0);
+        run_add(&run, fixture_path("database"));
+        if (i == 2)
+            run_add(&run, fixture_path("ctorcrash"));
+        run_to_its_end(&run, GENEROUS_MS);
+        assert_int_equal(run.schema, -1);
+    }
+}
+
 static void ends_at_once_without_files(void **state) {
     CLEANUP(run_fini) struct run run = {0};
 
@@ -227,6 +270,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(is_not_disturbed_by_what_plugins_print),
         cmocka_unit_test(says_that_a_constructor_left_the_process),
         cmocka_unit_test(does_not_mind_a_path_that_is_not_utf8),
+        cmocka_unit_test(tells_how_far_the_schema_in_the_database_is),
+        cmocka_unit_test(does_not_know_the_schema_of_what_it_cannot_read),
         cmocka_unit_test(ends_at_once_without_files),
         cmocka_unit_test(can_be_freed_in_a_callback),
         cmocka_unit_test(can_be_freed_while_its_child_hangs),

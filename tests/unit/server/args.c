@@ -75,7 +75,7 @@ static void says_what_is_wrong(void **state) {
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]... [--listen]");
     refuses("check --listen", "--listen is for 'theseus serve' alone");
-    refuses("--test-load", "use: theseus --test-load FILE...");
+    refuses("--test-load", "use: theseus --test-load [--database=FILE] FILE...");
     refuses("--preflight serve x y", "use: theseus --preflight ROOM [serve]");
     refuses("--read-sessions x", "use: theseus --read-sessions");
 }

@@ -15,7 +15,7 @@
 #include "base/inherit.h"
 #include "base/modules.h"
 #include "loop/thread.h"
-#include "server/crash_note.h"
+#include "server/crash_left.h"
 #include "server/handover.h"
 
 /* The next image is a shell here, and this is what it says of how it was executed. */
@@ -58,9 +58,9 @@ static void expect(death_fn *death, int exit_status, int signum, struct crash_no
 
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), exit_status);
-    assert_true(crash_note_read(ledger, ret_note));
+    assert_true(crash_left_read(ledger, ret_note));
     assert_int_equal(ret_note->signum, signum);
-    assert_false(crash_note_read(ledger, ret_note)); /* it is left once */
+    assert_false(crash_left_read(ledger, ret_note)); /* it is left once */
 }
 
 static int make(void **state) {
@@ -274,7 +274,7 @@ static void takes_along_what_it_was_told_to(void **state) {
     int status = die(keep_and_die, argv);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 43);
-    assert_true(crash_note_read(ledger, &note));
+    assert_true(crash_left_read(ledger, &note));
 }
 
 static void by_disarmed(void) {
@@ -290,7 +290,7 @@ static void ends_as_any_process_when_it_is_not_armed(void **state) {
     int status = die(by_disarmed, next_argv);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGSEGV);
-    assert_false(crash_note_read(ledger, &note));
+    assert_false(crash_left_read(ledger, &note));
 }
 
 int main(void) {

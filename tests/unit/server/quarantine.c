@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "plugin/fate.h"
 #include "plugin/fixture.h"
 #include "plugin/shelf.h"
 
@@ -238,6 +239,29 @@ static void never_goes_back_to_what_is_banned_itself(void **state) {
     assert_serving(scene, NULL);
 }
 
+/* In a process of its own the rules are the same, and what that did is kept. */
+static void counts_the_processes_of_plugins_alike(void **state) {
+    CLEANUP(scene_free) struct scene *scene = scene_new();
+    CLEANUP(ban_fini) struct ban ban = {0};
+    const struct plugin_crash crash = {.note = &scene->note, .how = "ended by itself (exit status 3)", .remark = ""};
+    struct verdict *verdict = &scene->verdict;
+
+    (void)state;
+    serves(scene, "bad", 3600, 1000);
+    scene->note.signum = 0;
+    quarantine_decide_apart(scene->ledger, &scene->config, &crash, verdict);
+    assert_int_equal(verdict->next, QUARANTINE_STILL_THERE);
+    assert_int_equal(crashes(scene, 1), QUARANTINE_STILL_THERE);
+    scene->note.at_ns += SECOND;
+    quarantine_decide_apart(scene->ledger, &scene->config, &crash, verdict);
+    assert_int_equal(verdict->next, QUARANTINE_UNLOADED);
+    assert_int_equal(verdict->crashes, 3);
+    assert_serving(scene, NULL);
+    assert_true(ban_find(scene->ledger, "bad", &ban));
+    assert_string_equal(ban.how, "ended by itself (exit status 3)");
+    assert_string_equal(ban.signal, "");
+}
+
 static void blames_nobody_for_the_servers_own_code(void **state) {
     CLEANUP(scene_free) struct scene *scene = scene_new();
 
@@ -267,6 +291,7 @@ int main(void) {
         cmocka_unit_test(bans_what_crashes_before_it_serves),
         cmocka_unit_test(leaves_an_older_generation_to_its_end),
         cmocka_unit_test(never_goes_back_to_what_is_banned_itself),
+        cmocka_unit_test(counts_the_processes_of_plugins_alike),
         cmocka_unit_test(blames_nobody_for_the_servers_own_code),
         cmocka_unit_test(says_it_in_the_words_of_the_protocol),
     };

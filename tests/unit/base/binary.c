@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "server/binary.h"
+#include "base/binary.h"
 
 #include <elf.h>
 #include <sys/stat.h>

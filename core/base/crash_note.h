@@ -1,14 +1,12 @@
 /*
- * What a crash handler leaves in the ledger's scratch memory for the next image: plain memory, since a handler can
- * neither allocate nor write records. Addresses are of the image that crashed; the table of modules gives them a meaning.
+ * What a crash handler leaves: plain memory, since a handler can neither allocate nor write records. Addresses are of the
+ * process that crashed; the table of modules gives them a meaning.
  */
 #pragma once
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-struct ledger;
 
 enum {
     CRASH_FRAMES_MAX = 48,
@@ -51,8 +49,5 @@ static inline bool crash_note_is_hang(const struct crash_note *note) {
     return note->signum == SIGABRT && note->code == SI_QUEUE;
 }
 
-/* Where it lies. NULL: the ledger has no room for one. */
-struct crash_note *crash_note_place(const struct ledger *ledger);
-
-/* The note that was left, once; false: there is none. */
-bool crash_note_read(struct ledger *ledger, struct crash_note *ret_note);
+/* What a process in trouble has written need not be what it meant: afterwards every text ends, and every count fits. */
+void crash_note_mend(struct crash_note *note);

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "server/backtrace.h"
+#include "plugin/backtrace.h"
 
 #include <dlfcn.h>
 #include <link.h>

@@ -6,11 +6,13 @@
 
 #include <jansson.h>
 
-#include "server/crash_note.h"
+#include "base/crash_note.h"
 
 /* {"path", "offset", "back"} for each frame, the innermost first; a string for what lies in no module. New reference. */
 json_t *backtrace_new(const struct crash_note *note);
 
+/* Puts words in the place of each frame. Any thread. */
+void backtrace_name(json_t *frames);
 /* Puts words in the place of those in "backtrace" of each of the errors that has one, and into the log. Any thread. */
 void backtrace_resolve(json_t *errors);
 

@@ -1,4 +1,4 @@
-#include "server/crash_trace.h"
+#include "base/crash_trace.h"
 
 #include <string.h>
 #include <sys/prctl.h>

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "server/crash_note.h"
+#include "base/crash_note.h"
 
 /* Makes ready what would be loaded or made at the first use. */
 void crash_trace_prepare(void);

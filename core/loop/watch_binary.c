@@ -1,12 +1,12 @@
-#include "server/watch_binary.h"
+#include "loop/watch_binary.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/binary.h"
 #include "base/fs.h"
 #include "loop/watch.h"
-#include "server/binary.h"
 
 struct watch_binary {
     struct watch *watch; /* owned */

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "server/watch_binary.h"
+#include "loop/watch_binary.h"
 
 #include "loop/until.h"
 #include "plugin/fixture.h"

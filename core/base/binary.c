@@ -1,4 +1,4 @@
-#include "server/binary.h"
+#include "base/binary.h"
 
 #include <elf.h>
 #include <errno.h>

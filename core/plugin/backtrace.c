@@ -1,9 +1,10 @@
-#include "server/backtrace.h"
+#include "plugin/backtrace.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -68,6 +69,15 @@ json_t *backtrace_new(const struct crash_note *note) {
 
 /* ---- what it is called ---- */
 
+/* The process of an isolated plugin may have said any path: of what is no file, not even the opening is safe. */
+static int open_module(const char *path) {
+    struct stat status;
+
+    if (stat(path, &status) < 0 || !S_ISREG(status.st_mode))
+        return -1;
+    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static json_t *words_new(const json_t *frame) {
     const char *path = json_string_value(json_object_get(frame, "path"));
     const uint64_t offset = (uint64_t)json_integer_value(json_object_get(frame, "offset"));
@@ -78,10 +88,18 @@ static json_t *words_new(const json_t *frame) {
     if (!path)
         return json_incref((json_t *)(uintptr_t)frame); /* words already */
     CLEANUP(free) char *module = backtrace_module_name(path);
-    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    CLEANUP(fd_close) int fd = open_module(path);
     if (fd >= 0 && elfsym_find(fd, path, offset - back, name, &into, NULL) == 0)
         return json_sprintf("%s: %s+0x%" PRIx64, module, name, into + back);
     return json_sprintf("%s+0x%" PRIx64, module, offset);
+}
+
+void backtrace_name(json_t *frames) {
+    json_t *frame;
+    size_t k;
+
+    json_array_foreach (frames, k, frame)
+        (void)json_array_set_new(frames, k, words_new(frame));
 }
 
 void backtrace_resolve(json_t *errors) {
@@ -90,9 +108,8 @@ void backtrace_resolve(json_t *errors) {
 
     json_array_foreach (errors, i, error) {
         json_t *frames = json_object_get(error, "backtrace");
-        json_array_foreach (frames, k, frame) {
-            (void)json_array_set_new(frames, k, words_new(frame));
-            log_error("  #%zu %s", k, json_string_value(json_array_get(frames, k)));
-        }
+        backtrace_name(frames);
+        json_array_foreach (frames, k, frame)
+            log_error("  #%zu %s", k, json_string_value(frame));
     }
 }

@@ -1,0 +1,157 @@
+/* Watching servers from outside: status, metrics and audit, and the commands that signal one and wait. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
+
+import { until } from '../clients/lib/until.js';
+import { Client, serving } from './lib/client.js';
+import { binary } from './lib/home.js';
+
+/* {code, stdout, stderr} of `theseus ARGUMENTS` in that home. */
+async function theseus(home, ...args) {
+    const command = home.command;
+    try {
+        const done = await promisify(execFile)(binary, [...args, '-c', home.config], { env: { PATH: process.env.PATH, ...command.env } });
+        return { code: 0, ...done };
+    } catch (error) {
+        assert.equal(typeof error.code, 'number', String(error));
+        return error;
+    }
+}
+
+const signs = async (home) => JSON.parse((await theseus(home, 'status', '--json')).stdout);
+const seen = (home, count = 1) => until(`${count} servers to be seen`, async () => {
+    const list = await signs(home);
+    return list.length === count && list;
+});
+
+describe('theseus status', { concurrency: 4 }, () => {
+    test('shows a server that runs: who it serves, and how it is', () => serving(async (client, home) => {
+        await client.names();
+        const [sign] = await seen(home);
+        assert.equal(sign.pid, client.process.pid);
+        assert.equal(sign.config, home.config);
+        assert.equal(sign.host.name, 'system');
+        assert.equal(sign.clients.length, 1);
+        assert.equal(sign.health.healthy, true);
+        assert.ok(sign.plugins.some((plugin) => plugin.name === 'echo' && plugin.state === 'active'));
+        const { stdout } = await theseus(home, 'status');
+        assert.match(stdout, new RegExp(`pid ${client.process.pid}, healthy, up 0 min`));
+        assert.match(stdout, /clients {8}1\n +system 1, stdio, connected/);
+        assert.match(stdout, /echo \S+, active: \d+ calls, 0 failed/);
+        const path = home.path('run', 'servers', `${client.process.pid}.json`);
+        assert.equal(statSync(path).mode & 0o777, 0o600);
+    }));
+
+    test('says what is to be mended, soon after it is so', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        writeFileSync(home.path('plugins', 'bad.so'), 'no plugin', { mode: 0o700 });
+        await until('the issue to be seen', async () => /NOT HEALTHY[^]*to be mended +plugin refused: .*bad\.so/.test((await theseus(home, 'status')).stdout));
+    }));
+
+    test('shows all of them, and none that is gone', () => serving(async (client, home) => {
+        await client.names();
+        const other = await new Client(home).initialize();
+        await other.names();
+        await seen(home, 2);
+        await other.close();
+        await seen(home, 1);
+        await client.kill(); /* it leaves its file */
+        assert.equal(readdirSync(home.path('run', 'servers')).length, 1);
+        assert.deepEqual(await signs(home), []);
+        assert.deepEqual(readdirSync(home.path('run', 'servers')), []);
+        assert.match((await theseus(home, 'status')).stdout, /^no server runs/);
+    }));
+
+    test('a file of another process of that number is not believed', () => serving(async (client, home) => {
+        await client.names();
+        const [sign] = await seen(home);
+        writeFileSync(home.path('run', 'servers', `${process.pid}.json`), JSON.stringify({ ...sign, pid: process.pid }));
+        assert.equal((await signs(home)).length, 1);
+    }));
+
+    test('a probe leaves no sign', () => serving(async (client, home) => {
+        await client.close();
+        assert.equal(existsSync(home.path('run', 'servers')), false);
+    }));
+});
+
+describe('a command that signals a server', { concurrency: 4 }, () => {
+    test('reload waits for what comes of it', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        home.configure({ tools: { hide: 'echo' } });
+        const { code, stdout } = await theseus(home, 'reload');
+        assert.match(stdout, /^configuration: (reloaded|unchanged)$/m);
+        assert.equal(code, 0);
+        assert.equal((await client.names()).includes('echo'), false);
+        home.write('[server]\nno_such_key = 1\n');
+        const bad = await theseus(home, 'reload', String(client.process.pid));
+        assert.match(bad.stdout + bad.stderr, /no_such_key/);
+        assert.equal(bad.code, 1);
+    }));
+
+    test('restart waits for what comes of it', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        const { code, stdout } = await theseus(home, 'restart');
+        assert.match(stdout, /the last restart is complete/);
+        assert.equal(code, 0);
+        await client.names();
+        const [sign] = await seen(home);
+        assert.equal(sign.restarts, 1);
+        await until('the history', async () => /last restarts\n.*manual_request, complete, blackout/.test((await theseus(home, 'status')).stdout));
+    }));
+
+    test('asks which one, and says that there is none', () => serving(async (client, home) => {
+        await client.names();
+        const other = await new Client(home).initialize();
+        await other.names();
+        await seen(home, 2);
+        const both = await theseus(home, 'reload');
+        assert.equal(both.code, 1);
+        for (const { pid } of [client.process, other.process])
+            assert.match(both.stderr, new RegExp(`say which server is meant, by its pid: .*${pid}`));
+        assert.match((await theseus(home, 'reload', 'x')).stderr, /'x' is no process id/);
+        await other.close();
+        await client.close();
+        assert.match((await theseus(home, 'restart')).stderr, /no server runs with this configuration/);
+    }));
+});
+
+describe('theseus metrics', { concurrency: 4 }, () => {
+    test('prints what Prometheus reads', () => serving(async (client, home) => {
+        await client.text('echo', { message: 'a' });
+        await seen(home);
+        await until('the call to be counted', async () => {
+            await theseus(home, 'reload');
+            return /^theseus_tool_calls_total\{pid="\d+",plugin="echo",result="served"\} 1$/m.test((await theseus(home, 'metrics')).stdout);
+        });
+        const { stdout } = await theseus(home, 'metrics');
+        for (const line of stdout.trim().split('\n'))
+            assert.match(line, /^(# (HELP|TYPE) theseus_\w+ .+|theseus_\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [-+.e\d]+)$/);
+        const families = [...stdout.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
+        assert.equal(new Set(families).size, families.length);
+        assert.match(stdout, /^theseus_healthy\{pid="\d+"\} 1$/m);
+        assert.match(stdout, /^theseus_history_restarts\{result="complete"\} 0$/m);
+    }));
+});
+
+describe('theseus audit', { concurrency: 4 }, () => {
+    test('says who asked for what', () => serving(async (client, home) => {
+        await client.value('orchestrator_restart_server', {});
+        await until('the line', async () => /restart: .*by system over stdio/.test((await theseus(home, 'audit')).stdout));
+        const lines = (await theseus(home, 'audit', '--json', '--since', '1h')).stdout.trim().split('\n').map((line) => JSON.parse(line));
+        assert.ok(lines.some((line) => line.action === 'restart' && line.requested_by.name === 'system'));
+        assert.equal((await theseus(home, 'audit', '--since', 'soon')).code, 1);
+    }));
+
+    test('an option of another command is refused', () => serving(async (client, home) => {
+        const { code, stderr } = await theseus(home, 'metrics', '--watch');
+        assert.notEqual(code, 0);
+        assert.match(stderr, /--watch is not for this command; use: theseus metrics/);
+    }));
+});
