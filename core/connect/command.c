@@ -50,8 +50,7 @@ int connect_run(const struct config_source *source, const char *program, char *c
     int status = -1;
 
     if (config_load(&config, source, NULL, NULL, &err) == 0) {
-        path = socket ? path_absolute(directory ? directory : "/", socket)
-                      : xstrdup(config->listen.unix_path);
+        path = socket ? path_absolute(directory ? directory : "/", socket) : xstrdup(config->listen.unix_path);
         log_set_level(config->server.log_level);
         struct relay_options options = {.program = program,
                                         .socket = path,
