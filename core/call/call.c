@@ -40,6 +40,9 @@ struct call *call_ref(struct call *call) {
 struct call *call_unref(struct call *call) {
     if (!call || atomic_fetch_sub(&call->refs, 1) > 1)
         return NULL;
+    struct call_journal *journal = atomic_load(&call->journal);
+    if (journal)
+        journal->unref(journal);
     message_fini(&call->message);
     json_decref(call->id);
     json_decref(call->server_info);
@@ -166,7 +169,7 @@ static void answer(struct call *call, json_t *result, bool cacheable) {
 }
 
 void call_answer(struct call *call, json_t *result) {
-    answer(call, result, false);
+    answer(call, result, call->cacheable);
 }
 
 void call_answer_list(struct call *call, json_t *result) {
@@ -181,7 +184,8 @@ void call_cancel(struct call *call) {
 /* A deadline that waits on the loop; it keeps its call. */
 struct deadline {
     struct call *call;
-    int64_t ms;
+    struct call_limit limit;
+    char *plugin; /* owned: of the limit */
     call_timeout_fn *timed_out;
 };
 
@@ -190,23 +194,29 @@ static void on_deadline(void *arg) {
     CLEANUP(call_unref) struct call *call = call_ref(deadline->call);
 
     loop_enter();
-    deadline->timed_out(call, deadline->ms);
+    deadline->timed_out(call, &deadline->limit);
     atomic_store(&call->cancelled, true);
 }
 
-void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) {
+void call_set_deadline(struct call *call, const struct call_limit *limit, call_timeout_fn *timed_out) {
     if (call->deadline)
         return; /* it was submitted before, and taken back: its time goes on */
-    int64_t left = ms - (clock_now_ns() - call->accepted_ns) / 1000000 + 1; /* never too soon */
+    int64_t left = limit->ms - (clock_now_ns() - call->accepted_ns) / 1000000 + 1; /* never too soon */
     struct deadline *deadline = xcalloc(1, sizeof(*deadline));
 
-    *deadline = (struct deadline){call, ms, timed_out};
+    *deadline = (struct deadline){.call = call, .limit = *limit, .timed_out = timed_out};
+    if (limit->plugin)
+        deadline->limit.plugin = deadline->plugin = xstrdup(limit->plugin);
     call->deadline_arg = deadline;
     call->deadline = timer_new(call->loop, on_deadline, deadline);
     timer_start(call->deadline, left > 0 ? left : 0, 0);
 }
 
 void call_end_on_loop(struct call *call) {
+    struct deadline *deadline = TAKE_PTR(call->deadline_arg);
+
     call->deadline = timer_free(call->deadline);
-    free(TAKE_PTR(call->deadline_arg));
+    if (deadline)
+        free(deadline->plugin);
+    free(deadline);
 }

@@ -48,6 +48,14 @@ struct call_ops {
     void (*release)(void *owner);
 };
 
+/* Keeps the checkpoints of a call where they outlive the process, too. */
+struct call_journal {
+    /* Any thread. From here on the call's next attempt, in whatever process, begins there; `inner`: inner calls that had
+     * ended by then. -1: that is not so, and neither does an earlier one hold. */
+    int (*checkpoint)(struct call_journal *journal, struct span state, uint64_t inner, struct theseus_error *err);
+    void (*unref)(struct call_journal *journal); /* the call's reference */
+};
+
 enum call_state { CALL_OPEN, CALL_OVER };
 
 /* How far an open tool call has got; what a restart does with it depends on that. */
@@ -80,17 +88,20 @@ struct call {
     json_t *server_info;             /* owned reference, to one that is not counted: threads share it */
     size_t max_result;               /* bytes of the answer's line */
     int64_t accepted_ns;
-    uint64_t attempts;          /* times a handler was entered before this image */
-    uint64_t crashes;           /* at how many crashes a handler of it was at work … */
-    uint64_t crashes_counted;   /* … and the attempt that was counted last */
-    atomic_int state;           /* enum call_state; changed under the gate */
-    atomic_int stage;           /* enum call_stage; said by the plugin floor */
-    atomic_uint tool_flags;     /* of the tool that it runs, as in plugin.h; likewise */
-    atomic_bool has_checkpoint; /* one was recorded, by this image or an earlier one */
-    atomic_int entry;           /* enum call_entry */
-    atomic_bool detached;       /* it was answered with a task, and goes on; changed under the gate */
-    bool has_steps;             /* its progress is kept as text, too; set before it is dispatched */
-    bool urgent;                /* not to be kept waiting by other work; set when it is accepted */
+    uint64_t attempts;                      /* times a handler was entered before this image */
+    uint64_t crashes;                       /* at how many crashes a handler of it was at work … */
+    uint64_t crashes_counted;               /* … and the attempt that was counted last */
+    atomic_int state;                       /* enum call_state; changed under the gate */
+    atomic_int stage;                       /* enum call_stage; said by the plugin floor */
+    atomic_uint tool_flags;                 /* of the tool that it runs, as in plugin.h; likewise */
+    atomic_bool has_checkpoint;             /* one was recorded, by this image or an earlier one */
+    _Atomic(struct call_journal *) journal; /* owned; NULL: none. Set once */
+    atomic_int entry;                       /* enum call_entry */
+    atomic_bool detached;                   /* it was answered with a task, and goes on; changed under the gate */
+    bool adopted;                           /* begun in another process: its client and its key are that one's */
+    bool cacheable; /* its result says how long a client may keep it; set before it is dispatched */
+    bool has_steps; /* its progress is kept as text, too; set before it is dispatched */
+    bool urgent;    /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls, inner_ended; /* counted on from the last checkpoint when it is run again */
     /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */
@@ -135,8 +146,13 @@ void call_cancel(struct call *call); /* the client does not want it any more: no
 
 /* After `ms` from acceptance (the first time counts) the call is answered with an error (as `timed_out` makes it) and
  * cancelled. */
-typedef void call_timeout_fn(struct call *call, int64_t ms);
-void call_set_deadline(struct call *call, int64_t ms, call_timeout_fn *timed_out) ON_LOOP;
+struct call_limit {
+    int64_t ms;
+    int source;         /* where it comes from, and … */
+    const char *plugin; /* … whose it is: for who makes the answer. Copied; may be NULL */
+};
+typedef void call_timeout_fn(struct call *call, const struct call_limit *limit);
+void call_set_deadline(struct call *call, const struct call_limit *limit, call_timeout_fn *timed_out) ON_LOOP;
 /* The owner says so, on the loop, once it has seen that the call is over. */
 void call_end_on_loop(struct call *call) ON_LOOP;
 

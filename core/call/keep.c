@@ -92,6 +92,14 @@ void keep_inner_left(struct call *call, uint64_t index) {
         warn_unrecorded("the end of an inner call", &err);
 }
 
+/* Behind the record: whoever sets the journal reads that afterwards. Also when the call is over: its handler is still at
+ * work, and may be gone on with elsewhere. */
+static int tell_journal(struct call *call, const struct checkpoint_record *record, struct theseus_error *err) {
+    struct call_journal *journal = atomic_load(&call->journal);
+
+    return journal ? journal->checkpoint(journal, record->state, record->inner, err) : 0;
+}
+
 int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err) {
     json_auto_t *owned = state;
     CLEANUP(buf_fini) struct buf text = {0};
@@ -105,7 +113,7 @@ int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err)
     if (put_while_open(call, &checkpoint_kind, &record, err) < 0)
         return -1;
     atomic_store(&call->has_checkpoint, true);
-    return 0;
+    return tell_journal(call, &record, err);
 }
 
 int keep_child(struct call *call, long pid, struct theseus_error *err) {

@@ -41,6 +41,26 @@ int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *er
     return 0;
 }
 
+void proc_boot_id(char boot[static PROC_BOOT_BYTES]) {
+    CLEANUP(buf_fini) struct buf content = {0};
+
+    boot[0] = '\0';
+    if (fs_read_file("/proc/sys/kernel/random/boot_id", PROC_BOOT_BYTES - 1, &content, NULL) == 0)
+        (void)snprintf(boot, PROC_BOOT_BYTES, "%.*s", (int)strcspn(buf_span(&content).data, "\n"),
+                       buf_span(&content).data);
+}
+
+bool proc_lives(long pid, uint64_t start_time) {
+    CLEANUP(free) char *text = NULL;
+    const char *behind = NULL;
+    uint64_t its_start = 0;
+    char state = 0;
+
+    return proc_start_time(pid, &its_start, NULL) == 0 && its_start == start_time &&
+           read_stat(pid, &text, &behind, NULL) == 0 && sscanf(behind, "%c", &state) == 1 && state != 'Z' &&
+           state != 'X';
+}
+
 static bool is_at_work(long pid, long group) {
     CLEANUP(free) char *text = NULL;
     const char *behind = NULL;

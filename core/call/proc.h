@@ -10,6 +10,13 @@
  */
 MUST_CHECK int proc_start_time(long pid, uint64_t *ret_start_time, struct theseus_error *err);
 
+/* Which start of the machine this is; "": not known. */
+enum { PROC_BOOT_BYTES = 64 };
+void proc_boot_id(char boot[static PROC_BOOT_BYTES]);
+
+/* Is that very process still at work? One that has ended, and that nobody reaps, is not. */
+bool proc_lives(long pid, uint64_t start_time);
+
 /* Is a process of that group still at work? One that has ended, and that nobody reaps, is not. */
 bool proc_group_lives(long group);
 

@@ -16,6 +16,27 @@ static void tell(const struct difference *difference, const char *prefix, const 
     difference->change(difference->arg, full, in_place);
 }
 
+/* Is it what the directories make of it? */
+static bool follows_directories(const struct option_def *option, const struct config *config) {
+    struct config made = {.server = {.state_dir = config->server.state_dir, .runtime_dir = config->server.runtime_dir}};
+    const struct config_source source = {0};
+
+    if (!option->compute)
+        return false;
+    option->compute(&made, &source);
+    bool follows = option_same(option, &made, config);
+    option_fini(option, &made);
+    return follows;
+}
+
+/* Of one change only that is told which somebody has made. */
+static bool is_consequence(const struct option_def *option, const struct config *before, const struct config *after) {
+    bool same = strcmp(before->server.state_dir, after->server.state_dir) == 0 &&
+                strcmp(before->server.runtime_dir, after->server.runtime_dir) == 0;
+
+    return !same && follows_directories(option, before) && follows_directories(option, after);
+}
+
 /* One side of a walk through two sorted arrays. */
 struct side {
     const struct config_section *next, *end;
@@ -42,7 +63,7 @@ void config_diff(const struct config *before, const struct config *after, config
 
     for (const struct option_def *option = option_table; option < option_table + option_count; option++) {
         CLEANUP(free) char *section = xasprintf("%s.", option->section);
-        if (!option_same(option, before, after))
+        if (!option_same(option, before, after) && !is_consequence(option, before, after))
             tell(&difference, section, option->key, option->change == OPT_IN_PLACE);
     }
     diff_sections(&difference, "plugin:", side_of(before->plugin_sections, before->plugin_count),

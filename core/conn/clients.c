@@ -57,6 +57,7 @@ void clients_closed(struct clients *clients, struct conn *conn) {
     conn->told = true;
     list_remove(&conn->link);
     list_append(&clients->over, &conn->link);
+    listen_topics(conn, NULL);
     loop_defer(conn->host->loop, &clients->reap);
     clients->origin.over(clients->origin.arg, conn);
 }
@@ -216,6 +217,10 @@ void clients_let_go(struct clients *clients) {
 
 void clients_cancel_all(struct clients *clients) {
     each(conn, clients) conn_cancel_all(conn);
+}
+
+void clients_let_go_detached(struct clients *clients) {
+    each(conn, clients) conn_let_go_detached(conn);
 }
 
 void clients_unknown_position(struct clients *clients) {

@@ -46,6 +46,7 @@ void clients_flush(struct clients *clients) ON_LOOP;
 void clients_stop_reading(struct clients *clients) ON_LOOP;
 void clients_let_go(struct clients *clients) ON_LOOP;
 void clients_cancel_all(struct clients *clients) ON_LOOP;
+void clients_let_go_detached(struct clients *clients) ON_LOOP;
 void clients_unknown_position(struct clients *clients) ON_LOOP;
 void clients_sessions_changed(struct clients *clients) ON_LOOP;
 void clients_list_changed(struct clients *clients, unsigned lists) ON_LOOP;

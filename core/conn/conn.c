@@ -312,6 +312,7 @@ void conn_session_changed(struct conn *conn) {
 
     if (conn_put_record(conn, &err) < 0)
         log_error("the session could not be recorded and would be lost in a restart: %s", err.message);
+    listen_topics(conn, conn->session.subscriptions);
 }
 
 uint64_t conn_number(const struct conn *conn) {

@@ -33,6 +33,9 @@ struct conn_ops {
     void (*notification)(void *arg, struct conn *conn, const struct message *message);
     /* The client's answer to a request of ours. */
     void (*response)(void *arg, struct conn *conn, const struct message *message);
+    /* Optional. What the client wants to hear about may be something else now; `added` (borrowed, an array; NULL: none)
+     * may be new under TOPIC_RESOURCES, and nothing of it has been confirmed to the client yet. */
+    void (*topics)(void *arg, struct conn *conn, const json_t *added);
     /* A detached call is over: its outcome is recorded. NULL where nothing is ever detached. */
     void (*outcome)(void *arg, struct conn *conn, struct call *call);
     /* The input has ended, and every request that came is answered and written; or the output is broken. */
@@ -128,6 +131,19 @@ void conn_cancel_all(struct conn *conn) ON_LOOP;
  */
 bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) ON_LOOP;
 
+/* Such a call that was begun in another process, which has ended. Texts are borrowed for the call. */
+struct conn_adopted {
+    struct span request;     /* its line */
+    struct span checkpoint;  /* empty: there is none */
+    uint64_t inner;          /* of the checkpoint */
+    struct task_record task; /* its key is made here */
+};
+/* It is a detached call of this connection from now on, begun once, and borrowed. NULL: err. Then conn_begin(). */
+struct call *conn_adopt(struct conn *conn, const struct conn_adopted *adopted, struct theseus_error *err) ON_LOOP;
+void conn_begin(struct conn *conn, struct call *call) ON_LOOP; /* a detached one */
+/* All that are detached: nobody hears what they end with, and their handlers are asked to. What is recorded stays. */
+void conn_let_go_detached(struct conn *conn) ON_LOOP;
+
 /* ---- subscriptions/listen ---- */
 
 enum listen_wants { LISTEN_TOOLS = 1, LISTEN_RESOURCES = 2 }; /* changes of these lists */
@@ -138,6 +154,9 @@ enum listen_wants { LISTEN_TOOLS = 1, LISTEN_RESOURCES = 2 }; /* changes of thes
  * names under the kinds of topics. ERR_INTERNAL: there are too many. */
 MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics,
                            struct theseus_error *err) ON_LOOP;
+/* Visits every name under that kind, of the legacy session too; some of them several times. */
+typedef void conn_topic_fn(void *arg, const char *name);
+void conn_each_topic(struct conn *conn, const char *kind, conn_topic_fn *visit, void *arg) ON_LOOP;
 /* Sends a notification to every subscription, and to the legacy session, that has `name` among its topics of that kind. */
 void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */

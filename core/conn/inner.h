@@ -138,6 +138,7 @@ void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
 void queue_detach(struct conn *conn, struct call *call) ON_LOOP; /* one that is worked on is detached now */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn) ON_LOOP;
+void queue_restore_one(void *arg, const void *record) ON_LOOP; /* a request; `arg`: the connection */
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
 void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */
 void queue_fini(struct conn *conn) ON_LOOP;
@@ -153,6 +154,7 @@ void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
 void listen_restore(struct conn *conn) ON_LOOP;
+void listen_topics(struct conn *conn, const json_t *added) ON_LOOP; /* tells whoever's they are */
 
 static inline const struct config *conn_config(const struct conn *conn) {
     return *conn->host->config;

@@ -41,10 +41,17 @@ void listen_free(struct listen *listen) {
     free(listen);
 }
 
+void listen_topics(struct conn *conn, const json_t *added) {
+    if (conn->host->ops->topics)
+        conn->host->ops->topics(conn->host->arg, conn, added);
+}
+
 int conn_listen(struct conn *conn, struct call *call, unsigned wants, json_t *topics, struct theseus_error *err) {
     if (conn->listen_count >= LIMIT_LISTENS)
         return fail(err, ERR_INTERNAL, "there are %d open subscriptions already", LIMIT_LISTENS);
-    return record(conn, add(conn, call, wants, json_incref(topics)), err);
+    struct listen *listen = add(conn, call, wants, json_incref(topics));
+    listen_topics(conn, json_object_get(topics, TOPIC_RESOURCES));
+    return record(conn, listen, err);
 }
 
 static struct listen *find(struct conn *conn, const struct call *call) {
@@ -67,6 +74,7 @@ void listen_forget(struct conn *conn, struct call *call) {
         log_error("%s", err.message);
     conn->listen_count--;
     listen_free(listen);
+    listen_topics(conn, NULL);
 }
 
 void listen_drop_all(struct conn *conn, struct batch *batch) {
@@ -127,6 +135,21 @@ static bool has_name(const json_t *names, const char *name) {
             return true;
     }
     return false;
+}
+
+static void visit_names(const json_t *names, conn_topic_fn *visit, void *arg) {
+    const json_t *name;
+    size_t i;
+
+    json_array_foreach (names, i, name)
+        visit(arg, json_string_value(name));
+}
+
+void conn_each_topic(struct conn *conn, const char *kind, conn_topic_fn *visit, void *arg) {
+    if (strcmp(kind, TOPIC_RESOURCES) == 0)
+        visit_names(conn->session.subscriptions, visit, arg);
+    list_for_each (link, &conn->listens)
+        visit_names(json_object_get(list_entry(link, struct listen, link)->topics, kind), visit, arg);
 }
 
 /* A client that does not read is spared: what it missed it can ask for. */

@@ -274,7 +274,7 @@ void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) {
 
 /* ---- coming back ---- */
 
-static void restore_request(void *arg, const void *record) ON_LOOP {
+void queue_restore_one(void *arg, const void *record) {
     const struct request_record *request = record;
     struct conn *conn = arg;
     struct theseus_error err = {0};
@@ -300,7 +300,7 @@ static void restore_request(void *arg, const void *record) ON_LOOP {
 }
 
 void queue_restore(struct conn *conn) {
-    ledger_each(conn->host->ledger, &request_kind, restore_request, conn);
+    ledger_each(conn->host->ledger, &request_kind, queue_restore_one, conn);
 }
 
 /* Whoever still runs it may answer: nobody is there. */

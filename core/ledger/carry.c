@@ -12,7 +12,7 @@ struct head {
 
 static const char magic[8] = {'t', 'h', 'c', 'a', 'r', 'r', 'y', '\n'};
 
-static const struct record_kind *const kinds[] = {&request_kind, &run_kind, &checkpoint_kind, &state_kind};
+static const struct record_kind *const kinds[] = {&request_kind, &run_kind, &checkpoint_kind, &state_kind, &task_kind};
 
 enum { KINDS = ARRAY_SIZE(kinds), ROOM_BYTES = 256 };
 
@@ -40,7 +40,8 @@ static int decode(const struct record_kind *kind, const struct format_record *re
 }
 
 _Static_assert(sizeof(struct request_record) <= ROOM_BYTES && sizeof(struct run_record) <= ROOM_BYTES &&
-                   sizeof(struct checkpoint_record) <= ROOM_BYTES && sizeof(struct state_record) <= ROOM_BYTES,
+                   sizeof(struct checkpoint_record) <= ROOM_BYTES && sizeof(struct state_record) <= ROOM_BYTES &&
+                   sizeof(struct task_record) <= ROOM_BYTES,
                "every kind that is carried has room");
 
 /* ---- choosing ---- */

@@ -176,10 +176,10 @@ static const struct record_field boot_fields[] = {
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
 
 static const struct record_field task_fields[] = {
-    U64(task_record, conn, 1, RECORD_KEY),
-    U64(task_record, offset, 2, RECORD_KEY),
-    U64(task_record, index, 3, RECORD_KEY),
-    BYTES(task_record, id, 4, 0),
+    U64(task_record, conn, 1, RECORD_KEY),  U64(task_record, offset, 2, RECORD_KEY),
+    U64(task_record, index, 3, RECORD_KEY), BYTES(task_record, id, 4, 0),
+    U64(task_record, created_ms, 5, 0),     U64(task_record, kept, 6, 0),
+    BYTES(task_record, call_key, 7, 0),     BYTES(task_record, client, 8, 0),
 };
 const struct record_kind task_kind = KIND(30, task_record, task_fields);
 

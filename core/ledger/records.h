@@ -161,6 +161,7 @@ enum restart_flags {
     RESTART_PRESERVE = 2,
     RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
     RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
+    RESTART_RETRIES = 16, /* the new image serves, and tries again what was refused; it is in the history */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
@@ -203,6 +204,10 @@ extern const struct record_kind proposal_kind;
 struct task_record {
     uint64_t conn, offset, index; /* key, the request's */
     struct span id;
+    uint64_t created_ms;  /* wall clock */
+    uint64_t kept;        /* 1: what another process needs to go on with it is in files */
+    struct span call_key; /* of one that was begun in another process; empty: its own */
+    struct span client;   /* JSON: who asked there; empty: see the connection */
 };
 extern const struct record_kind task_kind;
 

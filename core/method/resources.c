@@ -123,6 +123,7 @@ void method_resources_read(struct method_env *env, struct conn *conn, struct cal
     method_set_client(env, conn, call);
     call->shape = json_pack("{s:s, s:o*}", "uri", uri, "mimeType", mime_type_new(env, name));
     call->reshape = reshape;
+    call->cacheable = true;
     run_start(env->plugin_host, call, name, args);
 }
 

@@ -22,6 +22,8 @@ static const char *directory_of(const struct method_env *env, struct conn *conn)
 }
 
 void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) {
+    if (call->adopted)
+        return; /* it is known who asked, in another process */
     const struct session *session = conn_session(conn);
     const json_t *meta = json_object_get(call->message.params, "_meta");
     const json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;

@@ -90,8 +90,20 @@ static json_t *words_new(const json_t *frame) {
     CLEANUP(free) char *module = backtrace_module_name(path);
     CLEANUP(fd_close) int fd = open_module(path);
     if (fd >= 0 && elfsym_find(fd, path, offset - back, name, &into, NULL) == 0)
-        return json_sprintf("%s: %s+0x%" PRIx64, module, name, into + back);
-    return json_sprintf("%s+0x%" PRIx64, module, offset);
+        return json_sprintf("%s+0x%" PRIx64 ": %s+0x%" PRIx64, module, offset - back, name, into);
+    return json_sprintf("%s+0x%" PRIx64, module, offset - back);
+}
+
+/* With whose way it is before it, and the process before each line: servers may share a log. */
+static void tell(const json_t *error, const json_t *frames) {
+    const char *message = json_string_value(json_object_get(error, "message"));
+    const json_t *frame;
+    size_t i;
+
+    log_error("[%d] the way to the crash, innermost first (" BACKTRACE_HINT "): %s", (int)getpid(),
+              message ? message : "");
+    json_array_foreach (frames, i, frame)
+        log_error("[%d]   #%zu %s", (int)getpid(), i, json_string_value(frame));
 }
 
 void backtrace_name(json_t *frames) {
@@ -103,13 +115,13 @@ void backtrace_name(json_t *frames) {
 }
 
 void backtrace_resolve(json_t *errors) {
-    json_t *error, *frame;
-    size_t i, k;
+    json_t *error;
+    size_t i;
 
     json_array_foreach (errors, i, error) {
         json_t *frames = json_object_get(error, "backtrace");
         backtrace_name(frames);
-        json_array_foreach (frames, k, frame)
-            log_error("  #%zu %s", k, json_string_value(frame));
+        if (json_array_size(frames) > 0)
+            tell(error, frames);
     }
 }

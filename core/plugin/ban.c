@@ -201,6 +201,15 @@ static char *what_it_did(const struct ban *ban) {
     return xasprintf("%s%s%s%s", who, how, *ban->where ? " in " : "", ban->where);
 }
 
+char *ban_crash(const struct ban *ban) {
+    CLEANUP(free) char *often = how_often(ban);
+    CLEANUP(free)
+    char *how = ban->how && *ban->how ? xasprintf("its process %s", ban->how)
+                                      : xasprintf("crashed%s%s", *ban->signal ? " with " : "", ban->signal);
+
+    return xasprintf("%s%s%s, %s", how, *ban->where ? " in " : "", ban->where, often);
+}
+
 char *ban_reason(const struct ban *ban) {
     char at[CLOCK_TEXT_BYTES];
     CLEANUP(free) char *what = what_it_did(ban);

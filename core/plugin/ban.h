@@ -37,6 +37,8 @@ void ban_each(struct ledger *ledger, ban_visit_fn *visit, void *arg);
 void ban_put(struct batch *batch, const struct ban *ban);
 void ban_drop(struct batch *batch, const struct ban *ban);
 
+/* "crashed with SIGSEGV in tool 'x', once". Owned. */
+char *ban_crash(const struct ban *ban);
 /* A sentence: what it did, what became of it, and how to mend it. Owned. */
 char *ban_reason(const struct ban *ban);
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "base/blame.h"
+#include "base/limits.h"
 #include "loop/thread.h"
+#include "plugin/hangs.h"
 #include "plugin/host.h"
 #include "plugin/image.h"
 #include "plugin/migration.h"
@@ -202,6 +204,20 @@ int generation_configure(struct generation *generation, json_t *config, struct t
     if (json_array_append_new(generation->past_configs, before) < 0)
         return fail(err, ERR_MEMORY, "no memory for the former settings");
     return 0;
+}
+
+/* Everybody waits for it, as for a tool that runs here. */
+void generation_subscribed(struct generation *generation, const char *uri, bool on) {
+    struct hangs *hangs = generation->host->hangs;
+    const struct blame blame = blame_of(generation, "subscribed");
+    struct blame *inside = blame_begin(&blame);
+
+    if (hangs)
+        hangs_enter_inline(hangs, LIMIT_INLINE_MS);
+    generation->slots.subscribed(generation->self, uri, on);
+    if (hangs)
+        hangs_leave_inline(hangs);
+    (void)blame_end(inside);
 }
 
 /* ---- threads ---- */

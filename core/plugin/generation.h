@@ -106,8 +106,9 @@ json_t *generation_save(struct generation *generation);     /* NULL: it has noth
 MUST_CHECK int generation_activate(struct generation *generation, struct theseus_error *err);
 MUST_CHECK int generation_check(struct generation *generation, const json_t *config, struct theseus_error *err);
 MUST_CHECK int generation_configure(struct generation *generation, json_t *config,
-                                    struct theseus_error *err); /* steals */
-void generation_stop(struct generation *generation);            /* stop, then joins the threads that it made */
+                                    struct theseus_error *err);                              /* steals */
+void generation_subscribed(struct generation *generation, const char *uri, bool on) ON_LOOP; /* pinned */
+void generation_stop(struct generation *generation); /* stop, then joins the threads that it made */
 
 /* Threads of the plugin; any thread. The number, or -1. */
 int generation_thread(struct generation *generation, theseus_thread_fn *run, void *arg, struct theseus_error *err);

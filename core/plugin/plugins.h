@@ -130,6 +130,8 @@ json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_refused_new(struct plugins *plugins) ON_LOOP;
+/* The same, and the files that are on their way. New reference. */
+json_t *plugins_not_serving_new(struct plugins *plugins) ON_LOOP;
 /* What the directories hold otherwise than it serves, [{plugin?, file, change}]: "new", "changed" or "removed", and
  * "waiting" for calls of the version before. Nothing is loaded. New reference. */
 json_t *plugins_changes_new(struct plugins *plugins) ON_LOOP;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <theseus/plugin.h>
+
 #include "base/buf.h"
 #include "base/hash.h"
 #include "plugin/generation.h"
@@ -67,7 +69,7 @@ static void collect(struct span key, void *value, void *arg) {
     struct offer *offer = value;
 
     (void)key;
-    if (offer->listed && kind_of(offer) == listing->what &&
+    if (offer->listed && kind_of(offer) == listing->what && !(offer->tool->flags & THESEUS_HIDDEN) &&
         !registry_hides_locked(listing->registry, offer->tool->name))
         listing->offers[listing->count++] = offer;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "plugin/ban.h"
 #include "plugin/claims.h"
 #include "plugin/guest.h"
@@ -41,13 +42,38 @@ static bool is_waited_for(const struct plugin *plugin, const struct generation *
     return generation == plugin->active && generation->since_ns > 0;
 }
 
+static json_t *time_new(int64_t wall_ms) {
+    char text[CLOCK_TEXT_BYTES];
+
+    return json_string(clock_rfc3339(wall_ms, text));
+}
+
+/* Since when the image serves: across restarts, too. */
+static json_t *since_new(const struct generation *generation) {
+    return time_new(clock_wall_ms() - (clock_now_ns() - generation->since_ns) / 1000000);
+}
+
+/* The version that should serve, and why it does not. NULL: it is not known any more. */
+static json_t *instead_new(struct plugins *plugins, const char *plugin) {
+    CLEANUP(ban_fini) struct ban ban = {0};
+
+    if (!ban_of_plugin(plugins->host->ledger, plugin, &ban))
+        return NULL;
+    CLEANUP(free) char *reason = ban_crash(&ban);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "version", ban.version, "file", ban.file, "hash", ban.hash, "reason",
+                     reason, "since", time_new(ban.at_ms));
+}
+
 /* What it has crashed, whether it may, and what it stands in for. Steals `report`. */
 static json_t *add_crashes(struct plugins *plugins, const struct plugin *plugin, const struct generation *generation,
                            const char *banned, json_t *report) ON_LOOP {
     if (banned) {
         (void)json_object_set_new(report, "state", json_string("reverted"));
         (void)json_object_set_new(report, "reason", json_string(banned));
+        (void)json_object_set_new(report, "instead_of", instead_new(plugins, plugin->name));
     }
+    if (is_waited_for(plugin, generation))
+        (void)json_object_set_new(report, "since", since_new(generation));
     (void)json_object_set_new(report, "crashes", json_integer(crashes_of(plugins, image_hash(generation->image))));
     (void)json_object_set_new(report, "good", json_boolean(generation->good));
     (void)json_object_set_new(report, "probation",
@@ -113,6 +139,24 @@ json_t *plugins_refused_new(struct plugins *plugins) {
     }
     claims_report(plugins, refused);
     return refused;
+}
+
+/* What is being looked at, and of which nothing serves, or not what it holds: it may well be the same again. */
+static bool is_pending(const struct plugins *plugins, const struct source *source) {
+    return source->candidates > 0 && !source->refused && (!source->plugin || is_waiting(plugins, source->plugin));
+}
+
+json_t *plugins_not_serving_new(struct plugins *plugins) {
+    json_t *report = plugins_refused_new(plugins);
+
+    list_for_each (link, &plugins->sources) {
+        const struct source *source = list_entry(link, struct source, link);
+        if (is_pending(plugins, source))
+            (void)json_array_append_new(
+                report, json_pack("{s:s, s:s}", "file", source->path, "reason",
+                                  "it is still being tried, or waits until no call of the version that serves runs"));
+    }
+    return report;
 }
 
 json_t *plugins_report_new(struct plugins *plugins) {

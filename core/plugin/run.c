@@ -215,29 +215,51 @@ int run_reply_crash(struct run *run, const char *text, json_t *crash) {
 
 /* ---- the handler ---- */
 
-static void on_timeout(struct call *call, int64_t ms) {
+enum limit_source { LIMIT_OF_OPTION, LIMIT_OF_PLUGIN, LIMIT_OF_TOOL };
+
+static char *limit_text(const struct call_limit *limit) {
+    switch ((enum limit_source)limit->source) {
+    case LIMIT_OF_PLUGIN:
+        return xasprintf(".call_timeout in [plugin:%s]", limit->plugin);
+    case LIMIT_OF_TOOL:
+        return xasprintf("the tool's own; .call_timeout in [plugin:%s] would go before it", limit->plugin);
+    case LIMIT_OF_OPTION:
+        break;
+    }
+    return xasprintf("limits.call_timeout; .call_timeout in [plugin:%s] would go before it", limit->plugin);
+}
+
+static void on_timeout(struct call *call, const struct call_limit *limit) {
+    const char *name = json_string_value(json_object_get(call->message.params, "name"));
+    CLEANUP(free) char *tool = name ? xasprintf("tool '%.64s'", name) : xstrdup("the call");
+    CLEANUP(free) char *setting = limit_text(limit);
     struct theseus_error err = {0};
 
     (void)fail(&err, ERR_TIMEOUT,
-               "the call did not end within %g s and is given up; what it does may still take effect",
-               (double)ms / 1000);
+               "%s did not end within %g s and is given up; what it does may still take effect. The limit is %s", tool,
+               (double)limit->ms / 1000, setting);
     call_answer(call, error_result_new(&err));
 }
 
 /* What the operator says of a plugin goes before what its author does. */
-static int64_t timeout_s(const struct run *run, const struct tool *tool) {
+static struct call_limit limit_of(const struct run *run, const struct tool *tool) {
     const struct config *config = *run->host->config;
-    int configured = config_plugin_call_timeout(config, run->offer->generation->name);
+    const char *plugin = run->offer->generation->name;
+    int configured = config_plugin_call_timeout(config, plugin);
 
     if (configured)
-        return configured;
-    return tool->timeout ? (int64_t)tool->timeout : config->limits.call_timeout;
+        return (struct call_limit){configured * INT64_C(1000), LIMIT_OF_PLUGIN, plugin};
+    if (tool->timeout)
+        return (struct call_limit){tool->timeout * INT64_C(1000), LIMIT_OF_TOOL, plugin};
+    return (struct call_limit){config->limits.call_timeout * INT64_C(1000), LIMIT_OF_OPTION, plugin};
 }
 
 /* The time of a call counts from its acceptance, whatever it waits for. */
 static void limit_time(struct run *run, const struct tool *tool) ON_LOOP {
-    run->limit_ms = timeout_s(run, tool) * 1000;
-    call_set_deadline(run->request, run->limit_ms, on_timeout);
+    const struct call_limit limit = limit_of(run, tool);
+
+    run->limit_ms = limit.ms;
+    call_set_deadline(run->request, &limit, on_timeout);
 }
 
 static bool is_inline(const struct tool *tool) {
@@ -483,7 +505,7 @@ static void enter_inline(struct run *run) ON_LOOP {
     CLEANUP(call_unref) struct call *request = call_ref(run->request);
 
     struct hangs *hangs = run->host->hangs;
-    int64_t limit_ms = timeout_s(run, run->offer->tool) * 1000;
+    int64_t limit_ms = limit_of(run, run->offer->tool).ms;
 
     run_ref(run);
     if (hangs)

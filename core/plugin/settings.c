@@ -179,6 +179,20 @@ static bool may_be_said(const struct config_section *section, const json_t *prop
     return written && !is_secret(properties, key, written);
 }
 
+/* "/key/0: rule" is about a key: as such, and where it stands. */
+static int place_mismatch(const struct config_section *section, struct theseus_error *err) {
+    size_t len = strcspn(err->message + 1, "/:");
+    CLEANUP(free) char *key = *err->message == '/' ? xstrndup(err->message + 1, len) : xstrdup("");
+    CLEANUP(free) char *rest = *key ? xstrdup(err->message + 1 + len) : NULL;
+
+    if (rest && json_object_get(section->settings, key)) {
+        enum errc code = (enum errc)err->code;
+        *err = (struct theseus_error){0};
+        (void)fail(err, code, "key '%s'%s%s", key, *rest == '/' ? " " : "", rest);
+    }
+    return prefix_place(section, key, err);
+}
+
 static int check_schema(const json_t *document, const json_t *settings, const struct config_section *section,
                         struct theseus_error *err) {
     const json_t *properties = json_object_get(document, "properties");
@@ -195,7 +209,7 @@ static int check_schema(const json_t *document, const json_t *settings, const st
                               ? refused.message
                               : "the plugin's config_schema refuses it; why is not said, for a secret is part of it";
     (void)fail(err, (enum errc)refused.code, "%s", message);
-    return section ? prefix_place(section, "", err) : -1;
+    return section ? place_mismatch(section, err) : -1;
 }
 
 /* A [tool:NAME] section with its secrets in place. New reference; NULL with err. */

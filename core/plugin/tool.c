@@ -11,7 +11,7 @@
 #include "rpc/schema.h"
 
 static const unsigned known_flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD |
-                                    THESEUS_INLINE | THESEUS_RESUMABLE | THESEUS_SERIAL | THESEUS_LONG;
+                                    THESEUS_INLINE | THESEUS_RESUMABLE | THESEUS_SERIAL | THESEUS_LONG | THESEUS_HIDDEN;
 
 static const char no_arguments[] = "{\"type\":\"object\",\"additionalProperties\":false}";
 

@@ -3,11 +3,12 @@
  * where a rule is about members that the schema does not name.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "rpc/schema_check.h"
 #include "rpc/schema_value.h"
 
-enum { KNOWN_BYTES = 100, MEMBERS_PER_STEP = 16 };
+enum { KNOWN_BYTES = 100, MISSING_BYTES = 140, MEMBERS_PER_STEP = 16 };
 
 struct member {
     const char *name;
@@ -25,8 +26,41 @@ static int check_member(struct check *check, const struct node *node, struct mem
     return check_child(check, node, member.value, &place);
 }
 
-static int refuse_missing(struct check *check, const char *name) {
-    return check_mismatch(check, RANK_REQUIRED, "must have the property '%.80s'", name);
+/* Names of properties that are missing, as many as fit. */
+struct missing {
+    char text[MISSING_BYTES + 16];
+    size_t used, count;
+};
+
+static void add_missing(struct missing *missing, const char *name) {
+    bool fits = missing->used + strlen(name) + 4 < MISSING_BYTES, is_first = missing->count++ == 0;
+
+    if (missing->used >= MISSING_BYTES)
+        return;
+    if (fits || is_first) {
+        int len = snprintf(missing->text + missing->used, MISSING_BYTES - missing->used, "%s'%.80s'",
+                           is_first ? "" : ", ", name);
+        missing->used += (size_t)len;
+    } else {
+        (void)strcpy(missing->text + missing->used, ", \xe2\x80\xa6");
+        missing->used = MISSING_BYTES;
+    }
+}
+
+/* All of them at once: whoever calls again is to be right then. */
+static int refuse_missing(struct check *check, const struct object_rules *rules, const json_t *value) {
+    struct missing missing = {0};
+
+    for (size_t i = 0; i < rules->property_count && check->quiet == 0; i++)
+        if (rules->properties[i].required && !json_object_iter_at((json_t *)value, rules->properties[i].name))
+            add_missing(&missing, rules->properties[i].name);
+    for (size_t i = 0; i < json_array_size(rules->required) && check->quiet == 0; i++) {
+        const json_t *name = json_array_get(rules->required, i);
+        if (!json_object_getn(value, json_string_value(name), json_string_length(name)))
+            add_missing(&missing, json_string_value(name));
+    }
+    return check_mismatch(check, RANK_REQUIRED, "must have the propert%s %s", missing.count > 1 ? "ies" : "y",
+                          missing.text);
 }
 
 /* *ret_found is how many of the properties the value has. */
@@ -37,7 +71,7 @@ static int check_properties(struct check *check, const struct object_rules *rule
         const struct property *property = &rules->properties[i];
         void *at = json_object_iter_at((json_t *)value, property->name);
         if (!at && property->required)
-            return refuse_missing(check, property->name);
+            return refuse_missing(check, rules, value);
         if (!at)
             continue;
         ++*ret_found;
@@ -50,11 +84,11 @@ static int check_properties(struct check *check, const struct object_rules *rule
     return 0;
 }
 
-static int check_required(struct check *check, const json_t *names, const json_t *value) {
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const json_t *name = json_array_get(names, i);
+static int check_required(struct check *check, const struct object_rules *rules, const json_t *value) {
+    for (size_t i = 0; i < json_array_size(rules->required); i++) {
+        const json_t *name = json_array_get(rules->required, i);
         if (!json_object_getn(value, json_string_value(name), json_string_length(name)))
-            return refuse_missing(check, json_string_value(name));
+            return refuse_missing(check, rules, value);
     }
     return 0;
 }
@@ -170,7 +204,7 @@ int check_object(struct check *check, const struct object_rules *rules, const js
         return check_stop(check);
     int r = check_size(check, rules, count);
     if (r == 0 && rules->required)
-        r = check_required(check, rules->required, value);
+        r = check_required(check, rules, value);
     if (r == 0)
         r = check_properties(check, rules, value, seen, &found);
     bool others_matter = rules->pattern_count > 0 || (rules->additional && (found < count));

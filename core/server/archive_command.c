@@ -34,32 +34,42 @@ static int note(const char *state_dir, const char *action, const char *file, con
     return audit_add(store, &line, err) == 0 ? 0 : error_prefix(err, "it is done, but could not be noted: ");
 }
 
+/* Done, but: an artifact is missing, or not what it was. */
+static void on_artifact(void *arg, const char *text) {
+    (*(int *)arg)++;
+    (void)fprintf(stderr, "theseus: %s\n", text);
+}
+
 int command_backup(const struct args *args, const struct config_source *source, const char *program) {
     CLEANUP(config_free) struct config *config = NULL;
     struct theseus_error err = {0};
+    int faults = 0;
+    const struct artifacts_listener listener = {.tell = on_artifact, .arg = &faults};
 
     (void)program;
     if (config_load(&config, source, NULL, NULL, &err) < 0 ||
-        archive_write(config->server.state_dir, args->rest[0], &err) < 0 ||
+        archive_write(config->server.state_dir, args->rest[0], &listener, &err) < 0 ||
         note(config->server.state_dir, "backup", args->rest[0], NULL, &err) < 0)
         return report(&err);
-    (void)printf("%s holds the database of %s as it is now; `theseus restore` puts it back\n", args->rest[0],
-                 config->server.state_dir);
-    return 0;
+    (void)printf("%s holds the database of %s and its artifacts as they are now; `theseus restore` puts them back\n",
+                 args->rest[0], config->server.state_dir);
+    return faults > 0;
 }
 
 int command_restore(const struct args *args, const struct config_source *source, const char *program) {
     CLEANUP(config_free) struct config *config = NULL;
     CLEANUP(free) char *aside = NULL;
     struct theseus_error err = {0};
+    int faults = 0;
+    const struct artifacts_listener listener = {.tell = on_artifact, .arg = &faults};
 
     (void)program;
     if (config_load(&config, source, NULL, NULL, &err) < 0 ||
-        archive_restore(config->server.state_dir, args->rest[0], &aside, &err) < 0 ||
+        archive_restore(config->server.state_dir, args->rest[0], &listener, &aside, &err) < 0 ||
         note(config->server.state_dir, "restore", args->rest[0], aside, &err) < 0)
         return report(&err);
     (void)printf("%s is the database of %s now\n", args->rest[0], config->server.state_dir);
     if (aside)
         (void)printf("the one before is kept as %s\n", aside);
-    return 0;
+    return faults > 0;
 }

@@ -25,6 +25,8 @@ static const struct {
      "write the database and what belongs to it to a new file, while servers run"},
     {"restore", COMMAND_RESTORE, 1, 1, "theseus restore FILE [-c FILE]",
      "make such a file the database, while no server runs; the one before is kept"},
+    {"import", COMMAND_IMPORT, 1, 1, "theseus import FILE [-c FILE]",
+     "take over the tasks of MCP Task Orchestrator from its tasks.sqlite, also while servers run"},
     {"status", COMMAND_STATUS, 0, 0, "theseus status [--watch] [--json] [-c FILE]",
      "show every server that runs: health, clients, plugins, last restarts"},
     {"reload", COMMAND_RELOAD, 0, 1, "theseus reload [PID] [-c FILE]",

@@ -13,8 +13,8 @@
 #include "rpc/shape.h"
 #include "server/carried.h"
 #include "server/migrations.h"
-#include "server/quarantine.h"
 #include "server/restart_inner.h"
+#include "server/retrial.h"
 #include "server/standby.h"
 #include "server/wayback.h"
 
@@ -223,20 +223,43 @@ static void drop_note(struct server *server) {
     (void)wayback_read_note(server->ledger, &note);
 }
 
-static void complete(struct server *server) ON_LOOP {
-    struct restart *restart = &server->restart;
+static void completed(struct server *server) ON_LOOP {
+    const struct restart *restart = &server->restart;
 
+    server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
+    restart_end(server, PHASE_COMPLETE);
+    drop_note(server);
+    report_answer(server, report_complete_new(server));
+}
+
+static void look_at_program(const struct server *server) ON_LOOP {
+    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
+        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
+}
+
+static void on_retried(struct server *server) ON_LOOP {
+    completed(server);
+    look_at_program(server);
+}
+
+/* Behind a crash only where somebody waits for what is tried: another image has begun it. */
+static bool tries_again(const struct server *server) ON_LOOP {
+    return server->awake && strcmp(server->restart.facts.reason, "error_recovery") == 0 &&
+           (!recovery_is_restart(server) || server->restart.call);
+}
+
+static void complete(struct server *server) ON_LOOP {
     standby_begin(server); /* first: calls are at work already, and may crash at any moment */
     wayback_close();
     dismiss_all(server);
     carried_drop_aside(server->ledger);
     plugins_drop_saved(server->plugins);
-    if (strcmp(restart->facts.reason, "error_recovery") == 0 && !recovery_is_restart(server))
-        quarantine_forgive(server); /* the directories are looked at a moment later */
-    server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
-    restart_end(server, PHASE_COMPLETE);
-    drop_note(server);
-    report_answer(server, report_complete_new(server));
+    if (!tries_again(server)) {
+        completed(server);
+        return;
+    }
+    report_to_history(server); /* before: what is tried may crash */
+    retrial_begin(server, !recovery_is_restart(server), on_retried);
 }
 
 /* Why the image after this one is not there: what it said itself, else what its handler left. */
@@ -347,8 +370,7 @@ static void conclude(struct server *server) ON_LOOP {
         plugins_withdraw(server->plugins, NULL);
     standby_begin(server);
     wayback_close(); /* the record of the restart may be lost: nothing else is going to close it */
-    if (server->watch_binary && server->restart.facts.phase == PHASE_COMPLETE && !restart_takes_own(server))
-        watch_binary_look(server->watch_binary); /* it may have changed again meanwhile */
+    look_at_program(server);
 }
 
 /* Behind what clients have sent meanwhile: that is found in the turn behind the one in which they are heard again. */

@@ -1,6 +1,6 @@
 /*
  * `theseus call TOOL [JSON]`: one call in a fresh server. The server is the real one; its client is this process, at
- * the other end of a socket pair.
+ * the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -112,7 +112,7 @@ static int call(struct server *server, int fd, const char *tool, json_t *argumen
     return print_answer(answer);
 }
 
-int command_call(const struct args *args, const struct config_source *source, const char *program) {
+int command_call_tool(const struct config_source *source, const char *program, const char *tool, json_t *arguments) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     struct theseus_error err = {0};
     struct config *config = NULL;
@@ -120,8 +120,7 @@ int command_call(const struct args *args, const struct config_source *source, co
     int pair[2], large = 16 << 20;
 
     loop_enter();
-    json_auto_t *arguments = args->rest_count > 1 ? jsontext_read(span_of(args->rest[1]), &err) : json_object();
-    if (!arguments || config_load(&config, source, NULL, NULL, &err) < 0)
+    if (config_load(&config, source, NULL, NULL, &err) < 0)
         return say_failure(&err);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         (void)config_free(config);
@@ -135,7 +134,7 @@ int command_call(const struct args *args, const struct config_source *source, co
     if (status < 0)
         (void)config_free(config);
     else
-        status = call(server, pair[0], args->rest[0], arguments, &err);
+        status = call(server, pair[0], tool, arguments, &err);
     if (server)
         server_settle(server);
     (void)close(pair[0]);
@@ -147,4 +146,11 @@ int command_call(const struct args *args, const struct config_source *source, co
         server_abandon(server, status);
     (void)server_free(server);
     return status;
+}
+
+int command_call(const struct args *args, const struct config_source *source, const char *program) {
+    struct theseus_error err = {0};
+    json_auto_t *arguments = args->rest_count > 1 ? jsontext_read(span_of(args->rest[1]), &err) : json_object();
+
+    return arguments ? command_call_tool(source, program, args->rest[0], arguments) : say_failure(&err);
 }

@@ -217,17 +217,53 @@ static void rehearse_start(struct check *check, struct config *config, const str
     (void)close(pair[1]);
 }
 
+static void on_artifact(void *arg, const char *text) {
+    problem(arg, "theseus", 0, text);
+}
+
 /* All of the database, which takes as long as reading it. */
 static void check_deeply(struct check *check, const struct config *config) {
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
+    const struct artifacts_listener listener = {.tell = on_artifact, .arg = check};
+    struct theseus_error err = {0};
+    const int before = check->problems;
+    size_t named;
+
+    if (access(database, F_OK) < 0 && errno == ENOENT) {
+        (void)printf("database: there is none yet\n");
+    } else if (archive_examine(database, &listener, &named, &err) < 0) {
+        CLEANUP(free)
+        char *text = xasprintf("%s; end the servers, and put a backup back: theseus restore FILE", err.message);
+        problem(check, "theseus", 0, text);
+    } else {
+        (void)printf("database: every page, index and reference of %s holds\n", database);
+        if (check->problems == before)
+            (void)printf("artifacts: %zu files, each as its row says\n", named);
+    }
+}
+
+static void on_other_problem(void *arg, const char *file, int line, const char *text) {
+    (void)arg;
+    (void)fprintf(stderr, "%s:%d: %s (no matter for the files that are checked: they are, with the defaults)\n",
+                  file ? file : "theseus", line, text);
+}
+
+/* What stands in a configuration that nobody has named says nothing of these files. */
+static void check_only_files(struct check *check, const struct args *args, const struct config_source *source) {
+    const struct config_source defaults = {.path = "/dev/null", .text = {"", 0}, .program = source->program};
+    bool is_meant = source->path || source->set_count > 0;
+    struct config *config = NULL;
     struct theseus_error err = {0};
 
-    if (access(database, F_OK) < 0 && errno == ENOENT)
-        (void)printf("database: there is none yet\n");
-    else if (archive_examine(database, &err) < 0)
+    int r = config_load(&config, source, is_meant ? on_config_problem : on_other_problem, check, &err);
+    if (r < 0 && !is_meant)
+        r = config_load(&config, &defaults, on_config_problem, check, &err);
+    if (r < 0 && check->problems == 0)
         problem(check, "theseus", 0, err.message);
-    else
-        (void)printf("database: every page, index and reference of %s holds\n", database);
+    if (r < 0)
+        return;
+    check_files(check, config, args->rest, (size_t)args->rest_count);
+    (void)config_free(config);
 }
 
 static void check_all(struct check *check, const struct args *args, const struct config_source *source,
@@ -235,17 +271,16 @@ static void check_all(struct check *check, const struct args *args, const struct
     struct config *config = NULL;
     struct theseus_error err = {0};
 
+    bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
+    if (args->rest_count > 0 && !deep) {
+        check_only_files(check, args, source);
+        return;
+    }
     int r = config_load(&config, source, on_config_problem, check, &err);
     if (r < 0 && check->problems == 0)
         problem(check, "theseus", 0, err.message);
     if (r < 0)
         return;
-    bool deep = args->rest_count == 1 && strcmp(args->rest[0], "--deep") == 0;
-    if (args->rest_count > 0 && !deep) {
-        check_files(check, config, args->rest, (size_t)args->rest_count);
-        (void)config_free(config);
-        return;
-    }
     (void)printf("configuration: %s%s\n", config->file,
                  config->file_exists ? "" : " (is not there: built-in defaults)");
     if (deep)

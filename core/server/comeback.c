@@ -15,7 +15,7 @@ enum { INNER_INDEX_SHIFT = 32 }; /* runs above are parts of another one's call *
 struct visiting {
     struct comeback *comeback;
     struct state *state;
-    json_t *tools, *checkpoints, *runs; /* owned: by key */
+    json_t *tools, *checkpoints, *runs; /* borrowed: by key */
 };
 
 static void key_text(char text[static 64], uint64_t conn, uint64_t offset, uint64_t index) {
@@ -48,6 +48,14 @@ static void visit_checkpoint(struct visiting *visiting, const struct checkpoint_
     (void)json_object_set_new(visiting->checkpoints, key, json_true());
 }
 
+/* Whoever has the tasks goes on with it, or tells what has become of it. */
+static void visit_task(struct visiting *visiting, const struct task_record *task) {
+    char key[64];
+
+    key_text(key, task->conn, task->offset, task->index);
+    (void)json_object_del(visiting->runs, key);
+}
+
 static void visit_state(const struct visiting *visiting, const struct state_record *record) {
     struct theseus_error err = {0};
     bool taken = false;
@@ -70,6 +78,8 @@ static void visit(void *arg, const struct record_kind *kind, const void *record)
         visit_checkpoint(arg, record);
     else if (kind == &state_kind)
         visit_state(arg, record);
+    else if (kind == &task_kind)
+        visit_task(arg, record);
 }
 
 static json_t *call_new(const json_t *tool, bool checkpoint) {

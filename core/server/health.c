@@ -10,6 +10,7 @@
 #include "server/services.h"
 #include "server/sessions.h"
 #include "store/audit.h"
+#include "store/damage.h"
 #include "store/probe.h"
 #include "store/schema.h"
 
@@ -47,6 +48,19 @@ json_t *health_gather(struct server *server, struct run *run, const json_t *args
 
 /* ---- the rest; on the loop ---- */
 
+/* Whoever met it, and whenever: a write that is tried need not. */
+static void add_damage(json_t *database, json_t *issues) {
+    char text[DAMAGE_TEXT_BYTES];
+
+    if (!damage_met(text))
+        return;
+    facts_add_text(issues,
+                   "database: it is damaged; SQLite says: %s. End the server, run theseus check --deep, then theseus "
+                   "restore with a backup",
+                   text);
+    (void)json_object_set_new(database, "status", json_string("degraded"));
+}
+
 static json_t *database_new(const json_t *facts, json_t *issues) {
     const json_t *problem = json_object_get(facts, "problem");
     json_t *database = json_copy((json_t *)facts);
@@ -54,7 +68,23 @@ static json_t *database_new(const json_t *facts, json_t *issues) {
     if (json_is_string(problem))
         facts_add_text(issues, "database: %s", json_string_value(problem));
     (void)json_object_del(database, "problem");
+    add_damage(database, issues);
     return database;
+}
+
+/* What of the memory that goes from image to image was lost when this one began. It is whole again since. */
+static json_t *ledger_new_check(const struct server *server, json_t *issues) {
+    const struct ledger *ledger = server->ledger;
+    size_t damaged = ledger_damaged(ledger), lost = ledger_lost(ledger);
+
+    if (damaged > 0)
+        facts_add_text(issues,
+                       "ledger: %zu records, or more, were lost when this image began, for something had written into "
+                       "the server's memory: a call may have gone without its answer, or a plugin without its state. "
+                       "The log says more; a restart begins with a ledger that is whole",
+                       lost);
+    return json_pack("{s:I, s:I, s:I}", "damaged_batches", (json_int_t)damaged, "lost_records", (json_int_t)lost,
+                     "mended_batches", (json_int_t)ledger_mended(ledger));
 }
 
 static json_t *connections_new(struct server *server) ON_LOOP {
@@ -142,6 +172,7 @@ json_t *health_answer(struct server *server, struct run *run, const json_t *args
     put(checks, "connections", facts_wants(args, "include_connection_status", true), connections_new(server));
     put(checks, "plugins", true, plugins_new_check(server, issues));
     put(checks, "threads", true, rescue_report_new(server, issues));
+    put(checks, "ledger", true, ledger_new_check(server, issues));
     put(checks, "memory", true, memory_report_new(server, issues));
     put(checks, "configuration", true, configuration_new(server, issues));
     const double uptime = (double)(clock_wall_ms() - server->started_ms) / 1e3;

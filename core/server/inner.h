@@ -27,6 +27,7 @@
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
+#include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
 #include "store/store.h"
@@ -90,6 +91,7 @@ struct restart {
     int r;                       /* likewise */
     struct theseus_error err;
     /* measured; negative: not known */
+    bool refused; /* the candidate was */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
@@ -176,6 +178,7 @@ struct server {
     struct rescue rescue;
     struct memory memory;
     struct recovery recovery;
+    struct retrial retrial;
     struct standby standby;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */
@@ -222,6 +225,8 @@ struct server {
         struct loop_task idle;
         bool waits; /* for the plugins, to be counted then */
     } looks;
+    struct subscribed *subscribed; /* owned */
+    struct loop_task topics;       /* looks what is subscribed to now */
     struct timer *leave_timer;
     bool leaving, closed, cancelled, over;
     int64_t leave_due_ms;
@@ -301,8 +306,11 @@ MUST_CHECK int upkeep_adopt_lock(struct server *server, int fd, struct theseus_e
 
 /* extensions.c: of the protocol */
 void extensions_init(struct server *server) ON_LOOP;
-void extensions_connected(struct server *server) ON_LOOP; /* the connection is there, and not started */
-void extensions_fini(struct server *server) ON_LOOP;      /* the connection is gone; before the store */
+void extensions_connected(struct server *server) ON_LOOP;       /* the connection is there, and not started */
+void extensions_plugins_changed(struct server *server) ON_LOOP; /* other generations may serve */
+void extensions_let_go(struct server *server) ON_LOOP;          /* the server leaves: tasks are let go */
+void extensions_finish(struct server *server) ON_LOOP;          /* what is on its way to the database; waits for it */
+void extensions_fini(struct server *server) ON_LOOP;            /* the connection is gone; before the store */
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* listening.c: the socket on which other clients connect */

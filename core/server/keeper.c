@@ -249,6 +249,10 @@ void keeper_add_secret(struct keeper *keeper, const json_t *value) {
     secrets_add(keeper->secrets, value);
 }
 
+bool keeper_has_secret(struct keeper *keeper, struct span text) {
+    return secrets_are_in(keeper->secrets, text);
+}
+
 void keeper_hurry(struct keeper *keeper) {
     if (!keeper->begun || keeper->writing.runs || !keeper->pending)
         return;

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "base/span.h"
 #include "base/thread.h"
 #include "loop/loop.h"
 
@@ -50,6 +51,7 @@ void keeper_wake(struct keeper *keeper, struct loop_task *back) ON_LOOP;
 /* The plugins are loaded, so their secrets are known: from here on it is written. */
 void keeper_begin(struct keeper *keeper) ON_LOOP;
 void keeper_add_secret(struct keeper *keeper, const json_t *value); /* any thread */
+bool keeper_has_secret(struct keeper *keeper, struct span text);    /* does it contain one? Any thread */
 
 /* The server is about to leave: whatever has changed is written now. */
 void keeper_hurry(struct keeper *keeper) ON_LOOP;

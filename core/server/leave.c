@@ -28,6 +28,7 @@ static void on_leave_timer(void *arg) {
     } else if (!server->cancelled && is_due) {
         server->cancelled = true;
         log_info("calls that still run are cancelled");
+        extensions_let_go(server);
         clients_cancel_all(server->clients);
         server->leave_due_ms = loop_now_ms(server->loop) + LEAVE_CANCELLED_MS;
     } else if (server->cancelled && loop_now_ms(server->loop) >= server->leave_due_ms) {
@@ -40,6 +41,7 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
         return;
     server->leaving = true;
     crash_set_leaving();
+    retrial_end(server);
     log_info("leaving: %s", why);
     listening_end(server);
     clients_stop_reading(server->clients);

@@ -25,6 +25,7 @@
 #include "server/sessions.h"
 #include "server/supervisor.h"
 #include "server/wayback.h"
+#include "store/damage.h"
 
 static void unblock_signals(void) {
     sigset_t none;
@@ -144,6 +145,7 @@ static int serve(const struct config_source *source, const char *program, char *
     struct handover handover;
 
     loop_enter();
+    damage_watch();
     handover_find(&handover);
     if (handover.ledger_fd >= 0)
         thread_make_ahead(); /* what served is brought back on one */
@@ -201,6 +203,8 @@ static int run(int argc, char **argv, struct theseus_error *err) {
         return command_backup(&args, &source, program);
     case COMMAND_RESTORE:
         return command_restore(&args, &source, program);
+    case COMMAND_IMPORT:
+        return command_import(&args, &source, program);
     case COMMAND_STATUS:
         return command_status(&args, &source, program);
     case COMMAND_RELOAD:

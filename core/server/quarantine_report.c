@@ -84,13 +84,13 @@ static json_t *details_new(const struct saying *saying, const char *message) {
     const struct verdict *verdict = saying->verdict;
     CLEANUP(free) char *signal = crash_words_signal(note);
 
-    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:s}", "plugin",
-                     if_any(verdict->plugin), "version", if_any(verdict->version), "hash", if_any(verdict->hash),
-                     "tool", if_any(note->tool), "slot", if_any(note->slot), "signal", signal, "isolation",
-                     saying->apart ? "process" : NULL, "thread", note->thread, "next",
-                     saying->apart ? fate_text(fates[verdict->next]) : quarantine_next_text(verdict->next), "crashes",
-                     verdict->crashes, "backtrace",
-                     saying->apart ? json_incref(saying->apart->backtrace) : backtrace_new(note), "message", message);
+    return json_pack(
+        "{s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:s, s:s}", "plugin", if_any(verdict->plugin),
+        "version", if_any(verdict->version), "hash", if_any(verdict->hash), "tool", if_any(note->tool), "slot",
+        if_any(note->slot), "signal", signal, "isolation", saying->apart ? "process" : NULL, "thread", note->thread,
+        "next", saying->apart ? fate_text(fates[verdict->next]) : quarantine_next_text(verdict->next), "crashes",
+        verdict->crashes, "backtrace", saying->apart ? json_incref(saying->apart->backtrace) : backtrace_new(note),
+        "backtrace_hint", BACKTRACE_HINT, "message", message);
 }
 
 static void write_audit(const struct saying *saying, const char *message) {

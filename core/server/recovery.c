@@ -285,14 +285,19 @@ bool recovery_explains(void *arg, const struct call *call, const char *tool, str
 
 /* ---- the restart ---- */
 
-/* A restart that was on its way is over, and its asker hears of that. */
-static void end_restart(struct server *server) ON_LOOP {
+/* A restart that was on its way is over, and its asker hears of that; unless the image that has crashed served already
+ * and was trying plugins again: the asker is answered when this one has tried the rest. */
+static void end_restart(struct server *server, bool retries) ON_LOOP {
     struct restart *restart = &server->restart;
     enum phase reached = restart->facts.phase;
 
     if (!restart->under_way)
         return;
     restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(reached), "message", server->recovery.what));
+    if (retries) {
+        restart_end(server, PHASE_COMPLETE);
+        return;
+    }
     log_warning("the restart failed in phase %s: %s", phase_name(reached), server->recovery.what);
     restart->reached = reached;
     restart_end(server, PHASE_FAILED);
@@ -300,9 +305,10 @@ static void end_restart(struct server *server) ON_LOOP {
 }
 
 /* And another one has taken place. */
-static void begin_restart(struct server *server) ON_LOOP {
+static void begin_restart(struct server *server, bool retries) ON_LOOP {
     const struct asker by = {.transport = "crash", .uid = -1};
     struct restart *restart = &server->restart;
+    const struct call_key key = restart->facts.key;
     int64_t at_ns = server->recovery.note.at_ns;
 
     facts_fini(&restart->facts);
@@ -310,6 +316,7 @@ static void begin_restart(struct server *server) ON_LOOP {
     restart->errors = json_array();
     restart->facts = (struct restart_facts){
         .flags = RESTART_PRESERVE,
+        .key = retries ? key : (struct call_key){0},
         .reason = xstrdup("error_recovery"),
         .asker = facts_pack_asker(&by, NULL),
         .boot_before = xstrdup(server->recovery.boot_before ? server->recovery.boot_before : ""),
@@ -324,6 +331,8 @@ static void begin_restart(struct server *server) ON_LOOP {
     };
     restart->under_way = true;
     restart->in_place = false;
+    if (restart->call)
+        restart_answer_early(server);
     restart_add_error(server,
                       json_pack("{s:s, s:s}", "phase", phase_name(PHASE_STARTING), "message", server->recovery.what));
 }
@@ -334,14 +343,15 @@ bool recovery_is_restart(const struct server *server) {
 
 void recovery_begin(struct server *server) {
     struct recovery *recovery = &server->recovery;
+    bool retries = server->restart.under_way && server->restart.facts.flags & RESTART_RETRIES;
 
     log_error("%s%s%s%s; the server goes on in a new image", recovery->what, recovery->note.tool[0] ? " in tool " : "",
               recovery->note.tool[0]   ? recovery->note.tool
               : recovery->note.slot[0] ? " in "
                                        : "",
               recovery->note.tool[0] ? "" : recovery->note.slot);
-    end_restart(server);
-    begin_restart(server);
+    end_restart(server, retries);
+    begin_restart(server, retries);
     if (recovery->noted) {
         quarantine_count(server, &recovery->note);
         recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;

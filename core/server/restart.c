@@ -76,7 +76,8 @@ void restart_end(struct server *server, enum phase phase) {
     restart->tick = timer_free(restart->tick);
     restart->preflight = preflight_free(restart->preflight);
     binary_close(&restart->candidate);
-    report_to_history(server);
+    if (!(restart->facts.flags & RESTART_RETRIES)) /* else it was done before */
+        report_to_history(server);
     describe_changed(server);
     migrations_on_restarted(server);
 }
@@ -317,6 +318,7 @@ static void on_examined(void *arg, const struct preflight_result *result, const 
     }
     json_array_foreach (result->problems, i, problem)
         restart_add_error(server, json_incref(problem));
+    restart->refused = true;
     restart_fail(server, err);
 }
 
@@ -330,7 +332,8 @@ static int examine(struct server *server, struct theseus_error *err) ON_LOOP {
     struct restart *restart = &server->restart;
     int64_t limit = (int64_t)server->config->restart.process_startup * 1000;
 
-    if (binary_open(&restart->candidate, server->started_by, err) < 0)
+    restart->refused = binary_open(&restart->candidate, server->started_by, err) < 0;
+    if (restart->refused)
         return -1;
     (void)plugins_propose(server->plugins);
     struct preflight_spec spec = {.ledger = server->ledger,
@@ -367,6 +370,7 @@ void restart_fini(struct server *server) {
     struct restart *restart = &server->restart;
 
     restart->under_way = false;
+    retrial_fini(server);
     if (server->loop) {
         loop_forget(server->loop, &restart->launch);
         loop_forget(server->loop, &restart->restored);

@@ -126,7 +126,7 @@ static void begin(struct server *server, const struct restart_request *request) 
         restart->facts.key = call->key;
     restart->run = request->run ? run_ref(request->run) : NULL;
     restart->under_way = true;
-    restart->in_place = false;
+    restart->in_place = restart->refused = false;
     restart->interrupted_ns = 0;
     restart->suspend_began_ns = 0;
 }

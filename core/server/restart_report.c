@@ -1,5 +1,6 @@
 /* What a client is told of a restart. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -106,10 +107,42 @@ static json_t *plugins_new_brief(struct server *server) ON_LOOP {
     return list;
 }
 
+static const char *first_message(const json_t *errors) {
+    const char *message = json_string_value(json_object_get(json_array_get(errors, 0), "message"));
+    const char *text = json_string_value(json_object_get(json_array_get(errors, 0), "text"));
+
+    return message ? message : text ? text : "it is not known why";
+}
+
+/* What was refused or taken away before, and does not serve either after another try. */
+static void add_retried(json_t *report, struct server *server) ON_LOOP {
+    const struct restart *restart = &server->restart;
+    json_t *rest = plugins_not_serving_new(server->plugins);
+    size_t count = json_array_size(rest);
+
+    if (!is_set(server, RESTART_RETRIES)) {
+        json_decref(rest);
+        return;
+    }
+    CLEANUP(free)
+    char *crashed =
+        recovery_is_restart(server)
+            ? xasprintf(", and went on behind a crash while it tried plugins again: %s", first_message(restart->errors))
+            : xstrdup("");
+    CLEANUP(free)
+    char *remain =
+        count > 0 ? xasprintf("; %zu of the plugin files that were tried again do not serve: see not_serving", count)
+                  : xstrdup("; every plugin file serves");
+    CLEANUP(free) char *message = xasprintf("the server was restarted%s%s", crashed, remain);
+    set(report, "message", json_string(message));
+    set(report, "not_serving", rest);
+}
+
 json_t *report_complete_new(struct server *server) {
     json_t *report = common_new(server, true, PHASE_COMPLETE);
 
     set(report, "message", json_string(complete_message(server)));
+    add_retried(report, server);
     set(report, "completed_at", time_new(clock_wall_ms()));
     add_identity(report, server);
     add_measured(report, server);
@@ -120,11 +153,12 @@ json_t *report_complete_new(struct server *server) {
     return report;
 }
 
-static const char *first_message(const json_t *errors) {
-    const char *message = json_string_value(json_object_get(json_array_get(errors, 0), "message"));
-    const char *text = json_string_value(json_object_get(json_array_get(errors, 0), "text"));
-
-    return message ? message : text ? text : "it is not known why";
+/* Whose it is to mend: the program that was to be next, or a plugin that it would not serve. Owned; "": nobody's. */
+static char *mending_new(const struct server *server, const char *why) {
+    if (!server->restart.refused || !server->started_by)
+        return xstrdup("");
+    return xasprintf(". To mend it, %sput another build of the server at '%s', and ask again",
+                     strstr(why, "plugin '") ? "replace the plugin's file or " : "", server->started_by);
 }
 
 json_t *report_failed_new(const struct server *server) {
@@ -132,9 +166,11 @@ json_t *report_failed_new(const struct server *server) {
     json_t *report = common_new(server, false, PHASE_FAILED);
     int interrupted = (int)restart->facts.calls_interrupted;
     CLEANUP(free) char *but = interrupted ? xasprintf(", but %d calls were interrupted", interrupted) : xstrdup("");
+    const char *why = first_message(restart->errors);
+    CLEANUP(free) char *mending = mending_new(server, why);
     CLEANUP(free)
-    char *message = xasprintf("%sthe server goes on as before%s: %s", interrupted ? "" : "nothing has changed, and ",
-                              but, first_message(restart->errors));
+    char *message = xasprintf("%sthe server goes on as before%s: %s%s", interrupted ? "" : "nothing has changed, and ",
+                              but, why, mending);
 
     set(report, "progress", json_real(phase_progress(restart->reached)));
     set(report, "message", json_string(message));
@@ -198,7 +234,7 @@ void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
     struct history_event event = history_event_of(HISTORY_RESTART, facts->reason, facts->started_ms);
-    bool success = facts->phase == PHASE_COMPLETE, arrived = success && !restart->in_place;
+    bool success = facts->phase != PHASE_FAILED, arrived = success && !restart->in_place;
 
     json_auto_t *asker = facts_unpack_asker(facts, &event.by);
     json_auto_t *errors = errors_new(restart);

@@ -54,6 +54,7 @@ static void on_tools_touched(void *arg) {
     standby_update(server);
     if (lists && server->clients)
         clients_list_changed(server->clients, lists);
+    extensions_plugins_changed(server);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -515,6 +516,7 @@ int server_run(struct server *server) {
     loop_run(server->loop);
     standby_end(server); /* nobody is there any more for whom another image would go on */
     clients_flush(server->clients);
+    extensions_finish(server);
     upkeep_finish(server);
     presence_remove(server->presence);
     leave_end_children(server);

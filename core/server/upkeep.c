@@ -165,6 +165,7 @@ void upkeep_on_settled(void *arg) {
     loop_enter();
     if (server->awake && !server->plugin_host.rehearsal)
         reloads_settled(server->upkeep.reloads, server->plugins);
+    extensions_plugins_changed(server);
     describe_changed(server);
     warnings_look(server);
     standby_update(server);

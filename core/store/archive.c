@@ -40,9 +40,7 @@ static int check_pages(sqlite3 *db, struct theseus_error *err) {
     if (sqlite3_step(check) != SQLITE_ROW)
         return db_fail(db, err, "it cannot be read");
     const char *verdict = (const char *)sqlite3_column_text(check, 0);
-    return verdict && strcmp(verdict, "ok") == 0
-               ? 0
-               : fail(err, ERR_INVALID, "it is damaged: %s", verdict ? verdict : "no memory");
+    return verdict && strcmp(verdict, "ok") == 0 ? 0 : db_damaged(verdict, err);
 }
 
 static int check_references(sqlite3 *db, struct theseus_error *err) {
@@ -65,13 +63,19 @@ static int examine(sqlite3 *db, struct theseus_error *err) {
 }
 
 /* On a copy, so that no log is made beside the database and nobody's writes wait. */
-int archive_examine(const char *path, struct theseus_error *err) {
+int archive_examine(const char *path, const struct artifacts_listener *listener, size_t *ret_named,
+                    struct theseus_error *err) {
     CLEANUP(free) char *copy = xasprintf("%s.examined-%d", path, (int)getpid());
+    CLEANUP(free) char *state_dir = path_dir(path);
+    CLEANUP(free) char *dir = path_join(state_dir, ARTIFACTS_DIR);
     CLEANUP(db_close) sqlite3 *db = NULL;
 
     if (backup_try(path, copy, err) < 0)
         return -1;
-    int r = open_file(copy, SQLITE_OPEN_READWRITE, &db, err) < 0 ? -1 : examine(db, err);
+    int r = open_file(copy, SQLITE_OPEN_READWRITE, &db, err) < 0 || examine(db, err) < 0 ||
+                    artifacts_check(db, dir, true, listener, ret_named, err) < 0
+                ? -1
+                : 0;
     db = db_close(db);
     (void)unlink(copy);
     return r < 0 ? error_prefix(err, "database '%s': ", path) : 0;
@@ -138,23 +142,35 @@ static int add_files(sqlite3 *db, const char *dir, struct theseus_error *err) {
     return db_exec(db, "COMMIT", err);
 }
 
-static int write_draft(const char *path, const char *dir, const char *draft, struct theseus_error *err) {
+static int write_draft(const char *path, const char *dir, const char *draft, const struct artifacts_listener *listener,
+                       struct theseus_error *err) {
     CLEANUP(db_close) sqlite3 *db = NULL;
+    size_t named;
 
     if (backup_try(path, draft, err) < 0 || open_file(draft, SQLITE_OPEN_READWRITE, &db, err) < 0)
         return -1;
-    return add_files(db, dir, err) < 0 ? -1 : examine(db, err);
+    if (add_files(db, dir, err) < 0 || examine(db, err) < 0)
+        return -1;
+    return artifacts_check(db, dir, false, listener, &named, err);
 }
 
 static int check_free(const char *file, struct theseus_error *err) {
+    CLEANUP(free) char *dir = path_dir(file);
     struct stat st;
+
+    if (access(dir, W_OK | X_OK) < 0)
+        return fail(err, ERR_INVALID,
+                    "cannot write '%s': directory '%s': %s; name a file in a directory that is there and that you may "
+                    "write",
+                    file, dir, strerror(errno));
 
     if (lstat(file, &st) == 0)
         return fail(err, ERR_INVALID, "'%s' is there already; name a file that is not", file);
     return errno == ENOENT ? 0 : fail_errno(err, "cannot write '%s'", file);
 }
 
-int archive_write(const char *state_dir, const char *file, struct theseus_error *err) {
+int archive_write(const char *state_dir, const char *file, const struct artifacts_listener *listener,
+                  struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
     CLEANUP(free) char *dir = path_join(state_dir, ARTIFACTS_DIR);
     CLEANUP(free) char *draft = xasprintf("%s.%d.new", file, (int)getpid());
@@ -163,7 +179,7 @@ int archive_write(const char *state_dir, const char *file, struct theseus_error 
         return fail(err, ERR_MISSING, "there is no database at '%s' yet", path);
     if (check_free(file, err) < 0)
         return -1;
-    if (write_draft(path, dir, draft, err) < 0 || fs_publish(draft, file, err) < 0) {
+    if (write_draft(path, dir, draft, listener, err) < 0 || fs_publish(draft, file, err) < 0) {
         (void)unlink(draft);
         return -1;
     }
@@ -188,15 +204,28 @@ static int check_version(sqlite3 *db, struct theseus_error *err) {
                                                  version, schema_core_count());
 }
 
-static int has_files(sqlite3 *db, bool *ret_has, struct theseus_error *err) {
+static int has_table(sqlite3 *db, const char *name, bool *ret_has, struct theseus_error *err) {
     CLEANUP(sqlite3_finalize) sqlite3_stmt *select = NULL;
 
-    if (db_prepare(db, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '" FILES "')", &select, err) < 0)
+    if (db_prepare(db, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", &select, err) < 0)
         return -1;
-    if (sqlite3_step(select) != SQLITE_ROW)
+    if (sqlite3_bind_text(select, 1, name, -1, SQLITE_STATIC) != SQLITE_OK || sqlite3_step(select) != SQLITE_ROW)
         return db_fail(db, err, "it cannot be read");
     *ret_has = sqlite3_column_int(select, 0);
     return 0;
+}
+
+/* Any file that SQLite reads would do for it, an empty one, too. */
+static int check_kind(sqlite3 *db, struct theseus_error *err) {
+    bool has_files = false, has_versions = false;
+    struct theseus_error why = {0};
+
+    if (has_table(db, FILES, &has_files, &why) == 0 && has_table(db, "schema_versions", &has_versions, &why) == 0 &&
+        (has_files || has_versions))
+        return 0;
+    if (why.code != ERR_UNSET && why.code != ERR_INVALID)
+        return fail(err, why.code, "%s", why.message);
+    return fail(err, ERR_INVALID, "it is not a database of this server; name a file that `theseus backup` has written");
 }
 
 /* A name leads nowhere but below the directory. */
@@ -223,7 +252,7 @@ static int put_files(sqlite3 *db, const char *dir, struct theseus_error *err) {
     bool has = false;
     int r;
 
-    if (has_files(db, &has, err) < 0)
+    if (has_table(db, FILES, &has, err) < 0)
         return -1;
     if (!has)
         return 0;
@@ -239,15 +268,18 @@ static int put_files(sqlite3 *db, const char *dir, struct theseus_error *err) {
 }
 
 /* A copy beside the database, examined: the caller removes it. */
-static int make_ready(const char *state_dir, const char *file, const char *draft, struct theseus_error *err) {
+static int make_ready(const char *state_dir, const char *file, const char *draft,
+                      const struct artifacts_listener *listener, struct theseus_error *err) {
     CLEANUP(free) char *dir = path_join(state_dir, ARTIFACTS_DIR);
     CLEANUP(fd_close) int fd = open(file, O_RDONLY | O_CLOEXEC);
     CLEANUP(db_close) sqlite3 *db = NULL;
+    size_t named;
 
     if (fd < 0)
         return fail_errno(err, "cannot open '%s'", file);
     if (fs_copy_fd(fd, draft, 0600, err) < 0 || open_file(draft, SQLITE_OPEN_READWRITE, &db, err) < 0 ||
-        examine(db, err) < 0 || check_version(db, err) < 0 || put_files(db, dir, err) < 0)
+        check_kind(db, err) < 0 || examine(db, err) < 0 || check_version(db, err) < 0 || put_files(db, dir, err) < 0 ||
+        artifacts_check(db, dir, false, listener, &named, err) < 0)
         return error_prefix(err, "'%s': ", file);
     return 0;
 }
@@ -297,14 +329,15 @@ static char *aside_path(const char *state_dir) {
     return xasprintf("%s/backups/before-restore-%s.db", state_dir, text);
 }
 
-int archive_restore(const char *state_dir, const char *file, char **ret_aside, struct theseus_error *err) {
+int archive_restore(const char *state_dir, const char *file, const struct artifacts_listener *listener,
+                    char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
     CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
     CLEANUP(free) char *aside = access(path, F_OK) == 0 ? aside_path(state_dir) : NULL;
 
     if (fs_make_private_dir(state_dir, err) < 0)
         return -1;
-    int r = make_ready(state_dir, file, draft, err);
+    int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
         r = aside ? replace(path, draft, aside, err) : fs_publish(draft, path, err);
     if (r < 0)

@@ -200,7 +200,7 @@ static int look_through(const char *copy, struct theseus_error *err) {
     const char *verdict = (const char *)sqlite3_column_text(check, 0);
     if (verdict && strcmp(verdict, "ok") == 0)
         return 0;
-    return fail(err, ERR_INVALID, "it is damaged: %s", verdict ? verdict : "no memory");
+    return db_damaged(verdict, err);
 }
 
 int backup_try(const char *path, const char *copy, struct theseus_error *err) {

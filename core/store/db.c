@@ -57,6 +57,12 @@ int db_fail(sqlite3 *db, struct theseus_error *err, const char *format, ...) {
     return fail(err, code_of(sqlite3_extended_errcode(db)), "%s: %s", context, sqlite3_errmsg(db));
 }
 
+int db_damaged(const char *verdict, struct theseus_error *err) {
+    const char *line = verdict ? strchr(verdict, '\n') : NULL; /* the first one only names the database */
+
+    return fail(err, ERR_INVALID, "it is damaged: %s", line ? line + 1 : verdict ? verdict : "no memory");
+}
+
 int db_exec(sqlite3 *db, const char *sql, struct theseus_error *err) {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err, "'%s'", sql);
 }

@@ -25,6 +25,9 @@ MUST_CHECK int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_state
 /* What `db` failed at last: "<context>: <SQLite's words>". Call it before anything else touches `db`. Returns -1. */
 int db_fail(sqlite3 *db, struct theseus_error *err, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* What an examination by SQLite has found, NULL for want of memory: ERR_INVALID, in one line. Returns -1. */
+int db_damaged(const char *verdict, struct theseus_error *err);
+
 DEFINE_CLEANUP(sqlite3 *, db_close)
 DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_reset)    /* borrowed for one use */
 DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_finalize) /* owned */

@@ -1,6 +1,7 @@
 #include "store/mcp_tasks.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "store/db.h"
 #include "store/row.h"
@@ -12,7 +13,8 @@
 /* The answer is as long as it is; every other text fits a row's limit. */
 static const char put_sql[] = "INSERT OR REPLACE INTO mcp_tasks (" COLUMNS ", answer) "
                               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-static const char update_sql[] = "UPDATE mcp_tasks SET updated_ms = ?2, message = ?3 WHERE id = ?1";
+static const char claim_sql[] = "UPDATE mcp_tasks SET pid = ?2, pid_started = ?3 "
+                                "WHERE id = ?1 AND status = 'working' AND pid = ?4 AND pid_started = ?5";
 static const char select_sql[] = "SELECT " COLUMNS ", answer FROM mcp_tasks WHERE id = ?1";
 static const char drop_sql[] = "DELETE FROM mcp_tasks WHERE id = ?1";
 static const char sweep_sql[] = "DELETE FROM mcp_tasks WHERE created_ms + ttl_ms < ?1 AND status <> 'working'";
@@ -54,18 +56,6 @@ int mcp_task_put(struct store *store, const struct mcp_task_row *row, struct the
     return step(put, err);
 }
 
-int mcp_task_update(struct store *store, const char *id, int64_t now_ms, const char *message,
-                    struct theseus_error *err) {
-    CLEANUP(sqlite3_reset) sqlite3_stmt *update = NULL;
-
-    if (schema_for_writing(store, err) < 0 || ask(store, update_sql, &update, err) < 0)
-        return -1;
-    (void)sqlite3_bind_text(update, 1, id, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(update, 2, now_ms);
-    (void)sqlite3_bind_text(update, 3, message, -1, SQLITE_STATIC);
-    return step(update, err);
-}
-
 int mcp_task_drop(struct store *store, const char *id, struct theseus_error *err) {
     CLEANUP(sqlite3_reset) sqlite3_stmt *drop = NULL;
 
@@ -75,9 +65,33 @@ int mcp_task_drop(struct store *store, const char *id, struct theseus_error *err
     return step(drop, err);
 }
 
-int mcp_task_find(struct store *store, const char *id, mcp_task_visit_fn *visit, void *arg, struct theseus_error *err) {
+/* The texts of a statement are gone with it. */
+static void keep(const char **text) {
+    *text = *text ? xstrdup(*text) : NULL;
+}
+
+static void read_row(sqlite3_stmt *select, struct mcp_task_row *ret_row) {
+    *ret_row = (struct mcp_task_row){0};
+    row_read(select, 0, columns, ARRAY_SIZE(columns), ret_row);
+    ret_row->answer = (const char *)sqlite3_column_text(select, ARRAY_SIZE(columns));
+    keep(&ret_row->id);
+    keep(&ret_row->tool);
+    keep(&ret_row->status);
+    keep(&ret_row->message);
+    keep(&ret_row->answer);
+}
+
+void mcp_task_row_fini(struct mcp_task_row *row) {
+    free((char *)(uintptr_t)row->id);
+    free((char *)(uintptr_t)row->tool);
+    free((char *)(uintptr_t)row->status);
+    free((char *)(uintptr_t)row->message);
+    free((char *)(uintptr_t)row->answer);
+    *row = (struct mcp_task_row){0};
+}
+
+int mcp_task_find(struct store *store, const char *id, struct mcp_task_row *ret_row, struct theseus_error *err) {
     CLEANUP(sqlite3_reset) sqlite3_stmt *select = NULL;
-    struct mcp_task_row row = {0};
     int r = schema_for_reading(store, err);
 
     if (r == SCHEMA_EMPTY)
@@ -90,10 +104,24 @@ int mcp_task_find(struct store *store, const char *id, mcp_task_visit_fn *visit,
         return MCP_TASK_NONE;
     if (r != SQLITE_ROW)
         return db_fail(sqlite3_db_handle(select), err, "a task cannot be read");
-    row_read(select, 0, columns, ARRAY_SIZE(columns), &row);
-    row.answer = (const char *)sqlite3_column_text(select, ARRAY_SIZE(columns));
-    visit(arg, &row);
+    read_row(select, ret_row);
     return 0;
+}
+
+int mcp_task_claim(struct store *store, const struct mcp_task_row *row, int64_t pid, int64_t pid_started,
+                   struct theseus_error *err) {
+    CLEANUP(sqlite3_reset) sqlite3_stmt *claim = NULL;
+
+    if (schema_for_writing(store, err) < 0 || ask(store, claim_sql, &claim, err) < 0)
+        return -1;
+    (void)sqlite3_bind_text(claim, 1, row->id, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(claim, 2, pid);
+    (void)sqlite3_bind_int64(claim, 3, pid_started);
+    (void)sqlite3_bind_int64(claim, 4, row->pid);
+    (void)sqlite3_bind_int64(claim, 5, row->pid_started);
+    if (step(claim, err) < 0)
+        return -1;
+    return sqlite3_changes(sqlite3_db_handle(claim)) == 1 ? 0 : MCP_TASK_TAKEN;
 }
 
 int mcp_tasks_sweep(struct store *store, int64_t now_ms, int *ret_removed, struct theseus_error *err) {

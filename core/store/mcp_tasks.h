@@ -24,15 +24,16 @@ struct mcp_task_row {
 /* A new one, or the next state of one. */
 MUST_CHECK int mcp_task_put(struct store *store, const struct mcp_task_row *row, struct theseus_error *err);
 
-/* Only what changes while it runs. */
-MUST_CHECK int mcp_task_update(struct store *store, const char *id, int64_t now_ms, const char *message,
-                               struct theseus_error *err);
-
-/* Visits the row, whose texts are good until `visit` returns. 0: visited; 1: there is none. */
+/* 0: `ret_row` is the row, its texts are the caller's; 1: there is none. */
 enum { MCP_TASK_NONE = 1 };
-typedef void mcp_task_visit_fn(void *arg, const struct mcp_task_row *row);
-MUST_CHECK int mcp_task_find(struct store *store, const char *id, mcp_task_visit_fn *visit, void *arg,
+MUST_CHECK int mcp_task_find(struct store *store, const char *id, struct mcp_task_row *ret_row,
                              struct theseus_error *err);
+void mcp_task_row_fini(struct mcp_task_row *row);
+
+/* Who works on it is another process from now on. 0; 1: not so, for it is not as `row` says any more. */
+enum { MCP_TASK_TAKEN = 1 };
+MUST_CHECK int mcp_task_claim(struct store *store, const struct mcp_task_row *row, int64_t pid, int64_t pid_started,
+                              struct theseus_error *err);
 
 MUST_CHECK int mcp_task_drop(struct store *store, const char *id, struct theseus_error *err);
 

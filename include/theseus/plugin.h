@@ -74,6 +74,7 @@ enum {
                                      checkpoint is harmless: checkpoint before an effect, not after it */
     THESEUS_SERIAL = 1 << 6,      /* never runs beside itself */
     THESEUS_LONG = 1 << 7,        /* takes long: offered as an MCP task where the client can */
+    THESEUS_HIDDEN = 1 << 8,      /* not in tools/list: for commands and programs that know its name */
 };
 
 struct theseus_tool {
@@ -192,11 +193,23 @@ struct theseus_plugin {
      * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
      * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together with
      * those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails then.
+     *
+     * What is too large for a row may be a file in the directory `artifacts` beside the database, called by the SHA-256 of
+     * what it holds (hexadecimal, lower case), and on the disk before the row. A view called after the plugin, NAME_files,
+     * with the columns `name` and `bytes` says which files the rows name: `theseus check --deep` and `theseus backup`
+     * compare them.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
     unsigned flags;
     const struct theseus_resource *resources; /* ends with {0} */
+    /*
+     * The first client has subscribed to one of its resources (`on`), or the last one has gone. A plugin that has to look
+     * for changes looks only at these, and only while there are any; one that learns of them by itself needs no such
+     * slot. On the loop thread, before the client hears that its subscription holds: it takes a note and returns. A new
+     * generation is told of all that there are. Not called for a plugin in a process of its own.
+     */
+    void (*subscribed)(void *self, const char *uri, bool on);
 };
 
 /* The one symbol. The declaration gives it C linkage and visibility whatever the compiler's flags are. */

@@ -10,7 +10,9 @@ const char admin_plugins_output[] =
     "\"name\": {\"type\": \"string\"}, \"version\": {\"type\": \"string\"}, \"file\": {\"type\": \"string\"}, "
     "\"hash\": {\"type\": \"string\"}, \"generation\": {\"type\": \"integer\"}, "
     "\"state\": {\"type\": \"string\", \"description\": \"active, draining, quarantined, reverted or unloaded\"}, "
-    "\"reason\": {\"type\": \"string\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
+    "\"reason\": {\"type\": \"string\"}, \"since\": {\"type\": \"string\", \"description\": \"it serves "
+    "since then\"}, \"instead_of\": {\"type\": \"object\", \"description\": \"of a reverted plugin: the version that was "
+    "refused, its file and hash, why, and since when\"}, \"crashes\": {\"type\": \"integer\"}, \"good\": {"
     "\"type\": \"boolean\", \"description\": \"it has proved good, and is kept to serve again\"}, \"probation\": {"
     "\"type\": \"boolean\", \"description\": \"it is so new that its first crash ends it\"}, "
     "\"isolation\": {\"type\": \"string\", \"description\": \"none or process\"}, "
@@ -50,14 +52,25 @@ static void print_process(FILE *out, const json_t *process) {
                   json_integer_value(json_object_get(process, "restarts")), *trouble ? "; it " : "", trouble);
 }
 
+/* Which version serves, and which should. */
+static void print_reverted(FILE *out, const json_t *plugin, const json_t *instead) {
+    (void)fprintf(out, "reverted: it serves since %s in place of version %s at '%s', refused since %s because it %s\n",
+                  text_of(plugin, "since"), text_of(instead, "version"), text_of(instead, "file"),
+                  text_of(instead, "since"), text_of(instead, "reason"));
+}
+
 static void print_plugin(FILE *out, const json_t *plugin) {
+    const json_t *instead = json_object_get(plugin, "instead_of");
     const json_t *calls = json_object_get(plugin, "calls"), *tools = json_object_get(plugin, "tools"), *tool;
     const char *reason = text_of(plugin, "reason");
     size_t i;
 
-    (void)fprintf(out, "%s %s, generation %" JSON_INTEGER_FORMAT ", %s%s%s\n", text_of(plugin, "name"),
-                  text_of(plugin, "version"), json_integer_value(json_object_get(plugin, "generation")),
-                  text_of(plugin, "state"), *reason ? ": " : "", reason);
+    (void)fprintf(out, "%s %s, generation %" JSON_INTEGER_FORMAT ", ", text_of(plugin, "name"),
+                  text_of(plugin, "version"), json_integer_value(json_object_get(plugin, "generation")));
+    if (instead)
+        print_reverted(out, plugin, instead);
+    else
+        (void)fprintf(out, "%s%s%s\n", text_of(plugin, "state"), *reason ? ": " : "", reason);
     (void)fprintf(
         out,
         "  calls: %" JSON_INTEGER_FORMAT " served, %" JSON_INTEGER_FORMAT " failed, %" JSON_INTEGER_FORMAT

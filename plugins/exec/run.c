@@ -171,7 +171,8 @@ static void describe_ending(const struct run *run, enum ending ending, struct te
 
     text_printf(text, "'%.*s' ", (int)program->len, program->data);
     if (ending == TIMED_OUT)
-        text_printf(text, "was ended because it took longer than %u s", run->section->timeout);
+        text_printf(text, "was ended because it took longer than %u s (timeout in [tool:%s])", run->section->timeout,
+                    run->section->name);
     else if (run->process.lost)
         text_printf(text, "ended, but how is not known: something else in the server waited for it");
     else if (WIFSIGNALED(status) && sigabbrev_np(WTERMSIG(status)))

@@ -20,7 +20,8 @@ const char reboot_health_output[] =
     "\"type\": \"integer\"}, \"status\": {\"type\": \"string\"}}}, \"plugins\": {\"type\": \"object\", "
     "\"properties\": {\"active\": {}, \"refused\": {\"type\": \"array\"}, \"quarantined\": {\"type\": \"array\"}}}, "
     "\"threads\": {\"type\": \"object\", \"properties\": {\"workers\": {\"type\": \"integer\"}, \"busy\": {"
-    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"configuration\": {"
+    "\"type\": \"integer\"}, \"stuck\": {\"type\": \"array\"}}}, \"memory\": {\"type\": \"object\"}, \"ledger\": {"
+    "\"type\": \"object\"}, \"configuration\": {"
     "\"type\": \"object\"}}}}, \"required\": [\"healthy\", \"timestamp\", \"server_version\", "
     "\"checks\"]}";
 

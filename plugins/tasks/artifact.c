@@ -60,7 +60,7 @@ int artifact_add(struct work *work, const struct artifact *artifact, char ret_id
                    "bytes, file_paths, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                    "sisssssisi", ret_id, artifact->task, artifact->type, artifact->next_action, artifact->summary,
                    in_file ? NULL : artifact->content, in_file ? work->hash : NULL, (int64_t)artifact->len, paths,
-                   work->now);
+                   artifact->created_at ? artifact->created_at : work->now);
 }
 
 bool artifact_is_whole(struct work *work, const char *hash, int64_t bytes, bool deep) {

@@ -18,6 +18,7 @@ struct artifact {
     const char *type, *next_action, *summary, *content;
     size_t len;
     const json_t *file_paths; /* NULL: none */
+    int64_t created_at;       /* ms; 0: now */
 };
 
 /* The row; its content is in the file `work->hash` unless that is "". Its name into `ret_id`. 0 or -1. */

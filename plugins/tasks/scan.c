@@ -15,7 +15,7 @@ int scan_note(struct scan *scan, const char *kind, const char *task_id, bool men
 
     scan->found++;
     scan->mended += mended;
-    if (json_array_size(scan->problems) >= NOTED_MAX)
+    if (json_array_size(scan->problems) >= (scan->max ? scan->max : NOTED_MAX))
         return 0;
     va_start(args, format);
     int len = vasprintf(&printed, format, args);

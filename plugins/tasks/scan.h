@@ -12,6 +12,7 @@ struct scan {
     enum scan_level level;
     int64_t id; /* of the session, or of the task at the root of the tree */
     bool mends;
+    size_t max;       /* problems that are noted; 0: some hundred */
     json_t *problems; /* owned: [{kind, task_id?, text, mended}] */
     int64_t found, mended;
 };

@@ -5,6 +5,7 @@
  * listed in task_unindexed by triggers, with the words that it knew before, and taken from there at the end of each
  * transaction: FTS5 writes its index out at every statement that fires a trigger into it, which costs more than
  * everything else a write does. task_answers holds what a call was answered, in the transaction that holds what it did.
+ * task_origins knows what an imported row was where it came from, also when it is gone here, so that it is taken once.
  */
 #include "schema.h"
 
@@ -108,5 +109,22 @@ const char *const schema_steps[] = {
     "CREATE TRIGGER tasks_gone AFTER DELETE ON tasks BEGIN"
     "  INSERT INTO task_unindexed (task, title, description, session)"
     "  VALUES (old.id, old.title, old.description, old.session) ON CONFLICT DO NOTHING; END;",
+
+    "CREATE TABLE task_templates ("
+    "  template_id TEXT PRIMARY KEY,"
+    "  template TEXT NOT NULL," /* a JSON object */
+    "  created_at INTEGER NOT NULL,"
+    "  updated_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE task_origins ("
+    "  origin TEXT PRIMARY KEY,"
+    "  task INTEGER REFERENCES tasks (id) ON DELETE SET NULL,"
+    "  artifact INTEGER REFERENCES task_artifacts (id) ON DELETE SET NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX task_origins_task ON task_origins (task) WHERE task IS NOT NULL;"
+    "CREATE INDEX task_origins_artifact ON task_origins (artifact) WHERE artifact IS NOT NULL;",
+
+    /* For whoever looks after the database as a whole: the files that rows name. */
+    "CREATE VIEW tasks_files (name, bytes) AS SELECT hash, bytes FROM task_artifacts WHERE hash IS NOT NULL;",
     NULL,
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "active.h"
 #include "artifact.h"
 #include "clock.h"
 #include "session.h"
@@ -80,6 +81,7 @@ int task_move(struct work *work, const char *task_id, struct task *task, enum st
         return -1;
     if (store_status(work, task, to, summary) < 0)
         return -1;
+    active_change(work->tasks, task->session, (int)status_is_over(task->status) - (int)status_is_over(to));
     task->status = to;
     return session_touch(work);
 }

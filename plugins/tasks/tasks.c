@@ -12,25 +12,56 @@
 #include <string.h>
 
 #include "artifact.h"
+#include "import.h"
 #include "queue.h"
+#include "resource.h"
 #include "schema.h"
 #include "sql.h"
 #include "tool.h"
+#include "watch.h"
 #include "work.h"
 #include "writer.h"
 
-static const char config_schema[] =
-    "{\"type\": \"object\", \"properties\": {\"durability\": {\"type\": \"string\", \"enum\": [\"full\", \"normal\"], "
-    "\"default\": \"full\", \"description\": \"full: what was answered survives power loss; normal: it survives the end "
-    "of every process, and power loss may cost the last moments\"}}}";
+/* ---- settings ---- */
 
-/* ---- life ---- */
+static const char config_schema[] =
+    "{\"type\": \"object\", \"properties\": {"
+    "\"durability\": {\"type\": \"string\", \"enum\": [\"full\", \"normal\"], \"default\": \"full\", \"description\": \"full: "
+    "what was answered survives power loss; normal: it survives the end of every process, and power loss may cost the "
+    "last moments\"}, "
+    "\"max_active\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 100000000, \"default\": 1000, "
+    "\"description\": \"so many tasks of a session may be open at a time; 0: any number\"}, "
+    "\"archive_after\": {\"type\": \"string\", \"pattern\": \"^(0|[1-9][0-9]{0,4}[smhd])$\", \"default\": \"30d\", "
+    "\"description\": \"tasks that are over, and unchanged for so long (90s, 30m, 12h, 7d), are archived; 0: never\"}}}";
 
 static bool is_full(const json_t *config) {
     const char *durability = json_string_value(json_object_get(config, "durability"));
 
     return !durability || strcmp(durability, "full") == 0;
 }
+
+/* The schema has seen to its form. */
+static int64_t duration_ms(const char *text) {
+    static const struct {
+        char unit;
+        int64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60 * 1000}, {'h', 3600 * 1000}, {'d', 24 * 3600 * 1000}};
+    char *unit = NULL;
+    int64_t count = text ? strtoll(text, &unit, 10) : 0;
+
+    for (size_t i = 0; count && i < sizeof(units) / sizeof(units[0]); i++)
+        if (*unit == units[i].unit)
+            return count * units[i].ms;
+    return 0;
+}
+
+static void take_settings(struct tasks *tasks, const json_t *config) {
+    atomic_store(&tasks->is_full, is_full(config));
+    atomic_store(&tasks->max_active, json_integer_value(json_object_get(config, "max_active")));
+    atomic_store(&tasks->archive_after_ms, duration_ms(json_string_value(json_object_get(config, "archive_after"))));
+}
+
+/* ---- life ---- */
 
 /* What the filer does: the file, and then the row. */
 static void file(struct work *work) {
@@ -51,6 +82,7 @@ static void stop(void *self) {
         return;
     tasks->filer = queue_free(tasks->filer); /* each hands on to the next */
     tasks->writer = writer_free(tasks->writer);
+    tasks->watch = watch_free(tasks->watch);
     tasks->answerer = queue_free(tasks->answerer);
     free(tasks);
 }
@@ -61,14 +93,15 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
     if (!tasks)
         return theseus_fail(err, "there is no memory");
     tasks->ctx = ctx;
+    tasks->watch = watch_new(tasks);
     tasks->writer = writer_new(tasks);
     tasks->filer = queue_new(tasks, file);
     tasks->answerer = queue_new(tasks, answer);
-    if (!tasks->writer || !tasks->filer || !tasks->answerer) {
+    if (!tasks->watch || !tasks->writer || !tasks->filer || !tasks->answerer) {
         stop(tasks);
         return theseus_fail(err, "there is no memory");
     }
-    atomic_init(&tasks->is_full, is_full(theseus_config(ctx)));
+    take_settings(tasks, theseus_config(ctx));
     *ret_self = tasks;
     return 0;
 }
@@ -77,8 +110,12 @@ static int configure(void *self, const json_t *config, struct theseus_error *err
     struct tasks *tasks = self;
 
     (void)err;
-    atomic_store(&tasks->is_full, is_full(config));
+    take_settings(tasks, config);
     return 0;
+}
+
+static void subscribed(void *self, const char *uri, bool on) {
+    watch_set(((struct tasks *)self)->watch, uri, on);
 }
 
 /* ---- calls ---- */
@@ -100,7 +137,17 @@ static int submit_for_filing(struct tasks *tasks, struct work *work) {
     return work_reply(work);
 }
 
-/* The same, but what is large goes to the disk first. */
+/* The same, behind what the filer does: files and other databases are not read by who must not wait. */
+static int file_call(struct theseus_call *call, void *self, const json_t *args) {
+    struct tasks *tasks = self;
+    struct work *work = work_new(tasks, call, args);
+
+    if (!work)
+        return theseus_reply_error(call, "there is no memory for this call");
+    return work_check_texts(work) < 0 ? work_reply(work) : submit_for_filing(tasks, work);
+}
+
+/* The same, but only what is large goes to the disk first. */
 static int complete_call(struct theseus_call *call, void *self, const json_t *args) {
     struct tasks *tasks = self;
     struct work *work = work_new(tasks, call, args);
@@ -141,23 +188,30 @@ static int read_call(struct theseus_call *call, void *self, const json_t *args) 
 
 /* ---- the table ---- */
 
-#define KIND(name, ...) static const struct work_kind name##_kind = {tool_##name, __VA_ARGS__}
+#define KIND(name, ...) static const struct work_kind name##_kind = {.run = tool_##name, __VA_ARGS__}
 
-KIND(initialize, NULL);
-KIND(list_sessions, NULL);
-KIND(resume, NULL);
-KIND(session_status, NULL);
-KIND(cleanup, NULL);
-KIND(plan, NULL);
-KIND(update, NULL);
-KIND(delete, NULL);
-KIND(cancel, NULL);
-KIND(query, NULL);
-KIND(execute, NULL);
-KIND(complete, tool_complete_prepare);
-KIND(synthesize, NULL);
-KIND(status, NULL);
-KIND(maintenance, NULL);
+KIND(initialize);
+KIND(list_sessions);
+KIND(resume);
+KIND(session_status);
+KIND(cleanup);
+KIND(plan);
+KIND(update);
+KIND(delete);
+KIND(cancel);
+KIND(query);
+KIND(execute);
+KIND(complete, .prepare = tool_complete_prepare);
+KIND(synthesize);
+KIND(status);
+KIND(maintenance);
+KIND(import, .prepare = tool_import_prepare, .release = import_free);
+KIND(template_list);
+KIND(template_load);
+KIND(template_create);
+KIND(template_validate);
+KIND(template_delete);
+KIND(template_instantiate);
 
 #define READS(name) .flags = THESEUS_READ_ONLY, .call = read_call, .data = (void *)&name##_kind, SCHEMAS(name)
 /* A call that is run again does nothing again: its answer is stored with what it did. */
@@ -242,6 +296,42 @@ static const struct theseus_tool tools[] = {
      .call = read_call,
      .data = (void *)&maintenance_kind,
      SCHEMAS(maintenance)},
+    {.name = "template_list",
+     .title = "List templates",
+     .description = "Use this to find a template for work that is done again and again: a feature, a bug fix, a "
+                    "release, research, an incident, and what was stored with template_create.",
+     READS(template_list)},
+    {.name = "template_load",
+     .title = "Show a template",
+     .description = "Use this to see the parameters and tasks of a template, or as a pattern for another one.",
+     READS(template_load)},
+    {.name = "template_create",
+     .title = "Store a template",
+     .description = "Use this to keep a plan that will be needed again as a template with parameters.",
+     WRITES(template_create)},
+    {.name = "template_validate",
+     .title = "Check a template",
+     .description = "Use this to find everything that is wrong with a template before it is stored.",
+     READS(template_validate)},
+    {.name = "template_delete",
+     .title = "Delete a template",
+     .description = "Use this to remove a template that was stored; tasks that were made from it stay.",
+     DESTROYS(template_delete)},
+    {.name = "template_instantiate",
+     .title = "Plan from a template",
+     .description = "Use this to plan all tasks of a template at once. By default it only shows what would be made; "
+                    "create_tasks = true makes it.",
+     .flags = THESEUS_IDEMPOTENT,
+     .call = read_call,
+     .data = (void *)&template_instantiate_kind,
+     SCHEMAS(template_instantiate)},
+    {.name = "orchestrator_import",
+     .title = "Import from the original system",
+     .description = "Use this to take over the tasks of the original system's database, tasks.sqlite.",
+     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE | THESEUS_HIDDEN,
+     .call = file_call,
+     .data = (void *)&import_kind,
+     SCHEMAS(import)},
     {0},
 };
 
@@ -258,4 +348,6 @@ const struct theseus_plugin theseus_plugin = {
     .migrations = schema_steps,
     .tools = tools,
     .flags = THESEUS_SHARED_STATE | THESEUS_SCHEMA_ON_USE,
+    .resources = resources,
+    .subscribed = subscribed,
 };

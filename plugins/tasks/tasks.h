@@ -5,17 +5,24 @@
 
 #include <theseus/plugin.h>
 
+#include "active.h"
 #include "session.h"
 
 struct queue;
+struct watch;
 struct writer;
 
 struct tasks {
     struct theseus_ctx *ctx;
     struct writer *writer;
+    struct watch *watch;
     struct queue *filer, *answerer;
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;
-    atomic_bool is_full; /* durability: is every commit on the disk before it is answered? */
+    struct active_memo active;
+    /* settings: */
+    atomic_bool is_full;           /* durability: is every commit on the disk before it is answered? */
+    atomic_llong max_active;       /* 0: any number */
+    atomic_llong archive_after_ms; /* 0: never */
 };

@@ -1,4 +1,5 @@
 /* orchestrator_delete_task and orchestrator_cancel_task: work that is not to be done. */
+#include "active.h"
 #include "session.h"
 #include "task.h"
 #include "tool.h"
@@ -67,6 +68,8 @@ int tool_delete(struct work *work) {
     if (removal.archive ? archive(work, &removal) < 0
                         : sql_run(work, "DELETE FROM tasks WHERE id = ?1", "i", removal.task.id) < 0)
         return -1;
+    if (!removal.archive)
+        active_forget(work->tasks); /* children are gone with it */
     if (session_touch(work) < 0)
         return -1;
     work->value = json_pack("{s:s, s:s, s:I, s:I}", "task_id", removal.task_id, "status",

@@ -1,6 +1,10 @@
 /* Words and pieces that the schemas of several tools have in common, as JSON text. */
 #pragma once
 
+#include <stdbool.h>
+
+bool words_has(const char *words, const char *word); /* is it one of a WORDS_…? */
+
 #define WORDS_STATUS \
     "[\"pending\", \"active\", \"in_progress\", \"blocked\", \"completed\", \"failed\", \"cancelled\", \"archived\"]"
 #define WORDS_TASK_TYPE                                                                                         \
@@ -33,3 +37,6 @@
     "], \"additionalProperties\": false}"
 #define OUTPUT(properties, required) \
     "{\"type\": \"object\", \"properties\": {\"session_id\": " STRING ", " properties "}, \"required\": [" required "]}"
+/* Of what belongs to no session. */
+#define OUTPUT_BARE(properties, required) \
+    "{\"type\": \"object\", \"properties\": {" properties "}, \"required\": [" required "]}"

@@ -24,6 +24,8 @@ struct work *work_free(struct work *work) {
         return NULL;
     work_reset(work);
     text_fini(&work->text);
+    if (work->prepared)
+        work->kind->release(work->prepared);
     free(work);
     return NULL;
 }

@@ -27,7 +27,8 @@ typedef int work_fn(struct work *work);
 /* What the table of tools has as `data`. */
 struct work_kind {
     work_fn *run;
-    work_fn *prepare; /* optional: what the filer does before that, outside of any transaction */
+    work_fn *prepare;                /* optional: what the filer does before that, outside of any transaction */
+    void (*release)(void *prepared); /* optional: of what `prepare` made */
 };
 
 enum { HASH_TEXT = 65 };
@@ -54,6 +55,7 @@ struct work {
     struct theseus_error err;
     char hash[HASH_TEXT]; /* complete_task: name of the file that has the artifact; "": none */
     json_t *result;       /* owned: the whole answer, once it stands */
+    void *prepared;       /* owned: what `prepare` made; NULL: nothing */
 };
 
 struct work *work_new(struct tasks *tasks, struct theseus_call *call, const json_t *args);

@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "active.h"
 #include "answers.h"
+#include "archive.h"
 #include "clock.h"
 #include "queue.h"
 #include "search.h"
 #include "session.h"
 #include "sql.h"
 #include "tasks.h"
+#include "watch.h"
 
 enum {
     GROUP_MAX = 512,               /* calls of one transaction */
@@ -23,7 +26,7 @@ enum {
     LOG_PAGES = 4000, /* of the write-ahead log, then it is written back */
     HANDFULS = 4,
     HANDED_ON = 8,        /* so many answers are worth waking a thread for */
-    SWEEP_MS = 10 * 1000, /* how often old answers are forgotten */
+    SWEEP_MS = 10 * 1000, /* how often old answers are forgotten, and old tasks archived */
 };
 
 struct writer {
@@ -36,7 +39,7 @@ struct writer {
     int thread;              /* -1: not started */
     /* of the thread alone */
     bool is_full, is_set_up;
-    int64_t swept_at;  /* ms */
+    int64_t swept_at, archive_after; /* ms: when, and by which setting */
     unsigned expected; /* calls of the last group: their clients have an answer, and are likely to call again */
 };
 
@@ -244,25 +247,38 @@ static int begin(struct writer *writer, struct work *work) {
             return -1;
     work->broken = false;
     work->err = (struct theseus_error){0};
-    return 0;
+    return active_begin(work);
 }
 
 static void roll_back(struct writer *writer) {
     struct work undo = {.tasks = writer->tasks};
 
+    active_forget(writer->tasks);
     if (in_transaction(writer))
         (void)sql_run(&undo, "ROLLBACK", "");
 }
 
-static int commit(struct writer *writer, struct work *work) {
-    if (search_update(work) < 0)
-        return -1;
-    if (work->now - writer->swept_at > SWEEP_MS) {
-        if (answers_sweep(work) < 0)
-            return -1;
+/* What is old, now and then, beside what is written anyway. */
+static int sweep(struct writer *writer, struct work *work) {
+    int64_t archive_after = atomic_load(&work->tasks->archive_after_ms);
+
+    if (work->now - writer->swept_at <= SWEEP_MS && archive_after == writer->archive_after)
+        return 0;
+    int r = answers_sweep(work) < 0 ? -1 : archive_sweep(work);
+    if (r == 0) {
         writer->swept_at = work->now;
+        writer->archive_after = archive_after;
     }
-    return sql_run(work, "COMMIT", "");
+    return r < 0 ? -1 : 0;
+}
+
+static int commit(struct writer *writer, struct work *work) {
+    if (search_update(work) < 0 || sweep(writer, work) < 0)
+        return -1;
+    watch_committing(writer->tasks->watch);
+    int r = sql_run(work, "COMMIT", "");
+    watch_committed(writer->tasks->watch);
+    return r;
 }
 
 /* By itself: what fails is this call's own failure. */

@@ -1,4 +1,5 @@
 /* Tools that take long: one that says so and goes on at its checkpoint, one that says so and fails, one that says nothing. */
+#include <stdio.h>
 #include <time.h>
 
 #include <theseus/plugin.h>
@@ -49,6 +50,22 @@ static int plain_wait(struct theseus_call *call, void *self, const json_t *args)
     return theseus_reply_text(call, "waited");
 }
 
+/* Who asks, and under which key: as text, which its progress tells as well. */
+static int long_who(struct theseus_call *call, void *self, const json_t *args) {
+    const struct theseus_client_info *client = theseus_client(call);
+    const long ms = number(args, "ms");
+    char who[512];
+
+    (void)self;
+    (void)snprintf(who, sizeof(who), "%s %s %s %s", theseus_call_key(call), client->name, client->session,
+                   client->directory);
+    for (long waited = 0; waited < ms && !theseus_cancelled(call); waited += 10) {
+        theseus_progress(call, (double)waited, (double)ms, who);
+        pause_ms(10);
+    }
+    return theseus_reply_text(call, "%s", who);
+}
+
 #define ARGUMENTS                           \
     "{\"type\":\"object\",\"properties\":{" \
     "\"steps\":{\"type\":\"integer\"},"     \
@@ -65,6 +82,11 @@ static const struct theseus_tool tools[] = {
      .input_schema = ARGUMENTS,
      .flags = THESEUS_LONG | THESEUS_IDEMPOTENT,
      .call = long_fails},
+    {.name = "long_who",
+     .description = "Says who asks.",
+     .input_schema = ARGUMENTS,
+     .flags = THESEUS_LONG | THESEUS_READ_ONLY,
+     .call = long_who},
     {.name = "plain_wait", .description = "Waits.", .input_schema = ARGUMENTS, .call = plain_wait},
     {0},
 };

@@ -2,8 +2,9 @@
  * Code gone astray: `scribble` writes into the server's ledger, which it finds among the mappings of its process. {"where":
  * "sealed"} hits the first byte of what cannot be written to; {"where": "open", "find": [PARTS]} changes one byte of each
  * place where the joined parts stand, {"echo": true} in what is there a second time as well. `keep` and `kept` are a value
- * to look for.
+ * to look for. `haunt` goes on doing so on a thread of its own: what is written later is hit when it comes.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,16 +56,11 @@ static void join(const json_t *parts, char *text, size_t size) {
         (void)snprintf(text + strlen(text), size - strlen(text), "%s", json_string_value(part));
 }
 
-static int scribble(struct theseus_call *call, void *self, const json_t *args) {
-    bool sealed = strcmp(json_string_value(json_object_get(args, "where")), "sealed") == 0;
-    bool echo = json_is_true(json_object_get(args, "echo"));
+static int write_over(const char *text, bool sealed, bool echo) {
     FILE *maps = fopen("/proc/self/maps", "re");
     struct mapping mapping;
-    char text[128];
     int count = 0;
 
-    (void)self;
-    join(json_object_get(args, "find"), text, sizeof(text));
     while (maps && next_mapping(maps, &mapping)) {
         if (sealed && !mapping.writable)
             *mapping.from = 1; /* which ends here */
@@ -77,7 +73,40 @@ static int scribble(struct theseus_call *call, void *self, const json_t *args) {
     }
     if (maps)
         (void)fclose(maps);
-    return theseus_reply_json(call, json_pack("{s:i}", "count", count));
+    return count;
+}
+
+static int scribble(struct theseus_call *call, void *self, const json_t *args) {
+    bool sealed = strcmp(json_string_value(json_object_get(args, "where")), "sealed") == 0;
+    char text[128];
+
+    (void)self;
+    join(json_object_get(args, "find"), text, sizeof(text));
+    return theseus_reply_json(
+        call, json_pack("{s:i}", "count", write_over(text, sealed, json_is_true(json_object_get(args, "echo")))));
+}
+
+static atomic_bool over;
+static int ghost = -1;
+static char haunted[128];
+
+static void haunt_on(void *arg) {
+    (void)arg;
+    while (!atomic_load(&over))
+        (void)write_over(haunted, false, true);
+}
+
+static int haunt(struct theseus_call *call, void *self, const json_t *args) {
+    join(json_object_get(args, "find"), haunted, sizeof(haunted));
+    if (ghost < 0)
+        ghost = theseus_thread(self, haunt_on, NULL);
+    return theseus_reply_text(call, ghost < 0 ? "no thread" : "haunted");
+}
+
+static void stop(void *self) {
+    atomic_store(&over, true);
+    if (ghost >= 0)
+        theseus_thread_join(self, ghost);
 }
 
 static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
@@ -108,6 +137,11 @@ static const struct theseus_tool tools[] = {
                      "\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"echo\":{\"type\":\"boolean\"}},"
                      "\"required\":[\"where\"]}",
      .call = scribble},
+    {.name = "haunt",
+     .description = "Goes on writing where it has no business.",
+     .input_schema = "{\"type\":\"object\",\"properties\":{\"find\":{\"type\":\"array\",\"items\":{"
+                     "\"type\":\"string\"}}},\"required\":[\"find\"]}",
+     .call = haunt},
     {.name = "keep",
      .description = "Keeps a value.",
      .input_schema = "{\"type\":\"object\",\"properties\":{\"value\":{}},\"required\":[\"value\"]}",
@@ -129,4 +163,5 @@ const struct theseus_plugin theseus_plugin = {
     .flags = THESEUS_SHARED_STATE,
     .tools = tools,
     .start = start,
+    .stop = stop,
 };

@@ -1,10 +1,11 @@
 /* Keeping the database: theseus backup, theseus restore and theseus check --deep. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { serving } from './lib/client.js';
+import { Client, serving } from './lib/client.js';
 import { run } from './lib/proc.js';
+import { Tasks } from './lib/tasks.js';
 
 const prepare = (home) => home.drop('database');
 
@@ -87,5 +88,109 @@ describe('the database', { concurrency: 4 }, () => {
         const bad = await theseus('check', '--deep');
         assert.equal(bad.code, 1);
         assert.match(bad.err, /theseus\.db': it is damaged/);
+    }, { prepare }));
+
+    test('is compared with the artifacts beside it', () => serving(async (client, home) => {
+        const theseus = commandOf(home), tasks = new Tasks(client);
+        const dir = home.path('state', 'artifacts'), file = home.path('kept.db');
+        await client.appears('orchestrator_plan_task');
+        for (const letter of ['a', 'b', 'c'])
+            await tasks.finish(await tasks.plan(letter), { detailed_work: letter.repeat(100_000) });
+        const [missing, altered, whole] = readdirSync(dir);
+        const good = await theseus('check', '--deep');
+        assert.equal(good.err, '');
+        assert.match(good.out, /artifacts: 3 files, each as its row says/);
+        assert.equal((await theseus('backup', file)).code, 0);
+
+        rmSync(`${dir}/${missing}`);
+        writeFileSync(`${dir}/${altered}`, 'z'.repeat(100_000));
+        writeFileSync(`${dir}/young`, 'a call may be about to write its row');
+        writeFileSync(`${dir}/stray`, 'no row will ever name it');
+        utimesSync(`${dir}/stray`, 1, 1);
+        const bad = await theseus('check', '--deep');
+        assert.equal(bad.code, 1);
+        assert.deepEqual(bad.err.trim().split('\n').map((line) => /artifacts\/(\w+)' (.*?)[,:]? /.exec(line)?.[1]).sort(),
+            [missing, altered, 'stray'].sort(), bad.err);
+        assert.match(bad.err, new RegExp(`${missing}' is missing`));
+        assert.match(bad.err, new RegExp(`${altered}' holds something else`));
+        assert.match(bad.err, /stray' is named by no row/);
+        const other = await theseus('backup', home.path('other.db'));
+        assert.equal(other.code, 1, 'it is written, and said to be without them');
+        assert.match(other.err, new RegExp(`${missing}' is missing`));
+        assert.ok(statSync(home.path('other.db')).size > 0);
+
+        await client.close();
+        rmSync(dir, { recursive: true });
+        const poor = await theseus('restore', home.path('other.db'));
+        assert.equal(poor.code, 1);
+        assert.match(poor.err, new RegExp(`${missing}' is missing`));
+        assert.equal((await theseus('restore', file)).err, '');
+        assert.deepEqual(readdirSync(dir).filter((name) => name.length === 64).sort(), [missing, altered, whole].sort());
+        assert.match((await theseus('check', '--deep')).out, /artifacts: 3 files/);
+    }));
+
+    test('is never replaced or written without a word on how to mend what is wrong', () => serving(async (client, home) => {
+        const theseus = commandOf(home), junk = home.path('junk');
+        await client.appears('db_put');
+        await put(client, 'a', 'safe');
+        const nowhere = await theseus('backup', home.path('nowhere', 'kept.db'));
+        assert.equal(nowhere.code, 1);
+        assert.match(nowhere.err, /cannot write '.*': directory '.*nowhere': No such file or directory; name a file in a directory/);
+        assert.doesNotMatch(nowhere.err, /database '/);
+        await client.close();
+        for (const content of ['', 'junk', 'junk '.repeat(1000)]) {
+            writeFileSync(junk, content);
+            const { code, err } = await theseus('restore', junk);
+            assert.equal(code, 1);
+            assert.match(err, /junk': it is not a database of this server; name a file that `theseus backup` has written/);
+            assert.doesNotMatch(err, /PRAGMA/);
+        }
+        assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'safe');
+    }, { prepare }));
+
+    test('that is damaged is named by the health check, with what is to be done', () => serving(async (client, home) => {
+        const theseus = commandOf(home), database = home.path('state', 'theseus.db');
+        await client.appears('db_put');
+        for (let i = 0; i < 400; i++)
+            await put(client, `key ${i}`, 'v'.repeat(200));
+        assert.equal((await theseus('backup', home.path('kept.db'))).code, 0);
+        await client.close();
+        const bytes = readFileSync(database);
+        for (let at = -1; (at = bytes.indexOf('key 150', at + 1)) > 0;)
+            bytes.fill(0x5a, at & ~4095, (at & ~4095) + 4096);
+        writeFileSync(database, bytes);
+        const next = await new Client(home).initialize();
+        try {
+            await next.appears('db_put');
+            const health = () => next.value('orchestrator_health_check');
+            assert.deepEqual((await health()).issues, [], 'nobody has come upon it');
+            await next.call('db_get', { key: 'key 150' });
+            const { healthy, issues, checks } = await health();
+            assert.equal(healthy, false);
+            assert.match(issues.join('\n'), /database: it is damaged; .*malformed.* run theseus check --deep, then theseus restore/);
+            assert.equal(checks.database.status, 'degraded');
+            assert.match(home.log, /a statement has come upon damage in the database/);
+            await next.close();
+            assert.match((await theseus('check', '--deep')).err, /it is damaged.*; end the servers, and put a backup back: theseus restore FILE/);
+            assert.equal((await theseus('restore', home.path('kept.db'))).code, 0);
+            assert.match((await theseus('check', '--deep')).out, /every page, index and reference/);
+        } finally {
+            await next.kill();
+        }
+    }, { prepare }));
+
+    test('that is none any more is named by the health check', () => serving(async (client, home) => {
+        await client.appears('db_put');
+        await put(client, 'a', 'b');
+        await client.close();
+        writeFileSync(home.path('state', 'theseus.db'), 'what is left of it '.repeat(1000));
+        const next = await new Client(home).initialize();
+        try {
+            const { healthy, issues } = await next.value('orchestrator_health_check');
+            assert.equal(healthy, false);
+            assert.match(issues.join('\n'), /database: it is damaged; .*not a database.* run theseus check --deep, then theseus restore/);
+        } finally {
+            await next.kill();
+        }
     }, { prepare }));
 });

@@ -99,6 +99,7 @@ function refuses(what, install, words, options) {
         install(home);
         const { report, before, after, open } = await failing(client, home, words);
         assert.equal(report.phase_reached, 'preparing');
+        assert.match(report.message, /To mend it, .*put another build of the server at '.*', and ask again$/);
         assert.equal(after.boot_id, before.boot_id);
         await until('the same descriptors', () => isDeepStrictEqual(standing(client.pid), open));
     }, options);

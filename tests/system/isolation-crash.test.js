@@ -134,7 +134,7 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         const row = await latest(client);
         assert.deepEqual([row.kind, row.reason, row.mechanism, row.subject, row.success],
             ['crash', 'isolated_plugin', 'process', 'wreck', true]);
-        const { message, backtrace, thread, ...details } = row.errors[0];
+        const { message, backtrace, backtrace_hint: hint, thread, ...details } = row.errors[0];
         assert.deepEqual(details, { plugin: 'wreck', version: '1.0.0', hash, tool: 'wreck', signal: 'SIGSEGV',
             isolation: 'process', next: 'restarted', crashes: 1 });
         const said = "the process of plugin 'wreck' 1.0.0 crashed with SIGSEGV in tool 'wreck'; it is started again";
@@ -144,14 +144,15 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
         if (sanitized)
             return; /* which has the signals of crashes: nobody writes the way there down */
         assert.equal(thread, 'calls');
-        assert.match(backtrace[0], /^wreck\.so: by_null\+0x[0-9a-f]+$/);
-        assert.ok(backtrace.some((line) => /^theseus: inside_run_call\+0x/.test(line)), backtrace.join('\n'));
-        assert.match(home.log, /error .*#0 wreck\.so: by_null\+0x/);
+        assert.match(hint, /addr2line/);
+        assert.match(backtrace[0], /^wreck\.so\+0x[0-9a-f]+: by_null\+0x[0-9a-f]+$/);
+        assert.ok(backtrace.some((line) => /^theseus\+0x[0-9a-f]+: inside_run_call\+0x/.test(line)), backtrace.join('\n'));
+        assert.match(home.log, /error .*#0 wreck\.so\+0x[0-9a-f]+: by_null\+0x/);
     }));
 
     test('on a stack that is used up tells the way there as well', { skip: sanitized }, () => wrecked(async (client) => {
         await client.result('wreck', { how: 'stack' });
-        assert.match((await latest(client)).errors[0].backtrace[0], /^wreck\.so: deeper.*\+0x/);
+        assert.match((await latest(client)).errors[0].backtrace[0], /^wreck\.so\+0x[0-9a-f]+: deeper.*\+0x/);
     }));
 
     for (const [how, said] of [['exit', 'ended by itself (exit status 3)'], ['close', 'was ended, because it closed a channel to the server']])

@@ -5,8 +5,9 @@ import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
+import { run } from './lib/proc.js';
 import { skip } from './lib/crash.js';
-import { sanitized } from './lib/home.js';
+import { fixture, sanitized } from './lib/home.js';
 import { isolation } from './lib/isolated.js';
 import { restarts } from './lib/restart.js';
 
@@ -54,6 +55,17 @@ const nextOf = (result) => {
     return data.next;
 };
 
+/* From a frame of the crash, as it is told, to the function in the file that crashed. */
+async function leadsToItsLine(client, home, details) {
+    const at = details.backtrace.map((line) => /^brittle\.so\+(0x[0-9a-f]+): brittle_break\+0x[0-9a-f]+$/.exec(line)?.[1]).find(Boolean);
+    assert.ok(at, details.backtrace.join('\n'));
+    assert.match(details.backtrace_hint, /addr2line -Cfie MODULE OFFSET/);
+    const line = await run('addr2line', ['-Cfie', fixture('brittle2'), at], { env: process.env });
+    assert.match(line.out, /^brittle_break$/m);
+    await until('the log to have it', () => new RegExp(`error .*\\[${client.pid}\\]   #\\d+ brittle\\.so\\+${at}: brittle_break\\+0x`).test(home.log));
+    assert.match(home.log, /error .*\[\d+\] the way to the crash, innermost first \(MODULE\+OFFSET: addr2line .*\): .*brittle' 2\.0/);
+}
+
 for (const { where, skip: skipped, still, sections } of PLACES)
     describe(where, { skip: skipped }, () => {
         const rules = (crash) => ({ prepare: (home) => home.configure({ ...sections, crash }) });
@@ -83,8 +95,13 @@ for (const { where, skip: skipped, still, sections } of PLACES)
                 const [details] = latest.errors;
                 assert.deepEqual([details.plugin, details.version, details.hash, details.signal, details.tool, details.next, details.crashes],
                     ['brittle', '2.0', bad.hash, 'SIGABRT', 'brittle', 'reverted', 3]);
-                assert.ok(sanitized || details.backtrace.some((line) => /^brittle\.so: brittle_break\+0x[0-9a-f]+$/.test(line)), details.backtrace.join('\n'));
-                assert.ok(sanitized || /error .*brittle\.so: brittle_break\+0x/.test(home.log), home.log);
+                if (!sanitized)
+                    await leadsToItsLine(client, home, details);
+                const { instead_of: instead, since } = plugin;
+                assert.deepEqual([instead.version, instead.hash, instead.file], ['2.0', bad.hash, home.path('plugins', 'brittle.so')]);
+                assert.match(instead.reason, /^crashed with SIGABRT in tool 'brittle'/);
+                assert.ok(Date.parse(since) >= Date.parse(instead.since) - 1000 && Date.parse(since) <= Date.now() + 1000, JSON.stringify(plugin));
+                assert.match(await client.text('theseus_plugins'), /^brittle 1\.0, generation \d+, reverted: it serves since \S+ in place of version 2\.0 at '.*brittle\.so', refused since \S+ because it crashed with SIGABRT in tool 'brittle'/m);
                 await drop(client, home, 3);
                 assert.equal(await client.text('brittle'), 'version 3');
                 assert.deepEqual((await health(client)).issues, []);

@@ -5,7 +5,8 @@ import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
-import { mappings, restart, restarts } from './lib/restart.js';
+import { skip } from './lib/crash.js';
+import { beginRestart, mappings, restart, restarts } from './lib/restart.js';
 
 const recover = (client) => restarts(client, { reason: 'error_recovery' });
 /* Those that run the slots of plugins: one, and those that hang in one. */
@@ -71,4 +72,96 @@ describe('a restart with reason error_recovery', { concurrency: 4 }, () => {
         assert.equal(images(), 1);
         assert.equal(await client.text('pin'), 'pinned');
     }, drops({}, 'tls')));
+});
+
+const notServing = (report) => report.not_serving.map((one) => [one.file.split('/').pop(), one.reason]);
+
+describe('the answer to a restart with reason error_recovery', { concurrency: 4 }, () => {
+    test('comes when what was refused serves', () => serving(async (client, home) => {
+        await client.names();
+        home.put('greet.so', 'no plugin yet');
+        await client.refused('greet.so');
+        home.put('late.so', 'nor this');
+        await client.refused('late.so');
+        home.drop('startfails');
+        await client.refused('startfails.so');
+        home.configure({ plugins: { watch: 'no' } });
+        await client.value('theseus_reload');
+        home.drop('greet');
+        const report = await recover(client);
+        assert.ok((await client.names()).includes('greet'), 'it serves when the answer comes');
+        assert.deepEqual(notServing(report).map(([file]) => file).sort(), ['late.so', 'startfails.so']);
+        for (const [, reason] of notServing(report))
+            assert.ok(reason.length > 20, reason);
+        assert.match(report.message, /2 of the plugin files that were tried again do not serve: see not_serving/);
+        const other = await restarts(client);
+        assert.equal(other.not_serving, undefined, 'a restart for another reason tries nothing again');
+    }));
+
+    test('says that everything serves', () => serving(async (client) => {
+        const report = await recover(client);
+        assert.deepEqual(report.not_serving, []);
+        assert.match(report.message, /every plugin file serves/);
+        assert.equal(report.phase, 'complete');
+    }));
+
+    /* It was refused, and now hangs for longer than the restart may take. */
+    const hangs = async (client, home) => {
+        await client.names();
+        home.configure({ restart: { process_startup: 1 }, 'plugin:hangstop': { hang: 'start' } });
+        home.drop('hangstop');
+        await client.refused('hangstop.so', /did not come back within 1000 ms/);
+        home.configure({ restart: { process_startup: 60 }, 'plugin:hangstop': { hang: 'start' } });
+        const restart = beginRestart(client, { reason: 'error_recovery', timeout: 10 });
+        await restart.reaches('enabling_connections');
+        return restart;
+    };
+    const isNamed = (report) => {
+        assert.equal(report.success, true, JSON.stringify(report));
+        assert.deepEqual(notServing(report).map(([file]) => file), ['hangstop.so']);
+        assert.match(report.not_serving[0].reason, /is still being tried/);
+    };
+
+    test('comes before the server ends', () => serving(async (client, home) => {
+        const restart = await hangs(client, home);
+        await until('the plugin to be started', () => threads(client.pid) > 0);
+        await client.text('echo', { message: 'served meanwhile' });
+        client.process.kill('SIGTERM');
+        isNamed(await restart.report);
+        await client.exited;
+    }, drops({ restart: { process_startup: 5 } })));
+
+    test('comes in its time when a plugin does not come back', { skip: !process.env.THESEUS_LONG }, () =>
+        serving(async (client, home) => {
+            const restart = await hangs(client, home);
+            const report = await restart.report;
+            isNamed(report);
+            assert.ok(report.duration_ms < 11_000, report.duration_ms);
+        }, drops({ restart: { process_startup: 5 } })));
+});
+
+describe('a plugin that crashes when it is tried again', { skip, concurrency: 2 }, () => {
+    const crashing = { crash: { probation: 3600 }, 'plugin:brittle': { crash_in_start: 'yes' } };
+    const latest = async (client) => (await client.value('orchestrator_restart_status', { include_history: true })).history;
+
+    test('is named, and the others serve', () => serving(async (client, home) => {
+        await client.names();
+        home.drop('brittle2', 'brittle');
+        await client.refused('brittle.so', /SIGABRT/);
+        home.drop('startcrashes');
+        await client.refused('startcrashes.so', /SIGABRT/);
+        const { recent_crashes: before } = await latest(client);
+        const report = await restart(client, { reason: 'error_recovery' });
+        assert.deepEqual([report.success, report.phase, report.restart_reason], [true, 'complete', 'error_recovery'],
+            JSON.stringify(report));
+        assert.match(report.message, /went on behind a crash while it tried plugins again: plugin '.*' \S+ crashed with SIGABRT/);
+        assert.deepEqual(notServing(report).map(([file]) => file).sort(), ['brittle.so', 'startcrashes.so']);
+        for (const [, reason] of notServing(report))
+            assert.match(reason, /crashed with SIGABRT in its 'start'/);
+        const { recent_crashes: crashes, recent_restarts: all } = await latest(client);
+        assert.equal(crashes.length, before.length + 2);
+        assert.equal(all.filter((one) => one.reason === 'error_recovery' && one.kind === 'restart' && one.success).length, 1,
+            JSON.stringify(all));
+        assert.equal(await client.text('echo', { message: 'on' }), 'on');
+    }, drops(crashing)));
 });

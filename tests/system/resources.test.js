@@ -38,6 +38,8 @@ describe('a resource', { concurrency: 4 }, () => {
 
         serves(`is read as what its handler says (${era})`, async (client) => {
             const read = async (uri) => (await ask(client, 'resources/read', { uri })).result?.contents;
+            const { ttlMs, cacheScope } = (await ask(client, 'resources/read', { uri: 'notes://today' })).result;
+            assert.deepEqual([ttlMs, cacheScope], era === 'modern' ? [0, 'private'] : [undefined, undefined]);
             assert.deepEqual(await read('notes://today'), [{ uri: 'notes://today', mimeType: 'text/markdown', text: 'nothing yet' }]);
             await client.text('note_today', { text: 'a walk' });
             assert.equal((await read('notes://today'))[0].text, 'a walk');

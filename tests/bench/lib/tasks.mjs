@@ -16,20 +16,21 @@ export async function measureTasks({ theseus, run, quick }) {
     const rounds = quick ? 2 : 5, count = String(quick ? 5_000 : 20_000), stored = quick ? 10_000 : 100_000;
     const results = { full: [], normal: [], bare_full: [], bare_normal: [] };
     const common = ['-d', String(DEPTH), '-n', count];
+    const limits = ['--set', 'tasks.max_active=1000000']; /* which is looked after, too */
     for (let round = 0; round < rounds; round++)
         for (const durability of ['full', 'normal']) {
             process.stderr.write(`tasks, durability ${durability}, round ${round + 1} of ${rounds}\n`);
             const { root, argv } = theseus(`tasks-${durability}-${round}`);
             const bare = join(root, 'bare');
             mkdirSync(bare, { mode: 0o700 });
-            results[durability].push(await run('tasks', [...common, '--', ...argv, '--set', `tasks.durability=${durability}`]));
+            results[durability].push(await run('tasks', [...common, '--', ...argv, ...limits, '--set', `tasks.durability=${durability}`]));
             results[`bare_${durability}`].push(await run('tasks', [...common, '-s', durability.toUpperCase(), '-b', join(bare, 'bare.db')]));
             rmSync(root, { recursive: true });
         }
     process.stderr.write(`${stored} tasks\n`);
     const { argv } = theseus('tasks-many'), empty = theseus('tasks-none');
     const many = await run('tasks', ['-d', String(DEPTH), '-n', String(stored), '-q', quick ? '200' : '1000', '--', ...argv,
-        '--set', 'tasks.durability=normal']);
+        ...limits, '--set', 'tasks.durability=normal']);
     const blackouts = { many: [], none: [] };
     for (let round = 0; round < rounds; round++)
         for (const [key, server] of [['none', empty.argv], ['many', argv]])

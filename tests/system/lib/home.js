@@ -54,6 +54,10 @@ export class Home extends Sandbox {
         rmSync(join(this.plugins, name), { recursive: true });
     }
 
+    remove(...names) {
+        rmSync(this.path(...names), { recursive: true });
+    }
+
     get log() {
         const path = this.path('state', 'log', 'theseus.log');
         return existsSync(path) ? readFileSync(path, 'utf8') : '';

@@ -135,8 +135,9 @@ static void says_nothing_after_a_cancellation(void **state) {
     assert_int_equal(ledger_count(owner->ledger), 0);
 }
 
-static void time_is_up(struct call *call, int64_t ms) {
-    assert_int_equal(ms, 20);
+static void time_is_up(struct call *call, const struct call_limit *limit) {
+    assert_int_equal(limit->ms, 20);
+    assert_string_equal(limit->plugin, "p");
     call_answer(call, json_pack("{s:b}", "late", true));
     loop_enter();
     call_end_on_loop(call); /* the owner may do so inside */
@@ -148,7 +149,9 @@ static void is_answered_when_its_time_is_up(void **state) {
 
     (void)state;
     loop_enter();
-    call_set_deadline(call, 20, time_is_up);
+    char plugin[] = "p";
+    call_set_deadline(call, &(struct call_limit){.ms = 20, .plugin = plugin}, time_is_up);
+    plugin[0] = 'q';
     until(owner->loop, owner->answers == 1);
     assert_true(clock_now_ns() - call->accepted_ns >= 20000000);
     assert_true(atomic_load(&call->cancelled)); /* its handler is to stop */
@@ -162,7 +165,7 @@ static void forgets_its_time_when_it_is_over(void **state) {
     (void)state;
     loop_enter();
     call->accepted_ns -= 1000000000; /* accepted long ago: it would be up at once */
-    call_set_deadline(call, 20, time_is_up);
+    call_set_deadline(call, &(struct call_limit){.ms = 20}, time_is_up);
     call_answer(call, json_object());
     call_end_on_loop(call);
     for (int i = 0; i < 5; i++)

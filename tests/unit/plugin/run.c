@@ -267,7 +267,8 @@ static void answers_for_a_handler_that_takes_too_long(void **state) {
     (void)state;
     atomic_store(&let_go, false);
     made_gives(made, "wait", NULL, true,
-               "the call did not end within 1 s and is given up; what it does may still take effect");
+               "the call did not end within 1 s and is given up; what it does may still take effect. The limit is the "
+               "tool's own; .call_timeout in [plugin:p] would go before it");
     is_settled(made, plugin);
 }
 

@@ -187,8 +187,9 @@ static void does_not_insist_that_a_program_reads(void **state) {
     bench_free(bench);
     /* one that neither reads nor ends */
     bench = bench_new("{\"command\": \"sleep 1000\", \"stdin\": \"{a}\", \"input.a\": \"string\", \"timeout\": \"1\"}");
-    assert_string_equal(bench_call(bench, args),
-                        "'sleep' was ended because it took longer than 1 s and printed nothing\n");
+    assert_string_equal(
+        bench_call(bench, args),
+        "'sleep' was ended because it took longer than 1 s (timeout in [tool:t]) and printed nothing\n");
     free(args);
     bench_free(bench);
 }
@@ -217,7 +218,8 @@ static void reports_progress(void **state) {
 
 static void ends_the_whole_group_when_its_time_is_over(void **state) {
     struct bench *bench = bench_new("{\"command\": \"sh -c 'sleep 1000 & echo $!; wait'\", \"timeout\": \"1\"}");
-    const char *text = bench_call(bench, "{}"), *start = "'sh' was ended because it took longer than 1 s\n\nstdout:\n";
+    const char *text = bench_call(bench, "{}"),
+               *start = "'sh' was ended because it took longer than 1 s (timeout in [tool:t])\n\nstdout:\n";
 
     (void)state;
     assert_true(fake_failed(&bench->fake));

@@ -74,9 +74,11 @@ static void says_what_is_wrong(void **state) {
     refuses("call a b c", "use: theseus call TOOL [JSON] [-c FILE]");
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]... [--listen]");
-    refuses("check --listen", "--listen is for 'theseus serve' alone");
+    refuses("check --deep --listen",
+            "--listen is not for this command; use: theseus check [-c FILE] [--deep | PLUGIN.so...]");
+    refuses("status --since 7d", "--since is not for this command; use: theseus status [--watch] [--json] [-c FILE]");
     refuses("--test-load", "use: theseus --test-load [--database=FILE] FILE...");
-    refuses("--preflight serve x y", "use: theseus --preflight ROOM [serve]");
+    refuses("--preflight serve x y", "use: theseus --preflight ROOM [serve] [--listen]");
     refuses("--read-sessions x", "use: theseus --read-sessions");
 }
 
