@@ -114,6 +114,10 @@ void ledger_leave(struct ledger *ledger) {
     ledger_tend(ledger);
 }
 
+void ledger_gate_give_up(struct ledger *ledger) {
+    gate_give_up(&ledger->journal.gate);
+}
+
 int ledger_gate_take_for_exec(struct ledger *ledger, int timeout_ms) {
     return gate_take_for_exec(&ledger->journal.gate, timeout_ms);
 }

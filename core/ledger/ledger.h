@@ -56,6 +56,7 @@ void ledger_leave(struct ledger *ledger);
 
 /* The gate for the thread that executes the next image: outcomes of gate_take_for_exec(), async-signal-safe. */
 MUST_CHECK int ledger_gate_take_for_exec(struct ledger *ledger, int timeout_ms);
+void ledger_gate_give_up(struct ledger *ledger);
 bool ledger_gate_is_own(const struct ledger *ledger);         /* likewise: is the calling thread inside? */
 void ledger_gate_give_back(struct ledger *ledger, int taken); /* that exec failed */
 

@@ -85,6 +85,7 @@ struct run *run_new(const struct plugin_host *host, struct call *request, const 
     run->args = args ? json_incref(args) : json_object();
     atomic_init(&run->refs, 1);
     run->work.run = on_worker;
+    run->work.whose = run->request->key.conn;
     run->resume = (struct loop_task){.run = on_resume, .arg = run};
     list_init(&run->queue_link);
     list_init(&run->wait_link);

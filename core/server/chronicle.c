@@ -38,7 +38,8 @@ struct chronicle {
     pthread_cond_t changed;
     struct list waiting; /* entry::link, owned */
     int count;
-    bool writing, quit, said;
+    bool writing, quit;
+    char *trouble; /* owned: why the last entry was lost; NULL: it was not */
     /* of the thread */
     json_t *alerts; /* owned: metric → its alert, as they were told; NULL: not looked yet */
     bool goes_on;
@@ -230,13 +231,21 @@ static void give(struct chronicle *chronicle, struct entry *entry) {
 
     (void)pthread_mutex_lock(&chronicle->lock);
     bool taken = take_locked(chronicle, entry, &err);
-    bool say = !taken && !chronicle->said;
-    chronicle->said = !taken;
+    bool say = !taken && !chronicle->trouble;
+    free(chronicle->trouble);
+    chronicle->trouble = taken ? NULL : xasprintf("the history loses entries: %s", err.message);
     (void)pthread_mutex_unlock(&chronicle->lock);
     if (say)
         log_warning("the history loses entries: %s", err.message);
     if (!taken)
         (void)entry_free(entry);
+}
+
+char *chronicle_trouble_new(struct chronicle *chronicle) {
+    (void)pthread_mutex_lock(&chronicle->lock);
+    char *trouble = chronicle->trouble ? xstrdup(chronicle->trouble) : NULL;
+    (void)pthread_mutex_unlock(&chronicle->lock);
+    return trouble;
 }
 
 /* Until it is written. Without room for it in the ledger it is only lost if this image crashes before. */
@@ -356,6 +365,7 @@ struct chronicle *chronicle_free(struct chronicle *chronicle) {
     json_decref(chronicle->alerts);
     (void)pthread_cond_destroy(&chronicle->changed);
     (void)pthread_mutex_destroy(&chronicle->lock);
+    free(chronicle->trouble);
     free(chronicle);
     return NULL;
 }

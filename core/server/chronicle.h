@@ -40,4 +40,7 @@ void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms);
 /* Waits until everything is written that was given so far. False: it was not within the time. */
 bool chronicle_flush(struct chronicle *chronicle, int timeout_ms);
 
+/* Why entries are lost; owned. NULL: the last one was not. Any thread. */
+char *chronicle_trouble_new(struct chronicle *chronicle);
+
 DEFINE_CLEANUP(struct chronicle *, chronicle_free)

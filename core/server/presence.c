@@ -59,7 +59,8 @@ static void on_written(struct presence *presence) ON_LOOP {
     presence->runs = false;
     report(presence, &presence->sign);
     report(presence, &presence->metrics);
-    timer_start(presence->timer, presence->again ? SOON_MS : EVERY_MS, 0);
+    if (presence->begun)
+        timer_start(presence->timer, presence->again ? SOON_MS : EVERY_MS, 0);
     presence->again = false;
 }
 
@@ -110,6 +111,11 @@ void presence_also(struct presence *presence, const char *path, presence_render_
     presence->metrics.path = path && path[0] ? xstrdup(path) : NULL;
     presence->render = render;
     presence_touch(presence);
+}
+
+void presence_stop(struct presence *presence) {
+    presence->begun = false;
+    timer_stop(presence->timer);
 }
 
 void presence_remove(struct presence *presence) {

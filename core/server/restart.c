@@ -18,6 +18,7 @@
 #include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
+#include "server/supervisor.h"
 
 enum {
     TICK_MS = 2,
@@ -89,6 +90,8 @@ static void undo(struct server *server) ON_LOOP {
     if (restart->masked)
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
+    if (server->listener)
+        supervisor_ready();
     late_drop(server->ledger);
     loop_forget(server->loop, &restart->launch);
     suspend_take_back(server);

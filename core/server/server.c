@@ -17,6 +17,7 @@
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
+#include "server/supervisor.h"
 #include "server/wayback.h"
 
 /* ---- what the lower floors ask for ---- */
@@ -137,6 +138,21 @@ static void on_conn_over(void *arg, struct conn *conn) {
         leave_closed(server);
 }
 
+static bool on_conn_starved(void *arg, struct conn *conn) {
+    const struct method_env *env = arg;
+
+    loop_enter();
+    return memory_on_starved(env->arg, conn);
+}
+
+static void on_reloaded(void *arg, const char *outcome) {
+    const struct server *server = arg;
+
+    describe_reconfigured(arg, outcome);
+    if (server->listener)
+        supervisor_ready();
+}
+
 static void on_look_again(void *arg) {
     struct server *server = arg;
 
@@ -146,8 +162,10 @@ static void on_look_again(void *arg) {
         return;
     }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    if (server->listener)
+        supervisor_reloading();
     upkeep_asked_to_reload(server, NULL, NULL, NULL);
-    reconfigure(server, describe_reconfigured, server);
+    reconfigure(server, on_reloaded, server);
     if (server->awake)
         plugins_rescan(server->plugins);
 }
@@ -253,6 +271,7 @@ static void wire(struct server *server) {
     server->methods.loop = server->loop;
     server->methods.config = config;
     server->methods.plugin_host = &server->plugin_host;
+    server->methods.boot_id = server->boot_id;
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
@@ -266,6 +285,7 @@ static void wire(struct server *server) {
         .response = method_on_response,
         .ended = on_conn_ended,
         .closed = on_conn_closed,
+        .starved = on_conn_starved,
     };
     server->conn_host = (struct conn_host){
         .loop = server->loop,
@@ -350,7 +370,7 @@ static int make_parts(struct server *server, const struct server_args *args, str
     }
     memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
-    server->lane = lane_new(server->loop, "plugins");
+    server->lane = lane_new(server->loop, "plugins", "no plugin can be loaded, changed or stopped");
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
@@ -417,7 +437,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
-    server->listens = args->listens;
+    server->listens = args->listens || (args->follows && listening_goes_on(ledger));
     server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
@@ -444,11 +464,12 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_begin(server);
-    else
+    } else {
         clients_start(server->clients);
-    listening_go(server);
+        listening_go(server);
+    }
     *ret_server = TAKE_PTR(server);
     return 0;
 }
@@ -458,6 +479,8 @@ struct server *server_free(struct server *server) {
         return NULL;
     if (server->loop)
         standby_end(server);
+    if (server->presence)
+        presence_stop(server->presence);
     triggers_fini(server);
     restart_fini(server);
     if (server->loop)

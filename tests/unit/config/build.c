@@ -32,7 +32,7 @@ static void names_the_nearest_section(void **state) {
     refuses(
         "[something else]\n",
         "/etc/x.ini:1: unknown section [something else]; there are [server], [plugins], [tools], [limits], "
-        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [access], [plugin:NAME], [tool:NAME]\n");
+        "[listen], [restart], [crash], [buffer], [state], [history], [tasks], [metrics], [access], [plugin:NAME], [tool:NAME]\n");
 }
 
 static void refuses_what_is_reserved(void **state) {

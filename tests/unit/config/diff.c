@@ -71,6 +71,7 @@ static const struct {
     {"state.key_file=/x", "state.key_file (re-exec)\n"},
     {"history.keep=1d", "history.keep\n"},
     {"tasks.promote_after=0", "tasks.promote_after\n"},
+    {"metrics.file=/x", "metrics.file\n"},
     {"access.restart=no", "access.restart\n"},
     {"access.call_by_name=yes", "access.call_by_name\n"},
     {"access.allow_uid=0", "access.allow_uid\n"},

@@ -26,7 +26,7 @@ static void rows_of_a_section_stand_together(void **state) {
     CLEANUP(free) const char **names = option_sections(&count);
 
     (void)state;
-    assert_int_equal(count, 12);
+    assert_int_equal(count, 13);
     for (size_t i = 0; i < count; i++)
         for (size_t j = i + 1; j < count; j++)
             assert_string_not_equal(names[i], names[j]);

@@ -115,7 +115,7 @@ static void closes_beside_the_loop_what_came_along(void **state) {
     (void)state;
     loop_enter();
     struct loop *loop = loop_new();
-    struct lane *lane = lane_new(loop, "late");
+    struct lane *lane = lane_new(loop, "late", "it waits");
     struct late *late = late_new(lane);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(late_keep(ledger, &err), 0);
