@@ -32,6 +32,7 @@ struct presence {
     struct page sign, metrics;
     struct lane_job job;
     bool begun, runs, again, warned;
+    bool removed; /* also what a job that still runs is about to write */
 };
 
 static void write_page(struct page *page) {
@@ -113,13 +114,15 @@ void presence_also(struct presence *presence, const char *path, presence_render_
     presence_touch(presence);
 }
 
-void presence_stop(struct presence *presence) {
+void presence_end(struct presence *presence) {
     presence->begun = false;
     timer_stop(presence->timer);
 }
 
 void presence_remove(struct presence *presence) {
-    if (presence->begun)
+    presence->removed = presence->begun;
+    presence_end(presence);
+    if (presence->removed)
         (void)unlink(presence->sign.path);
 }
 
@@ -141,6 +144,8 @@ struct presence *presence_free(struct presence *presence) {
     if (!presence)
         return NULL;
     presence->timer = timer_free(presence->timer);
+    if (presence->removed)
+        (void)unlink(presence->sign.path);
     free(presence->sign.path);
     free(presence->sign.text);
     free(presence->metrics.path);

@@ -496,7 +496,7 @@ struct server *server_free(struct server *server) {
     if (server->loop)
         standby_end(server);
     if (server->presence)
-        presence_stop(server->presence);
+        presence_end(server->presence);
     triggers_fini(server);
     confirm_fini(server);
     restart_fini(server);
