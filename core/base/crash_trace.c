@@ -78,9 +78,27 @@ static uint64_t caller_of(const ucontext_t *context) {
 #endif
 }
 
+static void add_module(struct crash_note *note, uint64_t address) {
+    const struct module *module = modules_find(address);
+
+    for (uint32_t i = 0; module && i < note->module_count; i++)
+        if (note->modules[i].base == module->base)
+            return;
+    if (!module || note->module_count == CRASH_MODULES_MAX)
+        return;
+    struct crash_module *to = &note->modules[note->module_count];
+    to->base = module->base;
+    to->end = module->end;
+    copy_text(to->path, sizeof(to->path), module->path);
+    note->module_count++;
+}
+
+/* With what lies there: whatever comes in between, what has been found so far is whole. */
 static void add_frame(struct crash_note *note, uint64_t address) {
-    if (note->frame_count < CRASH_FRAMES_MAX)
-        note->frames[note->frame_count++] = address;
+    if (note->frame_count == CRASH_FRAMES_MAX)
+        return;
+    note->frames[note->frame_count++] = address;
+    add_module(note, address);
 }
 
 struct walk {
@@ -107,22 +125,7 @@ static void unwind(struct crash_note *note, uint64_t from) {
     (void)_Unwind_Backtrace(on_frame, &walk);
 }
 
-/* ---- what lies there ---- */
-
-static void add_module(struct crash_note *note, uint64_t address) {
-    const struct module *module = modules_find(address);
-
-    for (uint32_t i = 0; module && i < note->module_count; i++)
-        if (note->modules[i].base == module->base)
-            return;
-    if (!module || note->module_count == CRASH_MODULES_MAX)
-        return;
-    struct crash_module *to = &note->modules[note->module_count];
-    to->base = module->base;
-    to->end = module->end;
-    copy_text(to->path, sizeof(to->path), module->path);
-    note->module_count++;
-}
+/* ---- whose it is ---- */
 
 static bool blame_module(struct crash_note *note, uint64_t address) {
     const struct module *module = modules_find(address);
@@ -133,12 +136,6 @@ static bool blame_module(struct crash_note *note, uint64_t address) {
     copy_text(note->version, sizeof(note->version), module->version);
     copy_text(note->hash, sizeof(note->hash), module->hash);
     return true;
-}
-
-static void look_up(struct crash_note *note) {
-    for (uint32_t i = 0; i < note->frame_count; i++)
-        add_module(note, note->frames[i]);
-    add_module(note, note->address);
 }
 
 static void blame_by_address(struct crash_note *note) {
@@ -158,7 +155,7 @@ void crash_trace_walk(struct crash_note *note, const ucontext_t *context) {
         add_frame(note, caller_of(context)); /* there is nothing that would lead on from here */
     else
         unwind(note, pc);
-    look_up(note);
+    add_module(note, note->address);
     if (!note->plugin[0])
         blame_by_address(note);
 }

@@ -94,12 +94,20 @@ char *xasprintf(const char *format, ...) {
     return text;
 }
 
+/* Without the reserve, which is too small for it; but that it is missing is noted. */
+static void *noted(void *memory) {
+    if (!memory)
+        memlimit_note();
+    return memory;
+}
+
 void *try_malloc(size_t size) {
-    return size > MEMLIMIT_SMALL_BYTES ? malloc(size) : WITH_RESERVE(malloc(size ? size : 1), false);
+    return size > MEMLIMIT_SMALL_BYTES ? noted(malloc(size)) : WITH_RESERVE(malloc(size ? size : 1), false);
 }
 
 void *try_realloc(void *memory, size_t size) {
-    return size > MEMLIMIT_SMALL_BYTES ? realloc(memory, size) : WITH_RESERVE(realloc(memory, size ? size : 1), false);
+    return size > MEMLIMIT_SMALL_BYTES ? noted(realloc(memory, size))
+                                       : WITH_RESERVE(realloc(memory, size ? size : 1), false);
 }
 
 void free_cleanup(void *pointer) {

@@ -31,7 +31,10 @@ static struct {
     bool known; /* `before` is */
     int resource;
     struct rlimit before;
-} limit = {.lock = PTHREAD_MUTEX_INITIALIZER, .resource = RLIMIT_DATA};
+    pthread_mutex_t telling; /* of the next two */
+    memlimit_fn *tell;
+    void *arg;
+} limit = {.lock = PTHREAD_MUTEX_INITIALIZER, .telling = PTHREAD_MUTEX_INITIALIZER, .resource = RLIMIT_DATA};
 
 bool memlimit_works(void) {
     return !HAS_SANITIZER;
@@ -88,13 +91,29 @@ void memlimit_restore(void) {
         (void)set_soft(common());
 }
 
+void memlimit_tell(memlimit_fn *fn, void *arg) {
+    (void)pthread_mutex_lock(&limit.telling);
+    limit.tell = fn;
+    limit.arg = arg;
+    (void)pthread_mutex_unlock(&limit.telling);
+}
+
+void memlimit_note(void) {
+    if (atomic_load(&limit.bytes) == 0 || atomic_exchange(&limit.is_short, true))
+        return;
+    (void)pthread_mutex_lock(&limit.telling);
+    if (limit.tell)
+        limit.tell(limit.arg);
+    (void)pthread_mutex_unlock(&limit.telling);
+}
+
 bool memlimit_raise(bool chosen_by_us) {
     size_t bytes = atomic_load(&limit.bytes);
 
     if (bytes == 0)
         return false;
+    memlimit_note();
     (void)pthread_mutex_lock(&limit.lock);
-    atomic_store(&limit.is_short, true);
     (void)set_soft(chosen_by_us ? bytes : bytes - MEMLIMIT_RESERVE_BYTES / 2);
     return true;
 }
@@ -108,14 +127,22 @@ bool memlimit_is_short(void) {
     return atomic_load_explicit(&limit.is_short, memory_order_relaxed);
 }
 
-/* As addresses below the limit, or within the heap, where others have given it back. */
-static bool has_room(void) {
-    void *room = mmap(NULL, ROOM_AGAIN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static bool can_map(size_t bytes) {
+    void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (room == MAP_FAILED)
-        return mallinfo2().fordblks >= ROOM_AGAIN;
-    (void)munmap(room, ROOM_AGAIN);
+        return false;
+    (void)munmap(room, bytes);
     return true;
+}
+
+bool memlimit_lacks(size_t bytes) {
+    return atomic_load(&limit.bytes) > 0 && !can_map(bytes);
+}
+
+/* As addresses below the limit, or within the heap, where others have given it back. */
+static bool has_room(void) {
+    return can_map(ROOM_AGAIN) || mallinfo2().fordblks >= ROOM_AGAIN;
 }
 
 bool memlimit_look_again(void) {

@@ -37,10 +37,19 @@ void memlimit_restore(void);
  */
 bool memlimit_raise(bool chosen_by_us);
 void memlimit_lower(void);
+/* The same, of one that is too large for the reserve. */
+void memlimit_note(void);
 
-/* Was the reserve needed? That is so until memlimit_look_again() finds that there is room again. */
+/* Was that so? It is until memlimit_look_again() finds that there is room again. */
 bool memlimit_is_short(void);
 bool memlimit_look_again(void); /* returns what memlimit_is_short() says now */
+/* Is there, under a limit of ours, no room for so many bytes more? */
+bool memlimit_lacks(size_t bytes);
+
+/* Called whenever there is suddenly too little, in the middle of an allocation of any thread's: it must not allocate,
+ * nor take a lock under which anybody does. NULL: nobody. */
+typedef void memlimit_fn(void *arg);
+void memlimit_tell(memlimit_fn *fn, void *arg);
 
 /* Bytes in use that count, and the limit; 0: not known, none. */
 size_t memlimit_used(void);

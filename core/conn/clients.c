@@ -123,52 +123,51 @@ int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_er
 
 /* ---- coming back ---- */
 
-struct numbers {
-    uint64_t *items; /* owned */
+struct found {
+    struct conn_restored *items; /* owned */
     size_t count;
 };
 
-static void note_number(void *arg, const void *recorded) {
+static void note_conn(void *arg, const void *recorded) {
     const struct conn_record *record = recorded;
-    struct numbers *numbers = arg;
+    struct found *found = arg;
 
-    numbers->items = xreallocarray(numbers->items, numbers->count + 1, sizeof(uint64_t));
-    numbers->items[numbers->count++] = record->conn;
+    if ((found->count & (found->count - 1)) == 0) /* full: it grows by doubling */
+        found->items = xreallocarray(found->items, 2 * found->count + 1, sizeof(struct conn_restored));
+    found->items[found->count++] = (struct conn_restored){.number = record->conn, .in = -1, .out = -1};
 }
 
 static void note_counter(void *arg, const void *record) {
     *(uint64_t *)arg = ((const struct counter_record *)record)->value;
 }
 
-static int restore(struct clients *clients, uint64_t number, int in, int out, struct theseus_error *err) ON_LOOP {
-    struct conn *conn = NULL;
-
-    if (conn_restore(&conn, clients->origin.host, number, in, out, err) < 0)
-        return -1;
-    add(clients, conn);
-    return 0;
-}
-
 int clients_restore(struct clients *clients, int in, int out, struct theseus_error *err) {
+    struct ledger *ledger = clients->origin.host->ledger;
     struct counter_record counter = {.name = span_of(NUMBERS_NAME)};
-    struct numbers numbers = {0};
+    struct found found = {0};
     int r = 0;
 
-    (void)ledger_find(clients->origin.host->ledger, &counter_kind, &counter, note_counter, &clients->last);
-    ledger_each(clients->origin.host->ledger, &conn_kind, note_number, &numbers);
-    if (numbers.count == 0 && clients->origin.keep_stdio)
-        note_number(&numbers, &(struct conn_record){.conn = 1}); /* its record is lost; the client is there */
-    for (size_t i = 0; i < numbers.count && r == 0; i++) {
-        struct theseus_error why = {0};
-        bool first = i == 0 && clients->origin.keep_stdio;
-        if (restore(clients, numbers.items[i], first ? in : -1, first ? out : -1, &why) == 0)
-            continue;
-        if (first)
-            *err = why;
-        r = first ? -1 : 0;
-        log_error("connection %d does not go on: %s", (int)numbers.items[i], why.message);
+    (void)ledger_find(ledger, &counter_kind, &counter, note_counter, &clients->last);
+    ledger_each(ledger, &conn_kind, note_conn, &found);
+    if (found.count == 0 && clients->origin.keep_stdio)
+        note_conn(&found, &(struct conn_record){.conn = 1}); /* its record is lost; the client is there */
+    if (found.count > 0) {
+        found.items[0].in = in;
+        found.items[0].out = out;
     }
-    free(numbers.items);
+    conn_restore_all(clients->origin.host, found.items, found.count);
+    for (size_t i = 0; i < found.count; i++) {
+        if (found.items[i].conn) {
+            add(clients, found.items[i].conn);
+            continue;
+        }
+        log_error("connection %d does not go on: %s", (int)found.items[i].number, found.items[i].err.message);
+        if (i == 0 && clients->origin.keep_stdio) {
+            *err = found.items[i].err;
+            r = -1;
+        }
+    }
+    free(found.items);
     return r;
 }
 

@@ -319,6 +319,10 @@ uint64_t conn_number(const struct conn *conn) {
     return conn->number;
 }
 
+int64_t conn_since_ms(const struct conn *conn) {
+    return conn->since_ms;
+}
+
 bool conn_is_stdio(const struct conn *conn) {
     return strcmp(conn->transport, "stdio") == 0;
 }
@@ -329,6 +333,10 @@ uid_t conn_uid(const struct conn *conn) {
 
 const char *conn_transport(const struct conn *conn) {
     return conn->transport;
+}
+
+bool conn_is_starved(const struct conn *conn) {
+    return conn->is_starved && !conn->stopped && !conn->ended && !conn->broken; /* else nothing is read any more */
 }
 
 int64_t conn_first_line_ns(const struct conn *conn) {

@@ -42,6 +42,9 @@ struct conn_ops {
     void (*closed)(void *arg, struct conn *conn);
     /* The input has ended. */
     void (*ended)(void *arg, struct conn *conn);
+    /* There is no memory to read what the client sends: said when that begins, and again at every attempt in vain.
+     * False: there is no hope of any, and what cannot be read is refused. */
+    bool (*starved)(void *arg, struct conn *conn);
 };
 
 /* Memory that connections use one after the other. */
@@ -70,6 +73,14 @@ MUST_CHECK int conn_accept(struct conn **ret_conn, const struct conn_host *host,
  * records name, which an exec has left open, and which stay open when this fails. */
 MUST_CHECK int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                             struct theseus_error *err) ON_LOOP;
+/* Many at once, in the order of their numbers. */
+struct conn_restored {
+    uint64_t number;
+    int in, out;
+    struct conn *conn; /* NULL: it cannot be gone on with, and `err` says why */
+    struct theseus_error err;
+};
+void conn_restore_all(const struct conn_host *host, struct conn_restored *items, size_t count) ON_LOOP;
 /* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
  * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
 void conn_unknown_position(struct conn *conn) ON_LOOP;
@@ -93,16 +104,18 @@ void conn_stop_reading(struct conn *conn) ON_LOOP;
 
 /* Before it is freed: no call is begun any more, and those that run are asked to stop; their answers are dropped. */
 void conn_let_go(struct conn *conn) ON_LOOP;
-void conn_flush(struct conn *conn) ON_LOOP;         /* writes what can be written now */
-bool conn_is_idle(const struct conn *conn) ON_LOOP; /* nothing to answer, nothing to write */
+void conn_flush(struct conn *conn) ON_LOOP;            /* writes what can be written now */
+bool conn_is_idle(const struct conn *conn) ON_LOOP;    /* nothing to answer, nothing to write */
+bool conn_is_starved(const struct conn *conn) ON_LOOP; /* there was no memory to read, and there is none yet */
 
 struct conn *conn_of(const struct call *call); /* that a connection has received; borrowed */
 struct session *conn_session(struct conn *conn) ON_LOOP;
 void conn_session_changed(struct conn *conn) ON_LOOP; /* records it */
 uint64_t conn_number(const struct conn *conn) ON_LOOP;
 const char *conn_transport(const struct conn *conn) ON_LOOP;
-bool conn_is_stdio(const struct conn *conn) ON_LOOP; /* the client that has started us */
-uid_t conn_uid(const struct conn *conn) ON_LOOP;     /* of the client; ours where it has our pipe */
+int64_t conn_since_ms(const struct conn *conn) ON_LOOP; /* wall clock; 0: not known */
+bool conn_is_stdio(const struct conn *conn) ON_LOOP;    /* the client that has started us */
+uid_t conn_uid(const struct conn *conn) ON_LOOP;        /* of the client; ours where it has our pipe */
 struct call *conn_find_call(struct conn *conn, const json_t *id) ON_LOOP; /* borrowed; NULL: none in flight */
 /* Visits every call that is not over, held, worked on or a subscription, in the order of acceptance. `visit` may end
  * calls. */
@@ -116,6 +129,8 @@ void conn_serve(struct conn *conn) ON_LOOP; /* goes on with held requests, for e
 
 /* Sends a line that is no answer to a call; takes the content. Any thread. */
 void conn_say(struct conn *conn, struct buf *line);
+/* A log message about the server itself (level: enum theseus_level), for a legacy session that wants such. */
+void conn_notice(struct conn *conn, int level, const json_t *data) ON_LOOP;
 /* The client cancels: the call `id`, running, held or a listen, ends without an answer. Unknown ids are ignored. */
 void conn_cancel(struct conn *conn, const json_t *id) ON_LOOP;
 

@@ -37,11 +37,13 @@ void detached_begin(struct conn *conn) {
 }
 
 void conn_let_go_detached(struct conn *conn) {
+    ledger_enter(conn->host->ledger); /* nobody else is ending one at this moment */
     list_for_each (link, &conn->detached) {
         struct call *call = list_entry(link, struct call, link);
         atomic_store(&call->state, CALL_OVER);
         atomic_store(&call->cancelled, true);
     }
+    ledger_leave(conn->host->ledger);
 }
 
 /* ---- of other processes ---- */
@@ -70,6 +72,11 @@ static void put_adopted(const struct conn_adopted *adopted, const struct task_re
         batch_put(batch, &checkpoint_kind, &checkpoint);
 }
 
+static void restore_request(void *arg, const void *record) {
+    loop_enter();
+    queue_restore(arg, record);
+}
+
 struct call *conn_adopt(struct conn *conn, const struct conn_adopted *adopted, struct theseus_error *err) {
     CLEANUP(batch_fini) struct batch batch = {0};
     struct task_record task = adopted->task;
@@ -80,7 +87,7 @@ struct call *conn_adopt(struct conn *conn, const struct conn_adopted *adopted, s
         return NULL;
     struct request_record request = {.conn = task.conn, .offset = task.offset, .index = task.index};
     struct list *before = conn->detached.prev;
-    (void)ledger_find(conn->host->ledger, &request_kind, &request, queue_restore_one, conn);
+    (void)ledger_find(conn->host->ledger, &request_kind, &request, restore_request, conn);
     if (conn->detached.prev != before)
         return list_entry(conn->detached.prev, struct call, link);
     keep_drop_key(&(struct call_key){task.conn, task.offset, task.index}, &batch);

@@ -44,7 +44,8 @@ struct conn {
     uint64_t read; /* stream offset behind the last byte that was read */
     int64_t first_line_ns, last_line_ns;
     bool started, stopped, ended, broken, told;
-    struct timer *starved; /* owned: there was no memory to read into, and it is tried again then; NULL: there is */
+    bool is_starved;       /* there was no memory to read into */
+    struct timer *starved; /* owned: it is tried again then; NULL: not waiting for that */
     struct timer *first;   /* owned: the first line has begun, and is to be whole by then; NULL: not so */
     struct timer *hangup;  /* owned: the client writes no more, and what it has written cannot be read; NULL: not so */
     uint64_t hangup_written; /* what it had read of us when that was looked at last */
@@ -97,7 +98,7 @@ void input_on_readable(struct conn *conn, int events) ON_LOOP;
 void input_want(struct conn *conn) ON_LOOP; /* reads on or not, as the limits say */
 void input_cut(struct conn *conn) ON_LOOP;
 void input_drop_pieces(struct conn *conn, struct batch *batch) ON_LOOP;
-MUST_CHECK int input_restore(struct conn *conn, struct theseus_error *err) ON_LOOP;
+MUST_CHECK int input_restore(struct conn *conn, const struct input_record *input, struct theseus_error *err) ON_LOOP;
 
 /* expiry.c */
 void expiry_watch(struct conn *conn) ON_LOOP; /* a request has come, or its turn */
@@ -137,8 +138,7 @@ void queue_serve_urgent(struct conn *conn) ON_LOOP; /* what has come back held, 
 void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
 void queue_detach(struct conn *conn, struct call *call) ON_LOOP; /* one that is worked on is detached now */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
-void queue_restore(struct conn *conn) ON_LOOP;
-void queue_restore_one(void *arg, const void *record) ON_LOOP; /* a request; `arg`: the connection */
+void queue_restore(struct conn *conn, const struct request_record *request) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
 void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */
 void queue_fini(struct conn *conn) ON_LOOP;
@@ -153,7 +153,7 @@ bool recover_settled(struct conn *conn, uint64_t written) ON_LOOP;
 void listen_free(struct listen *listen) ON_LOOP;
 void listen_drop_all(struct conn *conn, struct batch *batch) ON_LOOP;
 void listen_forget(struct conn *conn, struct call *call) ON_LOOP; /* harmless where it is none */
-void listen_restore(struct conn *conn) ON_LOOP;
+void listen_restore(struct conn *conn, const struct listen_record *listen) ON_LOOP;
 void listen_topics(struct conn *conn, const json_t *added) ON_LOOP; /* tells whoever's they are */
 
 static inline const struct config *conn_config(const struct conn *conn) {

@@ -276,12 +276,41 @@ static void on_starved(void *arg) {
     input_want(conn);
 }
 
+/* The line that is too long for the memory there is, so that what follows can be read, be it the end of the input. */
+static bool give_line_up(struct conn *conn) ON_LOOP {
+    struct cut cut = {.conn = conn};
+    struct theseus_error err = {0};
+    size_t len = frame_rest(conn->frame).len;
+
+    if (!frame_skip(conn->frame))
+        return false;
+    conn->starved = timer_free(conn->starved);
+    (void)fail(
+        &err, ERR_MEMORY,
+        "there is no memory to read a message beyond its first %zu bytes; it was not begun, and can be sent again",
+        len);
+    list_init(&cut.fresh);
+    give_on(&cut);
+    batch_fini(&cut.batch);
+    queue_refuse(conn, NULL, &err);
+    input_want(conn);
+    return true;
+}
+
 /* What the client sends waits in the kernel until there is memory again. */
 static void starve(struct conn *conn) ON_LOOP {
-    log_warning("connection %d: no memory to read; trying again in %d ms", (int)conn->number, STARVED_MS);
+    conn->is_starved = true;
+    if (!conn->host->ops->starved(conn->host->arg, conn) && give_line_up(conn))
+        return;
     conn->starved = timer_new(conn->host->loop, on_starved, conn);
     timer_start(conn->starved, STARVED_MS, 0);
     input_want(conn);
+}
+
+/* The other side writes no more, and there are bytes of it that are not read. */
+static void on_hangup(struct conn *conn) ON_LOOP {
+    if (!conn->is_starved || !give_line_up(conn))
+        hangup_noticed(conn);
 }
 
 static void read_more(struct conn *conn) ON_LOOP {
@@ -292,6 +321,7 @@ static void read_more(struct conn *conn) ON_LOOP {
         starve(conn);
         return;
     }
+    conn->is_starved = false;
     ssize_t n = read_recorded(conn, room, LIMIT_READ_CHUNK, &err);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -310,7 +340,7 @@ static void read_more(struct conn *conn) ON_LOOP {
 
 void input_on_readable(struct conn *conn, int events) {
     if (!(events & POLL_READ)) {
-        hangup_noticed(conn);
+        on_hangup(conn);
         return;
     }
     frame_lend(conn->frame, &conn->host->shared->room);
@@ -319,12 +349,6 @@ void input_on_readable(struct conn *conn, int events) {
 }
 
 /* ---- coming back ---- */
-
-struct restore {
-    struct conn *conn;
-    struct theseus_error *err;
-    int r;
-};
 
 /* What was read before this place is not recorded any more: the line that it belongs to is nothing but its end. */
 static void lose_piece(struct conn *conn, uint64_t offset) {
@@ -335,31 +359,20 @@ static void lose_piece(struct conn *conn, uint64_t offset) {
     conn->read = offset;
 }
 
-static void restore_piece(void *arg, const void *record) {
-    const struct input_record *input = record;
-    struct restore *restore = arg;
-    struct conn *conn = restore->conn;
+int input_restore(struct conn *conn, const struct input_record *input, struct theseus_error *err) {
     uint64_t end = input->offset + input->bytes.len;
 
-    if (input->conn != conn->number || restore->r < 0 || end <= conn->read)
-        return;
+    if (end <= conn->read)
+        return 0;
     if (input->offset > conn->read)
         lose_piece(conn, input->offset);
     size_t skip = (size_t)(conn->read - input->offset);
     char *room = frame_room(conn->frame, input->bytes.len - skip);
-    if (!room) {
-        restore->r = fail(restore->err, ERR_MEMORY, "no memory for recorded input");
-        return;
-    }
+    if (!room)
+        return fail(err, ERR_MEMORY, "no memory for recorded input");
     memcpy(room, input->bytes.data + skip, input->bytes.len - skip);
     frame_added(conn->frame, input->bytes.len - skip);
     add_piece(conn, input->offset, input->bytes.len);
     conn->read = end;
-}
-
-int input_restore(struct conn *conn, struct theseus_error *err) {
-    struct restore restore = {conn, err, 0};
-
-    ledger_each(conn->host->ledger, &input_kind, restore_piece, &restore);
-    return restore.r;
+    return 0;
 }

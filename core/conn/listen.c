@@ -179,13 +179,9 @@ void conn_end_listens(struct conn *conn, const char *reason) {
     }
 }
 
-static void restore_listen(void *arg, const void *recorded) ON_LOOP {
-    const struct listen_record *listen = recorded;
+void listen_restore(struct conn *conn, const struct listen_record *listen) {
     struct theseus_error err = {0};
-    struct conn *conn = arg;
 
-    if (listen->conn != conn->number)
-        return;
     json_auto_t *id = jsontext_read(listen->id, &err);
     struct call *call = id ? conn_find_call(conn, id) : NULL;
     if (!call) {
@@ -199,8 +195,4 @@ static void restore_listen(void *arg, const void *recorded) ON_LOOP {
     conn->in_flight++;
     (void)add(conn, call, (unsigned)listen->wants, topics);
     conn->host->ops->listening(conn->host->arg, conn, call);
-}
-
-void listen_restore(struct conn *conn) {
-    ledger_each(conn->host->ledger, &listen_kind, restore_listen, conn);
 }

@@ -274,14 +274,10 @@ void conn_each_call(struct conn *conn, conn_visit_fn *visit, void *arg) {
 
 /* ---- coming back ---- */
 
-void queue_restore_one(void *arg, const void *record) {
-    const struct request_record *request = record;
-    struct conn *conn = arg;
+void queue_restore(struct conn *conn, const struct request_record *request) {
     struct theseus_error err = {0};
     struct message message;
 
-    if (request->conn != conn->number)
-        return;
     if (message_read(request->text, &message, &err) < 0 || message.kind != MESSAGE_REQUEST) {
         log_error("a recorded request cannot be read back: %s", err.message);
         message_fini(&message);
@@ -297,10 +293,6 @@ void queue_restore_one(void *arg, const void *record) {
         detached_add(conn, call);
     else
         queue_accept(conn, call);
-}
-
-void queue_restore(struct conn *conn) {
-    ledger_each(conn->host->ledger, &request_kind, queue_restore_one, conn);
 }
 
 /* Whoever still runs it may answer: nobody is there. */

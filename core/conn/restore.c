@@ -1,28 +1,56 @@
 /*
- * A connection from its records: as the image before has left it, or, where that ended inside the gate, as much of that
- * as is certain.
+ * Connections from their records: as the image before has left them, or, where that ended inside the gate, as much of
+ * that as is certain. Records come kind by kind, those of all connections together: each is looked at once, however many
+ * connections there are.
  */
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "conn/inner.h"
 
-/* What the connection's record says beside the session. */
+/* One that is being made, and what its records say beside the session. */
 struct origin {
-    struct conn *conn;
+    struct conn_restored *item;
+    struct conn *conn; /* owned; NULL: it cannot be gone on with */
     int in, out;
     uint64_t blocks;
     struct position_record position;
     bool positioned, uncertain;
 };
 
+struct restoring {
+    const struct conn_host *host;
+    struct origin *origins; /* owned, in the order of the numbers */
+    size_t count;
+    struct origin *last; /* that was looked up: the next record is mostly its, too */
+};
+
+static int by_number(const void *number, const void *origin) {
+    const uint64_t a = *(const uint64_t *)number, b = ((const struct origin *)origin)->item->number;
+
+    return (a > b) - (a < b);
+}
+
+/* NULL: it is none of those, or no more. */
+static struct origin *origin_of(struct restoring *restoring, uint64_t number) {
+    if (!restoring->last || restoring->last->item->number != number)
+        restoring->last = bsearch(&number, restoring->origins, restoring->count, sizeof(struct origin), by_number);
+    return restoring->last && restoring->last->conn ? restoring->last : NULL;
+}
+
+static void give_up(struct origin *origin) ON_LOOP {
+    origin->conn = conn_free(origin->conn);
+}
+
+/* ---- the connections themselves ---- */
+
 static void restore_session(void *arg, const void *recorded) {
     const struct conn_record *record = recorded;
-    struct origin *origin = arg;
-    struct conn *conn = origin->conn;
+    struct origin *origin = origin_of(arg, record->conn);
 
-    if (record->conn != conn->number)
+    if (!origin)
         return;
+    struct conn *conn = origin->conn;
     session_unpack(&conn->session, record);
     free(conn->transport);
     conn->transport = xstrndup(record->transport.data, record->transport.len);
@@ -37,9 +65,9 @@ static void restore_session(void *arg, const void *recorded) {
 
 static void note_position(void *arg, const void *recorded) {
     const struct position_record *position = recorded;
-    struct origin *origin = arg;
+    struct origin *origin = origin_of(arg, position->conn);
 
-    if (position->conn != origin->conn->number)
+    if (!origin)
         return;
     origin->position = *position;
     origin->positioned = true;
@@ -68,11 +96,11 @@ static bool follows(const struct conn *conn, const struct output_record *output)
 static void restore_output(void *arg, const void *recorded) {
     const struct output_record *output = recorded;
     CLEANUP(buf_fini) struct buf line = {0};
-    struct origin *origin = arg;
-    struct conn *conn = origin->conn;
+    struct origin *origin = origin_of(arg, output->conn);
 
-    if (output->conn != conn->number || output->offset + output->bytes.len <= conn->outbox.written)
+    if (!origin || output->offset + output->bytes.len <= origin->conn->outbox.written)
         return;
+    struct conn *conn = origin->conn;
     struct chunk *chunk = buf_append(&line, output->bytes, NULL) == 0 ? chunk_new(&line) : NULL;
     if (!chunk) {
         log_error("no memory for a recorded answer");
@@ -85,18 +113,7 @@ static void restore_output(void *arg, const void *recorded) {
     outbox_add(&conn->outbox, chunk);
 }
 
-/* With what is there and what is not. */
-static void restore_streams(struct origin *origin) ON_LOOP {
-    struct conn *conn = origin->conn;
-
-    ledger_each(conn->host->ledger, &position_kind, note_position, origin);
-    restore_position(origin);
-    ledger_each(conn->host->ledger, &output_kind, restore_output, origin);
-    if (ledger_damaged(conn->host->ledger) == 0)
-        return;
-    origin->uncertain |= !origin->positioned;
-    origin->uncertain |= !recover_settled(conn, origin->position.written);
-}
+/* ---- their descriptors ---- */
 
 static int adopt_streams(struct conn *conn, const struct origin *origin, struct theseus_error *err) {
     if (stream_adopt(&conn->in, origin->in, STREAM_READ, origin->blocks & 1, err) < 0)
@@ -110,38 +127,122 @@ static int adopt_streams(struct conn *conn, const struct origin *origin, struct 
     return 0;
 }
 
-static int restore(struct conn *conn, const struct origin *origin, int in, int out, struct theseus_error *err) ON_LOOP {
+static int restore_streams(struct conn *conn, const struct origin *origin, int in, int out,
+                           struct theseus_error *err) ON_LOOP {
     int r = conn->lost ? 0 : in < 0 ? adopt_streams(conn, origin, err) : conn_open_streams(conn, in, out, err);
 
     if (r == 0 && !conn->lost)
         r = conn_prepare(conn, err);
     if (r == 0)
         r = conn_put_record(conn, err);
-    return r == 0 ? input_restore(conn, err) : -1;
+    if (r < 0 && in < 0) /* whoever comes next needs them */
+        conn->in.fd = conn->out.fd = -1;
+    return r;
+}
+
+/* ---- all of them ---- */
+
+static void begin(struct restoring *restoring, struct conn_restored *items) ON_LOOP {
+    restoring->origins = xcalloc(restoring->count + 1, sizeof(struct origin));
+    for (size_t i = 0; i < restoring->count; i++) {
+        struct conn *conn = conn_new(restoring->host, items[i].number);
+        conn->frame = frame_new(conn_config(conn)->limits.max_line, 0, false);
+        restoring->origins[i] = (struct origin){.item = &items[i], .conn = conn};
+    }
+    ledger_each(restoring->host->ledger, &conn_kind, restore_session, restoring);
+}
+
+static void meet(struct origin *origin) ON_LOOP {
+    struct conn *conn = origin->conn;
+
+    if (!conn->transport && ledger_damaged(conn->host->ledger) > 0 && origin->item->in < 0)
+        recover_conn(conn, &origin->in, &origin->out);
+    if (conn->transport)
+        return;
+    (void)fail(&origin->item->err, ERR_MISSING, "connection %d has no record", (int)conn->number);
+    give_up(origin);
+}
+
+/* With what is there and what is not. */
+static void settle_damage(struct origin *origin) ON_LOOP {
+    origin->uncertain |= !origin->positioned;
+    origin->uncertain |= !recover_settled(origin->conn, origin->position.written);
+}
+
+static void open_streams(struct origin *origin) ON_LOOP {
+    struct conn_restored *item = origin->item;
+
+    if (restore_streams(origin->conn, origin, item->in, item->out, &item->err) < 0)
+        give_up(origin);
+}
+
+static void restore_piece(void *arg, const void *record) {
+    const struct input_record *input = record;
+    struct origin *origin = origin_of(arg, input->conn);
+
+    loop_enter();
+    if (!origin || input_restore(origin->conn, input, &origin->item->err) == 0)
+        return;
+    if (origin->item->in < 0) /* whoever comes next needs them */
+        origin->conn->in.fd = origin->conn->out.fd = -1;
+    give_up(origin);
+}
+
+static void begin_output(struct origin *origin) ON_LOOP {
+    if (origin->uncertain)
+        conn_unknown_position(origin->conn);
+}
+
+static void restore_request(void *arg, const void *record) {
+    const struct origin *origin = origin_of(arg, ((const struct request_record *)record)->conn);
+
+    loop_enter();
+    if (origin)
+        queue_restore(origin->conn, record);
+}
+
+static void restore_listen(void *arg, const void *record) {
+    const struct origin *origin = origin_of(arg, ((const struct listen_record *)record)->conn);
+
+    loop_enter();
+    if (origin)
+        listen_restore(origin->conn, record);
+}
+
+#define each(origin, restoring)                                                                                      \
+    for (struct origin *origin = (restoring)->origins; origin < (restoring)->origins + (restoring)->count; origin++) \
+        if (origin->conn)
+
+void conn_restore_all(const struct conn_host *host, struct conn_restored *items, size_t count) {
+    struct restoring restoring = {.host = host, .count = count};
+    struct ledger *ledger = host->ledger;
+
+    begin(&restoring, items);
+    each(origin, &restoring) meet(origin);
+    ledger_each(ledger, &position_kind, note_position, &restoring);
+    each(origin, &restoring) restore_position(origin);
+    ledger_each(ledger, &output_kind, restore_output, &restoring);
+    if (ledger_damaged(ledger) > 0)
+        each(origin, &restoring) settle_damage(origin);
+    each(origin, &restoring) open_streams(origin);
+    ledger_each(ledger, &input_kind, restore_piece, &restoring);
+    each(origin, &restoring) begin_output(origin);
+    ledger_each(ledger, &request_kind, restore_request, &restoring);
+    ledger_each(ledger, &listen_kind, restore_listen, &restoring);
+    each(origin, &restoring) origin->item->conn = TAKE_PTR(origin->conn);
+    free(restoring.origins);
 }
 
 int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t number, int in, int out,
                  struct theseus_error *err) {
-    CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
-    struct origin origin = {.conn = conn};
+    struct conn_restored item = {.number = number, .in = in, .out = out};
 
-    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
-    ledger_each(host->ledger, &conn_kind, restore_session, &origin);
-    if (!conn->transport && ledger_damaged(host->ledger) > 0 && in < 0)
-        recover_conn(conn, &origin.in, &origin.out);
-    if (!conn->transport)
-        return fail(err, ERR_MISSING, "connection %d has no record", (int)number);
-    restore_streams(&origin);
-    if (restore(conn, &origin, in, out, err) < 0) {
-        if (in < 0) /* whoever comes next needs them */
-            conn->in.fd = conn->out.fd = -1;
+    conn_restore_all(host, &item, 1);
+    if (!item.conn) {
+        *err = item.err;
         return -1;
     }
-    if (origin.uncertain)
-        conn_unknown_position(conn);
-    queue_restore(conn);
-    listen_restore(conn);
-    *ret_conn = TAKE_PTR(conn);
+    *ret_conn = item.conn;
     return 0;
 }
 

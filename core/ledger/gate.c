@@ -95,6 +95,17 @@ void gate_leave(struct gate *gate) {
         wake(&gate->word, 1);
 }
 
+void gate_give_up(struct gate *gate) {
+    if (gate_is_own(gate))
+        atomic_store(&gate->lost, own_id());
+}
+
+static bool is_lost(const struct gate *gate) {
+    uint32_t lost = atomic_load(&gate->lost);
+
+    return lost && (atomic_load(&gate->word) & ~waiters) == lost;
+}
+
 static int64_t now_ns(void) {
     struct timespec now;
 
@@ -116,7 +127,7 @@ int gate_take_for_exec(struct gate *gate, int timeout_ms) {
         relax();
     }
     while (!take(gate, own_id() | waiters)) {
-        if (now_ns() >= end)
+        if (is_lost(gate) || now_ns() >= end)
             return GATE_LATE;
         wait_for_leave(gate, &nap); /* in naps: the one who leaves may wake somebody else, who may not come in */
     }

@@ -96,6 +96,10 @@ void ledger_set_bound(struct ledger *ledger, size_t bytes) {
     space_set_bound(&ledger->journal.space, bytes / SEGMENT_BYTES);
 }
 
+void ledger_guard(struct ledger *ledger, bool guarded) {
+    space_guard(&ledger->journal.space, guarded);
+}
+
 void ledger_be_lean(struct ledger *ledger, bool lean) {
     atomic_store(&ledger->journal.space.lean, lean);
 }
@@ -108,6 +112,10 @@ void ledger_enter(struct ledger *ledger) {
 void ledger_leave(struct ledger *ledger) {
     gate_leave(&ledger->journal.gate);
     ledger_tend(ledger);
+}
+
+void ledger_gate_give_up(struct ledger *ledger) {
+    gate_give_up(&ledger->journal.gate);
 }
 
 int ledger_gate_take_for_exec(struct ledger *ledger, int timeout_ms) {

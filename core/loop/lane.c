@@ -5,9 +5,9 @@
 
 #include <uv.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "loop/inner.h"
+#include "loop/lack.h"
 #include "loop/lane_runner.h"
 
 enum { LANE_RETRY_MS = 100 };
@@ -16,6 +16,8 @@ struct lane {
     uv_timer_t timer; /* the running job's limit, or when a thread is asked for again */
     struct loop *loop;
     char *name;
+    const char *waits;
+    struct lack lack;
     struct lane_runner *runner; /* owned; NULL: none is needed yet */
     struct lane_job *running;   /* borrowed; on `runner` */
     struct list queue;          /* lane_job::link, borrowed */
@@ -94,19 +96,21 @@ static void lane_next(struct lane *lane) {
     if (lane->running || !job)
         return;
     if (!lane->runner && lane_runner_new(&lane->runner, lane->loop, lane->name, &err) < 0) {
-        log_error("%s; asking again in %d ms", err.message, LANE_RETRY_MS);
+        lack_begin(lane->loop, &lane->lack, lane->waits, &err);
         (void)uv_timer_start(&lane->timer, lane_on_time, LANE_RETRY_MS, 0);
         return;
     }
+    lack_end(lane->loop, &lane->lack);
     lane_begin(lane, job);
 }
 
-struct lane *lane_new(struct loop *loop, const char *name) {
+struct lane *lane_new(struct loop *loop, const char *name, const char *waits) {
     struct lane *lane = xcalloc(1, sizeof(*lane));
 
     (void)uv_timer_init(loop_uv(loop), &lane->timer);
     lane->loop = loop;
     lane->name = xstrdup(name);
+    lane->waits = waits;
     list_init(&lane->queue);
     list_init(&lane->stuck);
     return lane;
@@ -147,6 +151,7 @@ struct lane *lane_free(struct lane *lane) {
     if (!lane)
         return NULL;
     end_running(lane);
+    lack_end(lane->loop, &lane->lack);
     list_for_each (link, &lane->stuck) {
         struct lane_job *job = list_entry(link, struct lane_job, link);
         list_remove(link);

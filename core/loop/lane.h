@@ -32,7 +32,8 @@ struct lane_job {
     struct list link;
 };
 
-struct lane *lane_new(struct loop *loop, const char *name) ON_LOOP; /* `name`: the thread's */
+/* `name`: the thread's. `waits`: what is said where no thread can be had, such as "no snapshot is written"; borrowed. */
+struct lane *lane_new(struct loop *loop, const char *name, const char *waits) ON_LOOP;
 
 /*
  * Waits for the job that is running, as long as its limit allows; jobs behind it never run. A job whose `run` has still

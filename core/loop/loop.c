@@ -21,6 +21,7 @@ struct loop {
     struct list served;   /* loop_task::link, borrowed: what the present turn took over from `posted` */
     struct list deferred; /* loop_task::link, borrowed */
     struct list polls;    /* poll::link, borrowed */
+    struct lacks lacks;
     bool stopping;
     bool noticed; /* a callback came in this turn */
 };
@@ -38,6 +39,10 @@ struct uv_loop_s *loop_uv(struct loop *loop) {
 
 struct list *loop_polls(struct loop *loop) {
     return &loop->polls;
+}
+
+struct lacks *loop_lacks(struct loop *loop) {
+    return &loop->lacks;
 }
 
 void loop_noticed(struct uv_loop_s *uv) {
@@ -118,6 +123,7 @@ struct loop *loop_new(void) {
     list_init(&loop->served);
     list_init(&loop->deferred);
     list_init(&loop->polls);
+    lacks_init(&loop->lacks);
     return loop;
 }
 
@@ -156,6 +162,7 @@ struct loop *loop_free(struct loop *loop) {
     assert(r == 0);
     (void)r;
     uv_mutex_destroy(&loop->lock);
+    lacks_fini(&loop->lacks);
     free(loop);
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "base/memlimit.h"
 
 enum { THREAD_STACK = 1 << 20, THREAD_SIGNAL_STACK = 64 << 10, THREAD_NAME_BYTES = 16 };
 
@@ -89,21 +90,55 @@ static int create_masked(struct thread *thread) {
     return r;
 }
 
+static int need(void) {
+    return THREAD_STACK + THREAD_SIGNAL_STACK + (int)page_size();
+}
+
+/* Why there is none, and what to do about it. */
+static int blame(int error, struct theseus_error *err) {
+    if (memlimit_lacks((size_t)need()))
+        return fail(err, ERR_MEMORY,
+                    "limits.memory leaves no room for its stack: %zu of %zu MiB are in use; raise it, or look which "
+                    "plugin keeps so much",
+                    memlimit_used() >> 20, memlimit_bytes() >> 20);
+    errno = error;
+    if (error == ENOMEM)
+        return fail_errno(err, "the system gives the process no memory for its stack (see ulimit -v and memory.max)");
+    return fail_errno(err, "the system gives this user or container no more (see ulimit -u, ulimit -v and pids.max)");
+}
+
+/* 0, or what errno would be. */
+static int set_up(struct thread *thread) {
+    thread->signal_stack = map_signal_stack();
+    if (!thread->signal_stack)
+        return errno;
+    int r = create_masked(thread);
+    if (r < 0)
+        unmap_signal_stack(thread->signal_stack);
+    return -r;
+}
+
+/* Under a limit on memory the core's own threads have part in its reserve. */
+static int set_up_with_reserve(struct thread *thread) {
+    int error = set_up(thread);
+
+    if (error && memlimit_lacks((size_t)need()) && memlimit_raise(false)) {
+        error = set_up(thread);
+        memlimit_lower();
+    }
+    return error;
+}
+
 /* It comes up, and waits until it is told what to do. */
-static int make(struct thread **ret_thread, struct theseus_error *err) {
+static int make(struct thread **ret_thread, bool is_core, struct theseus_error *err) {
     CLEANUP(free) struct thread *thread = xcalloc(1, sizeof(*thread));
 
     atomic_init(&thread->owners, 2);
-    thread->signal_stack = map_signal_stack();
-    if (!thread->signal_stack)
-        return fail_errno(err, "no memory for its signal stack");
     (void)uv_sem_init(&thread->begin, 0);
-    int r = create_masked(thread);
-    if (r < 0) {
+    int error = is_core ? set_up_with_reserve(thread) : set_up(thread);
+    if (error) {
         uv_sem_destroy(&thread->begin);
-        unmap_signal_stack(thread->signal_stack);
-        errno = -r;
-        return fail_errno(err, "the system has none");
+        return blame(error, err);
     }
     *ret_thread = TAKE_PTR(thread);
     return 0;
@@ -119,8 +154,19 @@ static void begin(struct thread *thread, const char *name, work_fn *fn, void *ar
 int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg, struct theseus_error *err) {
     struct thread *thread = atomic_exchange(&ahead, NULL);
 
-    if (!thread && make(&thread, err) < 0)
+    if (!thread && make(&thread, true, err) < 0)
         return error_prefix(err, "cannot start the thread '%s': ", name);
+    begin(thread, name, fn, arg);
+    *ret_thread = thread;
+    return 0;
+}
+
+int thread_start_for_plugin(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
+                            struct theseus_error *err) {
+    struct thread *thread;
+
+    if (make(&thread, false, err) < 0)
+        return error_prefix(err, "cannot start a thread for plugin '%s': ", name);
     begin(thread, name, fn, arg);
     *ret_thread = thread;
     return 0;
@@ -158,7 +204,7 @@ static void drop(struct thread *thread) {
 void thread_make_ahead(void) {
     struct thread *thread = NULL;
 
-    if (make(&thread, NULL) == 0)
+    if (make(&thread, true, NULL) == 0)
         drop(atomic_exchange(&ahead, thread));
 }
 

@@ -14,6 +14,10 @@ typedef void work_fn(void *job);
 MUST_CHECK int thread_start(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
                             struct theseus_error *err);
 
+/* The same, without part in what of limits.memory is the core's own. */
+MUST_CHECK int thread_start_for_plugin(struct thread **ret_thread, const char *name, work_fn *fn, void *arg,
+                                       struct theseus_error *err);
+
 /* For a thread that was not started here, such as the first one: an alternate stack that stays. */
 MUST_CHECK int thread_give_signal_stack(struct theseus_error *err);
 /*

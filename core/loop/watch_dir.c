@@ -216,6 +216,8 @@ bool watch_dir_look(struct watch_dir *dir, int64_t now_ms) {
     struct look look = {.dir = dir};
     DIR *open_dir = opendir(dir->clean);
 
+    if (!open_dir && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+        return false; /* no memory, no descriptor: it says nothing of what is there */
     dir->looks++;
     for (struct dirent *entry; open_dir && (entry = readdir(open_dir));)
         if (look_at(dir, dirfd(open_dir), entry->d_name, now_ms))

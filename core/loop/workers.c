@@ -6,11 +6,11 @@
 
 #include <uv.h>
 
-#include "base/log.h"
 #include "base/mem.h"
+#include "loop/lack.h"
 #include "loop/timer.h"
 
-enum { WORKERS_RETRY_MS = 100 };
+enum { WORKERS_RETRY_MS = 100, TAKERS = 256 /* who take turns by themselves; of more some share theirs */ };
 
 struct worker {
     struct list link;
@@ -24,13 +24,16 @@ struct workers {
     struct loop *loop;
     struct timer *retry;         /* the system had no thread for us: it is asked again */
     struct loop_task retry_soon; /* starts it, from any thread */
-    uv_mutex_t lock;             /* of everything below */
+    struct lack lack;
+    uv_mutex_t lock; /* of everything below */
     uv_cond_t changed;
-    struct list urgent;  /* work::link, borrowed: before those of `queue` */
-    struct list queue;   /* work::link, borrowed */
-    struct list threads; /* worker::link, owned */
-    int count;           /* threads there may be */
-    int stuck;           /* of those in a job, the ones that do not come back */
+    struct list urgent;     /* work::link, borrowed: before those of `queue` */
+    struct list queue;      /* work::link, borrowed; in the order of their turns */
+    uint64_t turn;          /* of the one that was begun last */
+    uint64_t turns[TAKERS]; /* the last ones that were given to each */
+    struct list threads;    /* worker::link, owned */
+    int count;              /* threads there may be */
+    int stuck;              /* of those in a job, the ones that do not come back */
     int alive, idle, busy, queued;
     int urgent_busy; /* of `busy`, those in urgent work */
     bool retrying;
@@ -61,6 +64,8 @@ static struct work *worker_next(struct workers *workers, bool *ret_urgent) {
     struct work *work = list_first(*ret_urgent ? &workers->urgent : &workers->queue, struct work, link);
     list_remove(&work->link);
     workers->queued--;
+    if (!*ret_urgent)
+        workers->turn = work->turn;
     return work;
 }
 
@@ -110,11 +115,15 @@ static void start_thread(struct workers *workers) {
     worker->ended = false;
     if (thread_start(&worker->thread, name, worker_main, worker, &err) == 0) {
         workers->alive++;
+        lack_end(workers->loop, &workers->lack);
         return;
     }
     worker->ended = true;
     workers->retrying = true;
-    log_error("%s; asking again in %d ms", err.message, WORKERS_RETRY_MS);
+    lack_begin(workers->loop, &workers->lack,
+               workers->alive > 0 ? "calls of tools wait for fewer threads than server.workers allows"
+                                  : "no call of a tool that may block can be begun",
+               &err);
     loop_post_task(workers->loop, &workers->retry_soon);
 }
 
@@ -140,6 +149,8 @@ static void workers_on_retry(void *arg) {
     workers->retrying = false;
     for (int missing = workers->queued; missing > 0; missing--)
         start_what_is_needed(workers);
+    if (!workers->retrying)
+        lack_end(workers->loop, &workers->lack); /* what was queued is done by those that there are */
     uv_mutex_unlock(&workers->lock);
 }
 
@@ -180,6 +191,7 @@ struct workers *workers_free(struct workers *workers) {
         free(worker);
     }
     loop_forget(workers->loop, &workers->retry_soon);
+    lack_end(workers->loop, &workers->lack);
     workers->retry = timer_free(workers->retry);
     uv_cond_destroy(&workers->changed);
     uv_mutex_destroy(&workers->lock);
@@ -187,9 +199,23 @@ struct workers *workers_free(struct workers *workers) {
     return NULL;
 }
 
+/* Behind what is for the same one, and before what others want beyond their share. */
+static void enqueue(struct workers *workers, struct work *work) {
+    uint64_t *last = &workers->turns[work->whose % TAKERS];
+    struct list *before = workers->queue.prev;
+
+    *last = work->turn = (*last > workers->turn ? *last : workers->turn) + 1;
+    while (before != &workers->queue && list_entry(before, struct work, link)->turn > work->turn)
+        before = before->prev;
+    list_append(before->next, &work->link); /* in front of what follows */
+}
+
 static void submit(struct workers *workers, struct list *queue, struct work *work) {
     uv_mutex_lock(&workers->lock);
-    list_append(queue, &work->link);
+    if (queue == &workers->queue)
+        enqueue(workers, work);
+    else
+        list_append(queue, &work->link);
     workers->queued++;
     start_what_is_needed(workers);
     uv_cond_signal(&workers->changed);

@@ -1,6 +1,7 @@
 /*
- * The threads on which tools run that may block: a queue, first come, first served. A thread is made when work is
- * waiting and none is idle, up to the number; a server that is only probed makes none.
+ * The threads on which tools run that may block: a queue, first come, first served, in which those for whom there is
+ * work take turns; who wants much waits behind who wants little. A thread is made when work is waiting and none is idle,
+ * up to the number; a server that is only probed makes none.
  *
  * Urgent work goes before all other, and where every thread is busy one more is made for it, which leaves again; and
  * another one while that is busy. So a piece of it waits for nothing, though one other may take long.
@@ -18,6 +19,8 @@ struct workers;
 /* Embedded in the caller's object, which it keeps until `run` was entered or workers_retract() said true. */
 struct work {
     struct list link; /* private; starts as zeroes */
+    uint64_t turn;    /* likewise */
+    uint64_t whose;   /* for whom it is: a number */
     work_fn *run;     /* on a worker; gets the struct work, which may be freed meanwhile */
 };
 

@@ -4,7 +4,7 @@
 #include "method/method.h"
 #include "plugin/plugins.h"
 
-enum { LEGACY = 1, MODERN = 2, URGENT = 4, NEEDS_PLUGINS = 8 };
+enum { LEGACY = 1, MODERN = 2, URGENT = 4, NEEDS_PLUGINS = 8, OF_SOCKET = 16 /* of no revision */ };
 
 /* Sorted by name. */
 static const struct row {
@@ -25,6 +25,7 @@ static const struct row {
     {"tasks/cancel", MODERN, method_tasks_cancel},
     {"tasks/get", MODERN, method_tasks_get},
     {"tasks/update", MODERN, method_tasks_update},
+    {"theseus/hello", OF_SOCKET, method_hello},
     {"tools/call", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_call},
     {"tools/list", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_list},
 };
@@ -187,6 +188,13 @@ static void on_legacy(struct method_env *env, struct conn *conn, struct call *ca
         refuse_method(call);
 }
 
+/* Between us and `theseus connect`. */
+static void on_own(struct method_env *env, struct conn *conn, struct call *call, const struct row *row) ON_LOOP {
+    call->revision = revision_newest_legacy();
+    prepare(env, call);
+    row->run(env, conn, call);
+}
+
 void method_adopt(struct method_env *env, struct conn *conn, struct call *call) {
     const struct session *session = conn_session(conn);
     bool is_modern = revision_is_claimed(call->message.params);
@@ -201,7 +209,9 @@ void method_on_request(void *arg, struct conn *conn, struct call *call) {
     const struct row *row = find_row(call->method);
 
     loop_enter();
-    if (revision_is_claimed(call->message.params))
+    if (row && (row->flags & OF_SOCKET) && !conn_is_stdio(conn))
+        on_own(arg, conn, call, row);
+    else if (revision_is_claimed(call->message.params))
         on_modern(arg, conn, call, row);
     else
         on_legacy(arg, conn, call, row);
@@ -233,7 +243,9 @@ void method_on_notification(void *arg, struct conn *conn, const struct message *
 }
 
 void method_on_response(void *arg, struct conn *conn, const struct message *message) {
+    const struct method_env *env = arg;
+
     loop_enter();
-    (void)arg;
-    method_take_roots(conn, message);
+    if (!env->answered || !env->answered(env->arg, conn, message))
+        method_take_roots(conn, message);
 }

@@ -21,6 +21,7 @@ struct method_env {
     struct plugins *plugins;
     json_t *server_info;   /* Implementation */
     struct list waiting;   /* requests that wait for the first load of the plugins; private */
+    const char *boot_id;   /* of this image */
     const char *directory; /* where the server, and so its stdio client, was started */
     /* Work is really wanted: what a mere probe must not bring about may happen now. */
     void (*wake)(void *arg);
@@ -28,6 +29,8 @@ struct method_env {
     bool (*claims)(void *arg, struct call *call);
     /* Optional: is there too little memory for more work? The text says so; NULL: there is enough. Owned. */
     char *(*refuses)(void *arg);
+    /* Optional: the client answers a request that was not made here. False: it is none of that one's either. */
+    bool (*answered)(void *arg, struct conn *conn, const struct message *message);
     /* Optional: calls that may become tasks, and the tasks. Each is answered by whoever has them. */
     const struct method_tasks *tasks;
     void *arg;
@@ -60,6 +63,7 @@ void method_adopt(struct method_env *env, struct conn *conn, struct call *call) 
 typedef void method_fn(struct method_env *env, struct conn *conn, struct call *call);
 
 void method_initialize(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+void method_hello(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_ping(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_discover(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tools_list(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;

@@ -15,6 +15,7 @@ void ban_fini(struct ban *ban) {
     free(ban->how);
     free(ban->good_hash);
     free(ban->good_version);
+    free(ban->failed);
     json_decref(ban->tools);
     *ban = (struct ban){0};
 }
@@ -26,11 +27,12 @@ void ban_fini_cleanup(struct ban *ban) {
 /* ---- as JSON ---- */
 
 json_t *ban_pack_new(const struct ban *ban) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:O?, s:I, s:i, s:i, s:b}", "hash", ban->hash,
                      "plugin", ban->plugin, "file", ban->file, "version", ban->version, "signal", ban->signal, "where",
                      ban->where, "how", ban->how && *ban->how ? ban->how : NULL, "good_hash", ban->good_hash,
-                     "good_version", ban->good_version, "tools", ban->tools, "at_ms", (json_int_t)ban->at_ms, "crashes",
-                     ban->crashes, "window", ban->window, "probation", ban->probation);
+                     "good_version", ban->good_version, "failed", ban->failed, "tools", ban->tools, "at_ms",
+                     (json_int_t)ban->at_ms, "crashes", ban->crashes, "window", ban->window, "probation",
+                     ban->probation);
 }
 
 static char *text_of(const json_t *packed, const char *key) {
@@ -51,6 +53,7 @@ int ban_unpack(struct ban *ret_ban, const json_t *packed, struct theseus_error *
         .how = text_of(packed, "how"),
         .good_hash = text_of(packed, "good_hash"),
         .good_version = text_of(packed, "good_version"),
+        .failed = text_of(packed, "failed"),
         .tools = json_is_array(tools) ? json_incref(tools) : json_array(),
         .at_ms = json_integer_value(json_object_get(packed, "at_ms")),
         .crashes = (int)json_integer_value(json_object_get(packed, "crashes")),
@@ -133,6 +136,7 @@ static struct ban copy(const struct ban *ban) {
         .how = xstrdup(ban->how),
         .good_hash = xstrdup(ban->good_hash),
         .good_version = xstrdup(ban->good_version),
+        .failed = xstrdup(ban->failed),
         .tools = json_incref(ban->tools),
         .at_ms = ban->at_ms,
         .crashes = ban->crashes,
@@ -189,6 +193,15 @@ static char *how_often(const struct ban *ban) {
     return ban->crashes == 1 ? xstrdup("once") : xasprintf("for the %d. time within %d s", ban->crashes, ban->window);
 }
 
+static char *what_now(const struct ban *ban) {
+    if (!*ban->good_hash)
+        return xstrdup("its tools are not served");
+    if (!*ban->failed)
+        return xasprintf("version %s serves instead", ban->good_version);
+    return xasprintf("its tools are not served, since version %s, which is to serve instead, cannot be loaded (%s)",
+                     ban->good_version, ban->failed);
+}
+
 /* "plugin 'x' crashed with SIGSEGV in tool 'y'", "version 1 of plugin 'x': its process ended by itself, …" */
 static char *what_it_did(const struct ban *ban) {
     CLEANUP(free)
@@ -214,10 +227,7 @@ char *ban_reason(const struct ban *ban) {
     char at[CLOCK_TEXT_BYTES];
     CLEANUP(free) char *what = what_it_did(ban);
     CLEANUP(free) char *often = how_often(ban);
-    CLEANUP(free)
-    char *now = *ban->good_hash ? xasprintf("version %s serves instead", ban->good_version)
-                                : xstrdup("its tools are not served");
-
+    CLEANUP(free) char *now = what_now(ban);
     CLEANUP(free) char *place = *ban->file ? xasprintf("at '%s'", ban->file) : xstrdup("in its place");
 
     return xasprintf("%s at %s, %s; %s. To mend it, put another file %s; to try this one again, restart with reason "

@@ -17,6 +17,7 @@ struct ban {
     char *signal, *where; /* "SIGSEGV", and "tool 'x'" or the like; either empty: not known */
     char *how;            /* what its process did, if it had one of its own: "ended by itself (…)"; else empty */
     char *good_hash, *good_version; /* what serves in its place; empty: nothing does */
+    char *failed;                   /* why that cannot be loaded either; empty: it serves, or was not tried yet */
     json_t *tools;                  /* array: the names of its own tools */
     int64_t at_ms;                  /* wall clock */
     int crashes, window;            /* so many within so many seconds */

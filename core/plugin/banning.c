@@ -127,6 +127,51 @@ char *banning_reason_of(struct plugins *plugins, const char *plugin, const char 
     return ban_reason(&ban);
 }
 
+/* ---- what serves instead ---- */
+
+struct trying {
+    const char *hash, *failed;
+    struct batch batch;
+    char *plugin, *reason; /* owned: of the ban, as it is from here on; NULL: there is none */
+};
+
+static void note_tried(void *arg, const struct ban *ban) {
+    struct trying *trying = arg;
+    struct ban now = *ban;
+
+    if (strcmp(ban->good_hash, trying->hash) != 0)
+        return;
+    now.failed = (char *)(uintptr_t)trying->failed;
+    if (strcmp(ban->failed, trying->failed) != 0)
+        ban_put(&trying->batch, &now);
+    free(trying->plugin);
+    free(trying->reason);
+    trying->plugin = xstrdup(ban->plugin);
+    trying->reason = ban_reason(&now);
+}
+
+/* Returns the reason for which the file is not loaded. Owned; NULL: no ban names that image. */
+static char *note(struct plugins *plugins, const char *hash, const char *failed) ON_LOOP {
+    struct trying trying = {.hash = hash, .failed = failed};
+
+    ban_each(plugins->host->ledger, note_tried, &trying);
+    bool changed = trying.batch.count > 0;
+    commit(plugins, &trying.batch);
+    batch_fini(&trying.batch);
+    if (changed)
+        plugins_keep_bans(plugins, trying.plugin);
+    free(trying.plugin);
+    return trying.reason;
+}
+
+char *banning_failed(struct plugins *plugins, const char *hash, const char *why) {
+    return note(plugins, hash, why);
+}
+
+void banning_serves(struct plugins *plugins, const char *hash) {
+    free(note(plugins, hash, ""));
+}
+
 /* ---- the end of a ban ---- */
 
 struct lifting {

@@ -243,7 +243,7 @@ int generation_thread(struct generation *generation, theseus_thread_fn *run, voi
         thread->blame.offset = maker->offset;
         thread->blame.index = maker->index;
     }
-    if (thread_start(&thread->thread, generation->name, thread_main, thread, err) < 0) {
+    if (thread_start_for_plugin(&thread->thread, generation->name, thread_main, thread, err) < 0) {
         free(thread);
         return -1;
     }

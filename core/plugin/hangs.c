@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/lack.h"
 #include "loop/stall.h"
 #include "loop/timer.h"
 #include "plugin/generation.h"
@@ -24,6 +25,7 @@ struct hangs {
     struct hangs_spec spec;
     struct timer *timer; /* runs while a handler is at work */
     struct stall *stall; /* owned: made when it is first needed */
+    struct lack lack;    /* of its thread */
     struct loop_task returned;
     bool looking;
     atomic_bool served;
@@ -177,9 +179,12 @@ void hangs_leave(struct hangs *hangs, struct run *run) {
 static void watch_loop(struct hangs *hangs) ON_LOOP {
     struct theseus_error err = {0};
 
-    if (hangs->spec.stalled && !hangs->stall &&
-        stall_new(&hangs->stall, hangs->spec.stalled, hangs->spec.arg, &err) < 0)
-        log_error("nobody watches the loop: %s", err.message);
+    if (!hangs->spec.stalled)
+        return;
+    if (stall_new(&hangs->stall, hangs->spec.stalled, hangs->spec.arg, &err) == 0)
+        lack_end(hangs->spec.loop, &hangs->lack);
+    else
+        lack_begin(hangs->spec.loop, &hangs->lack, "a tool that hangs on the loop's thread would not be noticed", &err);
 }
 
 void hangs_enter_inline(struct hangs *hangs, int64_t limit_ms) {
@@ -250,6 +255,7 @@ struct hangs *hangs_free(struct hangs *hangs) {
     loop_forget(hangs->spec.loop, &hangs->returned);
     hangs->timer = timer_free(hangs->timer);
     hangs->stall = stall_free(hangs->stall);
+    lack_end(hangs->spec.loop, &hangs->lack);
     free_all(&hangs->slots);
     free_all(&hangs->stuck);
     free_all(&hangs->back);

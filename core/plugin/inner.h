@@ -231,6 +231,10 @@ void banning_give_up(struct plugins *plugins, const char *plugin, unsigned gener
 void banning_follow(struct plugins *plugins, struct ban *ban) ON_LOOP;
 /* Something else than a banned image serves that plugin, from its file: what was banned may come again. */
 void banning_lift(struct plugins *plugins, const struct plugin *plugin) ON_LOOP;
+/* An image that is to serve in place of a banned one cannot, or does. The first returns why the file is not loaded;
+ * owned, NULL: no ban names that image. */
+char *banning_failed(struct plugins *plugins, const char *hash, const char *why) ON_LOOP;
+void banning_serves(struct plugins *plugins, const char *hash) ON_LOOP;
 /* Why that image is not to serve, and whether another is to in its place. Owned; NULL: it may. */
 char *banning_reason_against(struct plugins *plugins, const char *hash, bool *ret_has_good) ON_LOOP;
 /* What the record of an image that serves says of it: why it does so in place of its file. Owned; NULL: it does not. */

@@ -85,12 +85,12 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
         (void)source_look(candidate->source);
 }
 
-/* Where the file itself is banned, what was to serve in its place is no better. */
-static char *reason_of(const struct candidate *candidate) {
+/* Where the file itself is banned, what was to serve in its place is no better, and the ban says so from here on. */
+static char *reason_of(const struct candidate *candidate) ON_LOOP {
     const char *message = candidate->judged ? candidate->judged : candidate->err.message;
+    char *reason = candidate->banned ? banning_failed(candidate->plugins, candidate->adopt_hash, message) : NULL;
 
-    return candidate->banned ? xasprintf("%s. That one is not loaded either: %s", candidate->banned, message)
-                             : xstrdup(message);
+    return reason ? reason : xstrdup(message);
 }
 
 /* Ends a candidate that was not started. */
@@ -161,8 +161,9 @@ static void on_done(struct lane_job *job, bool timed_out) {
     (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
     if (candidate->next)
         migration_note(candidate->next, &candidate->err);
-    log_warning("plugin file '%s' is refused: %s", candidate->source->path, candidate->err.message);
-    refuse_source(candidate, candidate->err.message);
+    CLEANUP(free) char *reason = reason_of(candidate);
+    log_warning("plugin file '%s' is refused: %s", candidate->source->path, reason);
+    refuse_source(candidate, reason);
     promote_give_up(candidate);
     candidate->source->candidates--;
     list_remove(&candidate->link);

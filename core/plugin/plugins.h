@@ -100,6 +100,9 @@ void plugins_muster(struct plugins *plugins, plugins_mustered_fn *done, void *ar
 void plugins_start(struct plugins *plugins, const struct store_steps *schemas, size_t count,
                    const char *backup) ON_LOOP;
 
+/* Behind plugins_restore(), while the image before may come back: -1 if a plugin that served there does not here. */
+MUST_CHECK int plugins_serve_as_before(struct plugins *plugins, struct theseus_error *err) ON_LOOP;
+
 /* `save` of every serving plugin that has one, recorded as saved_record. No handler may be at work in such a plugin.
  * Tells `done` (err NULL: all is recorded). What is being loaded comes to its end first. */
 typedef void plugins_saved_fn(void *arg, const struct theseus_error *err);

@@ -327,7 +327,9 @@ static void succeed(struct candidate *candidate) ON_LOOP {
     probation_begin(plugins, plugin->active, candidate->restored);
     plugins->promotions++;
     source_refuse(candidate->source, candidate->banned);
-    if (!candidate->banned)
+    if (candidate->banned)
+        banning_serves(plugins, image_hash(plugin->active->image));
+    else
         banning_lift(plugins, plugin);
     retire_before(candidate);
     if (candidate->settings_round != plugins->settings_round)

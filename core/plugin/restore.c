@@ -274,6 +274,37 @@ void restore_fini(struct plugins *plugins) {
     plugins->look = timer_free(plugins->look);
 }
 
+/* ---- is anybody missing? ---- */
+
+struct missing {
+    struct plugins *plugins;
+    struct theseus_error *err;
+};
+
+static void look_for(void *arg, const void *recorded) ON_LOOP {
+    const struct image_record *record = recorded;
+    struct missing *missing = arg;
+    CLEANUP(free) char *name = xstrndup(record->plugin.data, record->plugin.len);
+    CLEANUP(free) char *file = xstrndup(record->file.data, record->file.len);
+    const struct plugin *plugin = plugins_find(missing->plugins, name, false);
+
+    if (plugin && plugin->active)
+        return;
+    list_for_each (link, &missing->plugins->sources) {
+        const struct source *source = list_entry(link, struct source, link);
+        if (source->refused && strcmp(source->path, file) == 0)
+            (void)fail(missing->err, ERR_INVALID, "plugin '%s' served before, and cannot now: %s", name,
+                       source->refused);
+    }
+}
+
+int plugins_serve_as_before(struct plugins *plugins, struct theseus_error *err) {
+    struct missing missing = {plugins, err};
+
+    ledger_each(plugins->host->ledger, &image_kind, look_for, &missing);
+    return err->code == ERR_UNSET ? 0 : -1;
+}
+
 /* ---- what was saved ---- */
 
 static void read_saved(void *arg, const void *recorded) {

@@ -1,5 +1,6 @@
 /* Which files there are in the plugin directories, and which of them have changed. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -59,6 +60,23 @@ static void note(struct plugins *plugins, const char *dir, int order, const char
     source->gone = timer_free(source->gone);
 }
 
+/* A directory that cannot be read at this moment says nothing of its files: those that were there are. */
+static void keep_dir(struct plugins *plugins, const char *dir) {
+    list_for_each (link, &plugins->sources) {
+        struct source *source = list_entry(link, struct source, link);
+        CLEANUP(free) char *own = path_dir(source->path);
+        if (strcmp(own, dir) == 0)
+            source->present = source->looked_at || source->plugin;
+    }
+}
+
+static bool is_unreadable(const char *dir) {
+    if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
+        return false; /* it is not there for us */
+    log_warning("plugin directory '%s' cannot be read now (%s); its plugins stay as they are", dir, strerror(errno));
+    return true;
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -66,6 +84,9 @@ static int by_name(const void *a, const void *b) {
 static void list_dir(struct plugins *plugins, const char *dir, int order) ON_LOOP {
     struct dirent **entries = NULL;
     int count = scandir(dir, &entries, NULL, NULL);
+
+    if (count < 0 && is_unreadable(dir))
+        keep_dir(plugins, dir);
     CLEANUP(free) char **names = xcalloc((size_t)(count > 0 ? count : 0) + 1, sizeof(char *));
 
     for (int i = 0; i < count; i++)

@@ -124,6 +124,15 @@ int frame_next(struct frame *frame, struct span *ret_line) {
     }
 }
 
+bool frame_skip(struct frame *frame) {
+    if (frame->bytes.len == 0)
+        return false;
+    (void)skip_rest(frame);
+    buf_fini(&frame->bytes);
+    frame->skipping = true;
+    return true;
+}
+
 uint64_t frame_offset(const struct frame *frame) {
     return frame->offset;
 }

@@ -34,6 +34,8 @@ MUST_CHECK int frame_next(struct frame *frame, struct span *ret_line);
 
 uint64_t frame_offset(const struct frame *frame); /* stream position behind the last line that was given out */
 bool frame_skipping(const struct frame *frame);
+/* Gives up the line that has begun: its bytes go, and the rest of it as it comes. False: nothing of a line is there. */
+bool frame_skip(struct frame *frame);
 struct span frame_rest(const struct frame *frame); /* bytes that are not given out yet; good until frame_room() */
 
 DEFINE_CLEANUP(struct frame *, frame_free)

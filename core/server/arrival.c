@@ -292,6 +292,7 @@ static void come_back(struct server *server) ON_LOOP {
     plugins_drop_saved(server->plugins);
     restart->reached = restart->facts.phase;
     restart_end(server, PHASE_FAILED);
+    recovery_report_back(server);
     report_answer(server, report_failed_new(server));
 }
 
@@ -337,16 +338,32 @@ static void on_next_tool(void *arg) {
         plugins_when_loaded(server->plugins, &server->loaded);
 }
 
+/* Whoever wanted what came along has it. */
+static void on_watched(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    late_close(server->upkeep.late, server->ledger);
+}
+
 static void on_rest(void *arg) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
 
     loop_enter();
+    if (wayback_is_open()) { /* the image before would miss what is closed now: its records name it */
+        timer_start(restart->rest, REST_AFTER_MS, 0);
+        return;
+    }
     restart->rest = timer_free(restart->rest);
-    late_close(server->upkeep.late, server->ledger);
     restart->next_tool = (struct loop_task){.run = on_next_tool, .arg = server};
-    if (server->awake)
+    restart->watched = (struct loop_task){.run = on_watched, .arg = server};
+    if (server->awake) {
         loop_defer(server->loop, &restart->next_tool);
+        plugins_when_idle(server->plugins, &restart->watched); /* their directories are watched then */
+    } else {
+        on_watched(server);
+    }
 }
 
 static void conclude(struct server *server) ON_LOOP {
@@ -357,7 +374,8 @@ static void conclude(struct server *server) ON_LOOP {
     else
         plugins_withdraw(server->plugins, NULL);
     standby_begin(server);
-    wayback_close(); /* the record of the restart may be lost: nothing else is going to close it */
+    wayback_close();      /* the record of the restart may be lost: nothing else is going to close it */
+    listening_go(server); /* now: the image before would not know of who comes */
     look_at_program(server);
 }
 
@@ -375,6 +393,7 @@ static void on_served(void *arg) {
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
+    recovery_settle(server);
     if (restart->under_way)
         restart_set_phase(server, server->is_back ? restart->facts.phase : PHASE_ENABLING);
     clients_each_call(server->clients, count_call, server);
@@ -399,10 +418,22 @@ static void serve(struct server *server) ON_LOOP {
     server->look_wanted = false;
 }
 
+/* Is a plugin lost with which the image before serves? Who wants another image whatever it costs gets it. */
+static bool is_worse(struct server *server, struct theseus_error *err) ON_LOOP {
+    const struct restart_facts *facts = &server->restart.facts;
+
+    return is_new_image(server) && wayback_is_open() && (facts->flags & RESTART_GRACEFUL) &&
+           !restart_takes_own(server) && strcmp(facts->reason, "error_recovery") != 0 &&
+           plugins_serve_as_before(server->plugins, err) < 0;
+}
+
 static void on_restored(void *arg) {
     struct server *server = arg;
+    struct theseus_error err = {0};
 
     loop_enter();
+    if (is_worse(server, &err))
+        arrival_give_up(server->ledger, &err);
     serve(server);
 }
 

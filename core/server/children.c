@@ -32,6 +32,7 @@ struct stranger {
     struct list link;
     struct children *children;
     pid_t pid;
+    bool writes_core;
     int fd;            /* owned; readable when it has ended */
     struct poll *poll; /* owned */
 };
@@ -41,7 +42,6 @@ struct children {
     struct loop *loop;
     children_ended_fn *ended;
     void *arg;
-    pid_t core_pid;
     struct list endings;   /* ending::link, owned; those that are over, too */
     struct list strangers; /* stranger::link, owned */
     struct timer *timer;   /* owned; NULL: nothing is left to be looked at */
@@ -142,6 +142,67 @@ static void begin_one(void *arg, const void *recorded) ON_LOOP {
         end_group(ending, SIGTERM);
 }
 
+/* ---- those that write a core ---- */
+
+/* They are known by a counter of their own, whose value is when they were started: it may take them longer than it does
+ * until the next exec, and nothing else tells them from a child that tries something out. */
+#define CORE_PREFIX "core."
+enum { CORE_NAME_BYTES = 32 };
+
+static struct counter_record core_record(char name[static CORE_NAME_BYTES], pid_t pid) {
+    (void)snprintf(name, CORE_NAME_BYTES, CORE_PREFIX "%d", (int)pid);
+    return (struct counter_record){.name = span_of(name)};
+}
+
+static void note_core(const struct children *children, pid_t pid) {
+    char name[CORE_NAME_BYTES];
+    struct counter_record record = core_record(name, pid);
+    struct theseus_error err = {0};
+
+    if (pid <= 0 || proc_start_time((long)pid, &record.value, NULL) < 0)
+        return; /* it has ended */
+    if (ledger_put(children->ledger, &counter_kind, &record, &err) < 0)
+        log_error("that process %d writes a core could not be recorded: %s", (int)pid, err.message);
+}
+
+static void read_start(void *arg, const void *record) {
+    *(uint64_t *)arg = ((const struct counter_record *)record)->value;
+}
+
+static bool writes_core(const struct children *children, pid_t pid) {
+    char name[CORE_NAME_BYTES];
+    const struct counter_record record = core_record(name, pid);
+    uint64_t recorded = 0, start_time = 0;
+
+    return ledger_find(children->ledger, &counter_kind, &record, read_start, &recorded) &&
+           proc_start_time((long)pid, &start_time, NULL) == 0 && start_time == recorded;
+}
+
+struct dropping {
+    const struct children *children;
+    struct batch batch;
+};
+
+static void drop_if_over(void *arg, const void *recorded) {
+    const struct counter_record *record = recorded;
+    struct dropping *dropping = arg;
+    CLEANUP(free) char *name = xstrndup(record->name.data, record->name.len);
+
+    if (strncmp(name, CORE_PREFIX, strlen(CORE_PREFIX)) == 0 &&
+        !writes_core(dropping->children, (pid_t)strtol(name + strlen(CORE_PREFIX), NULL, 10)))
+        batch_drop(&dropping->batch, &counter_kind, record);
+}
+
+static void drop_cores_that_are_over(const struct children *children) {
+    struct dropping dropping = {.children = children};
+    struct theseus_error err = {0};
+
+    ledger_each(children->ledger, &counter_kind, drop_if_over, &dropping);
+    if (dropping.batch.count > 0 && ledger_commit(children->ledger, &dropping.batch, &err) < 0)
+        log_error("the end of a process that wrote a core could not be recorded: %s", err.message);
+    batch_fini(&dropping.batch);
+}
+
 /* ---- those of no call ---- */
 
 static void forget(struct stranger *stranger) ON_LOOP {
@@ -165,8 +226,10 @@ static void on_stranger_ended(void *arg, int events) {
 
     loop_enter();
     (void)events;
-    if (waitpid(stranger->pid, &status, WNOHANG) == stranger->pid && stranger->pid == stranger->children->core_pid)
+    if (waitpid(stranger->pid, &status, WNOHANG) == stranger->pid && stranger->writes_core) {
         say_of_core(stranger->pid, status);
+        drop_cores_that_are_over(stranger->children);
+    }
     forget(stranger);
 }
 
@@ -185,9 +248,10 @@ static void meet(struct children *children, pid_t pid) ON_LOOP {
 
     stranger->children = children;
     stranger->pid = pid;
+    stranger->writes_core = writes_core(children, pid);
     list_append(&children->strangers, &stranger->link);
     stranger->fd = -1;
-    if (pid != children->core_pid && is_ours(pid) && kill(-pid, SIGKILL) < 0)
+    if (!stranger->writes_core && is_ours(pid) && kill(-pid, SIGKILL) < 0)
         (void)kill(pid, SIGKILL);
     if (pidfd_new(pid, &stranger->fd, &err) < 0 ||
         poll_new(&stranger->poll, children->loop, stranger->fd, on_stranger_ended, stranger, &err) < 0) {
@@ -224,12 +288,13 @@ struct children *children_new(struct ledger *ledger, struct loop *loop, long cor
     struct children *children = xcalloc(1, sizeof(*children));
 
     *children = (struct children){.ledger = ledger, .loop = loop, .ended = ended, .arg = arg};
-    children->core_pid = (pid_t)core_pid;
     children->begun_ns = clock_now_ns();
     list_init(&children->endings);
     list_init(&children->strangers);
     ledger_each(ledger, &child_kind, begin_one, children);
+    note_core(children, (pid_t)core_pid);
     meet_all(children);
+    drop_cores_that_are_over(children);
     if (!list_empty(&children->endings))
         watch(children);
     return children;
@@ -246,8 +311,12 @@ struct children *children_free(struct children *children) {
         list_remove(link);
         free(ending);
     }
-    list_for_each (link, &children->strangers)
-        forget(list_entry(link, struct stranger, link));
+    list_for_each (link, &children->strangers) {
+        struct stranger *stranger = list_entry(link, struct stranger, link);
+        if (stranger->writes_core)
+            log_info("process %d is left to itself: it still writes a core", (int)stranger->pid);
+        forget(stranger);
+    }
     free(children);
     return NULL;
 }

@@ -24,6 +24,7 @@ struct entry {
     struct history_event event;
     struct audit_line line;
     int64_t before_ms; /* wall clock: what a sweep removes */
+    int audit_lines;   /* … and how many it leaves */
     uint64_t kept;     /* number of its record in the ledger; 0: it has none */
     bool again;        /* it may have been written already */
 };
@@ -38,7 +39,8 @@ struct chronicle {
     pthread_cond_t changed;
     struct list waiting; /* entry::link, owned */
     int count;
-    bool writing, quit, said;
+    bool writing, quit;
+    char *trouble; /* owned: why the last entry was lost; NULL: it was not */
     /* of the thread */
     json_t *alerts; /* owned: metric → its alert, as they were told; NULL: not looked yet */
     bool goes_on;
@@ -142,15 +144,16 @@ static void look_for_alerts(struct chronicle *chronicle) {
 
 /* ---- writing; on the thread ---- */
 
-static void sweep(struct chronicle *chronicle, int64_t before_ms) {
+static void sweep(struct chronicle *chronicle, const struct entry *entry) {
     struct theseus_error err = {0};
-    int events = 0, lines = 0;
+    int events = 0, lines = 0, more = 0;
 
-    if (history_sweep(chronicle->store, before_ms, &events, &err) < 0 ||
-        audit_sweep(chronicle->store, before_ms, &lines, &err) < 0)
+    if (history_sweep(chronicle->store, entry->before_ms, &events, &err) < 0 ||
+        audit_sweep(chronicle->store, entry->before_ms, &lines, &err) < 0 ||
+        audit_shorten(chronicle->store, entry->audit_lines, &more, &err) < 0)
         log_warning("old entries of the history cannot be removed: %s", err.message);
-    else if (events + lines > 0)
-        log_info("%d old events of the history and %d old lines of the audit are removed", events, lines);
+    else if (events + lines + more > 0)
+        log_info("%d old events of the history and %d old lines of the audit are removed", events, lines + more);
 }
 
 static void write_event(struct chronicle *chronicle, const struct entry *entry) {
@@ -173,7 +176,7 @@ static void write_entry(struct chronicle *chronicle, const struct entry *entry) 
     if (chronicle->goes_on && !chronicle->alerts)
         chronicle->alerts = read_alerts(chronicle); /* they have been told by the image before */
     if (entry->what == SWEEP)
-        sweep(chronicle, entry->before_ms);
+        sweep(chronicle, entry);
     else if (entry->what == LINE && audit_add(chronicle->store, &entry->line, &err) < 0)
         log_warning("a line of the audit (%s, %s) is lost: %s", entry->line.action, entry->line.result, err.message);
     else if (entry->what == EVENT)
@@ -230,13 +233,21 @@ static void give(struct chronicle *chronicle, struct entry *entry) {
 
     (void)pthread_mutex_lock(&chronicle->lock);
     bool taken = take_locked(chronicle, entry, &err);
-    bool say = !taken && !chronicle->said;
-    chronicle->said = !taken;
+    bool say = !taken && !chronicle->trouble;
+    free(chronicle->trouble);
+    chronicle->trouble = taken ? NULL : xasprintf("the history loses entries: %s", err.message);
     (void)pthread_mutex_unlock(&chronicle->lock);
     if (say)
         log_warning("the history loses entries: %s", err.message);
     if (!taken)
         (void)entry_free(entry);
+}
+
+char *chronicle_trouble_new(struct chronicle *chronicle) {
+    (void)pthread_mutex_lock(&chronicle->lock);
+    char *trouble = chronicle->trouble ? xstrdup(chronicle->trouble) : NULL;
+    (void)pthread_mutex_unlock(&chronicle->lock);
+    return trouble;
 }
 
 /* Until it is written. Without room for it in the ledger it is only lost if this image crashes before. */
@@ -294,11 +305,12 @@ void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const 
     chronicle_audit(chronicle, &line);
 }
 
-void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms) {
+void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms, int audit_lines) {
     struct entry *entry = xcalloc(1, sizeof(*entry));
 
     entry->what = SWEEP;
     entry->before_ms = before_ms;
+    entry->audit_lines = audit_lines;
     give(chronicle, entry);
 }
 
@@ -356,6 +368,7 @@ struct chronicle *chronicle_free(struct chronicle *chronicle) {
     json_decref(chronicle->alerts);
     (void)pthread_cond_destroy(&chronicle->changed);
     (void)pthread_mutex_destroy(&chronicle->lock);
+    free(chronicle->trouble);
     free(chronicle);
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include "server/services.h"
 
 static const struct control_row rows[] = {
+    {.verb = "connections", .answer = service_connections},
     {.verb = "health", .gather = health_gather, .answer = health_answer},
     {.verb = "may_call", .answer = service_may_call},
     {.verb = "plugins", .answer = service_plugins},

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,9 +31,10 @@
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
 enum {
-    LOOP_MS = 20, /* so long the loop is given to begin */
+    LOOP_MS = 20,  /* so long the loop is given to begin */
+    WALK_MS = 500, /* for the backtrace, which takes less than one as a rule */
     RETRY_MS = 1,
-    RETRIES = 2000, /* while somebody else is on the way to an exec that fails */
+    RETRIES = 5000, /* while somebody else is on the way to an exec that fails */
     EXIT_BY_SIGNAL = 128,
 };
 
@@ -97,6 +99,7 @@ _Noreturn static void die(int signum) {
 }
 
 _Noreturn static void park(void) {
+    ledger_gate_give_up(crash.ledger);
     for (;;)
         (void)pause();
 }
@@ -154,6 +157,26 @@ static void wait_for_loop(void) {
         park(); /* it has begun */
 }
 
+/* Looking for the way there may come upon a lock that the crashed thread holds, or go round in a circle of what it has
+ * spoilt. That it takes too long is then a second crash of the same thread, which ends the search. A timer of the
+ * kernel's, as no function of the C library makes one in a handler. Returns its number; negative: there is none. */
+static int limit_walk(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGABRT};
+    const struct itimerspec limit = {.it_value = {.tv_nsec = WALK_MS * 1000000L}};
+    int timer = -1;
+
+    event._sigev_un._tid = gettid();
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0)
+        return -1;
+    (void)syscall(SYS_timer_settime, timer, 0, &limit, NULL);
+    return timer;
+}
+
+static void end_limit(int timer) {
+    if (timer >= 0)
+        (void)syscall(SYS_timer_delete, timer);
+}
+
 static void note_crash(int signum, const siginfo_t *info, const ucontext_t *context) {
     struct crash_note *note = crash.note;
 
@@ -165,7 +188,9 @@ static void note_crash(int signum, const siginfo_t *info, const ucontext_t *cont
     note->served = call_served();
     if (atomic_load(&crash.core_dump))
         note->core_pid = coredump_fork(signum);
+    int timer = limit_walk();
     crash_trace_walk(note, context);
+    end_limit(timer);
 }
 
 /* Somebody else has sent it: the thread has come to no harm, and what it does inside the gate it can bring to its end. */
@@ -183,6 +208,7 @@ static void on_first(int signum, const siginfo_t *info, const ucontext_t *contex
     wake_loop();
     if (goes_on)
         return;
+    ledger_gate_give_up(crash.ledger); /* should the loop execute, it is not to wait for us */
     if (!on_loop)
         wait_for_loop();
     execute();

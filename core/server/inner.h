@@ -79,7 +79,7 @@ struct restart {
     struct preflight *preflight;               /* owned */
     struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored, served, next_tool;
+    struct loop_task launch, restored, served, next_tool, watched;
     int64_t blocked_ns;
     int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */
@@ -132,8 +132,9 @@ struct rescue {
 
 /* What is done about a lack of memory. See memory.c. */
 struct memory {
-    struct timer *look; /* owned; runs while there is too little */
-    int64_t short_ms;   /* loop's clock: since when; 0: there is enough */
+    struct timer *look;       /* owned; runs while there is too little */
+    struct loop_task noticed; /* any thread has found too little */
+    int64_t short_ms;         /* loop's clock: since when; 0: there is enough */
 };
 
 /* What is kept and written down beside the work. See upkeep.c. */
@@ -148,6 +149,12 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See confirm.c. */
+struct confirm {
+    struct list questions; /* owned; once there is `look` */
+    struct timer *look;    /* owned; NULL: nobody was asked yet */
+};
+
 /* See standby.c. */
 struct standby {
     bool on;
@@ -156,8 +163,8 @@ struct standby {
 
 /* See listening.c. */
 struct listening {
-    struct listener *before;    /* owned: at another path, where the image before listened */
-    uint64_t accepted, refused; /* of this image */
+    struct listener *before;                 /* owned: at another path, where the image before listened */
+    uint64_t accepted, refused, turned_away; /* by this image */
 };
 
 enum { DIGEST_BYTES = 33 };
@@ -180,6 +187,7 @@ struct server {
     struct recovery recovery;
     struct retrial retrial;
     struct standby standby;
+    struct confirm confirm;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */
@@ -272,14 +280,16 @@ void triggers_fini(struct server *server) ON_LOOP;
 /* rescue.c: threads that do not come back from a plugin's code */
 void rescue_init(struct server *server) ON_LOOP; /* an image that follows another: it is known why */
 void rescue_on_stuck(void *arg);
-void rescue_on_stalled(void *arg);                                              /* any thread */
-void rescue_from(struct server *server, const char *trouble) ON_LOOP;           /* unless that was of no use before */
+void rescue_on_stalled(void *arg); /* any thread */
+/* False: there will be no other image, since that was of no use before, or cannot be. */
+bool rescue_from(struct server *server, const char *trouble) ON_LOOP;
 json_t *rescue_report_new(const struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* memory.c: limits.memory */
 void memory_init(struct server *server) ON_LOOP;
 void memory_fini(struct server *server) ON_LOOP;
 void memory_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 char *memory_refuses(void *arg);
+bool memory_on_starved(struct server *server, struct conn *conn) ON_LOOP; /* conn_ops::starved */
 json_t *memory_report_new(struct server *server, json_t *issues) ON_LOOP; /* for the health check */
 /* upkeep.c: snapshot, history, sweep */
 void upkeep_init(struct server *server) ON_LOOP;   /* before the connection is made */
@@ -316,6 +326,7 @@ bool extensions_are_stuck(const struct server *server) ON_LOOP;
 /* listening.c: the socket on which other clients connect */
 MUST_CHECK int listening_begin(struct server *server, const struct server_args *args,
                                struct theseus_error *err) ON_LOOP;
+bool listening_goes_on(struct ledger *ledger);       /* did the image before, on a socket that it was given? */
 void listening_go(struct server *server) ON_LOOP;    /* clients are let in */
 void listening_apply(struct server *server) ON_LOOP; /* as the configuration says now */
 void listening_end(struct server *server) ON_LOOP;   /* the server leaves: nobody is let in any more */

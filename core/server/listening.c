@@ -13,6 +13,7 @@
 #include "rpc/message.h"
 #include "server/handover.h"
 #include "server/inner.h"
+#include "server/supervisor.h"
 
 enum { SPARE_FILES = 512 }; /* beside the clients' own */
 
@@ -61,6 +62,7 @@ static void on_connected(void *arg, int fd) {
     } else if (clients_count(server->clients) >= (size_t)config->limits.max_clients) {
         (void)fail(&err, ERR_LIMIT, "there are %d clients already (limits.max_clients)", config->limits.max_clients);
         turn_away(fd_take(&owned), &err);
+        server->listening.turned_away++;
     } else if (clients_accept(server->clients, fd_take(&owned), peer.uid, &err) < 0) {
         log_error("a client is closed: %s", err.message);
     } else {
@@ -142,9 +144,16 @@ int listening_begin(struct server *server, const struct server_args *args, struc
     return 0;
 }
 
+/* The environment that had told it is not there any more. */
+bool listening_goes_on(struct ledger *ledger) {
+    return handover_take(ledger, KEPT_GIVEN_LISTENER) >= 0;
+}
+
 void listening_go(struct server *server) {
-    if (server->listener)
+    if (server->listener) {
         listener_accept(server->listener, true);
+        supervisor_ready();
+    }
     server->listening.before = listener_close(server->listening.before);
 }
 
@@ -159,6 +168,8 @@ void listening_apply(struct server *server) {
 }
 
 void listening_end(struct server *server) {
+    if (server->listener)
+        supervisor_stopping();
     server->listener = listener_close(server->listener);
 }
 
@@ -170,6 +181,7 @@ void listening_fini(struct server *server) {
 json_t *listening_report_new(const struct server *server) {
     if (!server->listener)
         return NULL;
-    return json_pack("{s:s, s:I, s:I}", "path", listener_path(server->listener), "accepted",
-                     (json_int_t)server->listening.accepted, "refused", (json_int_t)server->listening.refused);
+    return json_pack("{s:s, s:I, s:I, s:I}", "path", listener_path(server->listener), "accepted",
+                     (json_int_t)server->listening.accepted, "refused", (json_int_t)server->listening.refused,
+                     "turned_away", (json_int_t)server->listening.turned_away);
 }

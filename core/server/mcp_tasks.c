@@ -30,7 +30,7 @@ struct mcp_tasks *mcp_tasks_new(const struct mcp_tasks_origin *origin) {
 
     tasks->origin = *origin;
     tasks->dir = dir_new(origin->store);
-    tasks->lane = lane_new(origin->loop, "tasks");
+    tasks->lane = lane_new(origin->loop, "tasks", "the database of tasks cannot be asked");
     tasks->tick = timer_new(origin->loop, on_tick, tasks);
     tasks->sweep = timer_new(origin->loop, adopt_on_time, tasks);
     tasks->pid = getpid();

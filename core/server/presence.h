@@ -23,7 +23,8 @@ struct presence *presence_new(struct loop *loop, struct lane *lane, const char *
 /* The file stays unless it was removed. The lane is gone. */
 struct presence *presence_free(struct presence *presence) ON_LOOP;
 
-void presence_begin(struct presence *presence) ON_LOOP; /* there is real work: no probe */
+/* There is real work. `is_new`: no image came before, and nobody has to know at once. */
+void presence_begin(struct presence *presence, bool is_new) ON_LOOP;
 void presence_touch(struct presence *presence) ON_LOOP; /* something has changed */
 /* The same text for a collector of metrics, at `path`; NULL: not wanted. `render` turns the description into it. */
 typedef char *presence_render_fn(const json_t *description);

@@ -214,6 +214,7 @@ static void make_ban(const struct deciding *deciding, struct ban *ban) {
     ban->file = clean(serving->file);
     ban->signal = crash_words_signal(deciding->note);
     ban->where = crash_words_where(deciding->note);
+    ban->failed = xstrdup("");
     ban->how = how_new(deciding);
     ban->tools = is_serving(deciding) ? json_incref(serving->tools) : json_array();
     ban->at_ms = clock_wall_ms() - (clock_now_ns() - deciding->note->at_ns) / 1000000;

@@ -25,6 +25,7 @@ struct verdict {
     char plugin[CRASH_NAME_BYTES]; /* who is blamed: empty: nobody but the core */
     char version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES];
     char good_version[CRASH_NAME_BYTES]; /* reverted: to this one; empty: not known */
+    char failed[240];                    /* unloaded: why that one cannot be loaded; empty: there is none */
     int crashes;                         /* of that image within crash.window, this one included */
     bool probation;                      /* it was new */
 };
@@ -44,6 +45,8 @@ const char *quarantine_next_text(enum quarantine_next next);
 
 /* The same for the server that arrives: it keeps the verdict, whose text is asked for afterwards. */
 void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
+/* The plugins that there are have been loaded. Does nothing serve of one that was to be reverted? Then it is unloaded. */
+void quarantine_settle(struct server *server) ON_LOOP;
 const char *quarantine_next(const struct server *server, const struct crash_note *note) ON_LOOP;
 
 /*

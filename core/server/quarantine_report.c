@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "plugin/backtrace.h"
 #include "plugin/ban.h"
 #include "plugin/fate.h"
@@ -31,6 +32,17 @@ const char *quarantine_next(const struct server *server, const struct crash_note
     return quarantine_next_text(server->verdict.next);
 }
 
+void quarantine_settle(struct server *server) {
+    CLEANUP(ban_fini) struct ban ban = {0};
+    struct verdict *verdict = &server->verdict;
+
+    if (verdict->next != QUARANTINE_REVERTED || !ban_find(server->ledger, verdict->hash, &ban) || !*ban.failed)
+        return;
+    verdict->next = QUARANTINE_UNLOADED;
+    (void)snprintf(verdict->failed, sizeof(verdict->failed), "%s", ban.failed);
+    utf8_mend(verdict->failed);
+}
+
 static const enum fate fates[] = {
     [QUARANTINE_STILL_THERE] = FATE_RESTARTED,
     [QUARANTINE_REVERTED] = FATE_REVERTED,
@@ -52,6 +64,9 @@ static char *next_text(const struct saying *saying) {
         return xstrdup("no plugin is to blame");
     if (verdict->next == QUARANTINE_REVERTED)
         return xasprintf("it is reverted to version %s", verdict->good_version);
+    if (verdict->next == QUARANTINE_UNLOADED && *verdict->failed)
+        return xasprintf("it is unloaded, for version %s, which was good, cannot be loaded: %s", verdict->good_version,
+                         verdict->failed);
     if (verdict->next == QUARANTINE_UNLOADED)
         return xstrdup("it is unloaded, for no version of it is known to be good");
     return xstrdup(saying->apart ? "it is started again" : "it is still there");

@@ -255,9 +255,10 @@ bool recovery_claims(struct server *server, struct call *call) {
     const struct recovery *recovery = &server->recovery;
     bool structured;
 
-    if (!recovery->told || !is_concerned(recovery, call, &structured))
+    if (!(recovery->told || recovery->begun) || !is_concerned(recovery, call, &structured))
         return false;
-    answer(server, call, structured);
+    if (recovery->told)
+        answer(server, call, structured); /* else by recovery_settle() */
     return true;
 }
 
@@ -338,11 +339,31 @@ static void begin_restart(struct server *server, bool retries) ON_LOOP {
 }
 
 bool recovery_is_restart(const struct server *server) {
-    return server->recovery.told && server->restart.facts.started_ns == server->recovery.note.at_ns;
+    return (server->recovery.told || server->recovery.begun) &&
+           server->restart.facts.started_ns == server->recovery.note.at_ns;
+}
+
+static void tell(struct server *server) ON_LOOP {
+    server->recovery.told = true;
+    clients_each_call(server->clients, answer_one, server);
+    clients_flush(server->clients);
+}
+
+/* The crash is counted; who is concerned hears of it at once, unless it depends on what can be loaded. */
+static void judge(struct server *server) ON_LOOP {
+    struct recovery *recovery = &server->recovery;
+
+    if (recovery->noted) {
+        quarantine_count(server, &recovery->note);
+        recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
+    }
+    recovery->begun = true;
+    if (server->verdict.next != QUARANTINE_REVERTED || !server->awake)
+        tell(server);
 }
 
 void recovery_begin(struct server *server) {
-    struct recovery *recovery = &server->recovery;
+    const struct recovery *recovery = &server->recovery;
     bool retries = server->restart.under_way && server->restart.facts.flags & RESTART_RETRIES;
 
     log_error("%s%s%s%s; the server goes on in a new image", recovery->what, recovery->note.tool[0] ? " in tool " : "",
@@ -352,24 +373,44 @@ void recovery_begin(struct server *server) {
               recovery->note.tool[0] ? "" : recovery->note.slot);
     end_restart(server, retries);
     begin_restart(server, retries);
-    if (recovery->noted) {
-        quarantine_count(server, &recovery->note);
-        recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
-    }
-    recovery->told = true;
-    clients_each_call(server->clients, answer_one, server);
-    clients_flush(server->clients);
+    judge(server);
+}
+
+void recovery_settle(struct server *server) {
+    struct recovery *recovery = &server->recovery;
+
+    if (!recovery->begun || recovery->told)
+        return;
+    quarantine_settle(server);
+    recovery->next = quarantine_next(server, &recovery->note);
+    tell(server);
 }
 
 void recovery_begin_back(struct server *server) {
-    struct recovery *recovery = &server->recovery;
+    const struct recovery *recovery = &server->recovery;
 
     if (!recovery->noted)
         return;
     log_error("%s in tool %s, before the restart was complete", recovery->what, recovery->note.tool);
-    recovery->told = true;
-    clients_each_call(server->clients, answer_one, server);
-    clients_flush(server->clients);
+    judge(server);
+}
+
+void recovery_report_back(struct server *server) {
+    const struct recovery *recovery = &server->recovery;
+    const int64_t ago_ns = clock_now_ns() - recovery->note.at_ns;
+    struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", clock_wall_ms() - ago_ns / 1000000);
+
+    if (!recovery->noted)
+        return;
+    event.mechanism = "reexec";
+    event.phase = phase_name(PHASE_COMPLETE);
+    event.success = event.preserve_state = true;
+    event.by = (struct asker){.transport = "crash", .uid = -1};
+    event.boot_after = server->boot_id;
+    event.version_after = THESEUS_VERSION;
+    event.duration_ms = (double)ago_ns / 1e6;
+    event.calls_interrupted = (int64_t)server->restart.facts.calls_interrupted;
+    quarantine_report(server, &event);
 }
 
 /* ---- too many ---- */
@@ -393,6 +434,8 @@ static void dismiss_tool_call(void *arg, struct call *call) {
 void recovery_leave(struct server *server) {
     struct theseus_error err = {0};
 
+    if (!server->recovery.told)
+        tell(server);
     if (crashes_too_often(server))
         log_error("%s; that was crash %d within crash.execs_window (%d s), with no request served in between, and "
                   "crash.max_execs is %d: the server leaves",

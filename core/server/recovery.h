@@ -25,7 +25,8 @@ struct recovery {
     struct crash_note note;
     struct recovery_later *laters; /* owned: of the plugin that is to blame, when it is for no call */
     size_t later_count;
-    bool told;         /* which calls are answered with the crash is settled */
+    bool begun;        /* this image goes on for the one that has crashed */
+    bool told;         /* which calls are answered with the crash is settled, and with what */
     const char *next;  /* what becomes of the plugin; NULL: there is none to blame */
     char *boot_before; /* owned: id of the image that has crashed */
     char *what;        /* owned: who crashed, with which signal */
@@ -39,6 +40,10 @@ void recovery_begin(struct server *server) ON_LOOP;
 /* The same where a restart has led back: a call may have crashed the image that was to serve. That is the restart's
  * failure, and no other one has taken place. */
 void recovery_begin_back(struct server *server) ON_LOOP;
+/* And when that restart is in the history, the crash follows. */
+void recovery_report_back(struct server *server) ON_LOOP;
+/* The plugins are loaded: what has become of the one to blame is known for certain. */
+void recovery_settle(struct server *server) ON_LOOP;
 void recovery_fini(struct server *server);
 
 /* Is it a call that is answered with the crash? Then it is, now or when its child processes have ended. */

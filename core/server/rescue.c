@@ -11,7 +11,9 @@
 #include <signal.h>
 
 #include "base/log.h"
+#include "loop/lack.h"
 #include "plugin/hangs.h"
+#include "server/chronicle.h"
 #include "server/crash.h"
 #include "server/inner.h"
 #include "server/restart.h"
@@ -38,12 +40,12 @@ static void ask(struct server *server, const char *trouble) ON_LOOP {
         log_error("no restart: %s", err.message);
 }
 
-void rescue_from(struct server *server, const char *trouble) {
+bool rescue_from(struct server *server, const char *trouble) {
     struct rescue *rescue = &server->rescue;
 
     if (!server->argv || server->leaving || restart_is_under_way(server) ||
         loop_now_ms(server->loop) < rescue->not_before)
-        return;
+        return restart_is_under_way(server);
     if (!rescue->follows_one || hangs_have_served(server->plugin_host.hangs))
         ask(server, trouble);
     else if (!rescue->said)
@@ -51,6 +53,7 @@ void rescue_from(struct server *server, const char *trouble) {
                   "again",
                   trouble);
     rescue->said = true;
+    return restart_is_under_way(server);
 }
 
 void rescue_on_stuck(void *arg) {
@@ -65,7 +68,7 @@ void rescue_on_stuck(void *arg) {
         return;
     CLEANUP(free) char *tools = hangs_workers_text(hangs);
     CLEANUP(free) char *trouble = xasprintf("%d of %d workers are stuck: %s", stuck, workers, tools);
-    rescue_from(server, trouble);
+    (void)rescue_from(server, trouble);
 }
 
 /* The loop's thread crashes, as far as the handler knows, in the code that it does not come back from: the call is
@@ -90,12 +93,26 @@ static void add_issue(json_t *issues, const json_t *hang) {
     (void)json_array_append_new(issues, json_string(text));
 }
 
+static void add_lack(void *arg, const char *text) {
+    (void)json_array_append_new(arg, json_string(text));
+}
+
+/* What waits for a thread that cannot be started, or has not waited and is lost. */
+static void add_lacks(const struct server *server, json_t *issues) {
+    CLEANUP(free) char *trouble = chronicle_trouble_new(server->upkeep.chronicle);
+
+    lacks_each(server->loop, add_lack, issues);
+    if (trouble)
+        (void)json_array_append_new(issues, json_string(trouble));
+}
+
 json_t *rescue_report_new(const struct server *server, json_t *issues) {
     json_t *stuck = hangs_report_new(server->plugin_host.hangs), *hang;
     size_t i;
 
     json_array_foreach (stuck, i, hang)
         add_issue(issues, hang);
+    add_lacks(server, issues);
     return json_pack("{s:i, s:i, s:o}", "workers", server->config->server.workers, "busy",
                      workers_busy(server->workers), "stuck", stuck);
 }

@@ -18,6 +18,7 @@
 #include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
+#include "server/supervisor.h"
 
 enum {
     TICK_MS = 2,
@@ -70,6 +71,7 @@ void restart_end(struct server *server, enum phase phase) {
     struct restart *restart = &server->restart;
 
     restart_set_phase(server, phase);
+    restart_tell_end(server, phase);
     restart->under_way = false;
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
@@ -89,6 +91,8 @@ static void undo(struct server *server) ON_LOOP {
     if (restart->masked)
         (void)pthread_sigmask(SIG_SETMASK, &restart->mask, NULL);
     restart->masked = false;
+    if (server->listener)
+        supervisor_ready();
     late_drop(server->ledger);
     loop_forget(server->loop, &restart->launch);
     suspend_take_back(server);
@@ -349,6 +353,7 @@ void restart_prepare(struct server *server) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
+    restart_tell_pending(server);
     if (restart_takes_own(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             restart_fail(server, &err);
@@ -376,6 +381,7 @@ void restart_fini(struct server *server) {
         loop_forget(server->loop, &restart->restored);
         loop_forget(server->loop, &restart->served);
         loop_forget(server->loop, &restart->next_tool);
+        loop_forget(server->loop, &restart->watched);
     }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);

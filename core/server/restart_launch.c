@@ -9,6 +9,7 @@
 #include "server/handover.h"
 #include "server/late.h"
 #include "server/restart_inner.h"
+#include "server/supervisor.h"
 
 enum { LEAST_STARTUP_MS = 1000, URGENT_MS = 100 };
 
@@ -100,6 +101,8 @@ void restart_launch(struct server *server) {
     if (!restart_goes_on(server))
         return;
     restart_set_phase(server, PHASE_STARTING);
+    if (server->listener)
+        supervisor_reloading();
     if (late_keep(server->ledger, &err) < 0) { /* now: while lines are handled it costs nobody anything */
         restart_fail(server, &err);
         return;

@@ -9,13 +9,16 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "server/confirm.h"
 #include "server/crash.h"
 #include "server/handover.h"
+#include "server/late.h"
 #include "server/migrations.h"
 #include "server/program.h"
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
 #include "server/standby.h"
+#include "server/supervisor.h"
 #include "server/wayback.h"
 
 /* ---- what the lower floors ask for ---- */
@@ -32,6 +35,15 @@ static bool takes_digest(char known[static DIGEST_BYTES], json_t *list) {
     return differs && !first;
 }
 
+/* Together with what some do not see of them. */
+static json_t *tools_new(struct server *server) ON_LOOP {
+    json_t *list = registry_list_new(server->registry);
+
+    for (char *const *rule = server->config->access.hide; rule && *rule; rule++)
+        (void)json_array_append_new(list, json_string(*rule));
+    return list;
+}
+
 static json_t *resources_new(struct server *server) ON_LOOP {
     return json_pack("[o, o]", registry_resources_new(server->registry, false),
                      registry_resources_new(server->registry, true));
@@ -46,7 +58,7 @@ static void on_tools_touched(void *arg) {
     if (!plugins_are_loaded(server->plugins))
         return;
     plugins_tools_changed(server->plugins);
-    if (takes_digest(server->tools_digest, registry_list_new(server->registry)))
+    if (takes_digest(server->tools_digest, tools_new(server)))
         lists |= LISTEN_TOOLS;
     if (takes_digest(server->resources_digest, resources_new(server)))
         lists |= LISTEN_RESOURCES;
@@ -54,6 +66,13 @@ static void on_tools_touched(void *arg) {
     if (lists && server->clients)
         clients_list_changed(server->clients, lists);
     extensions_plugins_changed(server);
+}
+
+static void on_refused(void *arg, const struct call *call, const char *name, const char *why) {
+    const struct server *server = arg;
+    const struct asker by = upkeep_asker(&call->client);
+
+    chronicle_asked(server->upkeep.chronicle, &by, call->client.session, "call", name, why);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -136,6 +155,21 @@ static void on_conn_over(void *arg, struct conn *conn) {
         leave_closed(server);
 }
 
+static bool on_conn_starved(void *arg, struct conn *conn) {
+    const struct method_env *env = arg;
+
+    loop_enter();
+    return memory_on_starved(env->arg, conn);
+}
+
+static void on_reloaded(void *arg, const char *outcome) {
+    const struct server *server = arg;
+
+    describe_reconfigured(arg, outcome);
+    if (server->listener)
+        supervisor_ready();
+}
+
 static void on_look_again(void *arg) {
     struct server *server = arg;
 
@@ -145,8 +179,10 @@ static void on_look_again(void *arg) {
         return;
     }
     log_info("SIGHUP: the configuration and the plugins are looked at again");
+    if (server->listener)
+        supervisor_reloading();
     upkeep_asked_to_reload(server, NULL, NULL, NULL);
-    reconfigure(server, describe_reconfigured, server);
+    reconfigure(server, on_reloaded, server);
     if (server->awake)
         plugins_rescan(server->plugins);
 }
@@ -239,6 +275,7 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .refused = on_refused,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
         .outdated = server->argv ? migrations_on_outdated : NULL,
@@ -252,10 +289,12 @@ static void wire(struct server *server) {
     server->methods.loop = server->loop;
     server->methods.config = config;
     server->methods.plugin_host = &server->plugin_host;
+    server->methods.boot_id = server->boot_id;
     server->methods.directory = server->directory;
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
+    server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -265,6 +304,7 @@ static void wire(struct server *server) {
         .response = method_on_response,
         .ended = on_conn_ended,
         .closed = on_conn_closed,
+        .starved = on_conn_starved,
     };
     server->conn_host = (struct conn_host){
         .loop = server->loop,
@@ -343,11 +383,13 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
-    if (server->follows)
+    if (server->follows) {
+        late_offer(server->ledger);
         arrival_meet_children(server);
+    }
     memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
-    server->lane = lane_new(server->loop, "plugins");
+    server->lane = lane_new(server->loop, "plugins", "no plugin can be loaded, changed or stopped");
     server->store = store_new(args->database ? args->database : database);
     server->registry = registry_new();
     server->imagedir = imagedir_new(config->server.runtime_dir, config->server.state_dir, server->origin);
@@ -414,7 +456,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->argv = args->argv;
     server->follows = args->follows;
     server->is_back = args->is_back;
-    server->listens = args->listens;
+    server->listens = args->listens || (args->follows && listening_goes_on(ledger));
     server->recovery.came = args->is_crash;
     make_ids(server, args);
     control_init(server);
@@ -441,11 +483,12 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     reconfigure_init(server);
     watch_signals(server);
     has_session(server);
-    if (server->follows)
+    if (server->follows) {
         arrival_begin(server);
-    else
+    } else {
         clients_start(server->clients);
-    listening_go(server);
+        listening_go(server);
+    }
     *ret_server = TAKE_PTR(server);
     return 0;
 }
@@ -456,8 +499,9 @@ struct server *server_free(struct server *server) {
     if (server->loop)
         standby_end(server);
     if (server->presence)
-        presence_end(server->presence); /* what it describes is taken apart from here on */
+        presence_end(server->presence);
     triggers_fini(server);
+    confirm_fini(server);
     restart_fini(server);
     if (server->loop)
         migrations_fini(server);

@@ -3,6 +3,7 @@
 
 #include "server/control.h"
 
+json_t *service_connections(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 json_t *service_plugins(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 json_t *service_may_call(struct server *server, struct run *run, const json_t *args, const json_t *facts);
 json_t *service_tool(struct server *server, struct run *run, const json_t *args, const json_t *facts);

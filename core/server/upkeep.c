@@ -34,7 +34,8 @@ void upkeep_init(struct server *server) {
     bool goes_on = false;
 
     ledger_each(server->ledger, &conn_kind, note_conn, &goes_on);
-    upkeep->lane = lane_new(server->loop, "keeper");
+    upkeep->lane =
+        lane_new(server->loop, "keeper", "no snapshot of the state can be written, and nothing old is swept");
     upkeep->chronicle = chronicle_new(server->store, server->ledger, goes_on, backtrace_resolve);
     upkeep->reloads = reloads_new(server->loop, upkeep->chronicle);
     upkeep->keeper = keeper_new(&(struct keeper_origin){
@@ -95,7 +96,8 @@ void upkeep_reconfigured(struct server *server) {
     if (!plugins_are_loaded(server->plugins) || server->plugin_host.rehearsal)
         return;
     describe_begin(server);
-    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
+    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep,
+                server->config->history.audit_lines);
     plugins_crash_rules(server->plugins);
 }
 

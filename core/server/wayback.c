@@ -47,6 +47,8 @@ static void go(int signum, const siginfo_t *info) {
 
     if (!atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN) &&
         !(state == WAY_HELD && atomic_compare_exchange_strong(&way.state, &state, WAY_TAKEN))) {
+        if (state == WAY_TAKEN && way.spec.ledger)
+            ledger_gate_give_up(way.spec.ledger);
         while (atomic_load(&way.state) == WAY_TAKEN)
             (void)usleep(WAIT_US);
         return;

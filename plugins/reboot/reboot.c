@@ -7,7 +7,7 @@
 json_t *reboot_ask(struct theseus_call *call, const char *verb, json_t *defaults, const json_t *args) {
     json_t *answer = NULL;
 
-    if (!defaults || json_object_update(defaults, (json_t *)(uintptr_t)args) < 0)
+    if (!defaults || (args && json_object_update(defaults, (json_t *)(uintptr_t)args) < 0))
         answer = json_pack("{s:s}", "error", "no memory for the question");
     else
         answer = theseus_control(call, verb, defaults);
@@ -94,7 +94,20 @@ static int read_status(struct theseus_call *call, void *self, const json_t *args
     return r;
 }
 
+static int read_connections(struct theseus_call *call, void *self, const json_t *args) {
+    (void)self;
+    (void)args;
+    return reboot_reply(call, reboot_ask(call, "connections", json_object(), NULL));
+}
+
 static const struct theseus_resource resources[] = {
+    {.uri = "theseus://connections",
+     .name = "connections",
+     .title = "Who is connected",
+     .description =
+         "Every client of this server: what it calls itself, who and how, since when, and what it waits for.",
+     .mime_type = "application/json",
+     .read = read_connections},
     {.uri = "theseus://status",
      .name = "status",
      .title = "How the server is",

@@ -32,6 +32,7 @@ static const struct theseus_tool tools[] = {
 #if BRITTLE_VERSION == 2
     {.name = "brittle_new",
      .description = "Is there in the second version only.",
+     .input_schema = "{\"type\":\"object\",\"properties\":{\"crash\":{\"type\":\"boolean\"}}}",
      .flags = THESEUS_READ_ONLY | THESEUS_INLINE,
      .call = answer},
 #endif

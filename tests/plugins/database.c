@@ -15,6 +15,9 @@
 #ifndef FIXTURE_AT_START
 #define FIXTURE_AT_START
 #endif
+#ifndef FIXTURE_AT_PUT
+#define FIXTURE_AT_PUT
+#endif
 #ifndef FIXTURE_NAME
 #define FIXTURE_NAME "database"
 #define FIXTURE_TABLE "fixture_values"
@@ -36,6 +39,7 @@ static int db_put(struct theseus_call *call, void *self, const json_t *args) {
     sqlite3_stmt *put = theseus_statement(self, "INSERT INTO " FIXTURE_TABLE " (key, value) VALUES (?1, ?2) "
                                                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value");
 
+    FIXTURE_AT_PUT
     if (!put)
         return no_statement(call);
     (void)sqlite3_bind_text(put, 1, json_string_value(json_object_get(args, "key")), -1, SQLITE_TRANSIENT);

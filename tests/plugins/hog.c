@@ -5,11 +5,12 @@
 
 #include <theseus/plugin.h>
 
-enum { BLOCK = 1 << 20, SMALL = 1 << 10, BLOCKS_MAX = 1 << 16 };
+enum { BLOCK = 1 << 20, SMALL = 1 << 10, BLOCKS_MAX = 1 << 16, PART = 64 << 10, PARTS_LEFT = 12 };
 
 struct hog {
     struct theseus_ctx *ctx;
-    void *kept; /* chain of blocks */
+    void *kept;    /* chain of blocks */
+    json_t *parts; /* owned; NULL: none */
 };
 
 static size_t take(struct hog *hog, size_t size, size_t most) {
@@ -24,6 +25,8 @@ static size_t take(struct hog *hog, size_t size, size_t most) {
 }
 
 static void give_back(struct hog *hog) {
+    json_decref(hog->parts);
+    hog->parts = NULL;
     while (hog->kept) {
         void *block = hog->kept;
         memcpy(&hog->kept, block, sizeof(void *));
@@ -37,6 +40,24 @@ static int hog_keep(struct theseus_call *call, void *self, const json_t *args) {
 
     (void)args;
     return theseus_reply_text(call, "%zu MiB and %zu KiB", blocks, small);
+}
+
+/* The same, and what the server has in reserve for what clients and plugins ask of it, but for a bit of that. */
+static int hog_reserve(struct theseus_call *call, void *self, const json_t *args) {
+    struct hog *hog = self;
+    static char text[PART];
+
+    (void)args;
+    hog->parts = json_array();
+    (void)take(self, BLOCK, BLOCKS_MAX);
+    (void)take(self, SMALL, BLOCKS_MAX);
+    memset(text, 'x', sizeof(text));
+    for (json_t *part; (part = json_stringn(text, sizeof(text)));)
+        if (json_array_append_new(hog->parts, part) < 0)
+            break;
+    for (int i = 0; i < PARTS_LEFT; i++)
+        (void)json_array_remove(hog->parts, 0);
+    return theseus_reply_text(call, "%zu parts", json_array_size(hog->parts));
 }
 
 static int hog_free(struct theseus_call *call, void *self, const json_t *args) {
@@ -117,6 +138,7 @@ static void stop(void *self) {
 
 static const struct theseus_tool tools[] = {
     {.name = "hog_keep", .description = "Takes all and keeps it.", .call = hog_keep},
+    {.name = "hog_reserve", .description = "Takes more than all.", .call = hog_reserve},
     {.name = "hog_free", .description = "Gives it back.", .flags = THESEUS_INLINE, .call = hog_free},
     {.name = "hog_polite", .description = "Takes all, and gives it back.", .call = hog_polite},
     {.name = "hog_careless", .description = "Takes all and more.", .call = hog_careless},

@@ -1,18 +1,18 @@
 /* What a crash does to the server as a whole: which program goes on, what becomes of children and cores, when it gives up. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
 import { PLACES, crash, mortal, skip, unlimited } from './lib/crash.js';
-import { Home, sanitized } from './lib/home.js';
+import { Home, binary, sanitized } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { alive, children } from './lib/proc.js';
 
-const crashes = (home) => home.log.match(/crashed with SIG/g)?.length ?? 0;
+const crashes = (home) => home.log.match(/^(?!.*the way to the crash).*crashed with SIG/gm)?.length ?? 0;
 const served = async (client) => assert.equal(await client.text('echo', { message: 'there' }), 'there');
 const version = async (client) => (await client.value('orchestrator_health_check')).version;
 
@@ -60,6 +60,21 @@ describe('behind a crash', { skip, concurrency: 4 }, () => {
                     assert.ok((await within('a ping', ping)).result);
             }
     }, { ...mortal(), env: { MALLOC_ARENA_MAX: '1' } }));
+
+    const preload = (name) => join(dirname(binary), 'tests', 'system', 'preload', `${name}.so`);
+    for (const how of ['waits', 'busy'])
+        test(`all goes on where the search for the way to the crash comes to no end (${how})`, () => serving(async (client) => {
+            await client.appears('die_null');
+            for (const place of Object.keys(PLACES)) {
+                await crash(client, 'null', place);
+                await served(client);
+            }
+            const { recent_crashes: [last] } = await until('the history', async () => {
+                const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+                return history.recent_crashes.length === 3 && history;
+            });
+            assert.match(last.errors[0].backtrace[0], /^dies\.so/, 'what it had found until then');
+        }, { ...mortal(), env: { LD_PRELOAD: preload('stuckunwind'), THESEUS_UNWIND: how } }));
 
     test('many that crash at once cost their own calls', () => serving(async (client) => {
         await client.appears('die_null');
@@ -215,6 +230,15 @@ describe('a server that crashes again and again', { skip, concurrency: 3 }, () =
 });
 
 describe('a core', { skip }, () => {
+    const slow = async (body) => {
+        const home = new Home();
+        try {
+            mortal({ server: { core_dump: 'yes' } }).prepare(home);
+            await body(home);
+        } finally {
+            home.dispose();
+        }
+    };
     const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
     const cwd = mkdtempSync(join(tmpdir(), 'theseus-core-'));
     after(() => rmSync(cwd, { recursive: true }));
@@ -228,6 +252,54 @@ describe('a core', { skip }, () => {
         assert.deepEqual(children(client.pid), []);
         await served(client);
     }, { ...mortal({ server: { core_dump: 'yes' } }), cwd }));
+
+    /* A process that is to write one waits for as long as the file is there. */
+    const slowly = (home) => ({
+        LD_PRELOAD: join(dirname(binary), 'tests', 'system', 'preload', 'slowcore.so'), THESEUS_CORE_WAITS: home.path('wait'),
+    });
+    const writers = async (home, client) => {
+        writeFileSync(home.path('wait'), '');
+        await client.initialize();
+        await client.appears('die_null');
+        await crash(client, 'null');
+        await crash(client, 'fpe');
+        const pids = children(client.pid);
+        assert.equal(pids.length, 2, 'the first is not killed by the second exec');
+        return pids;
+    };
+
+    test('that takes its time survives other crashes and restarts, and is reaped', () => slow(async (home) => {
+        const client = new Client(home, { env: slowly(home), cwd });
+        try {
+            const pids = await writers(home, client);
+            assert.equal((await client.value('orchestrator_restart_server')).success, true);
+            await crash(client, 'abort');
+            assert.ok(pids.every((pid) => children(client.pid).includes(pid)));
+            rmSync(home.path('wait'));
+            /* All at once, and maybe into one file, which not each of them gets. */
+            await until('their end', () => home.log.match(/process \d+ has written (the|no) core/g)?.length === 3);
+            assert.deepEqual(children(client.pid), []);
+            assert.equal((await client.close()).code, 0);
+        } finally {
+            rmSync(home.path('wait'), { force: true });
+            await client.kill();
+        }
+    }));
+
+    test('that takes its time is written to its end behind a server that leaves', () => slow(async (home) => {
+        const client = new Client(home, { env: slowly(home), cwd });
+        try {
+            const pids = await writers(home, client);
+            assert.equal((await client.close()).code, 0);
+            assert.ok(pids.every(alive));
+            assert.match(home.log, new RegExp(`process ${pids[0]} is left to itself: it still writes a core`));
+            rmSync(home.path('wait'));
+            await until('the end of both', () => !pids.some(alive));
+        } finally {
+            rmSync(home.path('wait'), { force: true });
+            await client.kill();
+        }
+    }));
 
     test('is not, otherwise', () => serving(async (client, home) => {
         await client.appears('die_null');

@@ -6,12 +6,13 @@ import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { KEY, PLACES, WAYS, crash, judgeCrash, mortal, skip, unlimited } from './lib/crash.js';
 import { CALLS, REPEATABLE, configured, endAll, judge, startAll } from './lib/kinds.js';
+import { run } from './lib/proc.js';
 import { settledTable, settles, beginRestart } from './lib/restart.js';
 
 const ways = Object.keys(WAYS), places = Object.keys(PLACES);
 const LARGE = 1 << 20; /* more than a pipe or a socket takes */
 
-const crashes = (home) => home.log.match(/crashed with SIG/g)?.length ?? 0;
+const crashes = (home) => home.log.match(/^(?!.*the way to the crash).*crashed with SIG/gm)?.length ?? 0;
 const served = async (client) => assert.equal(await client.text('echo', { message: 'there' }), 'there');
 
 /* Each way once, with `moment(client, home, die)` around it. */
@@ -92,8 +93,9 @@ describe('a call that was held during a restart and crashes', { skip }, () => {
         }
     }, mortal()));
 
-    test('is told so, also where it makes the restart fail', () => serving(async (client) => {
+    test('is told so, also where it makes the restart fail, and is counted like any other', () => serving(async (client, home) => {
         await client.appears('inline_abort');
+        let failed = 0;
         for (let round = 0; round < 15; round++) {
             const restart = beginRestart(client);
             await restart.reaches('maintenance_mode');
@@ -102,9 +104,30 @@ describe('a call that was held during a restart and crashes', { skip }, () => {
             judgeCrash(await within('the answer', dying), { signal: 'SIGABRT' });
             if (!report.success)
                 assert.match(report.errors[0].message, /plugin 'dies' 1.0 crashed with SIGABRT/);
+            failed += !report.success;
             await served(client);
         }
+        assert.ok(failed > 0, 'some come before the restart is complete');
+        assert.equal((await client.plugin('dies')).crashes, 15);
+        const rows = "SELECT count(*) FROM history WHERE kind = 'crash' AND subject = 'dies'";
+        await until('the history', async () => (await run('sqlite3', [home.path('state', 'theseus.db'), rows])).out === '15\n');
     }, mortal()));
+
+    test('has its plugin reverted, where that is new', () => serving(async (client, home) => {
+        home.drop('brittle1', 'brittle');
+        await until('version 1 to be known to be good', () => /version 1\.0 of plugin 'brittle' is known to be good/.test(home.log));
+        home.configure({ crash: { probation: 3600, probation_calls: 1000 } });
+        await until('the new rules', async () => (await client.value('orchestrator_health_check')).checks.configuration.generation === 2);
+        home.drop('brittle2', 'brittle');
+        await client.appears('brittle_new');
+        const restart = beginRestart(client);
+        await restart.reaches('maintenance_mode');
+        const dying = client.call('brittle_new', { crash: true });
+        await within('the report', restart.report);
+        const { result } = await within('the answer', dying);
+        assert.equal(result._meta?.[KEY].next, 'reverted', JSON.stringify(result));
+        assert.equal(await client.text('brittle'), 'version 1');
+    }, { prepare: (home) => home.configure({ crash: { probation: 0, probation_calls: 0 } }) }));
 });
 
 /* The client has stopped reading, and what it is sent stays where it is. */

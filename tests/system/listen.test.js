@@ -1,6 +1,6 @@
 /* One server, many clients: its socket, who comes and goes there, and what a restart and a crash are to them. */
 import assert from 'node:assert/strict';
-import { existsSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 
@@ -8,8 +8,9 @@ import { until, within } from '../clients/lib/until.js';
 import { judgeCrash, skip as skipCrashes, unlimited } from './lib/crash.js';
 import { Client } from './lib/client.js';
 import { Home } from './lib/home.js';
+import { alive, descriptors } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
-import { listening } from './lib/socket.js';
+import { Listening, SocketClient, listening } from './lib/socket.js';
 
 const connections = async (client) =>
     (await client.value('orchestrator_health_check')).checks.connections;
@@ -33,6 +34,13 @@ describe('a server that listens', { concurrency: 4 }, () => {
         assert.equal(mode(one.path), 0o600);
         assert.equal(mode(one.home.path('run')), 0o700);
         await counted(clients[0], 20);
+        const { contents: [content] } = (await clients[0].ask('resources/read', { uri: 'theseus://connections' })).result;
+        const known = JSON.parse(content.text);
+        assert.equal(known.connections.length, 20);
+        assert.deepEqual(known.listener, { path: one.path, accepted: 20, refused: 0, turned_away: 0 });
+        for (const { client, transport, uid, state, since } of known.connections)
+            assert.deepEqual([client, transport, uid, state, Date.now() - Date.parse(since) < 60_000],
+                [{ name: 'system', version: '1' }, 'unix', process.getuid(), 'active', true]);
         await clients[1].end();
         await clients[2].destroy();
         await counted(clients[0], 18);
@@ -78,6 +86,115 @@ describe('a server that listens', { concurrency: 4 }, () => {
         home.drop('greet');
         await clients[0].appears('greet');
         await until('everybody to know', () => clients.every((client) => client.changes() === 1));
+    }));
+});
+
+const hello = (client, more = {}) => client.start('theseus/hello', {
+    protocol: 1, version: '0.1.0', directory: '/some/where', pid: process.pid, ...more,
+}, 'theseus:1').answer;
+
+describe('theseus/hello', { concurrency: 4 }, () => {
+    test('names the session, and where the client was started', () => listening(async (one) => {
+        const client = await one.connect();
+        const { result } = await hello(client);
+        assert.equal(result.protocol, 1);
+        assert.equal(result.pid, one.pid);
+        assert.match(result.session, /^[0-9a-f]{32}$/);
+        assert.match(result.secret, /^[0-9a-f]{64}$/);
+        await client.initialize();
+        await client.appears('who');
+        const said = () => client.value('who');
+        const who = await said();
+        assert.equal(who.directory, '/some/where');
+        assert.equal(who.transport, 'unix');
+        assert.equal(who.session, result.session);
+        assert.equal(who.uid, process.getuid());
+        await restarts({ value: (name, args) => client.value(name, args), pid: one.pid });
+        assert.deepEqual(await said(), who);
+        assert.doesNotMatch(one.home.log, new RegExp(result.secret));
+        const other = await one.client(); /* who says no hello is an ordinary client */
+        assert.notEqual((await other.value('who')).directory, '/some/where');
+    }, { prepare: (home) => home.drop('client') }));
+
+    test('is refused where it is not understood', () => listening(async (one) => {
+        const refused = async (more) => {
+            const client = await one.connect();
+            const { error } = await hello(client, more);
+            assert.equal(error.code, -32600, JSON.stringify(error));
+            return error;
+        };
+        assert.equal((await hello(await one.connect(), { protocol: 2 })).result.protocol, 1);
+        const later = await refused({ protocol: 3 });
+        assert.deepEqual(later.data, { protocol: 1 });
+        assert.match(later.message, /upgrade the server/);
+        assert.match((await refused({ protocol: 0 })).message, /upgrade the program that connects/);
+        assert.match((await refused({ directory: 'relative' })).message, /no absolute path/);
+        assert.match((await refused({ directory: undefined })).message, /'directory' is missing/);
+        const client = await one.client();
+        assert.match((await hello(client)).error.message, /is the first line/);
+    }));
+});
+
+describe('a client that misbehaves', { concurrency: 4 }, () => {
+    /* The others are served as if it were not there. */
+    const unharmed = async (client) => {
+        const begin = Date.now();
+        for (let i = 0; i < 20; i++)
+            assert.equal(await client.text('echo', { message: `${i}` }), `${i}`);
+        return (Date.now() - begin) / 20;
+    };
+
+    test('by saying what is no message harms itself alone', () => listening(async (one) => {
+        const [client, bad] = await one.many(2);
+        bad.write('\x00\x01\x02 garbage \xff\n{"jsonrpc":"2.0"\n[]\n"x"\n\n\n{}\n');
+        await until('the errors', () => bad.idless.length === 5);
+        bad.write(`{"half":"a line${'x'.repeat(1 << 20)}`);
+        await unharmed(client);
+        bad.write(`${'y'.repeat(9 << 20)}\n`);
+        await until('one more error', () => bad.idless.length === 6);
+        assert.equal(await bad.text('echo', { message: 'better' }), 'better');
+        await unharmed(client);
+    }));
+
+    test('by asking more than there are workers for lets others take their turn', () => listening(async (one) => {
+        const [client, flood] = await one.many(2);
+        await client.appears('slow');
+        const calls = Array.from({ length: 150 }, () => flood.call('slow', { ms: 20 }));
+        await flood.ask('ping');
+        const begin = Date.now();
+        for (let i = 0; i < 5; i++)
+            await client.text('slow', { ms: 1 });
+        const ms = Date.now() - begin;
+        const open = flood.open;
+        assert.ok(open > 75, `${open} of the flood are open still, after ${ms} ms`);
+        await within('the flood', Promise.all(calls), 60_000);
+    }, { prepare: (home) => { home.drop('slow'); home.configure({ server: { workers: 1 } }); } }));
+
+    test('by not reading its answers is not read itself, and nobody waits for it', () => listening(async (one) => {
+        const [client, deaf] = await one.many(2);
+        const message = 'x'.repeat(64 << 10);
+        deaf.socket.pause();
+        const answers = Array.from({ length: 200 }, () => deaf.call('echo', { message }));
+        await unharmed(client);
+        deaf.socket.resume();
+        await within('all answers', Promise.all(answers));
+    }, { prepare: (home) => home.configure({ limits: { max_buffered: '1M', max_line: '512K' } }) }));
+
+    test('by coming and going leaves nothing behind', () => listening(async (one) => {
+        const client = await one.client();
+        await client.names();
+        const before = descriptors(one.pid).length;
+        for (let round = 0; round < 10; round++) {
+            const crowd = Array.from({ length: 50 }, () => new SocketClient(one.path));
+            await Promise.all(crowd.map((other) => other.connected));
+            crowd.forEach((other, i) => {
+                if (i % 3 === 1)
+                    other.write('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"');
+                other.destroy();
+            });
+        }
+        await counted(client, 1);
+        await until('the descriptors to be closed', () => descriptors(one.pid).length <= before);
     }));
 });
 
@@ -146,7 +263,6 @@ describe('the socket', { concurrency: 4 }, () => {
         assert.equal(await (await one.client()).text('echo', { message: 'a' }), 'a');
         await one.server.kill();
         assert.ok(existsSync(one.path));
-        const { Listening } = await import('./lib/socket.js');
         const next = new Listening(one.home);
         try {
             const client = await next.client();
@@ -178,8 +294,42 @@ describe('the socket', { concurrency: 4 }, () => {
         }
     }));
 
+    test('may be one that the process was started with', async () => {
+        const home = new Home();
+        const path = home.path('given.sock');
+        /* It holds the socket and never accepts: its loop stands still. */
+        const manager = `const server = require('node:net').createServer().listen(process.argv[1], () => {
+            const { status } = require('node:child_process').spawnSync('sh', ['-c',
+                'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', ...process.argv.slice(2)],
+            { stdio: ['ignore', 'inherit', 'inherit', server._handle.fd] });
+            process.exit(status);
+        });`;
+        const { command, args, env } = home.command;
+        const started = new Client({ command: { command: process.execPath, args: ['-e', manager, path, command, ...args], env } });
+        let pid;
+        try {
+            const client = await until('somebody to listen', async () => {
+                const one = new SocketClient(path);
+                return one.connected.then(() => one, () => undefined);
+            });
+            await client.initialize();
+            ({ pid } = await client.value('orchestrator_health_check'));
+            await restarts({ value: (name, more) => client.value(name, more), pid });
+            assert.equal((await connections(client)).listener.path, path);
+            await client.destroy();
+            process.kill(pid, 'SIGTERM');
+            assert.equal((await within('leaving', started.exited)).code, 0, started.stderr);
+            assert.ok(existsSync(path), 'it is not the server\'s to remove');
+            assert.ok(!existsSync(home.path('run', 'theseus.sock')));
+        } finally {
+            if (pid && alive(pid))
+                process.kill(pid, 'SIGKILL');
+            await started.kill();
+            home.dispose();
+        }
+    });
+
     test('nor in a directory that is open to others', () => homed(async (home) => {
-        const { chmodSync } = await import('node:fs');
         chmodSync(home.path('run'), 0o755);
         assert.match(await refusal(home), /is open to others; mend it with: chmod 700/);
     }));

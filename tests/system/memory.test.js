@@ -1,5 +1,7 @@
 /* Plugins that take all memory: it costs their own calls, not the server. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
@@ -9,6 +11,9 @@ import { sanitized } from './lib/home.js';
 
 const skip = sanitized && 'a sanitizer needs memory of its own, and no limit is set';
 const MIB = 1 << 20;
+
+/* The names of the server's threads. */
+const threads = (pid) => readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/comm`, 'utf8').trim());
 
 const health = (client) => client.value('orchestrator_health_check');
 const memory = async (client) => (await health(client)).checks.memory;
@@ -62,7 +67,7 @@ describe('limits.memory', { concurrency: 2, skip }, () => {
         assert.equal(report.checks.memory.short, true);
         assert.ok(report.checks.memory.used <= 128 * MIB);
         assert.match(report.issues.join('\n'), /the server is short of memory/);
-        assert.match(home.log, /error .*the memory that limits\.memory allows \(128 MiB\) is used up/);
+        assert.match(home.log, /error .*short of memory: \d+ of 128 MiB \(limits\.memory\) are in use; calls are refused .* raise limits\.memory/);
         home.configure(); /* whoever knows better may take the limit away */
         await until('calls to be taken', async () => (await client.call('hog_free')).result);
         assert.equal(await client.text('echo', { message: 'well' }), 'well');
@@ -87,6 +92,51 @@ describe('limits.memory', { concurrency: 2, skip }, () => {
         assert.match(JSON.stringify(event), /the server is short of memory/);
         assert.match(home.log, /the server restarts to be rid of that/);
     }, hungry()));
+
+    test('leaves no request unread for ever: what cannot be read is a reason to begin anew', () => serving(async (client, home) => {
+        await client.appears('hog_keep');
+        const before = (await health(client)).boot_id;
+        await client.text('hog_keep');
+        const message = 'm'.repeat(MIB);
+        const { result } = await within('the answer', client.call('echo', { message }), 25_000);
+        assert.equal(result.content[0].text, message);
+        assert.notEqual((await health(client)).boot_id, before);
+        assert.match(home.log, /error .*the server has no memory to read what a client sends: \d+ of 128 MiB \(limits\.memory\) are in use; the server restarts/);
+        assert.ok(home.log.match(/memory/g).length < 10, 'it is not said again and again');
+    }, hungry()));
+
+    test('lets a server whose memory is used up see that its client has gone', () => serving(async (client) => {
+        await client.appears('hog_keep');
+        await client.text('hog_keep');
+        void client.call('echo', { message: 'm'.repeat(MIB) }).catch(() => {});
+        await until('it to be noticed', () => /short of memory|no memory to read/.test(client.stderr));
+        const begin = Date.now();
+        client.process.stdin.destroy();
+        const { code } = await within('leaving', client.exited, 3000);
+        assert.equal(code, 0);
+        assert.ok(Date.now() - begin < 1600, `${Date.now() - begin} ms`);
+    }, hungry()));
+
+    test('leaves the core memory for its threads', () => serving(async (client, home) => {
+        await client.appears('hog_keep');
+        await client.text('hog_keep'); /* before a snapshot was thought of: what writes it has no thread yet */
+        assert.ok(!threads(client.pid).includes('keeper'));
+        await until('the thread that writes snapshots', () => threads(client.pid).includes('keeper'));
+        assert.doesNotMatch(home.log, /cannot start the thread/);
+    }, hungry('128M')));
+
+    test('is named where it leaves no room for a thread, once', () => serving(async (client, home) => {
+        await client.appears('hog_keep');
+        await client.text('hog_reserve');
+        const text = /no snapshot of the state can be written, and nothing old is swept: cannot start the thread 'keeper': limits\.memory leaves no room for its stack: \d+ of 128 MiB are in use; raise it, or look which plugin keeps so much/;
+        const { issues, healthy } = await until('it to be said', async () => {
+            const report = await health(client);
+            return report.issues.some((one) => text.test(one)) && report;
+        });
+        assert.equal(healthy, false);
+        assert.ok(issues.some((one) => /short of memory/.test(one)));
+        assert.equal(home.log.match(new RegExp(`error .*${text.source}`, 'g')).length, 1);
+    }, hungry('128M')));
 
     test('ends a plugin that does not look whether it got any, and no other call', () => serving(async (client) => {
         await client.appears('hog_careless');
@@ -148,3 +198,16 @@ describe('what a plugin keeps', { concurrency: 2 }, () => {
         await until('calls to be taken', async () => (await client.call('echo', { message: 'well' })).result);
     }, hungry('96M')));
 });
+
+test('a server that has no means to look at the directories of plugins takes none of them for gone', () => serving(async (client, home) => {
+    const descriptors = (count) => execFileSync('prlimit', ['--pid', `${client.pid}`, `--nofile=${count}:4096`]);
+    await client.appears('greet');
+    const before = await client.names();
+    descriptors(3);
+    client.process.kill('SIGHUP');
+    await until('it to be said', () => /plugins' cannot be read now \(Too many open files\); its plugins stay as they are/.test(home.log));
+    assert.deepEqual(await client.names(), before);
+    descriptors(1024);
+    home.delete('greet.so');
+    await client.vanishes('greet');
+}, { prepare: (home) => home.drop('greet') }));

@@ -232,6 +232,30 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
     }, { ...drops('database', 'second') }));
 
+    test('that crashes later is not said to be reverted to a version that cannot be loaded any more', { skip }, () => serving(async (client, home) => {
+        await stored(client);
+        const { hash } = await client.plugin('database');
+        await until('version 1 to be kept', () => filesIn(home.path('state', 'images')).some((file) => file.includes(hash)));
+        home.drop('databasefalls', 'database');
+        await becomes(client, 'database', '2');
+        const put = await client.result('db_put', { key: 'a', value: 'lost' });
+        assert.equal(put._meta['theseus/crash'].next, 'unloaded');
+        assert.match(put.content[0].text, /its tools are gone until a new file of it is there/);
+        const why = /version 2 of plugin 'database' crashed with SIGSEGV.*its tools are not served, since version 1, which is to serve instead, cannot be loaded \(migrations: the database is newer \(component 'database': 2 steps, known 1\)/;
+        assert.match(await client.text('db_get', { key: 'a' }), why);
+        await client.refused('database.so', why);
+        assert.equal((await client.plugin('database', 'unloaded')).version, '2');
+        const { recent_crashes: [crash] } = (await client.value('orchestrator_restart_status', { include_history: true })).history;
+        assert.equal(crash.errors[0].next, 'unloaded');
+        assert.match(crash.errors[0].message, /unloaded, for version 1, which was good, cannot be loaded: migrations: /);
+        home.drop('database2', 'database');
+        await becomes(client, 'database', '2');
+        assert.deepEqual(await client.value('db_get', { key: 'a' }), { value: 'kept' });
+    }, { prepare: (home) => {
+        home.drop('database');
+        home.configure({ crash: { probation: 0, probation_calls: 0, limit: 1 } });
+    } }));
+
     test('finds another process at work, and waits for it', () => serving(async (client, home) => {
         await stored(client);
         await withClient(home, async (other) => {

@@ -111,7 +111,7 @@ export async function listening(body, { prepare = () => {}, ...options } = {}) {
         for (const client of one.clients)
             await client.destroy();
         if (one.server.process.exitCode === null && one.server.process.signalCode === null)
-            assert.equal((await one.server.signal('SIGTERM')).code, 0, one.server.stderr);
+            { const left = await one.server.signal('SIGTERM'); assert.deepEqual([left.code, left.signal], [0, null], one.server.stderr); }
         for (const client of one.clients)
             assert.deepEqual(client.problems, [], 'a client is sent answers and nothing else');
         assert.doesNotMatch(one.server.stderr, /Sanitizer|runtime error/);

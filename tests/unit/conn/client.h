@@ -36,7 +36,8 @@ struct client {
     struct buf got;                                           /* what came and is not looked at yet */
     struct call *late[CLIENT_WAITING], *hold[CLIENT_WAITING]; /* a reference each */
     size_t late_count, hold_count;
-    int asked, notified, responses, closed, ended;
+    int asked, notified, responses, closed, ended, starved;
+    bool patient; /* there will be memory again */
 };
 
 static inline json_t *client_result_new(const struct call *call) {
@@ -139,6 +140,15 @@ static inline void client_on_closed(void *arg, struct conn *conn) {
     ((struct client *)arg)->closed++;
 }
 
+static inline bool client_on_starved(void *arg, struct conn *conn) {
+    struct client *client = arg;
+
+    loop_enter();
+    (void)conn;
+    client->starved++;
+    return client->patient;
+}
+
 static inline void client_on_ended(void *arg, struct conn *conn) {
     (void)conn;
     ((struct client *)arg)->ended++;
@@ -162,6 +172,7 @@ static inline struct client *client_made(void) {
         .response = client_on_response,
         .closed = client_on_closed,
         .ended = client_on_ended,
+        .starved = client_on_starved,
     };
     assert_int_equal(conn_shared_new(&client->shared, NULL), 0);
     client->host = (struct conn_host){client->loop, client->ledger, &client->present, "boot",

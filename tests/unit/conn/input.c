@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "conn/client.h"
+#include "loop/starve.h"
 
 static struct client *opened(struct client *client) {
     client_open(client);
@@ -313,6 +314,80 @@ static void knows_when_it_handled_its_first_line_and_its_last(void **state) {
     assert_true(conn_first_line_ns(client->conn) > last);
 }
 
+/* More than there is memory for, in one line, of which the client can send no more than fits. */
+static void send_without_end(struct client *client) {
+    static char bytes[4096];
+    size_t sent = 0;
+
+    memset(bytes, 'x', sizeof(bytes));
+    while (!client->starved && sent < 16 << 20) {
+        ssize_t n = write(client->to, bytes, sizeof(bytes));
+        loop_enter();
+        sent += n > 0 ? (size_t)n : 0;
+        (void)loop_turn(client->loop, n > 0 ? 0 : 10);
+    }
+    assert_true(client->starved > 0);
+}
+
+static void reads_on_when_there_is_memory_again(void **state) {
+    CLEANUP(client_fini) struct client *client = opened(client_on_socket());
+
+    (void)state;
+    if (!STARVE_WORKS)
+        skip();
+    client->patient = true;
+    client_send(client, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"text\":\"");
+    const struct rlimit before = starve();
+    send_without_end(client);
+    loop_enter();
+    bool is_starved = conn_is_starved(client->conn);
+    until(client->loop, client->starved > 1);
+    (void)setrlimit(RLIMIT_AS, &before);
+    assert_true(is_starved);
+    client_send(client, "\"}}\n");
+    client_gets_result(client, "1", "now");
+    assert_false(conn_is_starved(client->conn));
+}
+
+static void refuses_what_it_will_never_have_memory_for(void **state) {
+    CLEANUP(client_fini) struct client *client = opened(client_on_socket());
+
+    (void)state;
+    if (!STARVE_WORKS)
+        skip();
+    client_asks(client, "1", "now");
+    client_gets_result(client, "1", "now");
+    const struct rlimit before = starve();
+    send_without_end(client);
+    (void)setrlimit(RLIMIT_AS, &before);
+    client_gets_error(client, NULL, -32603);
+    client_send(client, "x\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"now\"}\n");
+    client_gets_result(client, "2", "now");
+    client_restart(client); /* nothing of the line is in the records */
+    client_asks(client, "3", "now");
+    client_gets_result(client, "3", "now");
+}
+
+static void sees_the_end_of_input_behind_what_cannot_be_read(void **state) {
+    CLEANUP(client_fini) struct client *client = opened(client_on_socket());
+
+    (void)state;
+    if (!STARVE_WORKS)
+        skip();
+    client->patient = true;
+    client_asks(client, "1", "hold");
+    client_settle(client);
+    const struct rlimit before = starve();
+    send_without_end(client);
+    client_hang_up(client);
+    until(client->loop, client->ended == 1);
+    (void)setrlimit(RLIMIT_AS, &before);
+    client_let_go(client);
+    client_gets_error(client, NULL, -32603);
+    client_gets_result(client, "1", "hold");
+    until(client->loop, client->closed == 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_or_ignores_bad_lines),
@@ -328,6 +403,9 @@ int main(void) {
         cmocka_unit_test(ends_at_once_where_there_is_no_input),
         cmocka_unit_test(answers_what_is_in_flight_after_the_end_of_input),
         cmocka_unit_test(cuts_nothing_short_when_reading_is_stopped),
+        cmocka_unit_test(reads_on_when_there_is_memory_again),
+        cmocka_unit_test(refuses_what_it_will_never_have_memory_for),
+        cmocka_unit_test(sees_the_end_of_input_behind_what_cannot_be_read),
         cmocka_unit_test(knows_when_it_handled_its_first_line_and_its_last),
     };
 

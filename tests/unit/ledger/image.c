@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "facts.h"
 
 enum { LOST = 3, WRONG_GATE = 4 };
@@ -114,6 +115,34 @@ static void survives_an_exec_while_another_thread_holds_the_gate(void **state) {
     assert_survives(exec_while_another_holds_the_gate);
 }
 
+static void *crash_inside(void *arg) {
+    ledger_enter(arg);
+    ledger_gate_give_up(arg);
+    atomic_store(&inside, true);
+    for (;;)
+        (void)pause();
+    return NULL;
+}
+
+static void exec_while_another_is_lost_in_the_gate(struct ledger *ledger) {
+    pthread_t thread;
+
+    atomic_store(&inside, false);
+    (void)pthread_create(&thread, NULL, crash_inside, ledger);
+    while (!atomic_load(&inside))
+        (void)sched_yield();
+    ledger_gate_give_up(ledger); /* of no effect: this one is not inside */
+    int64_t begin = clock_now_ns();
+    if (ledger_gate_take_for_exec(ledger, 60000) != GATE_LATE || clock_now_ns() - begin > INT64_C(10000000000))
+        _exit(WRONG_GATE);
+    execute(ledger, "12");
+}
+
+static void does_not_wait_for_a_thread_that_never_leaves(void **state) {
+    (void)state;
+    assert_survives(exec_while_another_is_lost_in_the_gate);
+}
+
 static void *commit_for_ever(void *arg) {
     for (uint64_t i = 13;; i++) {
         struct counter_record value = {span_of("value"), i};
@@ -190,6 +219,7 @@ int main(int argc, char *argv[]) {
         cmocka_unit_test(survives_an_exec),
         cmocka_unit_test(survives_an_exec_by_the_thread_that_holds_the_gate),
         cmocka_unit_test(survives_an_exec_while_another_thread_holds_the_gate),
+        cmocka_unit_test(does_not_wait_for_a_thread_that_never_leaves),
         cmocka_unit_test(survives_crashes_while_every_thread_commits),
         cmocka_unit_test(goes_on_after_an_exec_that_failed),
     };

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
+#include "loop/lacks.h"
 #include "loop/starve.h"
 #include "loop/until.h"
 
@@ -64,7 +65,7 @@ static void runs_one_after_another_on_one_thread(void **state) {
 
     (void)state;
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     for (int i = 0; i < 3; i++)
         submit(lane, &tasks[i], 60000);
     assert_int_equal(lane_pending(lane), 3);
@@ -88,7 +89,7 @@ static void goes_on_with_a_new_thread_when_one_is_stuck(void **state) {
 
     (void)state;
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &stuck, 30);
     submit(lane, &next, 60000);
     until(loop, next.done);
@@ -112,7 +113,7 @@ static void measures_the_limit_from_the_beginning(void **state) {
 
     (void)state;
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &first, 60000);
     submit(lane, &second, 1000);
     until(loop, clock_now_ns() - begin > 1100 * (int64_t)1000000);
@@ -127,7 +128,7 @@ static void has_no_limit_with_zero(void **state) {
 
     (void)state;
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &task, 0);
     until(loop, atomic_load(&task.begun));
     (void)loop_turn(loop, 20);
@@ -144,7 +145,7 @@ static void takes_a_job_from_the_end_of_another_last(void **state) {
 
     (void)state;
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &first, 0);
     submit(lane, &second, 0);
     until(loop, third.done);
@@ -157,7 +158,7 @@ static void may_be_freed_by_the_end_of_a_job(void **state) {
 
     (void)state;
     loop_enter();
-    struct lane *lane = lane_new(loop, "lane");
+    struct lane *lane = lane_new(loop, "lane", "it waits");
     first.free_it = lane;
     submit(lane, &first, 60000);
     submit(lane, &second, 60000);
@@ -173,7 +174,7 @@ static void waits_for_the_running_job_when_freed(void **state) {
 
     (void)state;
     loop_enter();
-    struct lane *lane = lane_new(loop, "lane");
+    struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &task, 60000);
     assert_null(lane_free(lane));
     assert_true(atomic_load(&task.begun));
@@ -190,7 +191,7 @@ static void leaves_a_stuck_job_to_itself_when_freed(void **state) {
     loop_enter();
     atomic_store(&before.held, true);
     atomic_store(&during.held, true);
-    struct lane *lane = lane_new(loop, "lane");
+    struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &before, 10);
     submit(lane, &during, 200);
     until(loop, before.done && atomic_load(&during.begun));
@@ -210,14 +211,16 @@ static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
     struct task task = {0};
 
     loop_enter();
-    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane");
+    CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     const struct rlimit before = starve();
     submit(lane, &task, 60000);
     (void)setrlimit(RLIMIT_AS, &before);
     assert_false(atomic_load(&task.begun));
     assert_int_equal(lane_pending(lane), 1);
+    assert_int_equal(lack_count(loop, "it waits: cannot start the thread 'lane': "), 1);
     until(loop, task.done);
     assert_false(task.timed_out);
+    assert_int_equal(lack_count(loop, ""), 0);
 }
 
 int main(void) {

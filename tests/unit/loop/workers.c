@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "loop/lacks.h"
 #include "loop/starve.h"
 #include "loop/until.h"
 
@@ -111,6 +112,46 @@ static void serves_first_who_came_first(void **state) {
     (void)workers_free(workers);
     assert_int_equal(next, 100);
     assert_int_equal(wrong, 0);
+}
+
+/* A job that says when it ran. */
+struct listed {
+    struct work work;
+    char name;
+    char *order; /* borrowed, of all */
+    atomic_int *count;
+};
+
+static void run_listed(void *job) {
+    struct listed *listed = container_of(job, struct listed, work);
+
+    listed->order[atomic_fetch_add(listed->count, 1)] = listed->name;
+}
+
+static void lets_those_take_turns_for_whom_there_is_work(void **state) {
+    static const char names[] = "aaaabbcaa"; /* in the order of submission */
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct listed jobs[sizeof(names) - 1] = {0};
+    char order[sizeof(names)] = "";
+    struct gated first = {0};
+    atomic_int count = 0;
+
+    (void)state;
+    loop_enter();
+    struct workers *workers = workers_new(loop, 1);
+    submit(workers, &first);
+    until(loop, atomic_load(&first.begun));
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+        jobs[i] = (struct listed){.work = {.run = run_listed, .whose = (uint64_t)names[i]},
+                                  .name = names[i],
+                                  .order = order,
+                                  .count = &count};
+        workers_submit(workers, &jobs[i].work);
+    }
+    atomic_store(&first.may_end, true);
+    until(loop, atomic_load(&count) == (int)ARRAY_SIZE(jobs));
+    assert_string_equal(order, "abcabaaaa");
+    (void)workers_free(workers);
 }
 
 static void retracts_only_what_is_queued(void **state) {
@@ -352,7 +393,9 @@ static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
     int queued = workers_queued(workers);
     (void)setrlimit(RLIMIT_AS, &before);
     assert_int_equal(queued, 2);
+    assert_int_equal(lack_count(loop, "no call of a tool that may block can be begun: cannot start"), 1);
     until(loop, atomic_load(&jobs[0].ended) && atomic_load(&jobs[1].ended));
+    assert_int_equal(lack_count(loop, ""), 0);
 }
 
 static void accepts_none(void **state) {
@@ -365,6 +408,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_threads_only_when_they_are_needed),
         cmocka_unit_test(serves_first_who_came_first),
+        cmocka_unit_test(lets_those_take_turns_for_whom_there_is_work),
         cmocka_unit_test(retracts_only_what_is_queued),
         cmocka_unit_test(waits_for_what_runs_and_drops_what_is_queued),
         cmocka_unit_test(takes_another_number_of_threads),

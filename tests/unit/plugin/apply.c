@@ -74,7 +74,7 @@ static struct applied *applied_new(void) {
     free(fixture_copy(applied->folder, "config"));
     make_present(applied, config_with(applied, 1));
     CLEANUP(free) char *database = path_join(applied->place, "theseus.db");
-    host->lane = lane_new(host->loop, "plugins");
+    host->lane = lane_new(host->loop, "plugins", "it waits");
     host->store = store_new(database);
     host->state = state_new(host->ledger);
     host->tools_touched = on_tools_touched;

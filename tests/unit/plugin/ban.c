@@ -18,9 +18,9 @@ static void put(struct ledger *ledger, const char *text) {
     "{\"hash\":\"aa\",\"plugin\":\"x\",\"file\":\"/p/x.so\",\"version\":\"1.0\",\"signal\":\"SIGSEGV\",\"where\":" \
     "\"tool 'boom'\",\"good_hash\":\"\",\"good_version\":\"\",\"tools\":[\"boom\",\"calm\"],\"at_ms\":1000,"       \
     "\"crashes\":3,\"window\":60,\"probation\":false}"
-#define YOUNG                                                                                                          \
-    "{\"hash\":\"bb\",\"plugin\":\"x\",\"file\":\"/p/x.so\",\"version\":\"2.0\",\"signal\":\"SIGBUS\",\"where\":\"\"," \
-    "\"good_hash\":\"cc\",\"good_version\":\"0.9\",\"tools\":[\"boom\"],\"at_ms\":2000,\"crashes\":1,\"window\":60,"   \
+#define YOUNG                                                                                                                        \
+    "{\"hash\":\"bb\",\"plugin\":\"x\",\"file\":\"/p/x.so\",\"version\":\"2.0\",\"signal\":\"SIGBUS\",\"where\":\"\","               \
+    "\"good_hash\":\"cc\",\"good_version\":\"0.9\",\"failed\":\"\",\"tools\":[\"boom\"],\"at_ms\":2000,\"crashes\":1,\"window\":60," \
     "\"probation\":true}"
 
 static void is_found_by_image_plugin_and_tool(void **state) {
@@ -98,6 +98,12 @@ static void gives_a_reason(void **state) {
         "version 2.0 of plugin 'x' crashed with SIGBUS at 1970-01-01T00:00:02.000Z, while it was new; version 0.9 "
         "serves instead. To mend it, put another file at '/p/x.so'; to try this one again, restart with reason "
         "error_recovery");
+    says_what_it_did_and_how_to_mend_it(
+        "{\"hash\":\"dd\",\"plugin\":\"y\",\"crashes\":1,\"good_hash\":\"cc\",\"good_version\":\"0.9\","
+        "\"failed\":\"gone\"}",
+        "plugin 'y' crashed at 1970-01-01T00:00:00.000Z, once; its tools are not served, since version 0.9, which is "
+        "to serve instead, cannot be loaded (gone). To mend it, put another file in its place; to try this one again, "
+        "restart with reason error_recovery");
     says_what_it_did_and_how_to_mend_it(
         "{\"hash\":\"cc\",\"plugin\":\"y\",\"version\":\"1\",\"signal\":\"SIGKILL\",\"where\":\"tool 'z'\",\"how\":"
         "\"ended by itself (exit status 3)\",\"crashes\":1}",

@@ -86,7 +86,7 @@ static inline void floor_up(struct floor *floor, int workers) {
         .loop_thread = pthread_self(),
         .ledger = floor->owner->ledger,
         .workers = workers_new(floor->owner->loop, workers),
-        .lane = lane_new(floor->owner->loop, "plugins"),
+        .lane = lane_new(floor->owner->loop, "plugins", "it waits"),
         .store = store_new(database),
         .registry = registry_new(),
         .state = state_new(floor->owner->ledger),

@@ -47,7 +47,7 @@ static struct served *served_new(struct scratch *scratch, const char *boot_id) {
     served->scratch = scratch;
     served->key_file = path_join(scratch->dir, "key");
     served->loop = loop_new();
-    served->lane = lane_new(served->loop, "keeper");
+    served->lane = lane_new(served->loop, "keeper", "it waits");
     served->ledger = ledger_new();
     served->state = state_new(served->ledger);
     served->chronicle = chronicle_new(scratch->store, NULL, false, NULL);

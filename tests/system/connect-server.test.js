@@ -1,0 +1,153 @@
+/* `theseus connect` with the real server: started once, shared by all, and killed under them. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+
+import { sdk1, sdk2 } from '../clients/lib/session.js';
+import { until, within } from '../clients/lib/until.js';
+import { Client } from './lib/client.js';
+import { Home } from './lib/home.js';
+import { Host } from './lib/sdk.js';
+
+class Shared extends Home {
+    get command() {
+        const command = super.command;
+        return { ...command, args: ['connect', ...command.args] };
+    }
+
+    /* The pid of the server that listens; 0: none does. A client that is told of it has been served by it. */
+    async server(client) {
+        return (await client.value('orchestrator_health_check')).pid;
+    }
+}
+
+/* Runs `body(home, join)`: join() is another client. The server is ended with the test. */
+async function shared(body, { sections = {}, prepare = () => {} } = {}) {
+    const home = new Shared();
+    const clients = [];
+    const join = async ({ shake = true, more = [], cwd } = {}) => {
+        const client = new Client(home, { args: [...home.command.args, ...more], cwd });
+        clients.push(client);
+        return shake ? client.initialize() : client;
+    };
+    let pid = 0;
+    try {
+        home.configure(sections);
+        prepare(home);
+        await body(home, join, clients);
+        for (const client of clients)
+            assert.deepEqual(client.problems, []);
+    } finally {
+        for (const client of clients.filter((one) => one.process.exitCode === null))
+            pid ||= await home.server(client).catch(() => 0); /* one that has not shaken hands cannot ask */
+        for (const client of clients)
+            await client.kill();
+        if (pid)
+            process.kill(pid, 'SIGTERM');
+        if (pid)
+            await until('the server to leave', () => { try { process.kill(pid, 0); return false; } catch { return true; } });
+        home.dispose();
+    }
+}
+
+const starts = (home) => (home.log.match(/theseus \S+, pid \d+, serves/g) ?? []).length;
+
+describe('theseus connect', { concurrency: 3 }, () => {
+    test('starts the server that is not there, once for all who ask at the same moment', () => shared(async (home, join) => {
+        const clients = await Promise.all(Array.from({ length: 6 }, () => join()));
+        const pids = new Set(await Promise.all(clients.map((client) => home.server(client))));
+        assert.equal(pids.size, 1, [...pids].join());
+        assert.equal(starts(home), 1, home.log);
+        assert.ok(!pids.has(clients[0].pid), 'the server is another process, which stays when a client goes');
+        await clients[0].close();
+        assert.equal(await clients[1].text('echo', { message: 'still there' }), 'still there');
+    }));
+
+    test('--no-start waits for a server', () => shared(async (home, join) => {
+        const waiting = await join({ shake: false, more: ['--no-start'] });
+        const ping = waiting.start('ping');
+        const other = await join();
+        await within('the answer', ping.answer);
+        await other.names();
+        assert.equal(starts(home), 1);
+    }));
+
+    test('says why a server cannot be started, at once', () => shared(async (home, join) => {
+        const client = await join({ shake: false });
+        const { error } = await within('the answer', client.start('ping').answer);
+        assert.match(error.message, /no server answers at .*not executed/s);
+        assert.match(error.message, /in-the-way/);
+        await client.kill();
+    }, { prepare: (home) => {
+        writeFileSync(home.path('in-the-way'), 'a file');
+        home.configure({ server: { runtime_dir: home.path('in-the-way') } });
+    } }));
+
+    test('is served again after kill -9, and each request is answered once', () => shared(async (home, join) => {
+        const clients = await Promise.all(Array.from({ length: 4 }, () => join()));
+        for (let round = 0; round < 3; round++) {
+            const pid = await home.server(clients[0]);
+            const calls = clients.flatMap((client) => Array.from({ length: 8 }, (_, i) => client.call('echo', { message: `${i}` })));
+            process.kill(pid, 'SIGKILL');
+            const begin = Date.now();
+            for (const answer of await within('every answer', Promise.all(calls)))
+                assert.ok(answer.result || answer.error.data?.may_have_executed || /not executed/.test(answer.error.message), JSON.stringify(answer));
+            /* A client may not have noticed yet, and ask the dead one: that is said, and the next one is served. */
+            await Promise.all(clients.map((client) => until('the client to be served',
+                async () => (await within('an answer', client.call('echo', { message: 'on' }))).result)));
+            const ms = Date.now() - begin;
+            assert.ok(ms < 10_000, `${ms} ms`);
+            assert.notEqual(await home.server(clients[1]), pid);
+        }
+        for (const client of clients)
+            assert.equal(client.process.exitCode, null, 'no client lost its process');
+    }));
+
+    test('a restart is not noticed', () => shared(async (home, join) => {
+        const [one, other] = [await join(), await join()];
+        const pid = await home.server(one);
+        const answer = await one.value('orchestrator_restart_server', {});
+        assert.equal(answer.success, true, JSON.stringify(answer));
+        assert.equal(await other.text('echo', { message: 'same' }), 'same');
+        assert.equal(await home.server(other), pid);
+    }));
+
+    test('hands the caller\'s directory to tools', () => shared(async (home, join) => {
+        const client = await join({ cwd: home.path('home') });
+        assert.equal((await client.text('where')).trim(), home.path('home'));
+    }, { sections: { 'tool:where': { command: '/bin/pwd', description: 'Where the caller is', read_only: 'yes' } } }));
+});
+
+describe('the official SDK through theseus connect', { concurrency: 3 }, () => {
+    for (const [name, build] of Object.entries({ 'v1': sdk1, 'v2, legacy': sdk2('legacy'), 'v2, auto': sdk2('auto'), 'v2, modern': sdk2('modern') }))
+        test(`${name}: across a restart and kill -9`, async () => {
+            const home = new Shared();
+            home.configure();
+            const host = new Host(home, build);
+            let pid;
+            try {
+                await host.connect();
+                const call = async (message) => (await host.client.callTool({ name: 'echo', arguments: { message } })).content[0].text;
+                const health = async () => (await host.client.callTool({ name: 'orchestrator_health_check', arguments: {} })).structuredContent;
+                assert.equal(await call('one'), 'one');
+                const restart = (await host.client.callTool({ name: 'orchestrator_restart_server', arguments: {} })).structuredContent;
+                assert.equal(restart.success, true, JSON.stringify(restart));
+                assert.equal(await call('two'), 'two');
+                ({ pid } = await health());
+                process.kill(pid, 'SIGKILL');
+                /* Said to a server that was dead already, or not: it is answered, and the next one is served. */
+                assert.match(await within('the answer', call('three').catch((error) => `${error}`)), /^three$|may have been executed/);
+                assert.equal(await call('four'), 'four');
+                const before = pid;
+                ({ pid } = await health());
+                assert.notEqual(pid, before);
+                assert.equal(host.closed, false);
+                assert.deepEqual(host.errors, []);
+            } finally {
+                await host.client.close();
+                if (pid)
+                    process.kill(pid, 'SIGTERM');
+                home.dispose();
+            }
+        });
+});
