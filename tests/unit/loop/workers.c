@@ -260,9 +260,9 @@ static void puts_others_in_the_place_of_stuck_ones(void **state) {
     until(loop, atomic_load(&more[1].begun));
     assert_int_equal(workers_queued(workers), 2);
     assert_int_equal(worker_threads(), 4);
+    workers_set_stuck(workers, 0); /* first: one that came back before would take the next job, and is right to */
     for (int i = 0; i < 2; i++)
         atomic_store(&stuck[i].may_end, true);
-    workers_set_stuck(workers, 0);
     until(loop, worker_threads() == 2);
     for (int i = 0; i < 4; i++)
         atomic_store(&more[i].may_end, true);
