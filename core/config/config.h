@@ -86,6 +86,7 @@ struct config {
     } state;
     struct {
         int keep; /* seconds */
+        int audit_lines;
     } history;
     struct {
         int promote_after; /* seconds; 0: never */
@@ -94,7 +95,9 @@ struct config {
         char *file; /* empty: none */
     } metrics;
     struct {
-        bool restart;
+        char **restart, **reload, **call; /* lists of principal.h; the first may be "confirm" */
+        char **deny, **hide;              /* rules of principal.h */
+        int confirm_within;               /* seconds */
         enum config_call_by_name call_by_name;
         char **allow_uid, **allow_gid; /* NULL-terminated; numbers and names */
     } access;

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "config/place.h"
+#include "config/principal.h"
+#include "config/words.h"
 
 #define FIELD(name) .offset = offsetof(struct config, name)
 
@@ -11,6 +13,18 @@ enum { K = 1 << 10, M = 1 << 20, G = 1 << 30, DAY = 24 * 60 * 60 };
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL}; /* as enum log_level */
 static const char *const call_by_name[] = {"read_only", "yes", "no", NULL};          /* as enum config_call_by_name */
+
+static const char *const confirm[] = {"confirm", NULL};
+
+static void set_reload(struct config *config, const struct config_source *source) {
+    (void)source;
+    (void)words_free(config->access.reload);
+    config->access.reload = words_copy(config->access.restart);
+    if (principal_says(config->access.reload, *confirm)) {
+        (void)words_free(config->access.reload);
+        config->access.reload = words_split("yes", " ");
+    }
+}
 
 /* In the order of the printed file; a section's rows stand together. A computed default finds the rows above it done.
  */
@@ -107,6 +121,8 @@ const struct option_def option_table[] = {
 
     {"history", "keep", OPT_DURATION, OPT_IN_PLACE, FIELD(history.keep), .text = "90d", .min = 1, .max = 3650L * DAY,
      .help = "how long events of the history and lines of the audit are kept"},
+    {"history", "audit_lines", OPT_COUNT, OPT_IN_PLACE, FIELD(history.audit_lines), .text = "100000", .min = 10,
+     .max = 10000000, .help = "how many lines the audit has at most; the oldest go first"},
 
     {"tasks", "promote_after", OPT_SECONDS, OPT_IN_PLACE, FIELD(tasks.promote_after), .text = "30", .max = DAY,
      .help =
@@ -117,8 +133,19 @@ const struct option_def option_table[] = {
      .help = "figures for a collector of metrics are written to it every 15 s, in the text format of Prometheus; "
              "empty: nowhere"},
 
-    {"access", "restart", OPT_BOOL, OPT_IN_PLACE, FIELD(access.restart), .text = "yes",
-     .help = "may a client restart and reload the server"},
+    {"access", "restart", OPT_WHO, OPT_IN_PLACE, FIELD(access.restart), .text = "yes", .words = confirm,
+     .help = "whose clients may restart the server; confirm: everybody's, when the person at the client agrees each "
+             "time"},
+    {"access", "reload", OPT_WHO, OPT_IN_PLACE, FIELD(access.reload), .text = "", .compute = set_reload,
+     .help = "whose clients may reload the server; empty: as restart says, and yes where that says confirm"},
+    {"access", "call", OPT_WHO, OPT_IN_PLACE, FIELD(access.call), .text = "yes",
+     .help = "whose clients may call tools and read resources"},
+    {"access", "deny", OPT_RULES, OPT_IN_PLACE, FIELD(access.deny), .text = "",
+     .help = "tools that are offered and may not be called, and to whom"},
+    {"access", "hide", OPT_RULES, OPT_IN_PLACE, FIELD(access.hide), .text = "",
+     .help = "tools that are not there, and for whom"},
+    {"access", "confirm_within", OPT_SECONDS, OPT_IN_PLACE, FIELD(access.confirm_within), .text = "120", .min = 1,
+     .max = 3600, .help = "how long the person may take to agree to a restart; then it is refused"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",
      .words = call_by_name, .help = "what theseus_call may run: read-only tools, every tool, or none"},
     {"access", "allow_uid", OPT_PATTERNS, OPT_IN_PLACE, FIELD(access.allow_uid), .text = "",

@@ -20,6 +20,8 @@ enum option_type {
     OPT_DURATION, /* int, seconds; written with a unit: 90s, 30m, 12h, 7d */
     OPT_BOOL,     /* bool */
     OPT_ENUM,     /* an enum whose values are the indices of `words` */
+    OPT_WHO,      /* char **, of principal.h: a list, with `words` (may be NULL) as further ones for everybody */
+    OPT_RULES,    /* char **, of principal.h */
 };
 
 enum option_change { OPT_IN_PLACE, OPT_NEEDS_REEXEC };

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "config/option.h"
+#include "config/principal.h"
 #include "config/words.h"
 
 enum { SHOWN_BYTES = 60 }; /* of a value that is quoted in a message */
@@ -99,6 +100,12 @@ char *option_syntax(const struct option_def *option) {
         return xstrdup("yes or no");
     case OPT_ENUM:
         return words_text(option->words);
+    case OPT_WHO:
+        return xasprintf("yes, no, %s%sor users: own, others, uid:NUMBER, uid:NAME",
+                         option->words ? *option->words : "", option->words ? ", " : "");
+    case OPT_RULES:
+        return xstrdup("PATTERN for everybody, PATTERN@own, PATTERN@others, PATTERN@uid:NUMBER or PATTERN@uid:NAME, "
+                       "separated by commas or spaces");
     default:
         return xasprintf("%s, %s", unit_of(option->type), range);
     }
@@ -225,12 +232,17 @@ static int set_paths(void *target, const char *value, const char *base_dir, stru
     return 0;
 }
 
+static bool has_words(const struct option_def *option) {
+    return option->type == OPT_PATHS || option->type == OPT_PATTERNS || option->type == OPT_WHO ||
+           option->type == OPT_RULES;
+}
+
 static void fini(const struct option_def *option, void *structure) {
     void *target = field(option, structure);
 
     if (option->type == OPT_STRING || option->type == OPT_PATH)
         free(TAKE_PTR(*(char **)target));
-    if (option->type == OPT_PATHS || option->type == OPT_PATTERNS)
+    if (has_words(option))
         *(char ***)target = words_free(*(char ***)target);
 }
 
@@ -262,6 +274,10 @@ int option_set_in(const struct option_def *option, void *structure, const char *
         return set_bool(target, value, err);
     case OPT_ENUM:
         return set_enum(option, target, value, err);
+    case OPT_WHO:
+        return principal_parse_list(value, option->words, target, err);
+    case OPT_RULES:
+        return principal_parse_rules(value, target, err);
     default:
         return set_number(option, target, value, err);
     }
@@ -289,6 +305,8 @@ bool option_same(const struct option_def *option, const struct config *a, const 
         return strcmp(*(char *const *)in_a, *(char *const *)in_b) == 0;
     case OPT_PATHS:
     case OPT_PATTERNS:
+    case OPT_WHO:
+    case OPT_RULES:
         return words_same(*(char **const *)in_a, *(char **const *)in_b);
     case OPT_SIZE:
         return *(const size_t *)in_a == *(const size_t *)in_b;

@@ -33,6 +33,15 @@ char **words_split(const char *text, const char *separators) {
     return xreallocarray(words, count + 1, sizeof(*words));
 }
 
+char **words_copy(char *const *words) {
+    size_t count = words_count(words);
+    char **copy = xcalloc(count + 1, sizeof(*copy));
+
+    for (size_t i = 0; i < count; i++)
+        copy[i] = xstrdup(words[i]);
+    return copy;
+}
+
 bool words_same(char *const *a, char *const *b) {
     while (*a && *b && strcmp(*a, *b) == 0)
         a++, b++;

@@ -129,6 +129,8 @@ void conn_serve(struct conn *conn) ON_LOOP; /* goes on with held requests, for e
 
 /* Sends a line that is no answer to a call; takes the content. Any thread. */
 void conn_say(struct conn *conn, struct buf *line);
+/* A log message about the server itself (level: enum theseus_level), for a legacy session that wants such. */
+void conn_notice(struct conn *conn, int level, const json_t *data) ON_LOOP;
 /* The client cancels: the call `id`, running, held or a listen, ends without an answer. Unknown ids are ignored. */
 void conn_cancel(struct conn *conn, const json_t *id) ON_LOOP;
 

@@ -110,13 +110,17 @@ struct summing {
     uint64_t digest, records;
 };
 
+static void add_to_digest(uint64_t *digest, const struct format_record *record) {
+    *digest = format_body(*digest, record->check);
+}
+
 static int sum_up(void *arg, const struct record_kind *kind, const struct format_record *record,
                   struct theseus_error *err) {
     struct summing *summing = arg;
 
     (void)kind;
     (void)err;
-    summing->digest = format_body(summing->digest, record->check);
+    add_to_digest(&summing->digest, record);
     summing->records++;
     return 0;
 }
@@ -144,6 +148,7 @@ static int add(void *arg, const struct record_kind *kind, const struct format_re
     const struct packing *packing = arg;
     _Alignas(max_align_t) char room[ROOM_BYTES];
 
+    add_to_digest(&packing->carried->digest, record);
     if (format_record_check(record) != record->check || decode(kind, record, room) < 0 ||
         !packing->wants(packing->arg, kind, room))
         return 0;
@@ -154,7 +159,7 @@ static int add(void *arg, const struct record_kind *kind, const struct format_re
 
 void carried_fini(struct carried *carried) {
     buf_fini(&carried->content);
-    carried->records = 0;
+    *carried = (struct carried){0};
 }
 
 void carried_fini_cleanup(struct carried *carried) {

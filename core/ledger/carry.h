@@ -24,6 +24,7 @@ typedef bool carry_wants_fn(void *arg, const struct record_kind *kind, const voi
 struct carried {
     struct buf content;
     uint64_t records;
+    uint64_t digest; /* carry_digest() of the same moment, with what was not wanted */
 };
 
 /* As of one moment. Any thread. */

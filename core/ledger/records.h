@@ -161,6 +161,7 @@ enum restart_flags {
     RESTART_PRESERVE = 2,
     RESTART_MIGRATES = 4, /* there are steps of the database's schema to be applied */
     RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
+    RESTART_TOLD = 32,    /* clients were told that it comes, and are told how it ends */
     RESTART_RETRIES = 16, /* the new image serves, and tries again what was refused; it is in the history */
 };
 

@@ -243,7 +243,9 @@ void method_on_notification(void *arg, struct conn *conn, const struct message *
 }
 
 void method_on_response(void *arg, struct conn *conn, const struct message *message) {
+    const struct method_env *env = arg;
+
     loop_enter();
-    (void)arg;
-    method_take_roots(conn, message);
+    if (!env->answered || !env->answered(env->arg, conn, message))
+        method_take_roots(conn, message);
 }

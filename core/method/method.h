@@ -29,6 +29,8 @@ struct method_env {
     bool (*claims)(void *arg, struct call *call);
     /* Optional: is there too little memory for more work? The text says so; NULL: there is enough. Owned. */
     char *(*refuses)(void *arg);
+    /* Optional: the client answers a request that was not made here. False: it is none of that one's either. */
+    bool (*answered)(void *arg, struct conn *conn, const struct message *message);
     /* Optional: calls that may become tasks, and the tasks. Each is answered by whoever has them. */
     const struct method_tasks *tasks;
     void *arg;

@@ -9,14 +9,17 @@ void method_tools_list(struct method_env *env, struct conn *conn, struct call *c
     json_t *entry;
     size_t i;
 
-    (void)conn;
     if (json_object_get(call->message.params, "cursor")) {
         json_decref(tools);
         method_refuse_params(call, "'cursor' is none that this server gave out");
         return;
     }
-    json_array_foreach (full, i, entry) /* appending NULL fails, and then so does packing the result */
+    json_array_foreach (full, i, entry) { /* appending NULL fails, and then so does packing the result */
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        if (registry_hides_from(env->plugin_host->registry, name, (long)conn_uid(conn)))
+            continue;
         if (json_array_append_new(tools, shape_tool(call->revision, json_incref(entry))) < 0)
             tools = (json_decref(tools), NULL);
+    }
     call_answer_list(call, json_pack("{s:o}", "tools", tools));
 }

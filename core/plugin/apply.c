@@ -258,6 +258,7 @@ void plugins_configure(struct plugins *plugins) {
     applying_of(plugins)->config = NULL;
     plugins->settings_round++;
     registry_hide(plugins->host->registry, (*plugins->host->config)->tools.hide);
+    registry_set_access(plugins->host->registry, *plugins->host->config);
     scan_watch(plugins);
     /* What is switched off goes first: others may take its names. A new configuration, unlike a file with tools, may be
      * what a refused plugin had lacked. */

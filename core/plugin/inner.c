@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "call/keep.h"
+#include "plugin/access.h"
 #include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/run.h"
@@ -49,7 +50,10 @@ static int fail_unknown(const struct run *run, struct theseus_error *err) {
 /* The offer, once its plugin is not just being replaced. */
 static int find(struct run *run, struct theseus_error *err) {
     struct registry *registry = run->host->registry;
+    int access = access_check(run, run->name, err);
 
+    if (access != 0)
+        return access < 0 ? -1 : fail(err, ERR_MISSING, "unknown tool '%.100s'", run->name);
     for (;;) {
         run->offer = strstr(run->name, "://") ? NULL : registry_find(registry, run->name); /* that is a resource */
         if (!run->offer)

@@ -80,6 +80,7 @@ struct plugins *plugins_new(struct plugin_host *host, struct imagedir *dir, int 
     ledger_each(host->ledger, &counter_kind, restore_counter, plugins);
     ledger_each(host->ledger, &image_kind, restore_good, plugins);
     registry_hide(host->registry, (*host->config)->tools.hide);
+    registry_set_access(host->registry, *host->config);
     plugins->disabled = json_array();
     plugins->name_free = (struct loop_task){.run = on_name_free, .arg = plugins};
     registry_on_free(host->registry, host->loop, &plugins->name_free);

@@ -23,6 +23,7 @@ struct registry *registry_free(struct registry *registry) {
     registry->offers = map_free(registry->offers);
     registry->wanted = map_free(registry->wanted);
     registry_hide(registry, NULL);
+    registry_set_access(registry, NULL);
     late_fini(&registry->late);
     (void)pthread_cond_destroy(&registry->changed);
     (void)pthread_mutex_destroy(&registry->lock);

@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "plugin/offer.h"
 
+struct config;
 struct generation;
 struct loop;
 struct loop_task;
@@ -92,6 +93,14 @@ void registry_clear(struct registry *registry, struct generation *generation);
 
 /* Which names are not offered (NULL-terminated patterns; copied). */
 void registry_hide(struct registry *registry, char *const *patterns);
+
+/* What [access] says of calls, by whom; copied. */
+void registry_set_access(struct registry *registry, const struct config *config);
+/* May the tool be called by a client of that user? `ret_rule`, owned, is the rule that says no; NULL: none. A name of a
+ * resource is of no tool. Any thread. */
+enum registry_access { REGISTRY_FREE, REGISTRY_NO_CALLS, REGISTRY_DENIED, REGISTRY_HIDDEN };
+enum registry_access registry_access(struct registry *registry, const char *name, long uid, char **ret_rule);
+bool registry_hides_from(struct registry *registry, const char *name, long uid);
 
 /* Full entries of tools/list, sorted by name. New reference. */
 json_t *registry_list_new(struct registry *registry) ON_LOOP;

@@ -9,12 +9,13 @@
 
 struct registry {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* somebody may go on who waits in registry_wait() */
-    struct map *offers;     /* name → struct offer: what is listed, and what keeps its name free for itself */
-    struct map *wanted;     /* names for which somebody was turned away → the registry */
-    char **hidden;          /* owned, NULL-terminated; NULL: none */
-    struct late late;       /* so that a client with an old list is told what became of a tool */
-    struct loop *loop;      /* borrowed: where `on_free` is posted; NULL: nobody asks */
+    pthread_cond_t changed;      /* somebody may go on who waits in registry_wait() */
+    struct map *offers;          /* name → struct offer: what is listed, and what keeps its name free for itself */
+    struct map *wanted;          /* names for which somebody was turned away → the registry */
+    char **hidden;               /* owned, NULL-terminated; NULL: none */
+    char **call, **deny, **hide; /* likewise: of [access] */
+    struct late late;            /* so that a client with an old list is told what became of a tool */
+    struct loop *loop;           /* borrowed: where `on_free` is posted; NULL: nobody asks */
     struct loop_task *on_free;
     bool freed; /* it was posted, and not taken up */
 };

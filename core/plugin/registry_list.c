@@ -7,18 +7,15 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "config/config.h"
+#include "config/principal.h"
+#include "config/words.h"
 #include "plugin/generation.h"
 #include "plugin/registry_inner.h"
 #include "plugin/resource.h"
 #include "rpc/jsontext.h"
 
 /* ---- what is hidden ---- */
-
-static void free_patterns(char **patterns) {
-    for (char **pattern = patterns; pattern && *pattern; pattern++)
-        free(*pattern);
-    free(patterns);
-}
 
 /* The patterns are for names of tools. */
 bool registry_hides_locked(const struct registry *registry, const char *name) {
@@ -30,21 +27,52 @@ bool registry_hides_locked(const struct registry *registry, const char *name) {
     return false;
 }
 
-void registry_hide(struct registry *registry, char *const *patterns) {
-    size_t count = 0;
+static void exchange_locked(char ***words, char *const *next) {
+    (void)words_free(*words);
+    *words = next ? words_copy(next) : NULL;
+}
 
-    while (patterns && patterns[count])
-        count++;
-    char **copy = xcalloc(count + 1, sizeof(char *));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = xstrdup(patterns[i]);
+void registry_hide(struct registry *registry, char *const *patterns) {
     registry_lock(registry);
-    char **before = registry->hidden;
-    registry->hidden = count ? copy : NULL;
+    exchange_locked(&registry->hidden, patterns);
     registry_unlock(registry);
-    if (!count)
-        free(copy);
-    free_patterns(before);
+}
+
+void registry_set_access(struct registry *registry, const struct config *config) {
+    registry_lock(registry);
+    exchange_locked(&registry->call, config ? config->access.call : NULL);
+    exchange_locked(&registry->deny, config ? config->access.deny : NULL);
+    exchange_locked(&registry->hide, config ? config->access.hide : NULL);
+    registry_unlock(registry);
+}
+
+/* Without a configuration everything is free. */
+static enum registry_access find_rule(const struct registry *registry, const char *name, long uid,
+                                      const char **ret_rule) {
+    if (registry->call && !principal_listed(registry->call, uid))
+        return REGISTRY_NO_CALLS;
+    if (strstr(name, "://"))
+        return REGISTRY_FREE;
+    if ((*ret_rule = principal_rule(registry->hide, name, uid)))
+        return REGISTRY_HIDDEN;
+    return (*ret_rule = principal_rule(registry->deny, name, uid)) ? REGISTRY_DENIED : REGISTRY_FREE;
+}
+
+enum registry_access registry_access(struct registry *registry, const char *name, long uid, char **ret_rule) {
+    const char *rule = NULL;
+
+    registry_lock(registry);
+    enum registry_access access = find_rule(registry, name, uid, &rule);
+    *ret_rule = rule ? xstrdup(rule) : NULL;
+    registry_unlock(registry);
+    return access;
+}
+
+bool registry_hides_from(struct registry *registry, const char *name, long uid) {
+    registry_lock(registry);
+    bool hides = principal_rule(registry->hide, name, uid) != NULL;
+    registry_unlock(registry);
+    return hides;
 }
 
 /* ---- what there is ---- */

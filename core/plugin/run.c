@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "call/keep.h"
+#include "plugin/access.h"
 #include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
@@ -460,8 +461,18 @@ static bool refuse_banned(struct run *run) ON_LOOP {
     return true;
 }
 
-static void refuse_unknown(struct run *run) ON_LOOP {
-    CLEANUP(free) char *owner = registry_late_owner(run->host->registry, run->name);
+/* What is read is no result of a tool. */
+static void refuse_access(struct run *run, const struct theseus_error *err) ON_LOOP {
+    if (strcmp(run->request->method, "resources/read") != 0) {
+        refuse(run, err);
+        return;
+    }
+    call_fail(run->request, err, NULL);
+    (void)run_unref(run);
+}
+
+static void refuse_unknown(struct run *run, bool hidden) ON_LOOP {
+    CLEANUP(free) char *owner = hidden ? NULL : registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
 
     if (has_begun(run)) { /* by a handler that is not there any more */
@@ -469,7 +480,7 @@ static void refuse_unknown(struct run *run) ON_LOOP {
         refuse(run, &err);
         return;
     }
-    if (refuse_banned(run))
+    if (!hidden && refuse_banned(run))
         return;
     if (owner) {
         (void)fail(&err, ERR_MISSING,
@@ -529,9 +540,14 @@ static void take_checkpoint(struct run *run) ON_LOOP {
 void run_begin(struct run *run) {
     struct theseus_error err = {0};
 
-    run->offer = registry_find(run->host->registry, run->name);
+    int access = has_begun(run) ? 0 : access_check(run, run->name, &err); /* what has begun was allowed */
+    if (access < 0) {
+        refuse_access(run, &err);
+        return;
+    }
+    run->offer = access == ACCESS_HIDDEN ? NULL : registry_find(run->host->registry, run->name);
     if (!run->offer) {
-        refuse_unknown(run);
+        refuse_unknown(run, access == ACCESS_HIDDEN);
         return;
     }
     struct generation *generation = run->offer->generation;

@@ -11,7 +11,7 @@ static const struct {
 } codes[] = {
     {ERR_PARSE, -32700},   {ERR_REQUEST, -32600},  {ERR_LIMIT, -32600},       {ERR_NO_METHOD, -32601},
     {ERR_PARAMS, -32602},  {ERR_INVALID, -32602},  {ERR_MISSING, -32602},     {ERR_CAPABILITY, -32021},
-    {ERR_VERSION, -32022}, {ERR_INTERNAL, -32603}, {ERR_NO_RESOURCE, -32002},
+    {ERR_VERSION, -32022}, {ERR_INTERNAL, -32603}, {ERR_NO_RESOURCE, -32002}, {ERR_ACCESS, -32602},
 };
 
 int code_of(enum errc errc) {

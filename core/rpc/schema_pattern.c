@@ -89,10 +89,10 @@ static pcre2_code *compile(struct span text, struct theseus_error *err) {
 
 int pattern_new(struct pattern **ret_pattern, struct span text, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf translated = {0};
-    CLEANUP(pattern_free) struct pattern *pattern = xcalloc(1, sizeof(*pattern));
 
     if (pattern_translate(text, &translated, err) < 0 || open_library(err) < 0)
         return -1;
+    CLEANUP(pattern_free) struct pattern *pattern = xcalloc(1, sizeof(*pattern)); /* freed by the library, if at all */
     struct span words = translated.len ? buf_span(&translated) : span_of("");
     pattern->code = compile(words, err);
     if (!pattern->code)

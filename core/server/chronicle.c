@@ -24,6 +24,7 @@ struct entry {
     struct history_event event;
     struct audit_line line;
     int64_t before_ms; /* wall clock: what a sweep removes */
+    int audit_lines;   /* … and how many it leaves */
     uint64_t kept;     /* number of its record in the ledger; 0: it has none */
     bool again;        /* it may have been written already */
 };
@@ -143,15 +144,16 @@ static void look_for_alerts(struct chronicle *chronicle) {
 
 /* ---- writing; on the thread ---- */
 
-static void sweep(struct chronicle *chronicle, int64_t before_ms) {
+static void sweep(struct chronicle *chronicle, const struct entry *entry) {
     struct theseus_error err = {0};
-    int events = 0, lines = 0;
+    int events = 0, lines = 0, more = 0;
 
-    if (history_sweep(chronicle->store, before_ms, &events, &err) < 0 ||
-        audit_sweep(chronicle->store, before_ms, &lines, &err) < 0)
+    if (history_sweep(chronicle->store, entry->before_ms, &events, &err) < 0 ||
+        audit_sweep(chronicle->store, entry->before_ms, &lines, &err) < 0 ||
+        audit_shorten(chronicle->store, entry->audit_lines, &more, &err) < 0)
         log_warning("old entries of the history cannot be removed: %s", err.message);
-    else if (events + lines > 0)
-        log_info("%d old events of the history and %d old lines of the audit are removed", events, lines);
+    else if (events + lines + more > 0)
+        log_info("%d old events of the history and %d old lines of the audit are removed", events, lines + more);
 }
 
 static void write_event(struct chronicle *chronicle, const struct entry *entry) {
@@ -174,7 +176,7 @@ static void write_entry(struct chronicle *chronicle, const struct entry *entry) 
     if (chronicle->goes_on && !chronicle->alerts)
         chronicle->alerts = read_alerts(chronicle); /* they have been told by the image before */
     if (entry->what == SWEEP)
-        sweep(chronicle, entry->before_ms);
+        sweep(chronicle, entry);
     else if (entry->what == LINE && audit_add(chronicle->store, &entry->line, &err) < 0)
         log_warning("a line of the audit (%s, %s) is lost: %s", entry->line.action, entry->line.result, err.message);
     else if (entry->what == EVENT)
@@ -303,11 +305,12 @@ void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const 
     chronicle_audit(chronicle, &line);
 }
 
-void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms) {
+void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms, int audit_lines) {
     struct entry *entry = xcalloc(1, sizeof(*entry));
 
     entry->what = SWEEP;
     entry->before_ms = before_ms;
+    entry->audit_lines = audit_lines;
     give(chronicle, entry);
 }
 

@@ -34,8 +34,9 @@ void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line)
 void chronicle_asked(struct chronicle *chronicle, const struct asker *by, const char *session, const char *action,
                      const char *target, const char *refusal);
 
-/* Removes what is older than `before_ms` (wall clock), and looks whether alerts have ended. */
-void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms);
+/* Removes what is older than `before_ms` (wall clock) and the oldest lines of an audit of more than `audit_lines`, and
+ * looks whether alerts have ended. */
+void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms, int audit_lines);
 
 /* Waits until everything is written that was given so far. False: it was not within the time. */
 bool chronicle_flush(struct chronicle *chronicle, int timeout_ms);

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "config/principal.h"
 #include "plugin/run.h"
+#include "server/facts.h"
 #include "server/inner.h"
 #include "server/services.h"
 
@@ -113,9 +115,9 @@ void service_reload(struct asked *asked) {
 
     loop_enter();
     const struct theseus_client_info *client = &asked->run->request->client;
-    if (!server->config->access.restart) {
-        static const char refusal[] = "reload is not allowed: access.restart is 'no' in the configuration";
-        log_warning("a reload was refused: access.restart is no");
+    if (!principal_listed(server->config->access.reload, client->uid)) {
+        CLEANUP(free) char *refusal = facts_refusal(server->config, "reload", client->uid);
+        log_warning("a reload was refused: %s", refusal);
         upkeep_asked_to_reload(server, client, plugin, refusal);
         control_answer(asked, control_error_new(refusal));
         return;

@@ -1,4 +1,5 @@
 /* Services about plugins and their tools as they are now. */
+#include "plugin/access.h"
 #include "plugin/registry.h"
 #include "server/inner.h"
 #include "server/services.h"
@@ -16,11 +17,16 @@ static json_t *no_such_tool_new(const char *name) {
 }
 
 /* The flags of the tool that `args` names; else the answer that says why there are none. */
-static json_t *find_flags(struct server *server, const json_t *args, unsigned *ret_flags) ON_LOOP {
+static json_t *find_flags(struct server *server, const struct run *run, const json_t *args,
+                          unsigned *ret_flags) ON_LOOP {
     const char *name = json_string_value(json_object_get(args, "name"));
+    struct theseus_error err = {0};
 
     if (!name)
         return control_error_new("'name' is missing");
+    int access = access_check(run, name, &err);
+    if (access != 0)
+        return access < 0 ? control_error_new(err.message) : no_such_tool_new(name);
     struct offer *offer = registry_find(server->registry, name);
     if (!offer)
         return no_such_tool_new(name);
@@ -35,11 +41,11 @@ json_t *service_may_call(struct server *server, struct run *run, const json_t *a
     unsigned flags = 0;
 
     loop_enter();
-    (void)run, (void)facts;
+    (void)facts;
     if (allowed == CALL_BY_NAME_NO)
         return control_error_new(
             "calling tools by name is switched off: access.call_by_name is 'no' in the configuration");
-    json_t *error = find_flags(server, args, &flags);
+    json_t *error = find_flags(server, run, args, &flags);
     if (error)
         return error;
     if (allowed == CALL_BY_NAME_READ_ONLY && !(flags & THESEUS_READ_ONLY))
@@ -54,8 +60,8 @@ json_t *service_tool(struct server *server, struct run *run, const json_t *args,
     unsigned flags = 0;
 
     loop_enter();
-    (void)run, (void)facts;
-    json_t *error = find_flags(server, args, &flags);
+    (void)facts;
+    json_t *error = find_flags(server, run, args, &flags);
     return error ? error
                  : json_pack("{s:b, s:b, s:b}", "read_only", (flags & THESEUS_READ_ONLY) != 0, "idempotent",
                              (flags & THESEUS_IDEMPOTENT) != 0, "resumable", (flags & THESEUS_RESUMABLE) != 0);

@@ -2,9 +2,12 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/binary.h"
 #include "base/clock.h"
+#include "config/principal.h"
+#include "config/words.h"
 #include "server/inner.h"
 #include "server/restart.h"
 
@@ -33,11 +36,22 @@ void facts_add_text(json_t *list, const char *format, ...) {
     (void)json_array_append_new(list, json_string(text));
 }
 
+char *facts_refusal(const struct config *config, const char *action, long uid) {
+    bool reload = strcmp(action, "reload") == 0;
+    char *const *words = reload ? config->access.reload : config->access.restart;
+    const char *key = reload && words_same(words, config->access.restart) ? "restart" : action; /* as it is written */
+
+    if (principal_says(words, "no"))
+        return xasprintf("%s is not allowed: access.%s is 'no' in the configuration", action, key);
+    return xasprintf("%s is not allowed to user %ld: access.%s in the configuration does not name them", action, uid,
+                     key);
+}
+
 void facts_add_obstacles(struct server *server, json_t *list) {
     CLEANUP(binary_close) struct binary binary = {.fd = -1};
     struct theseus_error err = {0};
 
-    if (!server->config->access.restart)
+    if (principal_says(server->config->access.restart, "no"))
         facts_add_text(list, "a restart is not allowed: access.restart is 'no' in the configuration");
     if (restart_is_under_way(server))
         facts_add_text(list, "a restart is under way: %s", phase_name(restart_phase(server)));

@@ -1,5 +1,6 @@
 /* Service `health`: is the server well? What is wrong is said in `issues`, whatever sections are wanted. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -58,7 +59,8 @@ static void add_damage(json_t *database, json_t *issues) {
                    "database: it is damaged; SQLite says: %s. End the server, run theseus check --deep, then theseus "
                    "restore with a backup",
                    text);
-    (void)json_object_set_new(database, "status", json_string("degraded"));
+    if (strcmp(json_string_value(json_object_get(database, "status")), "operational") == 0)
+        (void)json_object_set_new(database, "status", json_string("degraded"));
 }
 
 static json_t *database_new(const json_t *facts, json_t *issues) {

@@ -149,6 +149,12 @@ struct upkeep {
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
 
+/* See confirm.c. */
+struct confirm {
+    struct list questions; /* owned; once there is `look` */
+    struct timer *look;    /* owned; NULL: nobody was asked yet */
+};
+
 /* See standby.c. */
 struct standby {
     bool on;
@@ -181,6 +187,7 @@ struct server {
     struct recovery recovery;
     struct retrial retrial;
     struct standby standby;
+    struct confirm confirm;
     struct children *children;         /* owned: those that an image before has left; NULL: this is the first one */
     int status;                        /* of the process, at its end */
     struct watch_binary *watch_binary; /* owned; NULL: not watching */

@@ -120,6 +120,7 @@ static int put_on_disk(struct keeper *keeper, struct dealt *dealt, struct theseu
 
     if (carry_pack(keeper->ledger, wants, keeper, &carried, err) < 0)
         return -1;
+    dealt->digest = carried.digest; /* of what is written: it may have changed since write_run() looked */
     uint64_t content = carried.records ? hash_u64(buf_span(&carried.content)) : 0;
     if (dealt->known && content == dealt->content)
         return 0; /* what has changed is not carried */

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "call/proc.h"
+#include "server/confirm.h"
 #include "server/crash.h"
 #include "server/inner.h"
 
@@ -42,6 +43,7 @@ void leave_begin(struct server *server, const char *why, int64_t grace_ms) {
     server->leaving = true;
     crash_set_leaving();
     retrial_end(server);
+    confirm_refuse_all(server, "the server is ending");
     log_info("leaving: %s", why);
     listening_end(server);
     clients_stop_reading(server->clients);

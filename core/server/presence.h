@@ -29,6 +29,6 @@ void presence_touch(struct presence *presence) ON_LOOP; /* something has changed
 typedef char *presence_render_fn(const json_t *description);
 void presence_also(struct presence *presence, const char *path, presence_render_fn *render) ON_LOOP;
 void presence_stop(struct presence *presence) ON_LOOP; /* what it describes is being taken apart; the file stays */
-void presence_remove(struct presence *presence);       /* the server leaves: no lane is needed */
+void presence_remove(struct presence *presence) ON_LOOP;     /* the server leaves: no lane is needed */
 
 DEFINE_LOOP_CLEANUP(struct presence *, presence_free)

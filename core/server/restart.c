@@ -71,6 +71,7 @@ void restart_end(struct server *server, enum phase phase) {
     struct restart *restart = &server->restart;
 
     restart_set_phase(server, phase);
+    restart_tell_end(server, phase);
     restart->under_way = false;
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);
@@ -352,6 +353,7 @@ void restart_prepare(struct server *server) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
 
+    restart_tell_pending(server);
     if (restart_takes_own(server)) {
         if (binary_open_own(&restart->candidate, &err) < 0)
             restart_fail(server, &err);

@@ -6,7 +6,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/principal.h"
 #include "plugin/run.h"
+#include "server/confirm.h"
+#include "server/facts.h"
 #include "server/migrations.h"
 #include "server/restart_inner.h"
 #include "server/services.h"
@@ -85,7 +88,7 @@ static bool is_reason(const char *reason) {
     return false;
 }
 
-static int check(const struct server *server, const struct restart_request *request, struct theseus_error *err) {
+int restart_check(const struct server *server, const struct restart_request *request, struct theseus_error *err) {
     if (server->restart.under_way)
         return fail(err, ERR_BUSY, "a restart is under way already, in phase %s",
                     phase_name(server->restart.facts.phase));
@@ -135,11 +138,12 @@ int restart_ask(struct server *server, const struct restart_request *request, st
     struct restart *restart = &server->restart;
     const char *session = request->run ? request->run->request->client.session : NULL;
 
-    if (check(server, request, err) < 0) {
+    if (restart_check(server, request, err) < 0) {
         chronicle_asked(server->upkeep.chronicle, request->by, session, "restart", NULL, err->message);
         return -1;
     }
     begin(server, request);
+    confirm_refuse_all(server, "another restart is under way");
     restart->limit = timer_new(server->loop, on_limit, server);
     timer_start(restart->limit, restart->facts.timeout_ms, 0);
     restart_answer_early(server);
@@ -173,12 +177,17 @@ static json_t *refusal_new(const struct server *server, const struct theseus_err
     return control_error_new(err->message);
 }
 
+json_t *restart_answer_asker(struct server *server, const struct restart_request *request) {
+    struct theseus_error err = {0};
+
+    return restart_ask(server, request, &err) < 0 ? refusal_new(server, &err) : NULL;
+}
+
 json_t *service_restart(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
     const char *reason = json_string_value(json_object_get(args, "reason"));
     const json_t *timeout = json_object_get(args, "timeout");
     const struct theseus_client_info *client = &run->request->client;
     struct asker by = {client->name, client->version, client->transport, client->uid};
-    struct theseus_error err = {0};
     bool careful = !reason || strcmp(reason, "emergency_shutdown") != 0; /* else both are false unless they are given */
     bool is_given = json_object_get(args, "graceful") || json_object_get(args, "preserve_state");
     struct restart_request request = {
@@ -192,12 +201,13 @@ json_t *service_restart(struct server *server, struct run *run, const json_t *ar
 
     loop_enter();
     (void)facts;
-    if (!server->config->access.restart) {
-        static const char refusal[] = "restart is not allowed: access.restart is 'no' in the configuration";
+    bool confirms = principal_says(server->config->access.restart, "confirm");
+    if (!confirms && !principal_listed(server->config->access.restart, client->uid)) {
+        CLEANUP(free) char *refusal = facts_refusal(server->config, "restart", client->uid);
         chronicle_asked(server->upkeep.chronicle, &by, client->session, "restart", NULL, refusal);
         return control_error_new(refusal);
     }
     if (run->outer)
         return control_error_new("a restart cannot be part of another call; call it directly");
-    return restart_ask(server, &request, &err) < 0 ? refusal_new(server, &err) : NULL;
+    return confirms ? confirm_restart(server, &request) : restart_answer_asker(server, &request);
 }

@@ -32,6 +32,17 @@ void report_to_history(struct server *server) ON_LOOP;
 void report_answer(struct server *server,
                    json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
 
+/* restart_ask.c */
+/* Could a restart begin now? */
+MUST_CHECK int restart_check(const struct server *server, const struct restart_request *request,
+                             struct theseus_error *err) ON_LOOP;
+/* Begins the restart that a client asks for: the answer, a new reference; NULL: it has begun, and answers itself. */
+json_t *restart_answer_asker(struct server *server, const struct restart_request *request) ON_LOOP;
+
+/* restart_notice.c */
+void restart_tell_pending(struct server *server) ON_LOOP;
+void restart_tell_end(struct server *server, enum phase phase) ON_LOOP;
+
 /* restart_ask.c; for both images */
 /* Who asks gives up some time: is told before that that the restart goes on, if it still does. */
 void restart_answer_early(struct server *server) ON_LOOP;

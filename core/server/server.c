@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "server/confirm.h"
 #include "server/crash.h"
 #include "server/handover.h"
 #include "server/migrations.h"
@@ -33,6 +34,15 @@ static bool takes_digest(char known[static DIGEST_BYTES], json_t *list) {
     return differs && !first;
 }
 
+/* Together with what some do not see of them. */
+static json_t *tools_new(struct server *server) ON_LOOP {
+    json_t *list = registry_list_new(server->registry);
+
+    for (char *const *rule = server->config->access.hide; rule && *rule; rule++)
+        (void)json_array_append_new(list, json_string(*rule));
+    return list;
+}
+
 static json_t *resources_new(struct server *server) ON_LOOP {
     return json_pack("[o, o]", registry_resources_new(server->registry, false),
                      registry_resources_new(server->registry, true));
@@ -47,7 +57,7 @@ static void on_tools_touched(void *arg) {
     if (!plugins_are_loaded(server->plugins))
         return;
     plugins_tools_changed(server->plugins);
-    if (takes_digest(server->tools_digest, registry_list_new(server->registry)))
+    if (takes_digest(server->tools_digest, tools_new(server)))
         lists |= LISTEN_TOOLS;
     if (takes_digest(server->resources_digest, resources_new(server)))
         lists |= LISTEN_RESOURCES;
@@ -55,6 +65,13 @@ static void on_tools_touched(void *arg) {
     if (lists && server->clients)
         clients_list_changed(server->clients, lists);
     extensions_plugins_changed(server);
+}
+
+static void on_refused(void *arg, const struct call *call, const char *name, const char *why) {
+    const struct server *server = arg;
+    const struct asker by = upkeep_asker(&call->client);
+
+    chronicle_asked(server->upkeep.chronicle, &by, call->client.session, "call", name, why);
 }
 
 static void on_generation_idle(void *arg, struct generation *generation) {
@@ -257,6 +274,7 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .refused = on_refused,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
         .outdated = server->argv ? migrations_on_outdated : NULL,
@@ -275,6 +293,7 @@ static void wire(struct server *server) {
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
+    server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
         .is_urgent = method_is_urgent,
@@ -479,6 +498,7 @@ struct server *server_free(struct server *server) {
     if (server->presence)
         presence_stop(server->presence);
     triggers_fini(server);
+    confirm_fini(server);
     restart_fini(server);
     if (server->loop)
         migrations_fini(server);

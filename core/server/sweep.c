@@ -19,6 +19,7 @@ struct sweep {
     struct timer *timer; /* owned */
     int seconds;         /* 0: not begun */
     int keep_s;          /* entries of the history */
+    int audit_lines;
     struct lane_job job;
     bool runs;       /* until it has come back */
     char *images;    /* owned: the own directory of private copies; NULL: none was made */
@@ -67,7 +68,7 @@ static void on_time(void *arg) {
     struct sweep *sweep = arg;
 
     loop_enter();
-    chronicle_sweep(sweep->origin.chronicle, clock_wall_ms() - sweep->keep_s * INT64_C(1000));
+    chronicle_sweep(sweep->origin.chronicle, clock_wall_ms() - sweep->keep_s * INT64_C(1000), sweep->audit_lines);
     if (sweep->runs)
         return;
     const char *images = imagedir_path(sweep->origin.imagedir);
@@ -78,8 +79,9 @@ static void on_time(void *arg) {
     lane_submit(sweep->origin.lane, &sweep->job);
 }
 
-void sweep_every(struct sweep *sweep, int seconds, int keep_s) {
+void sweep_every(struct sweep *sweep, int seconds, int keep_s, int audit_lines) {
     sweep->keep_s = keep_s;
+    sweep->audit_lines = audit_lines;
     if (sweep->seconds == seconds)
         return;
     sweep->seconds = seconds;

@@ -28,7 +28,7 @@ struct sweep *sweep_new(const struct sweep_origin *origin) ON_LOOP;
 struct sweep *sweep_free(struct sweep *sweep) ON_LOOP; /* the lane is gone */
 
 /* Begins, or goes on with another interval; the same one does not begin anew. Entries of the history are kept for
- * `keep_s` seconds. */
-void sweep_every(struct sweep *sweep, int seconds, int keep_s) ON_LOOP;
+ * `keep_s` seconds, and `audit_lines` lines of the audit at most. */
+void sweep_every(struct sweep *sweep, int seconds, int keep_s, int audit_lines) ON_LOOP;
 
 DEFINE_LOOP_CLEANUP(struct sweep *, sweep_free)

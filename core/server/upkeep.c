@@ -96,7 +96,8 @@ void upkeep_reconfigured(struct server *server) {
     if (!plugins_are_loaded(server->plugins) || server->plugin_host.rehearsal)
         return;
     describe_begin(server);
-    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep);
+    sweep_every(server->upkeep.sweep, server->config->buffer.cleanup_interval, server->config->history.keep,
+                server->config->history.audit_lines);
     plugins_crash_rules(server->plugins);
 }
 

@@ -70,14 +70,12 @@ int archive_examine(const char *path, const struct artifacts_listener *listener,
     CLEANUP(free) char *dir = path_join(state_dir, ARTIFACTS_DIR);
     CLEANUP(db_close) sqlite3 *db = NULL;
 
-    if (backup_try(path, copy, err) < 0)
-        return -1;
-    int r = open_file(copy, SQLITE_OPEN_READWRITE, &db, err) < 0 || examine(db, err) < 0 ||
-                    artifacts_check(db, dir, true, listener, ret_named, err) < 0
+    int r = backup_try(path, copy, err) < 0 || open_file(copy, SQLITE_OPEN_READWRITE, &db, err) < 0 ||
+                    examine(db, err) < 0 || artifacts_check(db, dir, true, listener, ret_named, err) < 0
                 ? -1
                 : 0;
     db = db_close(db);
-    (void)unlink(copy);
+    (void)unlink(copy); /* also what of it was made before damage was found */
     return r < 0 ? error_prefix(err, "database '%s': ", path) : 0;
 }
 

@@ -16,6 +16,8 @@ static const char select_sql[] =
     "SELECT " COLUMNS " FROM audit WHERE at_ms >= ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2";
 static const char last_sql[] = "SELECT " COLUMNS " FROM audit WHERE action = ?1 ORDER BY at_ms DESC, id DESC LIMIT 1";
 static const char delete_sql[] = "DELETE FROM audit WHERE at_ms < ?1";
+static const char shorten_sql[] = /* in the order in which they were written */
+    "DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?1)";
 
 #define COLUMN(type, member) \
     { type, offsetof(struct audit_line, member) }
@@ -102,4 +104,8 @@ int audit_last(struct store *store, const char *action, json_t **ret_line, struc
 
 int audit_sweep(struct store *store, int64_t before_ms, int *ret_removed, struct theseus_error *err) {
     return schema_expire(store, delete_sql, before_ms, ret_removed, err);
+}
+
+int audit_shorten(struct store *store, int most, int *ret_removed, struct theseus_error *err) {
+    return schema_expire(store, shorten_sql, most, ret_removed, err);
 }

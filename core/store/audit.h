@@ -32,3 +32,5 @@ MUST_CHECK int audit_last(struct store *store, const char *action, json_t **ret_
 
 /* Removes older lines; `ret_removed` counts them. */
 MUST_CHECK int audit_sweep(struct store *store, int64_t before_ms, int *ret_removed, struct theseus_error *err);
+/* Removes the oldest until `most` are left. */
+MUST_CHECK int audit_shorten(struct store *store, int most, int *ret_removed, struct theseus_error *err);

@@ -71,16 +71,21 @@ bool artifact_is_whole(struct work *work, const char *hash, int64_t bytes, bool 
 
 /* ---- as JSON ---- */
 
-/* Columns: artifact_id, artifact_type, next_action, summary, content, hash, bytes, file_paths, created_at. */
+/*
+ * Columns: artifact_id, artifact_type, next_action, summary, content, hash, bytes, file_paths, created_at.
+ * NULL: its file is not there, or holds something else than was handed in; nobody is to build on that.
+ */
 static json_t *content_new(struct work *work, sqlite3_stmt *row) {
     CLEANUP(text_fini) struct text path = {0}, content = {0};
     const char *hash = sql_text(row, 5);
+    char is[65];
 
     if (!hash)
         return json_string(sql_text(row, 4));
     if (artifact_path(work, hash, &path) < 0 || file_read(path.data, &content) < 0)
         return NULL; /* the row says that it is missing once maintenance has seen that */
-    return json_stringn(content.data ? content.data : "", content.len);
+    file_hash(content.data ? content.data : "", content.len, is);
+    return strcmp(is, hash) == 0 ? json_stringn(content.data ? content.data : "", content.len) : NULL;
 }
 
 static json_t *row_new(struct work *work, sqlite3_stmt *row, bool with_content) {

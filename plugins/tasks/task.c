@@ -102,13 +102,13 @@ static void set_text(json_t *object, const char *key, const char *text) {
         (void)json_object_set_new(object, key, json_string(text));
 }
 
-static json_t *cut_new(const char *text, size_t limit) {
-    size_t len = text_fitting(text, limit);
+json_t *task_title_new(const char *title) {
+    size_t len = text_fitting_json(title, TASK_SHORT_TITLE);
 
-    if (!text[len])
-        return json_stringn(text, len);
-    len = text_fitting(text, limit - strlen("…"));
-    return json_sprintf("%.*s…", (int)len, text);
+    if (!title[len])
+        return json_stringn(title, len);
+    len = text_fitting_json(title, TASK_SHORT_TITLE - strlen("…"));
+    return json_sprintf("%.*s…", (int)len, title);
 }
 
 static void add_detail(json_t *object, sqlite3_stmt *row) {
@@ -147,11 +147,11 @@ static int add_parts(struct work *work, json_t *object, int64_t id, unsigned wan
 
 json_t *task_row_new(struct work *work, sqlite3_stmt *row, unsigned wanted) {
     const char *title = sql_text(row, 2);
-    json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s*, s:s*}", "task_id", sql_text(row, 1), "title",
-                               wanted & ROW_DETAIL ? json_string(title) : cut_new(title, TASK_SHORT_TITLE), "status",
-                               sql_text(row, 3), "task_type", sql_text(row, 4), "specialist_type", sql_text(row, 5),
-                               "complexity", sql_text(row, 6), "parent_task_id", sql_text(row, 7), "session_id",
-                               wanted & ROW_SESSION ? sql_text(row, 8) : NULL);
+    json_t *object =
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s*, s:s*}", "task_id", sql_text(row, 1), "title",
+                  wanted & ROW_DETAIL ? json_string(title) : task_title_new(title), "status", sql_text(row, 3),
+                  "task_type", sql_text(row, 4), "specialist_type", sql_text(row, 5), "complexity", sql_text(row, 6),
+                  "parent_task_id", sql_text(row, 7), "session_id", wanted & ROW_SESSION ? sql_text(row, 8) : NULL);
 
     if (!object) {
         (void)work_no_memory(work);

@@ -36,6 +36,8 @@ int task_check_start(struct work *work, const char *task_id, const struct task *
 
 enum { ROW_DETAIL = 1 << 0, ROW_SESSION = 1 << 1, ROW_CHILDREN = 1 << 2, ROW_ARTIFACTS = 1 << 3 };
 
+/* A title as lists show it: at most TASK_SHORT_TITLE bytes, as JSON counts them. New reference. */
+json_t *task_title_new(const char *title);
 /* From a row of TASK_COLUMNS; `wanted` are flags of above. New reference; NULL: `err`. */
 json_t *task_row_new(struct work *work, sqlite3_stmt *row, unsigned wanted);
 /* All of one task. New reference; NULL: `err`. */

@@ -76,3 +76,18 @@ size_t text_fitting(const char *text, size_t limit) {
         len--;
     return len;
 }
+
+static size_t json_bytes(unsigned char c) {
+    if (c < 0x20)
+        return strlen("\\u0001");
+    return c == '"' || c == '\\' ? 2 : 1;
+}
+
+size_t text_fitting_json(const char *text, size_t limit) {
+    size_t len = 0;
+
+    for (size_t shown = 0; text[len]; len++)
+        if ((shown += json_bytes((unsigned char)text[len])) > limit)
+            break;
+    return text_fitting(text, len);
+}

@@ -22,3 +22,5 @@ void text_fini(struct text *text);
 
 /* Bytes of the longest beginning of `text` that has at most `limit` bytes and ends between two characters. */
 size_t text_fitting(const char *text, size_t limit);
+/* The same, but counted as JSON writes it: a control character may take six. */
+size_t text_fitting_json(const char *text, size_t limit);

@@ -47,7 +47,7 @@ static void print_artifacts(struct text *into, const json_t *artifacts) {
         const char *content = json_string_value(json_object_get(artifact, "content"));
         text_print(into, "--- %s: %s\n%s\n", json_string_value(json_object_get(artifact, "artifact_id")),
                    json_string_value(json_object_get(artifact, "summary")),
-                   content ? content : "(its file is missing)");
+                   content ? content : "(its file is missing or altered)");
     }
 }
 

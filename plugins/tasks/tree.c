@@ -25,14 +25,14 @@ int tree_add_progress(struct work *work, json_t *row, int64_t id) {
                : add_progress(work, row, total, sqlite3_column_int64(counts, 1), sqlite3_column_int64(counts, 2));
 }
 
-/* The rows of `statement`, task_id, title and status, as a list. New reference; NULL: `err`. */
+/* The rows of `statement`, task_id, short title and status, as a list. New reference; NULL: `err`. */
 static json_t *list_new(struct work *work, sqlite3_stmt *rows) {
     json_t *list = json_array();
     int r;
 
     while ((r = sql_next(work, rows)) > 0)
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "task_id", sql_text(rows, 0), "title",
-                                                    sql_text(rows, 1), "status", sql_text(rows, 2)));
+        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "task_id", sql_text(rows, 0), "title",
+                                                    task_title_new(sql_text(rows, 1)), "status", sql_text(rows, 2)));
     if (r == 0 && list)
         return list;
     if (r == 0)

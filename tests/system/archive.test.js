@@ -88,6 +88,9 @@ describe('the database', { concurrency: 4 }, () => {
         const bad = await theseus('check', '--deep');
         assert.equal(bad.code, 1);
         assert.match(bad.err, /theseus\.db': it is damaged/);
+        writeFileSync(database, bytes.fill(0x5a, 8192, 16384));
+        assert.equal((await theseus('check', '--deep')).code, 1);
+        assert.deepEqual(readdirSync(home.path('state')).filter((name) => name.includes('examined')), []);
     }, { prepare }));
 
     test('is compared with the artifacts beside it', () => serving(async (client, home) => {

@@ -203,7 +203,7 @@ describe('a task whose server has ended', { concurrency: 4 }, () => {
     serves('is found also by whoever has lost its files', async (client, home) => {
         const id = await taskOf(client, 'long_steps', { steps: 10_000, ms: 10 });
         await client.kill();
-        files(home).forEach((name) => home.remove('state', 'mcp-tasks', name));
+        files(home).forEach((name) => home.erase('state', 'mcp-tasks', name));
         await withNext(home, async (next) => {
             const task = await settled(next, id);
             assert.equal(task.status, 'failed');

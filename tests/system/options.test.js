@@ -1,5 +1,6 @@
 /* Every option of the configuration, changed and observed. One that is not observed here does not exist. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
     chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
@@ -404,7 +405,7 @@ describe('the option', { concurrency: 4 }, () => {
         await client.names();
         home.drop('startcrashes');
         await until('more crashes than the limit', () => home.log.match(/crashed with SIGABRT in start/g)?.length > 4);
-        home.remove('startcrashes');
+        home.delete('startcrashes.so');
         await until('them to end', async () => (await client.names()).includes('echo'));
         assert.equal(client.process.exitCode, null);
     }, { sections: { crash: { ...unlimited.crash, max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
@@ -547,6 +548,15 @@ describe('the option', { concurrency: 4 }, () => {
         await until('the history to forget it', async () => await past() === 0);
     }, { sections: { buffer: { cleanup_interval: 1 }, history: { keep: '1h' } } });
 
+    observes('history.audit_lines', 'is how many lines the audit keeps', async (client, home) => {
+        const lines = () => execFileSync(binary, ['audit', '--json', '-c', home.config], { encoding: 'utf8' }).split('\n').length - 1;
+        for (let i = 0; i < 15; i++)
+            await client.result('theseus_reload');
+        await until('the audit to have them', () => lines() === 15);
+        home.configure({ buffer: { cleanup_interval: 1 }, history: { audit_lines: 10 } });
+        await until('the oldest to go', () => lines() === 10);
+    }, { sections: { buffer: { cleanup_interval: 1 } } });
+
     observes('tasks.promote_after', 'is how long a call runs before it becomes a task', async (client, home) => {
         await client.appears('plain_wait');
         const call = async () => (await client.start('tools/call', {
@@ -586,6 +596,55 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure();
         await until('the new value', async () => !(await client.result('theseus_reload')).isError);
     }, { sections: { access: { restart: 'no' } } });
+
+    observes('access.reload', 'is as access.restart, unless it says otherwise', async (client, home) => {
+        const { isError, content } = await client.result('theseus_reload');
+        assert.ok(isError);
+        assert.match(content[0].text, /access\.reload is 'no'/);
+        home.configure({ access: { restart: 'no', reload: 'own' } });
+        await until('the new value', async () => !(await client.result('theseus_reload')).isError);
+        home.configure({ access: { restart: 'confirm' } });
+        await until('the configuration to be taken', async () => (await client.text('orchestrator_restart_server')).includes('elicitation'));
+        assert.ok(!(await client.result('theseus_reload')).isError);
+    }, { sections: { access: { reload: 'no' } } });
+
+    observes('access.call', 'is who may call tools', async (client, home) => {
+        const called = async () => (await client.result('echo', { message: 'a' })).content[0].text;
+        assert.match(await called(), /access\.call/);
+        home.configure({ access: { call: 'own' } });
+        await until('the new value', async () => await called() === 'a');
+    }, { sections: { access: { call: 'others' } } });
+
+    observes('access.deny', 'is what may not be called', async (client, home) => {
+        const called = async () => (await client.result('echo', { message: 'a' })).content[0].text;
+        assert.match(await called(), /access\.deny has 'echo@own'/);
+        assert.ok((await client.names()).includes('echo'));
+        home.configure({ access: { deny: 'echo@others' } });
+        await until('the new value', async () => await called() === 'a');
+    }, { sections: { access: { deny: 'echo@own' } } });
+
+    observes('access.hide', 'is what is not there', async (client, home) => {
+        await client.appears('theseus_plugins');
+        assert.ok(!(await client.names()).includes('echo'));
+        const before = client.changes();
+        home.configure({ access: { hide: 'theseus_plugins' } });
+        await client.appears('echo');
+        await client.vanishes('theseus_plugins');
+        assert.ok(client.changes() > before);
+    }, { sections: { access: { hide: 'ech?@own' } } });
+
+    observes('access.confirm_within', 'is how long the person may take', async (client) => {
+        await client.ask('initialize', {
+            protocolVersion: '2025-11-25', capabilities: { elicitation: {} }, clientInfo: { name: 'system', version: '1' },
+        });
+        await client.appears('orchestrator_restart_server');
+        const { isError, content } = await client.result('orchestrator_restart_server');
+        assert.ok(isError);
+        assert.match(content[0].text, /did not answer within access\.confirm_within/);
+        const [asked, cancelled] = ['elicitation/create', 'notifications/cancelled'].map((method) =>
+            client.notifications.find((one) => one.method === method));
+        assert.equal(cancelled.params.requestId, asked.id);
+    }, { sections: { access: { restart: 'confirm', confirm_within: 1 } } });
 
     observes('access.call_by_name', 'is what theseus_call may run', async (client, home) => {
         const may = async (name) => !(await client.result('theseus_call', { name, arguments: {} })).isError;

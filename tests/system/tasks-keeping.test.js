@@ -61,7 +61,7 @@ describe('tasks.max_active', { concurrency: 4 }, () => {
         home.configure({ tasks: { max_active: 0 } });
         await until('no limit', async () => !(await instantiate(true)).isError);
         home.configure({ tasks: { max_active: -1 } });
-        await until('the refusal', () => /\/max_active: /.test(home.log));
+        await until('the refusal', () => /key 'max_active': must be from 0/.test(home.log));
     }, { max_active: 6 }));
 
     test('holds for several servers on one database', async () => {
@@ -134,6 +134,6 @@ describe('tasks.archive_after', { concurrency: 4 }, () => {
         home.configure({ tasks: { archive_after: '2h' } });
         await writing(tasks, 'all of them', async () => await left() === 0);
         home.configure({ tasks: { archive_after: 'soon' } });
-        await until('the refusal', () => /\/archive_after: /.test(home.log));
+        await until('the refusal', () => /key 'archive_after': /.test(home.log));
     }, { archive_after: 0 }));
 });

@@ -281,7 +281,7 @@ test('durability is taken in place', async () => {
         await one.tasks.plan('a');
         const { boot_id, pid } = await one.client.value('orchestrator_health_check');
         home.configure({ tasks: { durability: 'wrong' } });
-        await until('the refusal', () => /durability: must be one of "full", "normal"/.test(home.log));
+        await until('the refusal', () => /key 'durability': must be one of "full", "normal"/.test(home.log));
         await one.tasks.plan('b');
         home.configure({ tasks: { durability: 'full' } });
         await until('the new setting', () => /configuration/.test(home.log));

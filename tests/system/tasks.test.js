@@ -1,6 +1,6 @@
 /* The tools of the plugin `tasks`, each with all that it takes. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { serving } from './lib/client.js';
@@ -256,6 +256,10 @@ describe('working on a task', { concurrency: 4 }, () => {
         assert.ok(short.length < 5000 && short.includes('detail = true'));
         const whole = (await tasks.do('execute_task', { task_id: next, detail: true })).prerequisites[0].artifacts[0].content;
         assert.equal(whole, large);
+        writeFileSync(`${directory}/${name}`, `z${large.slice(1)}`);
+        const [altered] = (await tasks.do('execute_task', { task_id: next, detail: true })).prerequisites[0].artifacts;
+        assert.equal(altered.content, undefined, 'nobody builds on what was not handed in');
+        assert.equal(altered.missing, true);
     }));
 });
 
@@ -377,6 +381,18 @@ describe('querying', { concurrency: 4 }, () => {
             assert.ok(JSON.stringify(result.structuredContent).length < 40_000);
             assert.ok(result.content[0].text.length < 40_000);
         }
+        const { task } = (await tasks.client.result('orchestrator_get_status', { task_id: parent })).structuredContent;
+        assert.equal(task.children.length, 120);
+        assert.ok(JSON.stringify(task).length < 40_000, 'the titles of children are short, too');
+    }));
+
+    test('keeps 100 rows short whose titles JSON has to escape', () => working(async (tasks) => {
+        await Promise.all(Array.from({ length: 100 }, (_, i) => tasks.plan('\u0001'.repeat(499) + i % 10, {
+            specialist_type: 'coordinator', complexity: 'very_complex', task_type: 'implementation',
+        })));
+        const { structuredContent } = await tasks.client.result('orchestrator_query_tasks', {});
+        assert.equal(structuredContent.tasks.length, 100);
+        assert.ok(JSON.stringify(structuredContent).length < 40_000);
     }));
 });
 

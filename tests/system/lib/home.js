@@ -54,7 +54,7 @@ export class Home extends Sandbox {
         rmSync(join(this.plugins, name), { recursive: true });
     }
 
-    remove(...names) {
+    erase(...names) {
         rmSync(this.path(...names), { recursive: true });
     }
 

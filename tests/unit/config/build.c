@@ -21,8 +21,9 @@ static void names_the_section_that_a_key_belongs_to(void **state) {
 
 static void names_all_keys_when_none_is_near(void **state) {
     (void)state;
-    refuses("[access]\nxyzzy = 1\n", "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
-                                     "'call_by_name', 'allow_uid', 'allow_gid'\n");
+    refuses("[access]\nxyzzy = 1\n",
+            "/etc/x.ini:2: unknown key 'xyzzy' in [access]; there are 'restart', "
+            "'reload', 'call', 'deny', 'hide', 'confirm_within', 'call_by_name', 'allow_uid', 'allow_gid'\n");
 }
 
 static void names_the_nearest_section(void **state) {
@@ -200,7 +201,8 @@ static void has_the_documented_defaults(void **state) {
     assert_int_equal(config->buffer.max_buffer_size, 100);
     assert_int_equal(config->buffer.buffer_expiration, 300);
     assert_int_equal(config->buffer.cleanup_interval, 60);
-    assert_true(config->access.restart);
+    assert_string_equal(config->access.restart[0], "yes");
+    assert_string_equal(config->access.reload[0], "yes");
     assert_int_equal(config->access.call_by_name, CALL_BY_NAME_READ_ONLY);
 }
 

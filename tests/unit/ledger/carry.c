@@ -134,6 +134,24 @@ static void has_a_digest_that_only_what_is_carried_changes(void **state) {
     assert_true(before == after);
 }
 
+/* Whoever has packed need not ask again, and would be told of a later moment. */
+static void tells_the_digest_of_what_was_packed(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    CLEANUP(carried_fini) struct carried carried = {0}, less = {0};
+    uint64_t digest, records;
+
+    (void)state;
+    fill(ledger);
+    carry_digest(ledger, &digest, &records);
+    pack(ledger, all, &carried);
+    assert_true(carried.digest == digest);
+    pack(ledger, no_state, &less);
+    assert_true(less.digest == digest);
+    put_run(ledger, 40);
+    carry_digest(ledger, &digest, &records);
+    assert_true(carried.digest != digest);
+}
+
 static void refuses_what_a_newer_version_wrote(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     CLEANUP(carried_fini) struct carried carried = {0};
@@ -218,6 +236,7 @@ int main(void) {
         cmocka_unit_test(carries_state_and_the_calls_that_are_at_work),
         cmocka_unit_test(leaves_out_what_is_not_wanted),
         cmocka_unit_test(has_a_digest_that_only_what_is_carried_changes),
+        cmocka_unit_test(tells_the_digest_of_what_was_packed),
         cmocka_unit_test(refuses_what_a_newer_version_wrote),
         cmocka_unit_test(refuses_every_cut_and_every_changed_byte),
         cmocka_unit_test(passes_over_kinds_that_it_does_not_know),

@@ -127,6 +127,34 @@ static void hides_what_patterns_name(void **state) {
     lists(made, "");
 }
 
+static void names_the_rule_that_is_against_a_call(void **state) {
+    CLEANUP(made_host_free) struct made_host *made = made_host_new(1);
+    char yes[] = "yes", listed[] = "uid:7", denied[] = "a*@uid:8", hidden[] = "a@uid:9";
+    char *everybody[] = {yes, NULL}, *one[] = {listed, NULL}, *deny[] = {denied, NULL}, *hide[] = {hidden, NULL};
+    struct config config = {.access = {.call = everybody, .deny = deny, .hide = hide}};
+    struct registry *registry = made->host.registry;
+    char *rule = NULL;
+
+    (void)state;
+    assert_int_equal(registry_access(registry, "ab", 8, &rule), REGISTRY_FREE);
+    registry_set_access(registry, &config);
+    assert_int_equal(registry_access(registry, "b", 8, &rule), REGISTRY_FREE);
+    assert_null(rule);
+    assert_int_equal(registry_access(registry, "ab", 8, &rule), REGISTRY_DENIED);
+    assert_string_equal(rule, "a*@uid:8");
+    free(rule);
+    assert_int_equal(registry_access(registry, "a://b", 8, &rule), REGISTRY_FREE);
+    assert_int_equal(registry_access(registry, "a", 9, &rule), REGISTRY_HIDDEN);
+    free(rule);
+    assert_true(registry_hides_from(registry, "a", 9));
+    assert_false(registry_hides_from(registry, "a", 8));
+    config.access.call = one;
+    registry_set_access(registry, &config);
+    assert_int_equal(registry_access(registry, "b", 8, &rule), REGISTRY_NO_CALLS);
+    assert_int_equal(registry_access(registry, "a://b", 8, &rule), REGISTRY_NO_CALLS);
+    assert_int_equal(registry_access(registry, "b", 7, &rule), REGISTRY_FREE);
+}
+
 static void digest_of(struct made_host *made, char text[static 33]) {
     loop_enter();
     json_auto_t *list = registry_list_new(made->host.registry);
@@ -452,6 +480,7 @@ int main(void) {
         cmocka_unit_test(keeps_a_generation_pinned_while_it_is_used),
         cmocka_unit_test(says_the_flags_of_a_tool_that_is_offered),
         cmocka_unit_test(hides_what_patterns_name),
+        cmocka_unit_test(names_the_rule_that_is_against_a_call),
         cmocka_unit_test(tells_a_real_change_from_none),
         cmocka_unit_test(leaves_a_tool_out_whose_schemas_cannot_be_read),
         cmocka_unit_test(makes_the_list_ahead_tool_by_tool),

@@ -37,6 +37,12 @@ static void refuses(const char *pattern_text, const char *message) {
     assert_string_equal(err.message, message);
 }
 
+/* The library that would free what there is of the pattern is not open yet. */
+static void refuses_the_first_one_of_all(void **state) {
+    (void)state;
+    refuses("\\", "\\ at the end of the pattern");
+}
+
 static void is_not_anchored_by_itself(void **state) {
     (void)state;
     finds("b", "abc");
@@ -131,6 +137,7 @@ static void charges_for_backtracking(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_the_first_one_of_all), /* before any other */
         cmocka_unit_test(is_not_anchored_by_itself),      cmocka_unit_test(knows_ascii_digits_and_words_only),
         cmocka_unit_test(knows_every_space_and_line_end), cmocka_unit_test(reads_unicode_escapes),
         cmocka_unit_test(reads_unicode_properties),       cmocka_unit_test(reads_classes_and_groups),

@@ -60,7 +60,7 @@ static void makes_no_database_for_a_sweep(void **state) {
     const struct scratch *scratch = *state;
     CLEANUP(chronicle_free) struct chronicle *chronicle = chronicle_new(scratch->store, NULL, false, NULL);
 
-    chronicle_sweep(chronicle, clock_wall_ms() - 3600000);
+    chronicle_sweep(chronicle, clock_wall_ms() - 3600000, 100);
     assert_true(chronicle_flush(chronicle, PATIENCE_MS));
     assert_int_not_equal(access(scratch->path, F_OK), 0);
 }
@@ -131,7 +131,7 @@ static void says_an_alert_once_when_it_appears_and_once_when_it_ends(void **stat
     assert_int_equal(logged(scratch, "alert"), 0);
     chronicle_add(chronicle, &bad);
     chronicle_add(chronicle, &bad);
-    chronicle_sweep(chronicle, clock_wall_ms() - 3600000);
+    chronicle_sweep(chronicle, clock_wall_ms() - 3600000, 100);
     assert_true(chronicle_flush(chronicle, PATIENCE_MS));
     assert_int_equal(logged(scratch, "alert: fewer than 95 %"), 1);
     assert_int_equal(logged(scratch, "alert ended"), 0);
@@ -232,7 +232,7 @@ static void removes_what_is_older_than_the_limit(void **state) {
     chronicle_add(chronicle, &event);
     event.started_ms -= INT64_C(86400000);
     chronicle_add(chronicle, &event);
-    chronicle_sweep(chronicle, clock_wall_ms() - 3600000);
+    chronicle_sweep(chronicle, clock_wall_ms() - 3600000, 100);
     assert_true(chronicle_flush(chronicle, PATIENCE_MS));
     json_auto_t *list = events_new(scratch);
     assert_int_equal(json_array_size(list), 1);

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include "ledger/carry.h"
 #include "ledger/snapshot.h"
 #include "loop/lane.h"
+#include "loop/thread.h"
 #include "plugin/state.h"
 #include "server/chronicle.h"
 #include "store/scratch.h"
@@ -233,6 +235,49 @@ static void removes_the_file_when_there_is_nothing_to_carry_any_more(void **stat
     assert_int_equal(count(served->scratch, ".snap", NULL), 0);
 }
 
+struct calling {
+    struct served *served;
+    struct thread *thread;
+    atomic_int count;
+    atomic_bool ends;
+};
+
+static void drop_run(const struct served *served, uint64_t offset) {
+    const struct run_record run = {.conn = 1, .offset = offset};
+
+    assert_int_equal(ledger_drop(served->ledger, &run_kind, &run, NULL), 0);
+}
+
+/* Short calls, one after the other. */
+static void call_on_thread(void *arg) {
+    struct calling *calling = arg;
+
+    for (; !atomic_load(&calling->ends); atomic_fetch_add(&calling->count, 1)) {
+        put_call(calling->served, 10, "short", false);
+        drop_run(calling->served, 10);
+    }
+}
+
+/* A call that begins while a snapshot is being made may be in it, and must not stay there when it is over. */
+static void leaves_no_call_behind_that_began_and_ended_meanwhile(void **state) {
+    CLEANUP(served_free) struct served *served = served_new(*state, "one");
+
+    loop_enter();
+    wake(served);
+    finish(served);
+    for (int i = 0; i < 20; i++) {
+        struct calling calling = {.served = served};
+        assert_int_equal(thread_start(&calling.thread, "calling", call_on_thread, &calling, NULL), 0);
+        while (atomic_load(&calling.count) == 0)
+            (void)loop_turn(served->loop, 1);
+        keeper_finish(served->keeper, 5); /* writes while calls come and go */
+        atomic_store(&calling.ends, true);
+        (void)thread_join(calling.thread);
+        finish(served);
+        assert_int_equal(count(served->scratch, ".snap", NULL), 0);
+    }
+}
+
 /* A server that had this, and died. */
 static void leave(void **state, const char *boot_id) {
     CLEANUP(served_free) struct served *served = served_new(*state, boot_id);
@@ -359,6 +404,7 @@ int main(void) {
         WITH_SCRATCH(never_seals_a_record_with_a_secret),
         WITH_SCRATCH(takes_back_what_is_a_secret_only_now),
         WITH_SCRATCH(removes_the_file_when_there_is_nothing_to_carry_any_more),
+        WITH_SCRATCH(leaves_no_call_behind_that_began_and_ended_meanwhile),
         WITH_SCRATCH(brings_state_back_that_is_not_there_yet),
         WITH_SCRATCH(reports_interrupted_calls_once_in_the_history),
         WITH_SCRATCH(keeps_the_claimed_one_until_its_own_is_on_disk),

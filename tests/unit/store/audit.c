@@ -111,6 +111,22 @@ static void reads_nothing_and_makes_nothing_without_a_database(void **state) {
     assert_int_equal(access(scratch->path, F_OK), -1);
 }
 
+static void keeps_the_youngest(void **state) {
+    json_auto_t *all = NULL;
+    int removed = -1;
+
+    for (int i = 0; i < 5; i++)
+        add(store_of(state), 10 - i, "restart"); /* the clock may have been set back: the order is that of writing */
+    assert_int_equal(audit_shorten(store_of(state), 5, &removed, NULL), 0);
+    assert_int_equal(removed, 0);
+    assert_int_equal(audit_shorten(store_of(state), 2, &removed, NULL), 0);
+    assert_int_equal(removed, 3);
+    assert_int_equal(audit_list(store_of(state), 0, 0, &all, NULL), 0);
+    assert_int_equal(json_array_size(all), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(all, 0), "timestamp")),
+                        "1970-01-01T00:00:00.007Z");
+}
+
 static void forgets_what_is_older(void **state) {
     json_auto_t *all = NULL;
     int removed = -1;
@@ -133,6 +149,7 @@ int main(void) {
         WITH_SCRATCH(refuses_a_line_that_says_nothing),
         WITH_SCRATCH(reads_nothing_and_makes_nothing_without_a_database),
         WITH_SCRATCH(forgets_what_is_older),
+        WITH_SCRATCH(keeps_the_youngest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
