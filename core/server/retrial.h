@@ -26,4 +26,4 @@ struct retrial {
 /* `forgives`: what was taken away may come again. Else only what was not looked at yet is waited for. */
 void retrial_begin(struct server *server, bool forgives, retrial_done_fn *done) ON_LOOP;
 void retrial_end(struct server *server) ON_LOOP; /* now, if it goes on: the server is leaving */
-void retrial_fini(struct server *server);
+void retrial_fini(struct server *server) ON_LOOP;
