@@ -271,7 +271,9 @@ export THESEUS_TEST_DATA ?= ../shared
 export ASAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1
 export TSAN_OPTIONS ?= handle_segv=0:handle_abort=0:allocator_may_return_null=1:report_signal_unsafe=0:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
-NODE_TEST := node --test --test-reporter=spec
+# Files of tests at a time. Most tests wait more than they work, but not those of a sanitizer.
+TEST_FILES ?= $(if $(SANITIZE),$(JOBS),$(shell expr $(JOBS) + 1))
+NODE_TEST = node --test --test-reporter=spec --test-concurrency=$(TEST_FILES)
 # A make that a test runs is not a part of this one.
 RUN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL THESEUS='$(abspath $(BUILD)/theseus)' BUILD='$(abspath $(BUILD))'
 

@@ -75,6 +75,7 @@ struct config {
         int probation, probation_calls; /* seconds; a generation younger than both is new */
         int max_execs;                  /* 0: any number */
         int execs_window;               /* seconds; 0: no limit */
+        bool guard;                     /* the ledger, against writes that go astray */
     } crash;
     struct {
         int max_buffer_size;   /* requests */

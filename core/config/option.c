@@ -108,6 +108,8 @@ const struct option_def option_table[] = {
          "after so many crashes within execs_window, and no request served in between, the server leaves; 0: never"},
     {"crash", "execs_window", OPT_SECONDS, OPT_IN_PLACE, FIELD(crash.execs_window), .text = "60", .max = DAY,
      .help = "see max_execs; 0: it never leaves for that"},
+    {"crash", "guard", OPT_BOOL, OPT_IN_PLACE, FIELD(crash.guard), .text = "yes",
+     .help = "what outlives a crash is kept from plugins that write where they should not"},
 
     {"buffer", "max_buffer_size", OPT_COUNT, OPT_IN_PLACE, FIELD(buffer.max_buffer_size), .text = "100", .max = 65536,
      .help = "requests of one connection held in parsed form while they cannot be served"},

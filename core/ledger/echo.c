@@ -6,12 +6,16 @@ static bool has_echo(const struct journal *journal) {
     return journal->space.front >= FORMAT_FRONT;
 }
 
+static bool wants_echo(const struct journal *journal) {
+    return has_echo(journal) && !atomic_load_explicit(&journal->space.unguarded, memory_order_relaxed);
+}
+
 static char *echo_of(const struct journal *journal) {
     return journal->space.base + sizeof(struct format_head);
 }
 
 void echo_add_locked(struct journal *journal, const struct format_batch *batch, size_t len) {
-    if (!has_echo(journal) || len > ECHO_LONGEST)
+    if (!wants_echo(journal) || !echo_has(batch->count, len))
         return;
     if (len > ECHO_BYTES - journal->echo_at)
         journal->echo_at = 0;

@@ -1,5 +1,8 @@
 #include "ledger/echo.h"
 
+/* So much without an echo is open to writing before it is sealed, all but its last pages. */
+enum { OPEN_BYTES = 512 << 10 };
+
 /* ---- places that change ---- */
 
 /* The word in the head is what another process image will believe; the place beside it is for this one's readers. */
@@ -85,12 +88,12 @@ char *journal_room_locked(struct journal *journal, size_t len, struct room room,
     return at_offset(journal) + sizeof(struct format_batch);
 }
 
-/* A large batch has no echo: it is not left until the extent is full. */
-static void fix(struct journal *journal, size_t len) {
+/* What has no echo is not left open until the extent is full. */
+static void fix(struct journal *journal, uint32_t count, size_t len) {
     const struct extent *last = journal_extent(journal, journal->last);
     size_t left = extent_bytes(last) - journal->offset;
 
-    if (len > ECHO_LONGEST) {
+    if (!echo_has(count, len) && (len > ECHO_LONGEST || journal->offset - journal->fixed > OPEN_BYTES)) {
         journal->fixed = journal->offset / PAGE_BYTES_MOST * PAGE_BYTES_MOST;
         space_fix_locked(&journal->space, last->first, journal->fixed);
     }
@@ -108,7 +111,7 @@ void journal_publish_locked(struct journal *journal, size_t len, uint32_t count,
                           memory_order_relaxed);
     set_end(journal);
     echo_add_locked(journal, batch, sizeof(head) + len);
-    fix(journal, sizeof(head) + len);
+    fix(journal, count, sizeof(head) + len);
 }
 
 int journal_roll_locked(struct journal *journal, struct room room, struct theseus_error *err) {

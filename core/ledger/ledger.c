@@ -96,6 +96,10 @@ void ledger_set_bound(struct ledger *ledger, size_t bytes) {
     space_set_bound(&ledger->journal.space, bytes / SEGMENT_BYTES);
 }
 
+void ledger_guard(struct ledger *ledger, bool guarded) {
+    space_guard(&ledger->journal.space, guarded);
+}
+
 void ledger_be_lean(struct ledger *ledger, bool lean) {
     atomic_store(&ledger->journal.space.lean, lean);
 }

@@ -42,6 +42,10 @@ void *ledger_scratch(const struct ledger *ledger, size_t *ret_size);
 /* No more than so many bytes; rounded down to whole MiB. */
 void ledger_set_bound(struct ledger *ledger, size_t bytes);
 
+/* Is it sealed, and echoed, against writes that go astray? It is; what is sealed when it ends remains so until it is
+ * written to again. Any thread. */
+void ledger_guard(struct ledger *ledger, bool guarded);
+
 /* No memory in reserve, until it is wanted: whoever has not been asked for any work needs none, and it takes time. */
 void ledger_be_lean(struct ledger *ledger, bool lean);
 

@@ -125,6 +125,11 @@ void space_set_bound(struct space *space, size_t bound) {
     gate_leave(space->gate);
 }
 
+void space_guard(struct space *space, bool guarded) {
+    atomic_store(&space->unguarded, !guarded);
+    atomic_store(&space->unsealed, true);
+}
+
 static _Atomic size_t *counter_of(struct space *space, enum segment_state state) {
     return state == SEGMENT_FREE ? &space->free_count : state == SEGMENT_ABSENT ? &space->absent_count : NULL;
 }
@@ -411,7 +416,8 @@ void space_tend(struct space *space) {
     else if (free_count > SPARE_SEGMENTS)
         remove_free(space);
     space_prepare(space);
-    if (atomic_load_explicit(&space->unsealed, memory_order_relaxed))
+    if (atomic_load_explicit(&space->unsealed, memory_order_relaxed) &&
+        !atomic_load_explicit(&space->unguarded, memory_order_relaxed))
         seal(space);
 }
 

@@ -41,6 +41,7 @@ struct space {
     size_t bound; /* segments; no more are ever used */
     _Atomic size_t free_count, absent_count;
     _Atomic bool exhausted; /* there was no memory for more; until some comes back */
+    _Atomic bool unguarded; /* nothing is sealed, nor has an echo, from here on */
     _Atomic bool unsealed;  /* there may be something to seal */
     _Atomic bool wanted;    /* a segment that is ready will soon be needed */
     _Atomic bool ready;     /* there is one, free and writable */
@@ -54,6 +55,7 @@ MUST_CHECK int space_open(struct space *space, struct gate *gate, int fd, size_t
 void space_close(struct space *space);
 
 void space_set_bound(struct space *space, size_t bound);
+void space_guard(struct space *space, bool guarded);
 
 /* `count` segments that lie together and are ready, for use; returns the first, or -1. */
 MUST_CHECK int space_take_locked(struct space *space, size_t count, enum room_for what_for);

@@ -1,5 +1,6 @@
 #include "loop/dirnotify.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include "base/mem.h"
 #include "loop/poll.h"
 
-enum { DIRNOTIFY_BYTES = 16 << 10 };
+enum { DIRNOTIFY_BYTES = 16 << 10, OFFERS_MAX = 8 };
 
 struct dirnotify {
     int fd;
@@ -16,6 +17,29 @@ struct dirnotify {
     dirnotify_fn *fn;
     void *arg;
 };
+
+/* Descriptors are the process's, and so is what was left of them; of the loop. */
+static struct {
+    int fds[OFFERS_MAX]; /* borrowed */
+    size_t count;
+} offers;
+
+void dirnotify_offer(int fd) {
+    if (offers.count < OFFERS_MAX)
+        offers.fds[offers.count++] = fd;
+}
+
+void dirnotify_offer_none(void) {
+    offers.count = 0;
+}
+
+/* Under a number of its own. */
+static int take_offer(void) {
+    if (offers.count == 0)
+        return -1;
+    CLEANUP(fd_close) int fd = fcntl(offers.fds[--offers.count], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    return fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 ? fd_take(&fd) : -1;
+}
 
 static enum dir_event event_of(const struct inotify_event *event) {
     if (event->mask & IN_Q_OVERFLOW)
@@ -50,7 +74,9 @@ int dirnotify_new(struct dirnotify **ret_notify, struct loop *loop, dirnotify_fn
 
     notify->fn = fn;
     notify->arg = arg;
-    notify->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    notify->fd = take_offer();
+    if (notify->fd < 0)
+        notify->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (notify->fd < 0)
         return fail_errno(err, "cannot be told about changed files (see fs.inotify.max_user_instances)");
     if (inherit_add(notify->fd, err) < 0) /* the exec behind a crash would close it slowly (server/late.h) */

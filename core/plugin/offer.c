@@ -13,10 +13,10 @@ enum { SAYS_WHAT_IT_DOES = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDE
 /* As <theseus/plugin.h> says: a tool of which nothing is said counts as destructive. */
 static json_t *annotations_new(unsigned flags) {
     bool destructive = (flags & THESEUS_DESTRUCTIVE) || !(flags & SAYS_WHAT_IT_DOES);
+    bool idempotent = (flags & THESEUS_READ_ONLY) || ((flags & THESEUS_IDEMPOTENT) && !(flags & THESEUS_KEYED));
 
     return json_pack("{s:b, s:b, s:b, s:b}", "readOnlyHint", (flags & THESEUS_READ_ONLY) != 0, "destructiveHint",
-                     destructive, "idempotentHint", (flags & (THESEUS_IDEMPOTENT | THESEUS_READ_ONLY)) != 0,
-                     "openWorldHint", (flags & THESEUS_OPEN_WORLD) != 0);
+                     destructive, "idempotentHint", idempotent, "openWorldHint", (flags & THESEUS_OPEN_WORLD) != 0);
 }
 
 static json_t *entry_new(const struct tool *tool) {

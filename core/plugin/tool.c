@@ -11,7 +11,8 @@
 #include "rpc/schema.h"
 
 static const unsigned known_flags = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD |
-                                    THESEUS_INLINE | THESEUS_RESUMABLE | THESEUS_SERIAL | THESEUS_LONG | THESEUS_HIDDEN;
+                                    THESEUS_INLINE | THESEUS_RESUMABLE | THESEUS_SERIAL | THESEUS_LONG |
+                                    THESEUS_HIDDEN | THESEUS_KEYED;
 
 static const char no_arguments[] = "{\"type\":\"object\",\"additionalProperties\":false}";
 

@@ -338,6 +338,14 @@ static void on_next_tool(void *arg) {
         plugins_when_loaded(server->plugins, &server->loaded);
 }
 
+/* Whoever wanted what came along has it. */
+static void on_watched(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    late_close(server->upkeep.late, server->ledger);
+}
+
 static void on_rest(void *arg) {
     struct server *server = arg;
     struct restart *restart = &server->restart;
@@ -348,10 +356,14 @@ static void on_rest(void *arg) {
         return;
     }
     restart->rest = timer_free(restart->rest);
-    late_close(server->upkeep.late, server->ledger);
     restart->next_tool = (struct loop_task){.run = on_next_tool, .arg = server};
-    if (server->awake)
+    restart->watched = (struct loop_task){.run = on_watched, .arg = server};
+    if (server->awake) {
         loop_defer(server->loop, &restart->next_tool);
+        plugins_when_idle(server->plugins, &restart->watched); /* their directories are watched then */
+    } else {
+        on_watched(server);
+    }
 }
 
 static void conclude(struct server *server) ON_LOOP {

@@ -269,6 +269,7 @@ bool confirm_take_answer(void *arg, struct conn *conn, const struct message *mes
     struct restart_request request = question->request;
     CLEANUP(free) char *reason = TAKE_PTR(question->reason);
     request.by = &by;
+    request.reason = reason; /* it outlives the question */
     question_free(question);
     if (call_is_over(run->request))
         answer_later(run, refuse(server, run->request, "the call was given up before the person answered"));

@@ -106,7 +106,7 @@ void describe_init(struct server *server) {
 
 void describe_begin(struct server *server) {
     presence_also(server->presence, server->config->metrics.file, prometheus_render);
-    presence_begin(server->presence);
+    presence_begin(server->presence, !server->follows);
 }
 
 void describe_changed(struct server *server) {

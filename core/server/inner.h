@@ -79,7 +79,7 @@ struct restart {
     struct preflight *preflight;               /* owned */
     struct timer *limit, *early, *tick, *rest; /* owned */
     int64_t suspend_began_ns, suspend_limit_ms, interrupted_ns;
-    struct loop_task launch, restored, served, next_tool;
+    struct loop_task launch, restored, served, next_tool, watched;
     int64_t blocked_ns;
     int turns;     /* of the loop since signals are blocked, or since clients are heard again */
     sigset_t mask; /* before signals were blocked */

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "ledger/records.h"
+#include "loop/dirnotify.h"
 #include "server/handover.h"
 
 #define LATE_PREFIX "late."
@@ -82,11 +83,15 @@ struct taking {
     size_t count;
 };
 
+static bool is_late(const struct kept_record *record) {
+    return record->name.len >= strlen(LATE_PREFIX) && memcmp(record->name.data, LATE_PREFIX, strlen(LATE_PREFIX)) == 0;
+}
+
 static void take_one(void *arg, const void *recorded) {
     const struct kept_record *record = recorded;
     struct taking *taking = arg;
 
-    if (record->name.len < strlen(LATE_PREFIX) || memcmp(record->name.data, LATE_PREFIX, strlen(LATE_PREFIX)) != 0)
+    if (!is_late(record))
         return;
     taking->fds = xreallocarray(taking->fds, taking->count + 1, sizeof(int));
     taking->fds[taking->count++] = (int)record->fd;
@@ -113,8 +118,9 @@ static void close_all(const int *fds, size_t count) {
 
 void late_drop(struct ledger *ledger) {
     CLEANUP(free) int *fds = NULL;
-    size_t count = take(ledger, &fds);
 
+    dirnotify_offer_none();
+    size_t count = take(ledger, &fds);
     close_all(fds, count);
 }
 
@@ -129,6 +135,24 @@ void late_adopt(struct ledger *ledger) {
     for (size_t count = find_slow(slow); count > 0; count--)
         if (fcntl(slow[count - 1], F_SETFD, FD_CLOEXEC) < 0 || record_one(ledger, slow[count - 1], &err) < 0)
             log_error("descriptor %d stays open: %s", slow[count - 1], err.message);
+}
+
+/* A copy of the ledger may name descriptors that this process does not have. */
+static void offer_one(void *arg, const void *recorded) {
+    const struct kept_record *record = recorded;
+    char name[LATE_NAME_BYTES];
+
+    loop_enter();
+    (void)snprintf(name, sizeof(name), "%d", (int)record->fd);
+    if (is_late(record) && closes_slowly(*(const int *)arg, name))
+        dirnotify_offer((int)record->fd);
+}
+
+void late_offer(struct ledger *ledger) {
+    CLEANUP(fd_close) int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir >= 0)
+        ledger_each(ledger, &kept_kind, offer_one, &dir);
 }
 
 static void forget(struct late *late) {
@@ -154,6 +178,7 @@ static void on_closed(struct lane_job *job, bool timed_out) {
 void late_close(struct late *late, struct ledger *ledger) {
     if (late->closing)
         return;
+    dirnotify_offer_none();
     late->count = take(ledger, &late->fds);
     if (late->count == 0)
         return;

@@ -10,6 +10,7 @@
 #include "server/signs.h"
 
 enum {
+    FIRST_MS = 1000,  /* many servers do not live longer */
     SOON_MS = 200,    /* several changes are one */
     EVERY_MS = 15000, /* numbers grow without telling */
     WRITE_LIMIT_MS = 10000,
@@ -32,6 +33,8 @@ struct presence {
     struct page sign, metrics;
     struct lane_job job;
     bool begun, runs, again, warned;
+    bool young;   /* the first one is not due yet */
+    bool removed; /* also what a job that still runs is about to write */
 };
 
 static void write_page(struct page *page) {
@@ -79,6 +82,7 @@ static void on_time(void *arg) {
     struct presence *presence = arg;
 
     loop_enter();
+    presence->young = false;
     json_auto_t *description = presence->describe(presence->arg);
     free(presence->sign.text);
     presence->sign.text = description ? json_dumps(description, JSON_INDENT(1)) : NULL;
@@ -91,7 +95,7 @@ static void on_time(void *arg) {
 }
 
 void presence_touch(struct presence *presence) {
-    if (!presence->begun)
+    if (!presence->begun || presence->young)
         return;
     if (presence->runs)
         presence->again = true;
@@ -99,7 +103,11 @@ void presence_touch(struct presence *presence) {
         timer_start(presence->timer, SOON_MS, 0);
 }
 
-void presence_begin(struct presence *presence) {
+void presence_begin(struct presence *presence, bool is_new) {
+    if (is_new && !presence->begun) {
+        presence->young = true;
+        timer_start(presence->timer, FIRST_MS, 0);
+    }
     presence->begun = true;
     presence_touch(presence);
 }
@@ -113,13 +121,15 @@ void presence_also(struct presence *presence, const char *path, presence_render_
     presence_touch(presence);
 }
 
-void presence_stop(struct presence *presence) {
-    presence->begun = false;
+void presence_end(struct presence *presence) {
+    presence->begun = presence->young = false;
     timer_stop(presence->timer);
 }
 
 void presence_remove(struct presence *presence) {
-    if (presence->begun)
+    presence->removed = presence->begun;
+    presence_end(presence);
+    if (presence->removed)
         (void)unlink(presence->sign.path);
 }
 
@@ -141,6 +151,8 @@ struct presence *presence_free(struct presence *presence) {
     if (!presence)
         return NULL;
     presence->timer = timer_free(presence->timer);
+    if (presence->removed)
+        (void)unlink(presence->sign.path);
     free(presence->sign.path);
     free(presence->sign.text);
     free(presence->metrics.path);

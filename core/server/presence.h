@@ -20,15 +20,16 @@ typedef json_t *presence_describe_fn(void *arg);
 /* `lane` is borrowed: it writes. Makes nothing before presence_begin(). */
 struct presence *presence_new(struct loop *loop, struct lane *lane, const char *runtime_dir,
                               presence_describe_fn *describe, void *arg) ON_LOOP;
-/* The file stays. The lane is gone. */
+/* The file stays unless it was removed. The lane is gone. */
 struct presence *presence_free(struct presence *presence) ON_LOOP;
 
-void presence_begin(struct presence *presence) ON_LOOP; /* there is real work: no probe */
+/* There is real work. `is_new`: no image came before, and nobody has to know at once. */
+void presence_begin(struct presence *presence, bool is_new) ON_LOOP;
 void presence_touch(struct presence *presence) ON_LOOP; /* something has changed */
 /* The same text for a collector of metrics, at `path`; NULL: not wanted. `render` turns the description into it. */
 typedef char *presence_render_fn(const json_t *description);
 void presence_also(struct presence *presence, const char *path, presence_render_fn *render) ON_LOOP;
-void presence_stop(struct presence *presence) ON_LOOP; /* what it describes is being taken apart; the file stays */
-void presence_remove(struct presence *presence) ON_LOOP;     /* the server leaves: no lane is needed */
+void presence_end(struct presence *presence) ON_LOOP;    /* nothing is asked for, and said, any more; the file stays */
+void presence_remove(struct presence *presence) ON_LOOP; /* the server leaves: no lane is needed */
 
 DEFINE_LOOP_CLEANUP(struct presence *, presence_free)

@@ -381,6 +381,7 @@ void restart_fini(struct server *server) {
         loop_forget(server->loop, &restart->restored);
         loop_forget(server->loop, &restart->served);
         loop_forget(server->loop, &restart->next_tool);
+        loop_forget(server->loop, &restart->watched);
     }
     restart->limit = timer_free(restart->limit);
     restart->early = timer_free(restart->early);

@@ -7,8 +7,7 @@
 #include "server/restart_inner.h"
 
 enum {
-    ANSWER_MS = 100,  /* of the restart's time, left for its answer */
-    HISTORY_MS = 500, /* for the database to take what the next crash would forget: the one before */
+    ANSWER_MS = 100, /* of the restart's time, left for its answer */
 };
 
 void retrial_end(struct server *server) {

@@ -12,6 +12,7 @@
 #include "server/confirm.h"
 #include "server/crash.h"
 #include "server/handover.h"
+#include "server/late.h"
 #include "server/migrations.h"
 #include "server/program.h"
 #include "server/quarantine.h"
@@ -382,8 +383,10 @@ static int make_parts(struct server *server, const struct server_args *args, str
     server->loop = loop_new();
     if (!server->loop)
         return fail_errno(err, "cannot make an event loop");
-    if (server->follows)
+    if (server->follows) {
+        late_offer(server->ledger);
         arrival_meet_children(server);
+    }
     memory_init(server);
     server->workers = workers_new(server->loop, config->server.workers);
     server->lane = lane_new(server->loop, "plugins", "no plugin can be loaded, changed or stopped");
@@ -496,7 +499,7 @@ struct server *server_free(struct server *server) {
     if (server->loop)
         standby_end(server);
     if (server->presence)
-        presence_stop(server->presence);
+        presence_end(server->presence);
     triggers_fini(server);
     confirm_fini(server);
     restart_fini(server);

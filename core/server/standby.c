@@ -26,6 +26,7 @@ void standby_update(struct server *server) {
     struct standby *standby = &server->standby;
     struct theseus_error err = {0};
 
+    ledger_guard(server->ledger, server->config->crash.guard);
     if (!standby->on)
         return;
     keep(server, KEPT_IMAGES_LOCK, &standby->images_lock, imagedir_lock_fd(server->imagedir));

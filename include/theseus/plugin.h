@@ -75,6 +75,8 @@ enum {
     THESEUS_SERIAL = 1 << 6,      /* never runs beside itself */
     THESEUS_LONG = 1 << 7,        /* takes long: offered as an MCP task where the client can */
     THESEUS_HIDDEN = 1 << 8,      /* not in tools/list: for commands and programs that know its name */
+    THESEUS_KEYED = 1 << 9, /* with THESEUS_IDEMPOTENT: it is the call (theseus_call_key()) that may be run again, and
+                                     another one with the same arguments does more: no client is told otherwise */
 };
 
 struct theseus_tool {

@@ -74,6 +74,7 @@ pub struct Plugin {
     tools: *const Tool,
     flags: c_uint,
     resources: *const c_void,
+    subscribed: Slot,
 }
 
 // Constant data: any thread may read it.
@@ -161,4 +162,5 @@ pub static theseus_plugin: Plugin = Plugin {
     tools: tools.as_ptr(),
     flags: 0,
     resources: null(),
+    subscribed: null(),
 };

@@ -217,6 +217,10 @@ KIND(template_instantiate);
 /* A call that is run again does nothing again: its answer is stored with what it did. */
 #define WRITES(name) \
     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind, SCHEMAS(name)
+/* The same, but another call with the same arguments makes another one. */
+#define MAKES(name)                                                                                                 \
+    .flags = THESEUS_IDEMPOTENT | THESEUS_KEYED | THESEUS_INLINE, .call = write_call, .data = (void *)&name##_kind, \
+    SCHEMAS(name)
 #define DESTROYS(name)                                                                      \
     .flags = THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_INLINE, .call = write_call, \
     .data = (void *)&name##_kind, SCHEMAS(name)
@@ -228,7 +232,7 @@ static const struct theseus_tool tools[] = {
      .description =
          "Use this to begin a new piece of work in a directory. Its tasks are kept apart from those of other "
          "sessions; to go on with earlier work use orchestrator_resume_session instead.",
-     WRITES(initialize)},
+     MAKES(initialize)},
     {.name = "orchestrator_list_sessions",
      .title = "List sessions",
      .description = "Use this to find an earlier session of this directory, the one that was used last first.",
@@ -250,7 +254,7 @@ static const struct theseus_tool tools[] = {
      .title = "Plan a task",
      .description = "Use this to plan one task, if need be as a part of another (parent_task_id) or behind others "
                     "(dependencies). It is pending until orchestrator_execute_task.",
-     WRITES(plan)},
+     MAKES(plan)},
     {.name = "orchestrator_update_task",
      .title = "Update a task",
      .description = "Use this to change what is said of a task, or its status where the rules allow that.",
@@ -276,7 +280,7 @@ static const struct theseus_tool tools[] = {
      .title = "Hand in work on a task",
      .description = "Use this when work on a task is done, or has come to a stop: the work is stored, and next_action "
                     "decides what becomes of the task.",
-     .flags = THESEUS_IDEMPOTENT | THESEUS_INLINE,
+     .flags = THESEUS_IDEMPOTENT | THESEUS_KEYED | THESEUS_INLINE,
      .call = complete_call,
      .data = (void *)&complete_kind,
      SCHEMAS(complete)},
@@ -321,7 +325,7 @@ static const struct theseus_tool tools[] = {
      .title = "Plan from a template",
      .description = "Use this to plan all tasks of a template at once. By default it only shows what would be made; "
                     "create_tasks = true makes it.",
-     .flags = THESEUS_IDEMPOTENT,
+     .flags = THESEUS_IDEMPOTENT | THESEUS_KEYED,
      .call = read_call,
      .data = (void *)&template_instantiate_kind,
      SCHEMAS(template_instantiate)},

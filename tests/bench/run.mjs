@@ -1,6 +1,6 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
- *                     [--only-tasks] [--only-isolation]
+ *                     [--only-tasks] [--only-isolation] [--only-guard]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
-import { crashFigures, crashTable } from './lib/crash.mjs';
+import { crashFigures, crashTable, guardCosts, guardFigures, guardTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
     restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
 import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
@@ -28,6 +28,7 @@ const { values: options } = parseArgs({
         'only-reload': { type: 'boolean', default: false },
         'only-restart': { type: 'boolean', default: false },
         'only-isolation': { type: 'boolean', default: false },
+        'only-guard': { type: 'boolean', default: false },
         'only-tasks': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
@@ -185,7 +186,22 @@ async function measureCrash() {
     const { root, argv } = theseus('crash', 5);
     ['dies', 'ballast'].forEach((one) => copyFileSync(fixture(one), join(root, 'plugins', `${one}.so`)));
     process.stderr.write('crashes\n');
-    return run('crash', ['-n', String(plan.restarts), '-b', STATE_KIB, '--', ...argv, '--set', 'crash.max_execs=0']);
+    const lenient = ['limit', 'probation', 'max_execs'].flatMap((rule) => ['--set', `crash.${rule}=0`]);
+    return run('crash', ['-n', '100', '-b', STATE_KIB, '--', ...argv, ...lenient]);
+}
+
+/* The same server with and without the guard of the ledger, in turns that are short: what it costs is little. */
+async function measureGuard() {
+    const servers = ['yes', 'no'].map((guard) =>
+        ({ guard, argv: theseus(`guard-${guard}`, 50, undefined, `\n[crash]\nguard = ${guard}\n`).argv }));
+    const runs = Object.fromEntries([32, 256, 4096].map((bytes) => [bytes, { yes: [], no: [] }]));
+    process.stderr.write('the guard of the ledger\n');
+    for (let round = 0; round < 3 * plan.rounds; round++)
+        for (const bytes of Object.keys(runs))
+            for (const { guard, argv } of turned(servers, round))
+                runs[bytes][guard].push((await run('load', ['-d', '64', '-s', bytes, '-t', String(plan.seconds / 2),
+                    '-w', String(plan.warmUp / 2), '--', ...argv])).cpu_us);
+    return guardCosts(runs);
 }
 
 function panels(runs) {
@@ -213,7 +229,7 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    const only = ['reload', 'restart', 'tasks', 'isolation'].find((part) => options[`only-${part}`]);
+    const only = ['reload', 'restart', 'tasks', 'isolation', 'guard'].find((part) => options[`only-${part}`]);
     if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
@@ -236,6 +252,10 @@ async function main() {
         results.crash = await measureCrash();
         say(`${crashTable(results.crash)}\n`);
     }
+    if (!options.peers && (!only || only === 'guard')) {
+        results.guard = await measureGuard();
+        say(`${guardTable(results.guard)}\n`);
+    }
     if (!options.peers && (!only || only === 'tasks')) {
         results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
         say(`${tasksTable(results.tasks)}\n`);
@@ -244,6 +264,7 @@ async function main() {
         ...(results.isolation ? isolationFigures(results.isolation) : []),
         ...(results.restart ? restartFigures(results.restart) : []),
         ...(results.crash ? crashFigures(results.crash) : []),
+        ...(results.guard ? guardFigures(results.guard) : []),
         ...(results.tasks ? tasksFigures(results.tasks) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);

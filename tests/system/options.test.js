@@ -410,6 +410,22 @@ describe('the option', { concurrency: 4 }, () => {
         assert.equal(client.process.exitCode, null);
     }, { sections: { crash: { ...unlimited.crash, max_execs: 4, execs_window: 0 } }, skip: skipCrashes });
 
+    observes('crash.guard', 'is whether what was written over is there again', async (client, home) => {
+        const kept = async () => {
+            await client.appears('scribble');
+            await client.appears('die_null');
+            await client.text('keep', { value: 'looked for' });
+            assert.ok((await client.value('scribble', { where: 'open', find: ['looked ', 'for'] })).count > 0);
+            await crash(client, 'null');
+            return (await client.value('kept')).value;
+        };
+        assert.equal(await kept(), null);
+        home.configure({ ...unlimited, crash: { ...unlimited.crash, guard: 'yes' } });
+        await until('the option to be taken', async () =>
+            (await client.value('orchestrator_health_check')).checks.configuration.generation === 2);
+        assert.equal(await kept(), 'looked for');
+    }, { drops: ['dies', 'scribbles'], sections: { ...unlimited, crash: { ...unlimited.crash, guard: 'no' } }, skip: skipCrashes });
+
     observes('restart.shutdown_timeout', 'is how long a call may still run on SIGTERM', async (client) => {
         await client.appears('version');
         void client.call('version', { ms: 20_000 });

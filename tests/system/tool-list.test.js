@@ -29,6 +29,16 @@ describe('the shipped tools', () => {
         assert.ok(bytes(tools) <= ALL_BYTES, `all tools: ${bytes(tools)} bytes`);
     }));
 
+    /* A client may repeat by itself a call of which it is told that this changes nothing. */
+    test('say that they may be repeated only where the arguments alone decide', () => serving(async (client) => {
+        await client.appears('template_list');
+        const { tools } = (await client.ask('tools/list')).result;
+        const hint = (name) => tools.find((tool) => tool.name === name).annotations.idempotentHint;
+        for (const name of ['orchestrator_plan_task', 'orchestrator_initialize_session', 'orchestrator_complete_task', 'template_instantiate'])
+            assert.equal(hint(name), false, name);
+        assert.equal(hint('orchestrator_update_task'), true);
+    }));
+
     test('are fewer where some are hidden', () => serving(async (client, home) => {
         await client.appears('template_list');
         home.configure({ tools: { hide: 'template_*, orchestrator_*' } });

@@ -2,13 +2,14 @@
 #include "test.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "ledger/echo.h"
 
 #include "facts.h"
 
-enum { KEYS = 40, STEPS = 60 };
+enum { KEYS = 40, STEPS = 60, LONG_ONES = 300 };
 
 static char text[3000];
 
@@ -117,7 +118,7 @@ static void takes_from_the_echo_what_was_written_over(void **state) {
 
     (void)state;
     for (uint64_t key = 0; key < KEYS; key++)
-        put(ledger, key, 500);
+        put(ledger, key, 400);
     ledger_each(ledger, &request_kind, look, &seen);
     for (uint64_t key = 0; key < KEYS; key++)
         ledger->journal.space.base[record_at(ledger, key) + 8 + key] ^= 0x10;
@@ -126,6 +127,47 @@ static void takes_from_the_echo_what_was_written_over(void **state) {
     assert_int_equal(seen, KEYS);
     CLEANUP(ledger_free) struct ledger *again = come_back(ledger);
     assert_int_equal(ledger_damaged(again) + ledger_mended(again), 0);
+}
+
+/* Through the descriptor, for it may be sealed. */
+static void write_over(const struct ledger *ledger, size_t at) {
+    const char byte = (char)(ledger->journal.space.base[at] ^ 0x10);
+
+    assert_int_equal(pwrite(ledger_fd(ledger), &byte, 1, (off_t)at), 1);
+}
+
+/* Long records have none, and do not take that of others. */
+static void keeps_the_echo_for_short_records(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    size_t seen = 0;
+
+    (void)state;
+    for (uint64_t key = 0; key < KEYS; key++)
+        put(ledger, key, 400);
+    for (uint64_t key = KEYS; key < KEYS + LONG_ONES; key++)
+        put(ledger, key, 2000);
+    ledger_each(ledger, &request_kind, look, &seen);
+    assert_int_equal(ledger->journal.first, ledger->journal.last);
+    for (uint64_t key = 0; key < KEYS; key++)
+        write_over(ledger, record_at(ledger, key) + 8 + key);
+    write_over(ledger, record_at(ledger, KEYS) + 100);
+    seen = 0;
+    ledger_each(ledger, &request_kind, look, &seen);
+    assert_int_equal(seen, KEYS + LONG_ONES - 1);
+}
+
+/* Long before the segment is full. */
+static void seals_what_has_no_echo(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    const struct space *space = &ledger->journal.space;
+
+    (void)state;
+    for (uint64_t key = 0; ledger->journal.offset < SEGMENT_BYTES * 3 / 4; key++)
+        put(ledger, key, 2000);
+    assert_int_equal(ledger->journal.first, ledger->journal.last);
+    const struct segment *last = &space->segments[journal_extent(&ledger->journal, ledger->journal.last)->first];
+    assert_true(last->sealed >= SEGMENT_BYTES / 2 - PAGE_BYTES_MOST);
+    assert_true(last->sealed <= ledger->journal.offset);
 }
 
 static void leaves_out_what_has_no_echo(void **state) {
@@ -158,6 +200,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_while_its_memory_is_written_to),
         cmocka_unit_test(takes_from_the_echo_what_was_written_over),
+        cmocka_unit_test(keeps_the_echo_for_short_records),
+        cmocka_unit_test(seals_what_has_no_echo),
         cmocka_unit_test(leaves_out_what_has_no_echo),
     };
     log_set_level(LOG_ERROR + 1);

@@ -6,11 +6,13 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "loop/dirnotify.h"
 #include "loop/until.h"
 
 enum { SETTLE_MS = 20, MANY = 1000 };
@@ -446,6 +448,56 @@ static void refuses_what_is_no_directory(void **state) {
 
 #define WATCH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* How many directories the descriptor watches, as the system says. */
+static int watched_by(int fd) {
+    CLEANUP(free) char *path = xasprintf("/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(path, "re");
+    char line[512];
+    int count = 0;
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        count += strncmp(line, "inotify ", 8) == 0;
+    assert_int_equal(fclose(file), 0);
+    return count;
+}
+
+/* As an image before has left it: with directories of its own, and events that nobody has read. */
+static void goes_on_with_a_descriptor_that_is_offered(void **state) {
+    struct place *place = *state;
+    CLEANUP(fd_close) int left = inotify_init1(IN_CLOEXEC);
+
+    assert_int_equal(mkdir(below(place, "theirs"), 0700), 0);
+    assert_int_equal(mkdir(below(place, "ours"), 0700), 0);
+    assert_true(inotify_add_watch(left, below(place, "theirs"), IN_CREATE) >= 0);
+    put_text(below(place, "theirs/unread"), "1");
+    loop_enter();
+    place->watch = watch_free(place->watch);
+    dirnotify_offer(left);
+    place->watch = watch_new(place->loop, SETTLE_MS, on_change, place);
+    dirnotify_offer_none();
+    add_dir(place, below(place, "ours"));
+    assert_int_equal(watched_by(left), 2);
+    expect(place, "new");
+    put_text(below(place, "ours/new"), "1");
+    await_name(place);
+    assert_int_equal(place->names, 1);
+    until(place->loop, watched_by(left) == 1); /* what nobody wants any more */
+}
+
+static void makes_its_own_descriptor_where_none_is_offered(void **state) {
+    struct place *place = *state;
+    CLEANUP(fd_close) int left = inotify_init1(IN_CLOEXEC);
+
+    loop_enter();
+    place->watch = watch_free(place->watch);
+    dirnotify_offer(left);
+    dirnotify_offer_none();
+    place->watch = watch_new(place->loop, SETTLE_MS, on_change, place);
+    add_dir(place, place->root);
+    assert_int_equal(watched_by(left), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WATCH_TEST(tells_of_a_new_file),
@@ -469,6 +521,8 @@ int main(void) {
         WATCH_TEST(tells_nothing_of_a_directory_that_was_removed),
         WATCH_TEST(may_be_freed_by_its_own_callback),
         WATCH_TEST(refuses_what_is_no_directory),
+        WATCH_TEST(goes_on_with_a_descriptor_that_is_offered),
+        WATCH_TEST(makes_its_own_descriptor_where_none_is_offered),
     };
 
     return cmocka_run_group_tests_name("loop/watch", tests, NULL, NULL);

@@ -21,6 +21,7 @@ static void says_what_a_flag_means(void **state) {
         {THESEUS_READ_ONLY, "[true,false,true,false]"},
         {THESEUS_IDEMPOTENT, "[false,false,true,false]"},
         {THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT, "[false,true,true,false]"},
+        {THESEUS_IDEMPOTENT | THESEUS_KEYED, "[false,false,false,false]"},
         {THESEUS_DESTRUCTIVE, "[false,true,false,false]"},
         {THESEUS_OPEN_WORLD, "[false,false,false,true]"},
         {THESEUS_READ_ONLY | THESEUS_IDEMPOTENT, "[true,false,true,false]"},

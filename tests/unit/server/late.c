@@ -2,12 +2,17 @@
 
 #include "server/late.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "ledger/records.h"
 #include "loop/until.h"
+#include "loop/watch.h"
 #include "server/handover.h"
 
 struct kept {
@@ -37,8 +42,32 @@ static int watch_something(void) {
     int fd = inotify_init1(IN_CLOEXEC);
 
     assert_true(fd >= 0);
-    assert_true(inotify_add_watch(fd, "/tmp", IN_CREATE) >= 0);
+    assert_true(inotify_add_watch(fd, "/proc", IN_CREATE) >= 0); /* where nothing is ever told of */
     return fd;
+}
+
+/* Descriptors of that kind that are open, and the directories that all of them watch. */
+static int count_notify(int *ret_watched) {
+    DIR *dir = opendir("/proc/self/fdinfo");
+    int count = 0;
+
+    *ret_watched = 0;
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        CLEANUP(free) char *path = xasprintf("/proc/self/fd/%s", entry->d_name);
+        CLEANUP(free) char *info = xasprintf("/proc/self/fdinfo/%s", entry->d_name);
+        char text[64] = "", line[512];
+        if (readlink(path, text, sizeof(text) - 1) < 0 || strcmp(text, "anon_inode:inotify") != 0)
+            continue;
+        FILE *file = fopen(info, "re");
+        assert_non_null(file);
+        while (fgets(line, sizeof(line), file))
+            *ret_watched += strncmp(line, "inotify ", 8) == 0;
+        (void)fclose(file);
+        count++;
+    }
+    (void)closedir(dir);
+    return count;
 }
 
 static void keeps_what_would_be_closed_slowly_and_nothing_else(void **state) {
@@ -104,11 +133,41 @@ static void closes_beside_the_loop_what_came_along(void **state) {
     loop = loop_free(loop);
 }
 
+static void offers_what_came_along_until_it_is_closed(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    int left = watch_something(), watched;
+    struct theseus_error err = {0};
+
+    (void)state;
+    loop_enter();
+    struct loop *loop = loop_new();
+    struct lane *lane = lane_new(loop, "late");
+    struct late *late = late_new(lane);
+    assert_int_equal(handover_keep(ledger, "late.99", 99, &err), 0); /* as in a copy of another process's ledger */
+    assert_int_equal(late_keep(ledger, &err), 0);
+    assert_int_equal(close(left), 0);
+    late_offer(ledger);
+    struct watch *first = watch_new(loop, 0, NULL, NULL), *second = watch_new(loop, 0, NULL, NULL);
+    assert_int_equal(count_notify(&watched), 3); /* what came along, once more under another number, and a new one */
+    late_close(late, ledger);
+    until(loop, lane_pending(lane) == 0);
+    assert_int_equal(kept_in(ledger).count, 0);
+    assert_int_equal(count_notify(&watched), 2);
+    assert_int_equal(watched, 1); /* still the one that came along */
+    first = watch_free(first);
+    second = watch_free(second);
+    assert_int_equal(count_notify(&watched), 0);
+    lane = lane_free(lane);
+    late = late_free(late);
+    loop = loop_free(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_what_would_be_closed_slowly_and_nothing_else),
         cmocka_unit_test(leaves_nothing_behind_when_there_was_no_exec),
         cmocka_unit_test(closes_beside_the_loop_what_came_along),
+        cmocka_unit_test(offers_what_came_along_until_it_is_closed),
     };
 
     return cmocka_run_group_tests_name("server/late", tests, NULL, NULL);

@@ -49,10 +49,10 @@ static struct shown *shown_new(void) {
 
     loop_enter();
     shown->loop = loop_new();
-    shown->lane = lane_new(shown->loop, "signs");
+    shown->lane = lane_new(shown->loop, "signs", "others see how this server is");
     shown->presence = presence_new(shown->loop, shown->lane, root, describe, shown);
     shown->path = sign_path(dir, getpid());
-    presence_begin(shown->presence);
+    presence_begin(shown->presence, false);
     return shown;
 }
 
