@@ -64,6 +64,7 @@ static const struct {
     {"crash.probation=61", "crash.probation\n"},
     {"crash.probation_calls=99", "crash.probation_calls\n"},
     {"crash.max_execs=19", "crash.max_execs\n"},
+    {"crash.guard=no", "crash.guard\n"},
     {"crash.execs_window=59", "crash.execs_window\n"},
     {"buffer.max_buffer_size=0", "buffer.max_buffer_size\n"},
     {"buffer.buffer_expiration=0", "buffer.buffer_expiration\n"},
