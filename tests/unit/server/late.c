@@ -141,7 +141,7 @@ static void offers_what_came_along_until_it_is_closed(void **state) {
     (void)state;
     loop_enter();
     struct loop *loop = loop_new();
-    struct lane *lane = lane_new(loop, "late");
+    struct lane *lane = lane_new(loop, "late", "it waits");
     struct late *late = late_new(lane);
     assert_int_equal(handover_keep(ledger, "late.99", 99, &err), 0); /* as in a copy of another process's ledger */
     assert_int_equal(late_keep(ledger, &err), 0);
