@@ -22,6 +22,7 @@
 #define HAS_SANITIZER 0
 #endif
 
+enum { MAPPED_BYTES = 128 << 10 };                /* as it is before malloc() adapts it */
 enum { ROOM_AGAIN = MEMLIMIT_RESERVE_BYTES / 2 }; /* with less than that it would be short again at once */
 
 static struct {
@@ -54,14 +55,20 @@ static rlim_t common(void) {
     return bytes ? bytes - MEMLIMIT_RESERVE_BYTES : limit.before.rlim_cur;
 }
 
+/* What was freed in a thread's own arena would count, and be of use to no other; and what was freed in the heap, below
+ * something that stays, would be there for malloc() whatever the limit is by then. */
+static void give_back_what_is_freed(void) {
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+}
+
 static int set(size_t bytes, struct theseus_error *err) {
     if (!limit.known && getrlimit(limit.resource, &limit.before) < 0)
         return fail_errno(err, "cannot read the limit on memory");
     limit.known = true;
     atomic_store(&limit.bytes, bytes);
     if (bytes > 0)
-        (void)mallopt(M_ARENA_MAX,
-                      1); /* what was freed in a thread's own arena would count, and be of use to no other */
+        give_back_what_is_freed();
     if (bytes == 0)
         atomic_store(&limit.is_short, false);
     return set_soft(common()) < 0 ? fail_errno(err, "cannot set the limit on memory to %zu bytes", bytes) : 0;

@@ -128,12 +128,21 @@ static json_t *serve_slot(struct inside *inside, const char *verb, const json_t 
     return NULL;
 }
 
-static json_t *serve(struct inside *inside, const char *verb, const json_t *message) {
+static json_t *answer(struct inside *inside, const char *verb, const json_t *message) {
     if (strcmp(verb, "describe") == 0 || !inside->description)
         return describe(inside);
     if (strcmp(verb, "call") == 0)
         return inside_run_call(inside, message);
     return strcmp(verb, "save") == 0 ? save(inside) : serve_slot(inside, verb, message);
+}
+
+/* Threads take turns in an order that the server gives, which is another process: here is what lets each see what the
+ * one before has done. */
+static json_t *serve(struct inside *inside, const char *verb, const json_t *message) {
+    (void)atomic_load(&inside->turns);
+    json_t *said = answer(inside, verb, message);
+    (void)atomic_fetch_add(&inside->turns, 1);
+    return said;
 }
 
 json_t *inside_serve(void *arg, struct channel *channel, const char *verb, const json_t *message) {

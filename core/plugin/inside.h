@@ -56,6 +56,7 @@ struct inside {
     json_t *past_configs;     /* owned: somebody may still be looking at one */
     json_t *saved;            /* owned; during start only */
     struct store *store;      /* owned; NULL: it has no directory to keep one in */
+    atomic_uint turns;        /* requests of the server that were served; see serve() */
     atomic_bool told_short;   /* the server knows that there is hardly any memory left */
 
     pthread_mutex_t lock; /* of what follows */

@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { KEY, unlimited } from './lib/crash.js';
+import { ask } from './lib/mcp-tasks.js';
 import { sanitized } from './lib/home.js';
 
 const skip = sanitized && 'a sanitizer needs memory of its own, and no limit is set';
@@ -117,26 +118,32 @@ describe('limits.memory', { concurrency: 2, skip }, () => {
         assert.ok(Date.now() - begin < 1600, `${Date.now() - begin} ms`);
     }, hungry()));
 
+    /* Looking for a task takes a thread of its own, which nothing has asked for until then. */
+    const asksForTask = (client) => ask(client, 'tasks/get', { taskId: 'f'.repeat(32) });
+
     test('leaves the core memory for its threads', () => serving(async (client, home) => {
         await client.appears('hog_keep');
-        await client.text('hog_keep'); /* before a snapshot was thought of: what writes it has no thread yet */
-        assert.ok(!threads(client.pid).includes('keeper'));
-        await until('the thread that writes snapshots', () => threads(client.pid).includes('keeper'));
+        await client.text('hog_keep');
+        assert.ok(!threads(client.pid).includes('tasks'));
+        assert.equal((await asksForTask(client)).error.code, -32602);
+        assert.ok(threads(client.pid).includes('tasks'));
         assert.doesNotMatch(home.log, /cannot start the thread/);
-    }, hungry('128M')));
+    }, hungry()));
 
     test('is named where it leaves no room for a thread, once', () => serving(async (client, home) => {
-        await client.appears('hog_keep');
+        await client.appears('hog_reserve');
         await client.text('hog_reserve');
-        const text = /no snapshot of the state can be written, and nothing old is swept: cannot start the thread 'keeper': limits\.memory leaves no room for its stack: \d+ of 128 MiB are in use; raise it, or look which plugin keeps so much/;
+        const text = /the database of tasks cannot be asked: cannot start the thread 'tasks': limits\.memory leaves no room for its stack: \d+ of 128 MiB are in use; raise it, or look which plugin keeps so much/;
+        const asked = asksForTask(client);
         const { issues, healthy } = await until('it to be said', async () => {
             const report = await health(client);
             return report.issues.some((one) => text.test(one)) && report;
         });
         assert.equal(healthy, false);
         assert.ok(issues.some((one) => /short of memory/.test(one)));
+        assert.equal((await asked).error.code, -32602, 'by the image that the shortage leads to');
         assert.equal(home.log.match(new RegExp(`error .*${text.source}`, 'g')).length, 1);
-    }, hungry('128M')));
+    }, hungry()));
 
     test('ends a plugin that does not look whether it got any, and no other call', () => serving(async (client) => {
         await client.appears('hog_careless');

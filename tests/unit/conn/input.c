@@ -332,7 +332,7 @@ static void send_without_end(struct client *client) {
 static void reads_on_when_there_is_memory_again(void **state) {
     (void)state;
     if (!STARVE_WORKS)
-        skip(); /* which leaves behind what there is already */
+        skip(); /* before anything is made: it jumps over what would undo it */
     CLEANUP(client_fini) struct client *client = opened(client_on_socket());
     client->patient = true;
     client_send(client, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"now\",\"params\":{\"text\":\"");
@@ -351,7 +351,7 @@ static void reads_on_when_there_is_memory_again(void **state) {
 static void refuses_what_it_will_never_have_memory_for(void **state) {
     (void)state;
     if (!STARVE_WORKS)
-        skip(); /* which leaves behind what there is already */
+        skip(); /* before anything is made: it jumps over what would undo it */
     CLEANUP(client_fini) struct client *client = opened(client_on_socket());
     client_asks(client, "1", "now");
     client_gets_result(client, "1", "now");
@@ -369,7 +369,7 @@ static void refuses_what_it_will_never_have_memory_for(void **state) {
 static void sees_the_end_of_input_behind_what_cannot_be_read(void **state) {
     (void)state;
     if (!STARVE_WORKS)
-        skip(); /* which leaves behind what there is already */
+        skip(); /* before anything is made: it jumps over what would undo it */
     CLEANUP(client_fini) struct client *client = opened(client_on_socket());
     client->patient = true;
     client_asks(client, "1", "hold");
