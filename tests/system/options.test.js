@@ -646,7 +646,7 @@ describe('the option', { concurrency: 4 }, () => {
         home.configure({ access: { hide: 'theseus_plugins' } });
         await client.appears('echo');
         await client.vanishes('theseus_plugins');
-        assert.ok(client.changes() > before);
+        await until('the client to be told', () => client.changes() > before);
     }, { sections: { access: { hide: 'ech?@own' } } });
 
     observes('access.confirm_within', 'is how long the person may take', async (client) => {
