@@ -10,6 +10,12 @@ int64_t clock_now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+struct timespec clock_in_ms(int64_t ms) {
+    int64_t at = clock_now_ns() + ms * 1000000;
+
+    return (struct timespec){.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
+}
+
 int64_t clock_wall_ms(void) {
     struct timespec now;
 

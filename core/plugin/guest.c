@@ -42,27 +42,17 @@ static void set_state(struct guest *guest, enum guest_state state) {
     (void)pthread_mutex_unlock(&guest->lock);
 }
 
-static struct timespec in_ms(int64_t ms) {
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
-    return at;
-}
-
 static bool is_beginning(const struct guest *guest) {
     return guest->state == GUEST_STARTING || guest->state == GUEST_WAITING;
 }
 
 struct process *guest_take_process(struct guest *guest, struct theseus_error *err) {
-    const struct timespec until = in_ms(PATIENCE_MS);
+    const struct timespec until = clock_in_ms(PATIENCE_MS);
     struct process *process = NULL;
 
     (void)pthread_mutex_lock(&guest->lock);
-    while (is_beginning(guest) && !guest->closing && pthread_cond_timedwait(&guest->changed, &guest->lock, &until) == 0)
+    while (is_beginning(guest) && !guest->closing &&
+           pthread_cond_clockwait(&guest->changed, &guest->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     if (guest->state == GUEST_READY && guest->process)
         process = process_ref(guest->process);
@@ -283,8 +273,10 @@ static bool goes_on(struct guest *guest, const struct plugin_fate *fate, const s
     guest->trouble = xstrdup(err->message);
     bool over = leaving || !guest->started || fate->next != FATE_RESTARTED;
     set_state_locked(guest, over ? GUEST_OVER : GUEST_WAITING);
-    const struct timespec until = in_ms(wait_ms(fate->crashes > guest->failures ? fate->crashes : guest->failures));
-    while (!over && !guest->closing && pthread_cond_timedwait(&guest->changed, &guest->lock, &until) == 0)
+    const struct timespec until =
+        clock_in_ms(wait_ms(fate->crashes > guest->failures ? fate->crashes : guest->failures));
+    while (!over && !guest->closing &&
+           pthread_cond_clockwait(&guest->changed, &guest->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     over = over || guest->closing;
     if (!over)

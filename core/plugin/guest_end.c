@@ -163,24 +163,14 @@ void guest_trial_forget(struct guest *guest) {
     guest->trial = guest_trial_free(guest->trial);
 }
 
-static struct timespec soon(void) {
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += LOOK_MS * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
-    return at;
-}
-
 /* False: nobody decides any more, for the guest or the server goes. The trial is the loop's then. */
 static bool await_fate(struct guest *guest, struct plugin_fate *ret_fate) {
     const struct plugin_host *host = generation_of(guest)->host;
 
     (void)pthread_mutex_lock(&guest->lock);
     while (!guest->trial->decided && !guest->closing && !atomic_load(&host->leaving)) {
-        const struct timespec until = soon();
-        (void)pthread_cond_timedwait(&guest->changed, &guest->lock, &until);
+        const struct timespec until = clock_in_ms(LOOK_MS);
+        (void)pthread_cond_clockwait(&guest->changed, &guest->lock, CLOCK_MONOTONIC, &until);
     }
     bool decided = guest->trial->decided;
     *ret_fate = guest->trial->fate;

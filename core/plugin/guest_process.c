@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "loop/child.h"
 #include "loop/spawn.h"
@@ -165,24 +166,13 @@ void process_asker_left(struct process *process) {
     (void)process_unref(process);
 }
 
-static struct timespec in_ms(int ms) {
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
-    return at;
-}
-
 void process_settle(struct process *process, int limit_ms) {
-    const struct timespec until = in_ms(limit_ms);
+    const struct timespec until = clock_in_ms(limit_ms);
     int r = 0;
 
     (void)pthread_mutex_lock(&process->lock);
     while (process->asking > 0 && r == 0)
-        r = limit_ms > 0 ? pthread_cond_timedwait(&process->changed, &process->lock, &until)
+        r = limit_ms > 0 ? pthread_cond_clockwait(&process->changed, &process->lock, CLOCK_MONOTONIC, &until)
                          : pthread_cond_wait(&process->changed, &process->lock);
     (void)pthread_mutex_unlock(&process->lock);
 }

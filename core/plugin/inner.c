@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "call/keep.h"
 #include "plugin/access.h"
@@ -106,10 +107,8 @@ static int wait_for_result(struct run *run, json_t **ret_result, struct theseus_
         r = fail(err, ERR_BUSY, "tool '%s' answers later, and is called from one that runs on the loop thread",
                  run->name);
     while (!run->result && r == 0) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        (void)pthread_cond_timedwait(&run->answered, &run->lock, &until);
+        const struct timespec until = clock_in_ms(1000);
+        (void)pthread_cond_clockwait(&run->answered, &run->lock, CLOCK_MONOTONIC, &until);
         r = run->result ? 0 : check_still_wanted(run, err);
     }
     if (r == 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "plugin/generation.h"
 #include "plugin/registry_inner.h"
 
@@ -151,14 +152,10 @@ void registry_take_queued(struct registry *registry, struct generation *generati
 }
 
 void registry_wait(struct registry *registry) {
-    struct timespec until;
+    const struct timespec until = clock_in_ms(100);
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 100000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     registry_lock(registry);
-    (void)pthread_cond_timedwait(&registry->changed, &registry->lock, &until);
+    (void)pthread_cond_clockwait(&registry->changed, &registry->lock, CLOCK_MONOTONIC, &until);
     registry_unlock(registry);
 }
 

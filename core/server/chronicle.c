@@ -315,17 +315,12 @@ void chronicle_sweep(struct chronicle *chronicle, int64_t before_ms, int audit_l
 }
 
 bool chronicle_flush(struct chronicle *chronicle, int timeout_ms) {
-    struct timespec end;
+    const struct timespec end = clock_in_ms(timeout_ms);
     int r = 0;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += timeout_ms / 1000;
-    end.tv_nsec += timeout_ms % 1000 * 1000000L;
-    end.tv_sec += end.tv_nsec / 1000000000L;
-    end.tv_nsec %= 1000000000L;
     (void)pthread_mutex_lock(&chronicle->lock);
     while ((chronicle->writing || !list_empty(&chronicle->waiting)) && r == 0)
-        r = pthread_cond_timedwait(&chronicle->changed, &chronicle->lock, &end);
+        r = pthread_cond_clockwait(&chronicle->changed, &chronicle->lock, CLOCK_MONOTONIC, &end);
     bool done = !chronicle->writing && list_empty(&chronicle->waiting);
     (void)pthread_mutex_unlock(&chronicle->lock);
     return done;
@@ -339,7 +334,6 @@ static void note_number(void *arg, const void *record) {
 
 struct chronicle *chronicle_new(struct store *store, struct ledger *ledger, bool goes_on, chronicle_finish_fn *finish) {
     struct chronicle *chronicle = xcalloc(1, sizeof(*chronicle));
-    pthread_condattr_t clock;
 
     chronicle->store = store;
     chronicle->ledger = ledger;
@@ -349,10 +343,7 @@ struct chronicle *chronicle_new(struct store *store, struct ledger *ledger, bool
     chronicle->goes_on = goes_on;
     list_init(&chronicle->waiting);
     (void)pthread_mutex_init(&chronicle->lock, NULL);
-    (void)pthread_condattr_init(&clock);
-    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&chronicle->changed, &clock);
-    (void)pthread_condattr_destroy(&clock);
+    (void)pthread_cond_init(&chronicle->changed, NULL);
     return chronicle;
 }
 

@@ -24,6 +24,17 @@ static void agrees_with_the_calendar(void **state) {
     assert_true(now <= ((int64_t)time(NULL) + 1) * 1000);
 }
 
+static void says_when_a_wait_ends(void **state) {
+    int64_t before = clock_now_ns();
+    const struct timespec at = clock_in_ms(2750);
+    int64_t ns = (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+
+    (void)state;
+    assert_true(at.tv_nsec >= 0 && at.tv_nsec < 1000000000);
+    assert_true(ns >= before + INT64_C(2750) * 1000000);
+    assert_true(ns <= clock_now_ns() + INT64_C(2750) * 1000000);
+}
+
 static void is(int64_t wall_ms, const char *expected) {
     char text[CLOCK_TEXT_BYTES];
 
@@ -42,6 +53,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(never_goes_back),
         cmocka_unit_test(agrees_with_the_calendar),
+        cmocka_unit_test(says_when_a_wait_ends),
         cmocka_unit_test(is_written_in_utc_with_milliseconds),
     };
 
