@@ -29,6 +29,8 @@ struct conn_shared *conn_shared_free(struct conn_shared *shared) {
 }
 
 static bool is_over(struct conn *conn) ON_LOOP {
+    if (conn->waits)
+        return false;
     if (conn->lost)
         return list_empty(&conn->detached);
     return conn->broken || (conn->ended && conn_is_idle(conn));

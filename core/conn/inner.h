@@ -32,7 +32,8 @@ struct conn {
     bool has_uid;
     uid_t uid; /* of the client's process */
     int64_t since_ms;
-    bool lost; /* the descriptors are closed: it is there for the calls that go on */
+    bool lost;  /* the descriptors are closed: it is there for the calls that go on */
+    bool waits; /* there are no descriptors, and the client is awaited: all that it has asked for goes on */
     pthread_t loop_thread;
 
     /* input */

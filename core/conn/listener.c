@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -122,16 +123,39 @@ static int refuse_busy(int fd, const char *path, struct theseus_error *err) {
                 (int)peer.pid, path, (int)peer.pid);
 }
 
+/* Whoever has listened may have been killed, and a child that it was just starting have its descriptors for a moment
+ * more: nobody will let anybody in. */
+static bool is_gone(int fd) {
+    CLEANUP(peer_fini) struct peer peer = {0};
+    struct theseus_error unknown = {0};
+
+    return peer_ask(&peer, fd, &unknown) == 0 && peer.pid > 0 && kill(peer.pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Connected to who listens there, if anybody does; else errno. */
+static bool reach(const struct sockaddr_un *address, int fd) {
+    return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
+}
+
+bool listener_is_served(const char *path) {
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct theseus_error err = {0};
+    struct sockaddr_un address;
+
+    return fd >= 0 && address_of(path, &address, &err) == 0 && reach(&address, fd) && !is_gone(fd);
+}
+
 /* Does somebody listen on the socket that is there? */
 static int check_left_over(const struct sockaddr_un *address, struct theseus_error *err) {
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return fail_errno(err, "cannot make a socket");
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-        return refuse_busy(fd, address->sun_path, err);
-    if (errno != ECONNREFUSED && errno != ENOENT)
+    bool reached = reach(address, fd);
+    if (!reached && errno != ECONNREFUSED && errno != ENOENT)
         return fail_errno(err, "whether somebody listens on '%s' cannot be found out", address->sun_path);
+    if (reached && !is_gone(fd))
+        return refuse_busy(fd, address->sun_path, err);
     log_info("'%s' was left behind by a server that is gone, and is replaced", address->sun_path);
     if (unlink(address->sun_path) < 0 && errno != ENOENT)
         return fail_errno(err, "cannot remove the socket '%s' that was left behind", address->sun_path);

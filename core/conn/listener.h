@@ -40,4 +40,7 @@ int listener_fd(const struct listener *listener); /* borrowed; -1 where there is
 const char *listener_path(const struct listener *listener);
 bool listener_is_given(const struct listener *listener);
 
+/* Does a process that lives listen on the socket at `path`? */
+bool listener_is_served(const char *path);
+
 DEFINE_LOOP_CLEANUP(struct listener *, listener_free)

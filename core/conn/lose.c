@@ -37,7 +37,7 @@ void conn_lose(struct conn *conn) {
     struct theseus_error err = {0};
 
     conn->lost = conn->stopped = true;
-    conn->told = false;
+    conn->told = conn->waits = false;
     conn_each_call(conn, cancel, NULL);
     queue_take_off(conn);
     conn_close_streams(conn);

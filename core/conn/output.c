@@ -236,9 +236,9 @@ void output_write(struct conn *conn) {
     struct theseus_error err = {0};
     int r = WRITE_AGAIN;
 
-    for (int i = 0; i < WRITES_PER_TURN && r == WRITE_AGAIN && !conn->broken; i++)
+    for (int i = 0; i < WRITES_PER_TURN && r == WRITE_AGAIN && !conn->broken && !conn->waits; i++)
         r = write_once(conn, &err);
-    if (conn->broken)
+    if (conn->broken || conn->waits)
         return;
     if (r < 0)
         broke(conn, &err);

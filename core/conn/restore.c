@@ -60,7 +60,9 @@ static void restore_session(void *arg, const void *recorded) {
     conn->has_uid = record->uid > 0;
     conn->uid = (uid_t)(record->uid - 1);
     conn->since_ms = (int64_t)record->since_ms;
-    conn->lost = conn->stopped = record->lost;
+    conn->lost = record->lost;
+    conn->waits = !record->lost && record->fd_in > INT32_MAX;
+    conn->stopped = conn->lost || conn->waits;
 }
 
 static void note_position(void *arg, const void *recorded) {
@@ -129,9 +131,10 @@ static int adopt_streams(struct conn *conn, const struct origin *origin, struct 
 
 static int restore_streams(struct conn *conn, const struct origin *origin, int in, int out,
                            struct theseus_error *err) ON_LOOP {
-    int r = conn->lost ? 0 : in < 0 ? adopt_streams(conn, origin, err) : conn_open_streams(conn, in, out, err);
+    bool streams = !conn->lost && !conn->waits;
+    int r = !streams ? 0 : in < 0 ? adopt_streams(conn, origin, err) : conn_open_streams(conn, in, out, err);
 
-    if (r == 0 && !conn->lost)
+    if (r == 0 && streams)
         r = conn_prepare(conn, err);
     if (r == 0)
         r = conn_put_record(conn, err);

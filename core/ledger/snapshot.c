@@ -64,6 +64,24 @@ int snapshot_hold(struct snapshot *snapshot, struct theseus_error *err) {
     return r;
 }
 
+static int take_up_held(struct snapshot *snapshot, struct theseus_error *err) {
+    CLEANUP(snap_list_fini) struct snap_list own = {0};
+    int r = snapdir_list(snapshot->dir, snapshot->boot_id, &own, err);
+
+    if (r < 0)
+        return -1;
+    if (r != 0 || own.count == 0)
+        return SNAPSHOT_NONE;
+    return snapshot_hold(snapshot, err);
+}
+
+int snapshot_take_up(struct snapshot *snapshot, struct theseus_error *err) {
+    (void)pthread_mutex_lock(&snapshot->mutex);
+    int r = take_up_held(snapshot, err);
+    (void)pthread_mutex_unlock(&snapshot->mutex);
+    return r;
+}
+
 struct snap snapshot_snap(const struct snapshot *snapshot, uint32_t serial, uint32_t claims) {
     struct snap snap = {.serial = serial, .claims = claims};
 

@@ -17,6 +17,9 @@
 
 struct snapshot;
 
+/* Outcome of snapshot_claim(): there is no orphan, or none that is good; and of snapshot_take_up(). */
+enum { SNAPSHOT_NONE = 1 };
+
 enum {
     SNAPSHOT_KEPT = 5,
     SNAPSHOT_CLAIMS = 5,            /* one that was claimed so often, and never outlived, is set aside */
@@ -38,13 +41,15 @@ struct snapshot *snapshot_free(struct snapshot *snapshot); /* gives the lock bac
 int snapshot_lock_fd(const struct snapshot *snapshot);                                            /* borrowed */
 MUST_CHECK int snapshot_adopt(struct snapshot *snapshot, int lock_fd, struct theseus_error *err); /* takes it over */
 
+/* For the process that goes on in the place of one that was killed, under its boot id: what that had written is ours,
+ * and no orphan. SNAPSHOT_NONE: it had written nothing. */
+MUST_CHECK int snapshot_take_up(struct snapshot *snapshot, struct theseus_error *err);
+
 /* When it returns 0 the snapshot is on disk to stay. Otherwise what was there before is still there. Blocks. */
 MUST_CHECK int snapshot_write(struct snapshot *snapshot, struct span content, uint64_t records,
                               struct theseus_error *err);
 
 int64_t snapshot_last_ms(struct snapshot *snapshot); /* wall clock, of the last that is on disk; -1: none. Any thread */
-
-enum { SNAPSHOT_NONE = 1 }; /* outcome of snapshot_claim(): there is no orphan, or none that is good */
 
 struct snapshot_found {
     struct sealed sealed;         /* its info says who wrote it, and when */

@@ -204,6 +204,13 @@ int imagedir_open(struct imagedir *dir, struct theseus_error *err) {
     return 0;
 }
 
+int imagedir_lock_left(const char *path) {
+    CLEANUP(free) char *lock_path = path_join(path, LOCK_NAME);
+    CLEANUP(fd_close) int fd = open(lock_path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_at(fd, lock_path) ? fd_take(&fd) : -1;
+}
+
 int imagedir_adopt(struct imagedir *dir, const char *path, int lock_fd, struct theseus_error *err) {
     CLEANUP(free) char *lock_path = path_join(path, LOCK_NAME);
 

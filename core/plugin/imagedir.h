@@ -20,6 +20,9 @@ MUST_CHECK int imagedir_open(struct imagedir *dir, struct theseus_error *err);
 /* Goes on with a directory that an earlier image of this process made: `lock_fd` (taken over on success) holds it. */
 MUST_CHECK int imagedir_adopt(struct imagedir *dir, const char *path, int lock_fd, struct theseus_error *err);
 
+/* The lock of a directory that a process has left which is gone. -1: there is none, or somebody has it. */
+int imagedir_lock_left(const char *path);
+
 /* Removes the abandoned directories beside the one at `path`. Any thread. */
 void imagedir_sweep_beside(const char *path);
 

@@ -9,8 +9,6 @@
 
 struct state;
 
-enum { COMEBACK_NAMED = 100 }; /* interrupted calls that are named; more are counted */
-
 struct comeback {
     char boot_id[SEAL_TEXT_BYTES], version[SEAL_TEXT_BYTES]; /* whose it was */
     int64_t written_ms;

@@ -20,6 +20,7 @@
 #include "plugin/state.h"
 #include "server/children.h"
 #include "server/chronicle.h"
+#include "server/heir.h"
 #include "server/keeper.h"
 #include "server/late.h"
 #include "server/presence.h"
@@ -185,6 +186,7 @@ struct server {
     struct rescue rescue;
     struct memory memory;
     struct recovery recovery;
+    struct heir heir;
     struct retrial retrial;
     struct standby standby;
     struct confirm confirm;
@@ -324,6 +326,7 @@ void extensions_fini(struct server *server) ON_LOOP;            /* the connectio
 bool extensions_are_stuck(const struct server *server) ON_LOOP;
 
 /* listening.c: the socket on which other clients connect */
+bool listening_is_open(const struct config *config); /* may other users connect? */
 MUST_CHECK int listening_begin(struct server *server, const struct server_args *args,
                                struct theseus_error *err) ON_LOOP;
 bool listening_goes_on(struct ledger *ledger);       /* did the image before, on a socket that it was given? */

@@ -424,6 +424,14 @@ int keeper_adopt(struct keeper *keeper, int lock_fd, struct theseus_error *err) 
     return 0;
 }
 
+int keeper_take_up(struct keeper *keeper, struct theseus_error *err) {
+    int r = snapshot_take_up(keeper->snapshot, err);
+
+    keeper->goes_on = true;
+    keeper->writing.dealt.on_disk = r == 0;
+    return r < 0 ? -1 : 0;
+}
+
 struct snapshot *keeper_snapshot(const struct keeper *keeper) {
     return keeper->snapshot;
 }

@@ -45,6 +45,9 @@ struct keeper *keeper_free(struct keeper *keeper) ON_LOOP;
 int keeper_lock_fd(const struct keeper *keeper) ON_LOOP;
 MUST_CHECK int keeper_adopt(struct keeper *keeper, int lock_fd, struct theseus_error *err) ON_LOOP;
 
+/* The same where the process before was killed: what it has written is ours. */
+MUST_CHECK int keeper_take_up(struct keeper *keeper, struct theseus_error *err) ON_LOOP;
+
 /* The first real work. Runs `back` when state that is to come back has done so: at once when there is none. */
 void keeper_wake(struct keeper *keeper, struct loop_task *back) ON_LOOP;
 

@@ -17,7 +17,7 @@
 
 enum { SPARE_FILES = 512 }; /* beside the clients' own */
 
-static bool is_open_to_others(const struct config *config) {
+bool listening_is_open(const struct config *config) {
     return (config->access.allow_uid && *config->access.allow_uid) ||
            (config->access.allow_gid && *config->access.allow_gid);
 }
@@ -135,7 +135,7 @@ int listening_begin(struct server *server, const struct server_args *args, struc
     if (r == 0 && !server->listener && args->is_given)
         r = take_given(server, &origin, args->given, err);
     if (r == 0 && !server->listener)
-        r = listener_open(&server->listener, &origin, config->listen.unix_path, is_open_to_others(config), err);
+        r = listener_open(&server->listener, &origin, config->listen.unix_path, listening_is_open(config), err);
     if (r < 0)
         return -1;
     keep(server, KEPT_GIVEN_LISTENER, listener_is_given(server->listener));
@@ -163,7 +163,7 @@ void listening_apply(struct server *server) {
     if (!server->listener)
         return;
     raise_files(server->config);
-    if (listener_set_open(server->listener, is_open_to_others(server->config), &err) < 0)
+    if (listener_set_open(server->listener, listening_is_open(server->config), &err) < 0)
         log_error("access.allow_uid, access.allow_gid: %s", err.message);
 }
 

@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "connect/command.h"
 #include "connect/launch.h"
+#include "ledger/ledgerfile.h"
 #include "loop/thread.h"
 #include "plugin/inside.h"
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
 #include "server/handover.h"
+#include "server/heir.h"
 #include "server/preflight.h"
 #include "server/program.h"
 #include "server/restart.h"
@@ -97,20 +99,23 @@ static int begin_anew(struct ledger **ret_ledger, const struct handover *handove
     return ledger_create_damaged(ret_ledger, handover->ledger_fd, err);
 }
 
-/* The ledger that an image before has left, or a new one. */
+/* The ledger that an image before has left. */
 static int open_ledger(struct ledger **ret_ledger, const struct handover *handover, struct theseus_error *err) {
-    if (handover->ledger_fd < 0) {
-        if (ledger_create(ret_ledger, -1, err) < 0)
-            return -1;
-        ledger_be_lean(*ret_ledger, true); /* until the server wakes */
-        return 0;
-    }
     if (ledger_open(ret_ledger, handover->ledger_fd, err) < 0 && begin_anew(ret_ledger, handover, err) < 0)
         return error_prefix(err, "the ledger that was handed over cannot be read: ");
     if (wayback_set_ledger(*ret_ledger, err) < 0)
         return -1; /* before the descriptors are sealed: the image before needs them */
     handover_seal(*ret_ledger);
     return 0;
+}
+
+static int begin_ledger(struct ledger **ret_ledger, struct server_args *args, const struct config *config,
+                        struct theseus_error *err) {
+    int r = args->listens ? heir_open_ledger(ret_ledger, args, config, err) : ledger_create(ret_ledger, -1, err);
+
+    if (r == 0 && !args->is_heir)
+        ledger_be_lean(*ret_ledger, true); /* until the server wakes */
+    return r;
 }
 
 /* Nobody is there, or a person: a server with a socket serves that alone. */
@@ -121,15 +126,18 @@ static bool is_no_client(int fd) {
            (stat("/dev/null", &null) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev);
 }
 
-static int make_server(struct server **ret_server, struct server_args *args, struct ledger *ledger,
+static int make_server(struct server **ret_server, struct server_args *args, struct ledger **ledger,
                        struct theseus_error *err) ON_LOOP {
     struct config *config = NULL;
 
     if (config_load(&config, &args->source, NULL, NULL, err) < 0)
         return -1;
     args->in = args->listens && is_no_client(STDIN_FILENO) ? -1 : STDIN_FILENO;
-    args->out = args->follows ? -1 : take_stdout(err);
-    int r = !args->follows && args->out < 0 ? -1 : server_new(ret_server, args, config, ledger, err);
+    bool has_come = args->follows; /* by an exec: the client's descriptors, too */
+    int r = has_come ? 0 : begin_ledger(ledger, args, config, err);
+    args->out = has_come || r < 0 ? -1 : take_stdout(err);
+    if (r == 0)
+        r = !has_come && args->out < 0 ? -1 : server_new(ret_server, args, config, *ledger, err);
     if (args->out >= 0)
         (void)close(args->out);
     if (r < 0)
@@ -167,8 +175,10 @@ static int serve(const struct config_source *source, const char *program, char *
         return -1;
     if (!args.follows && !args.listens && isatty(STDIN_FILENO))
         greet_person(program);
-    if (open_ledger(&ledger, &handover, err) < 0 || make_server(&server, &args, ledger, err) < 0) {
+    if ((args.follows && open_ledger(&ledger, &handover, err) < 0) || make_server(&server, &args, &ledger, err) < 0) {
         arrival_give_up(ledger, err);
+        if (ledger && !args.follows)
+            ledgerfile_remove(ledger_fd(ledger)); /* nothing is in it yet */
         return -1;
     }
     unblock_signals();
@@ -177,6 +187,7 @@ static int serve(const struct config_source *source, const char *program, char *
     if (server_is_stuck(server))
         server_abandon(server, status);
     (void)server_free(server);
+    ledgerfile_remove(ledger_fd(ledger)); /* a server that leaves has told all that there is to tell */
     return status;
 }
 

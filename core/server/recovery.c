@@ -28,11 +28,11 @@ static const char *signal_name(int signum) {
 }
 
 /* Who it was, and with which signal: the beginning of a sentence. */
-static char *what_new(const struct recovery *recovery) {
+static char *what_new(const struct recovery *recovery, bool is_killed) {
     const struct crash_note *note = &recovery->note;
 
     if (!recovery->noted)
-        return xstrdup("the server crashed");
+        return xstrdup(is_killed ? "the server was killed" : "the server crashed");
     if (!note->plugin[0])
         return xasprintf("the server crashed with SIG%s", signal_name(note->signum));
     if (crash_note_is_hang(note))
@@ -167,12 +167,13 @@ void recovery_prepare(struct server *server) {
     }
     if (recovery->came && !recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
-    recovery->what = what_new(recovery);
+    recovery->what = what_new(recovery, server->heir.came);
     if (!recovery->came)
         return;
     (void)ledger_find(server->ledger, &boot_kind, &boot, read_boot, &recovery->boot_before);
     late_adopt(server->ledger);
-    count_execs(server);
+    if (!server->heir.came)
+        count_execs(server); /* who starts processes knows how often that is right */
     count_runs(server);
     carried_take_back(server->ledger);
     carried_drop_saved(server->ledger); /* of no use to a plugin that has gone on since */
@@ -307,7 +308,7 @@ static void end_restart(struct server *server, bool retries) ON_LOOP {
 
 /* And another one has taken place. */
 static void begin_restart(struct server *server, bool retries) ON_LOOP {
-    const struct asker by = {.transport = "crash", .uid = -1};
+    const struct asker by = {.transport = server->heir.came ? "start" : "crash", .uid = -1};
     struct restart *restart = &server->restart;
     const struct call_key key = restart->facts.key;
     int64_t at_ns = server->recovery.note.at_ns;
@@ -364,13 +365,13 @@ static void judge(struct server *server) ON_LOOP {
 
 void recovery_begin(struct server *server) {
     const struct recovery *recovery = &server->recovery;
-    bool retries = server->restart.under_way && server->restart.facts.flags & RESTART_RETRIES;
+    bool retries = server->restart.under_way && server->restart.facts.flags & RESTART_RETRIES && !server->heir.came;
 
-    log_error("%s%s%s%s; the server goes on in a new image", recovery->what, recovery->note.tool[0] ? " in tool " : "",
+    log_error("%s%s%s%s; the server goes on in a new %s", recovery->what, recovery->note.tool[0] ? " in tool " : "",
               recovery->note.tool[0]   ? recovery->note.tool
               : recovery->note.slot[0] ? " in "
                                        : "",
-              recovery->note.tool[0] ? "" : recovery->note.slot);
+              recovery->note.tool[0] ? "" : recovery->note.slot, server->heir.came ? "process" : "image");
     end_restart(server, retries);
     begin_restart(server, retries);
     judge(server);

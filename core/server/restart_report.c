@@ -262,6 +262,8 @@ void report_to_history(struct server *server) {
         event.requests_unanswered = restart->unanswered;
         event.calls_lost = restart->lost;
     }
+    if (server->heir.came && recovery_is_restart(server))
+        heir_add_to_event(server, &event);
     if (recovery_is_restart(server))
         quarantine_report(server, &event);
     else

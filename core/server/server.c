@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "ledger/ledgerfile.h"
 #include "server/confirm.h"
 #include "server/crash.h"
 #include "server/handover.h"
@@ -230,6 +231,14 @@ static void read_boot(void *arg, const void *recorded) {
         memcpy(server->resources_digest, record->resources.data, record->resources.len);
 }
 
+/* It goes on under the name of another one, and is itself all the same. */
+static void begin_process(struct server *server, const struct server_args *args) {
+    free(server->started_by);
+    server->started_by = xstrdup(args->started_by ? args->started_by : args->program);
+    server->started_ms = clock_wall_ms();
+    server->images = 0;
+}
+
 static void make_ids(struct server *server, const struct server_args *args) {
     struct boot_record record = {.number = 1};
 
@@ -240,6 +249,8 @@ static void make_ids(struct server *server, const struct server_args *args) {
         (void)ledger_find(server->ledger, &boot_kind, &record, read_boot, server);
     if (!server->origin)
         server->origin = xstrdup(server->boot_id);
+    if (server->heir.came)
+        begin_process(server, args);
     server->images++;
 }
 
@@ -424,6 +435,9 @@ static int connect_clients(struct server *server, const struct server_args *args
         return args->in < 0 ? 0 : clients_open(server->clients, args->in, args->out, args->transport, err);
     if (clients_restore(server->clients, server->follows ? -1 : args->in, server->follows ? -1 : args->out, err) < 0)
         return -1;
+    if (server->heir.came && args->in >= 0 &&
+        clients_open(server->clients, args->in, args->out, args->transport, err) < 0)
+        return -1;
     if (server->follows && args->is_torn)
         clients_unknown_position(server->clients);
     return 0;
@@ -458,6 +472,9 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     server->is_back = args->is_back;
     server->listens = args->listens || (args->follows && listening_goes_on(ledger));
     server->recovery.came = args->is_crash;
+    server->heir.came = args->is_heir;
+    if (server->heir.came)
+        heir_prepare(server);
     make_ids(server, args);
     control_init(server);
     restart_init(server);
@@ -506,6 +523,7 @@ struct server *server_free(struct server *server) {
     if (server->loop)
         migrations_fini(server);
     recovery_fini(server);
+    heir_fini(server);
     control_close(server);
     if (server->clients)
         clients_let_go(server->clients);
@@ -608,6 +626,7 @@ bool server_is_stuck(const struct server *server) {
 void server_abandon(struct server *server, int status) {
     log_warning("a call or a plugin does not come back; leaving without it");
     leave_end_children(server);
+    ledgerfile_remove(ledger_fd(server->ledger));
     imagedir_clear(server->imagedir); /* whoever is stuck may still be looking at the object */
     log_close();
     _exit(status);

@@ -25,6 +25,7 @@ struct server_args {
     bool follows;  /* an image of this process came before, and has left the ledger: `in` and `out` are there */
     bool is_back;  /* it had been this one, and the one that followed it has failed */
     bool is_crash; /* it has crashed */
+    bool is_heir;  /* it was another process, which is gone: no descriptor is left; see heir.h */
     bool is_torn;  /* what the image before was reading or writing at its end is not known */
     bool listens;  /* other clients connect to a socket: the server does not end with a client */
     bool is_given; /* … which is `given`, bound and listening already; borrowed */

@@ -202,5 +202,7 @@ int upkeep_lock_fd(const struct server *server) {
 }
 
 int upkeep_adopt_lock(struct server *server, int fd, struct theseus_error *err) {
+    if (server->heir.came)
+        return keeper_take_up(server->upkeep.keeper, err);
     return keeper_adopt(server->upkeep.keeper, fd, err);
 }

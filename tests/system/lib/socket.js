@@ -80,7 +80,8 @@ export class Listening {
                 await one.connected;
                 return one;
             } catch {
-                assert.equal(this.server.process.exitCode, null, this.server.stderr);
+                const { exitCode, signalCode } = this.server.process;
+                assert.equal(exitCode ?? signalCode, null, this.server.stderr);
                 return undefined;
             }
         });

@@ -12,6 +12,7 @@ export class Talker {
     notifications = [];
     idless = []; /* errors without an id */
     bytes = 0; /* of stdout */
+    #left; /* an error: nobody is there any more */
     #open = new Map(); /* id → {resolve, reject} of who waits */
     #nextId = 1;
     #rest = '';
@@ -50,8 +51,9 @@ export class Talker {
 
     /* Whoever still waits for an answer learns that the server has left. */
     disappoint(status) {
+        this.#left ??= new Error(`the server left (${status}) without an answer`);
         for (const { reject } of this.#open.values())
-            reject(new Error(`the server left (${status}) without an answer`));
+            reject(this.#left);
     }
 
     /* The id of the latest request. */
@@ -71,6 +73,8 @@ export class Talker {
     start(method, params, id = this.#nextId++) {
         const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
         answer.catch(() => {}); /* not everybody waits */
+        if (this.#left)
+            this.#open.get(id).reject(this.#left);
         this.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, ...(params && { params }) })}\n`);
         return { id, answer };
     }

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -116,6 +118,47 @@ static void replaces_what_was_left_behind(void **state) {
     place_fini(&place);
 }
 
+/* A process that listens, and then is gone, while a child of its still has the socket. Returns the child's pid. */
+static pid_t leave_socket_to_child(const struct place *place) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pid_t child = 0;
+    int ends[2];
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", place->path);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0 || (child = fork()) < 0)
+            _exit(1);
+        for (; child == 0;)
+            (void)pause();
+        _exit(write(ends[1], &child, sizeof(child)) != sizeof(child));
+    }
+    assert_int_equal(read(ends[0], &child, sizeof(child)), sizeof(child));
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return child;
+}
+
+static void replaces_what_nobody_will_let_in_on(void **state) {
+    struct place place;
+
+    (void)state;
+    loop_enter();
+    place_init(&place);
+    pid_t child = leave_socket_to_child(&place);
+    assert_int_equal(connects(place.path), 0);
+    assert_false(listener_is_served(place.path));
+    struct listener *listener = opened(&place, false);
+    assert_true(listener_is_served(place.path));
+    listener = listener_close(listener);
+    assert_false(listener_is_served(place.path));
+    (void)kill(child, SIGKILL);
+    place_fini(&place);
+}
+
 static void leaves_alone_what_is_no_socket(void **state) {
     struct place place;
 
@@ -192,9 +235,10 @@ static void says_when_its_path_is_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_in_when_it_is_told_to),     cmocka_unit_test(replaces_what_was_left_behind),
-        cmocka_unit_test(leaves_alone_what_is_no_socket), cmocka_unit_test(is_opened_to_others_and_closed_again),
-        cmocka_unit_test(goes_on_with_one_that_listens),  cmocka_unit_test(says_when_its_path_is_too_long),
+        cmocka_unit_test(lets_in_when_it_is_told_to),           cmocka_unit_test(replaces_what_was_left_behind),
+        cmocka_unit_test(replaces_what_nobody_will_let_in_on),  cmocka_unit_test(leaves_alone_what_is_no_socket),
+        cmocka_unit_test(is_opened_to_others_and_closed_again), cmocka_unit_test(goes_on_with_one_that_listens),
+        cmocka_unit_test(says_when_its_path_is_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
