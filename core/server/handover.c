@@ -90,7 +90,7 @@ static void visit_conn(void *arg, const void *recorded) {
     const struct conn_record *record = recorded;
     const struct fd_visit *visit = arg;
 
-    if (record->lost)
+    if (record->lost || record->fd_in > INT32_MAX)
         return;
     visit->fn(visit->arg, (int)record->fd_in);
     if (record->fd_out != record->fd_in)

@@ -49,5 +49,8 @@ json_t *warnings_new(struct server *server) {
         CLEANUP(free) char *sentence = sentence_new(warning);
         (void)json_array_append_new(sentences, json_string(sentence));
     }
+    CLEANUP(free) char *alert = resume_alert_new(server);
+    if (alert)
+        (void)json_array_append_new(sentences, json_string(alert));
     return sentences;
 }
