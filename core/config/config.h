@@ -64,7 +64,8 @@ struct config {
         size_t memory;  /* 0: no limit */
     } limits;
     struct {
-        char *unix_path; /* absolute */
+        char *unix_path;    /* absolute */
+        int session_expiry; /* seconds; 0: no session outlives its stream */
     } listen;
     struct {
         int total_restart, shutdown_timeout, task_suspension, process_startup; /* seconds */

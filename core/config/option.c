@@ -81,6 +81,9 @@ const struct option_def option_table[] = {
     {"listen", "unix", OPT_PATH, OPT_NEEDS_REEXEC, FIELD(listen.unix_path), .text = "", .compute = place_set_socket,
      .help = "the socket on which clients connect to a server that was started with --listen; empty: theseus.sock in "
              "runtime_dir"},
+    {"listen", "session_expiry", OPT_DURATION, OPT_IN_PLACE, FIELD(listen.session_expiry), .text = "30m",
+     .max = 30 * DAY,
+     .help = "how long a session whose connection has ended is kept for 'theseus connect' to come back; 0: not at all"},
 
     {"restart", "total_restart", OPT_SECONDS, OPT_IN_PLACE, FIELD(restart.total_restart), .text = "30", .min = 10,
      .max = 300, .help = "how long a restart may take; a call's own timeout goes before it"},

@@ -66,6 +66,13 @@ void clients_closed(struct clients *clients, struct conn *conn) {
     clients->origin.over(clients->origin.arg, conn);
 }
 
+void clients_drop(struct clients *clients, struct conn *conn) {
+    conn->told = true;
+    list_remove(&conn->link);
+    list_append(&clients->over, &conn->link);
+    loop_defer(conn->host->loop, &clients->reap);
+}
+
 /* ---- life ---- */
 
 struct clients *clients_new(const struct clients_origin *origin) {
@@ -113,6 +120,21 @@ int clients_open(struct clients *clients, int in, int out, const char *transport
     return 0;
 }
 
+/* Sessions that are awaited cost memory, too: no more of them than there may be clients. */
+static void limit_awaited(struct clients *clients) ON_LOOP {
+    struct conn *oldest = NULL;
+    int awaited = 0;
+
+    list_for_each (link, &clients->conns) {
+        struct conn *conn = list_entry(link, struct conn, link);
+        awaited += conn->waits;
+        if (conn->waits && (!oldest || conn->away_ms < oldest->away_ms))
+            oldest = conn;
+    }
+    if (oldest && awaited > conn_config(oldest)->limits.max_clients)
+        resume_give_up(oldest);
+}
+
 int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_error *err) {
     CLEANUP(fd_close) int owned = fd;
     struct conn *conn = NULL;
@@ -121,6 +143,7 @@ int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_er
     if (next_number(clients, &number, err) < 0 ||
         conn_accept(&conn, clients->origin.host, number, fd_take(&owned), uid, err) < 0)
         return -1;
+    limit_awaited(clients);
     add(clients, conn);
     conn_start(conn);
     return 0;
@@ -199,10 +222,6 @@ int clients_restore(struct clients *clients, int in, int out, struct theseus_err
 
 /* ---- which there are ---- */
 
-size_t clients_count(const struct clients *clients) {
-    return map_count(clients->by_number);
-}
-
 struct conn *clients_find(const struct clients *clients, uint64_t number) {
     return map_get(clients->by_number, key_of(&number));
 }
@@ -215,6 +234,13 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
 #define each(conn, clients)                 \
     list_for_each (link, &(clients)->conns) \
         for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
+
+size_t clients_count(struct clients *clients) {
+    size_t awaited = 0;
+
+    each(conn, clients) awaited += conn->waits;
+    return map_count(clients->by_number) - awaited;
+}
 
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
     each(conn, clients) conn_each_call(conn, visit, arg);

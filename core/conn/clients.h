@@ -32,7 +32,10 @@ MUST_CHECK int clients_restore(struct clients *clients, int in, int out, struct 
 /* For struct conn_ops: that connection is over. */
 void clients_closed(struct clients *clients, struct conn *conn) ON_LOOP;
 
-size_t clients_count(const struct clients *clients) ON_LOOP;
+/* One that is lost, and of which nothing is left. */
+void clients_drop(struct clients *clients, struct conn *conn) ON_LOOP;
+
+size_t clients_count(struct clients *clients) ON_LOOP;                             /* those that are awaited left out */
 struct conn *clients_find(const struct clients *clients, uint64_t number) ON_LOOP; /* NULL: there is none */
 
 /* ---- each of them ---- */

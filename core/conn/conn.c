@@ -44,9 +44,12 @@ static void settle(void *arg) {
     if (conn->freed)
         return;
     atomic_store(&conn->max_buffered, conn_config(conn)->limits.max_buffered);
+    if ((conn->ended || conn->broken) && resume_is_possible(conn))
+        resume_await(conn);
     queue_take_off(conn);
     queue_serve(conn);
     output_write(conn);
+    kept_relieve(conn);
     if (queue_can_serve(conn)) /* what has just left made room for calls that were held */
         output_wake(conn);
     output_unpark(conn);
@@ -64,6 +67,7 @@ void conn_flush(struct conn *conn) {
 }
 
 void conn_serve(struct conn *conn) {
+    resume_watch(conn);
     expiry_again(conn);
     output_wake(conn);
 }
@@ -133,6 +137,7 @@ struct conn *conn_free(struct conn *conn) {
     conn->pace = timer_free(conn->pace);
     conn->expiry = timer_free(conn->expiry);
     conn->starved = timer_free(conn->starved);
+    conn->grace = timer_free(conn->grace);
     queue_fini(conn);
     list_for_each (link, &conn->listens)
         listen_free(list_entry(link, struct listen, link));
@@ -190,17 +195,27 @@ void conn_close_streams(struct conn *conn) {
     conn->out.fd = -1;
 }
 
+int conn_pack_record(struct conn *conn, struct conn_record *record, struct buf texts[SESSION_TEXTS],
+                     struct theseus_error *err) {
+    *record = (struct conn_record){.conn = conn->number,
+                                   .transport = span_of(conn->transport),
+                                   .fd_in = (uint64_t)conn->in.fd,
+                                   .fd_out = (uint64_t)conn->out.fd,
+                                   .blocks = (conn->in.blocks ? 1 : 0) | (conn->out.blocks ? 2 : 0),
+                                   .uid = conn->has_uid ? UINT64_C(1) + conn->uid : 0,
+                                   .since_ms = (uint64_t)conn->since_ms,
+                                   .lost = conn->lost,
+                                   .away_ms = (uint64_t)conn->away_ms,
+                                   .doubtful = conn->doubtful,
+                                   .resumptions = conn->resumptions,
+                                   .refused = conn->refused};
+    return session_pack(&conn->session, record, texts, err);
+}
+
 int conn_put_record(struct conn *conn, struct theseus_error *err) {
     struct buf texts[SESSION_TEXTS] = {0};
-    struct conn_record record = {.conn = conn->number,
-                                 .transport = span_of(conn->transport),
-                                 .fd_in = (uint64_t)conn->in.fd,
-                                 .fd_out = (uint64_t)conn->out.fd,
-                                 .blocks = (conn->in.blocks ? 1 : 0) | (conn->out.blocks ? 2 : 0),
-                                 .uid = conn->has_uid ? UINT64_C(1) + conn->uid : 0,
-                                 .since_ms = (uint64_t)conn->since_ms,
-                                 .lost = conn->lost};
-    int r = session_pack(&conn->session, &record, texts, err);
+    struct conn_record record;
+    int r = conn_pack_record(conn, &record, texts, err);
 
     if (r == 0)
         r = ledger_put(conn->host->ledger, &conn_kind, &record, err);
@@ -241,10 +256,14 @@ int conn_accept(struct conn **ret_conn, const struct conn_host *host, uint64_t n
 }
 
 static void drop_outputs_locked(struct conn *conn, struct batch *batch) {
-    list_for_each (link, &conn->outbox.chunks) {
-        struct output_record record = {.conn = conn->number, .offset = list_entry(link, struct chunk, link)->offset};
-        batch_drop(batch, &output_kind, &record);
-    }
+    const struct list *const lists[] = {&conn->outbox.kept, &conn->outbox.chunks};
+
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        list_for_each (link, (struct list *)lists[i]) {
+            struct output_record record = {.conn = conn->number,
+                                           .offset = list_entry(link, struct chunk, link)->offset};
+            batch_drop(batch, &output_kind, &record);
+        }
 }
 
 /* Takes the gate when there is memory for dropping what waits to be written; other threads may add to it meanwhile. */
@@ -252,8 +271,8 @@ static int enter_with_room(struct conn *conn, struct batch *batch, struct theseu
     size_t room = 0;
 
     ledger_enter(conn->host->ledger);
-    while (conn->outbox.count > room) {
-        room = 2 * conn->outbox.count;
+    while (conn->outbox.count + conn->outbox.kept_count > room) {
+        room = 2 * (conn->outbox.count + conn->outbox.kept_count);
         ledger_leave(conn->host->ledger);
         if (batch_reserve(batch, room, 0, err) < 0)
             return -1;
@@ -289,7 +308,10 @@ void conn_start(struct conn *conn) {
     detached_begin(conn);
     expiry_again(conn);
     input_cut(conn);
-    first_watch(conn);
+    if (conn->waits)
+        resume_await(conn);
+    else
+        first_watch(conn);
     output_wake(conn);
 }
 
@@ -300,7 +322,7 @@ void conn_stop_reading(struct conn *conn) {
 
 bool conn_is_idle(const struct conn *conn) {
     ledger_enter(conn->host->ledger);
-    bool written = list_empty(&conn->outbox.chunks);
+    bool written = conn->waits || list_empty(&conn->outbox.chunks); /* else nobody is there to write to */
     ledger_leave(conn->host->ledger);
     return written && conn->in_flight == 0 && conn->held_count == 0;
 }

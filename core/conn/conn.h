@@ -100,6 +100,34 @@ bool conn_is_lost(const struct conn *conn) ON_LOOP;
 /* Frees it while the server goes on; no record of it is left, and who waits for it is told. */
 struct conn *conn_end(struct conn *conn) ON_LOOP;
 
+/* ---- sessions that outlive their stream ---- */
+
+void conn_be_resumable(struct conn *conn) ON_LOOP;                   /* the client has got its secret */
+void conn_acknowledge(struct conn *conn, uint64_t received) ON_LOOP; /* answers that have come, since the beginning */
+void conn_bye(struct conn *conn) ON_LOOP;                            /* it ends with its stream */
+bool conn_waits(const struct conn *conn) ON_LOOP;                    /* has no stream, and its client is awaited */
+bool conn_has_expired(const struct conn *conn) ON_LOOP;              /* it was, in vain */
+int64_t conn_away_ms(const struct conn *conn) ON_LOOP;               /* wall clock: awaited since; 0: not so */
+uint64_t conn_resumptions(const struct conn *conn) ON_LOOP;
+void conn_note_refused(struct conn *conn) ON_LOOP; /* somebody who has not proved to be the client asked for it */
+/*
+ * "active"; "disconnected": awaited, or there for its tasks alone; "failed": awaited, and somebody was refused;
+ * "reconnecting": taken over, and not all that had collected is confirmed; "restored": that has been, or no line has come
+ * since it was made from records.
+ */
+const char *conn_state(const struct conn *conn) ON_LOOP;
+/* Has the client of that stream said one thing alone, which is being worked on? */
+bool conn_is_only_asking(const struct conn *conn) ON_LOOP;
+
+struct conn_resumption {
+    const json_t *id, *unanswered; /* of the request; those that its client has no answer for */
+    json_t *result;                /* beside `fates` */
+    uint64_t received;
+};
+/* `conn` goes on with the stream of `from`, which is lost then and to be ended. Its own stream is closed, if it has one. */
+MUST_CHECK int conn_take_over(struct conn *conn, struct conn *from, const struct conn_resumption *resumption,
+                              struct theseus_error *err) ON_LOOP;
+
 void conn_stop_reading(struct conn *conn) ON_LOOP;
 
 /* Before it is freed: no call is begun any more, and those that run are asked to stop; their answers are dropped. */

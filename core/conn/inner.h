@@ -34,6 +34,15 @@ struct conn {
     int64_t since_ms;
     bool lost;  /* the descriptors are closed: it is there for the calls that go on */
     bool waits; /* there are no descriptors, and the client is awaited: all that it has asked for goes on */
+
+    /* the session beyond one stream, see resume.c */
+    atomic_bool resumable; /* answers are kept until they are confirmed */
+    bool doubtful;         /* some answer may be neither kept nor confirmed */
+    bool expired;          /* the client was awaited in vain */
+    bool restored;         /* from records */
+    int64_t away_ms;       /* wall clock: awaited since then; 0: not so */
+    uint64_t resumptions, refused, resumed_up_to;
+    struct timer *grace; /* owned: the client is not awaited any longer */
     pthread_t loop_thread;
 
     /* input */
@@ -93,6 +102,22 @@ MUST_CHECK int conn_prepare(struct conn *conn, struct theseus_error *err) ON_LOO
 void conn_want(struct conn *conn, int direction, int events) ON_LOOP;              /* STREAM_READ or STREAM_WRITE */
 void conn_close_streams(struct conn *conn) ON_LOOP;
 MUST_CHECK int conn_put_record(struct conn *conn, struct theseus_error *err) ON_LOOP;
+MUST_CHECK int conn_pack_record(struct conn *conn, struct conn_record *record, struct buf texts[SESSION_TEXTS],
+                                struct theseus_error *err) ON_LOOP; /* the texts are the caller's */
+
+/* kept.c */
+struct position_record kept_position(const struct conn *conn); /* as of now */
+struct output_record kept_output(const struct conn *conn, const struct chunk *chunk);
+/* Of all requests whose answers are kept or wait, beyond the first ones that have come. */
+struct map *kept_ids_new(struct conn *conn, uint64_t received) ON_LOOP;
+void kept_relieve(struct conn *conn) ON_LOOP;
+void kept_forget(struct conn *conn) ON_LOOP;
+
+/* resume.c */
+bool resume_is_possible(const struct conn *conn) ON_LOOP;
+void resume_await(struct conn *conn) ON_LOOP; /* the stream, if there is one, is closed */
+void resume_watch(struct conn *conn) ON_LOOP; /* the limit may be another one */
+void resume_give_up(struct conn *conn) ON_LOOP;
 
 /* input.c */
 void input_on_readable(struct conn *conn, int events) ON_LOOP;
@@ -117,9 +142,12 @@ void hangup_noticed(struct conn *conn) ON_LOOP;
 
 /* output.c */
 extern const struct call_ops output_call_ops;
-void output_wake(struct conn *conn); /* any thread: what was added is written soon */
+void output_answer(struct conn *conn, struct buf *line); /* to a request that has no call; takes the content */
+void output_wake(struct conn *conn);                     /* any thread: what was added is written soon */
 void output_write(struct conn *conn) ON_LOOP;
-bool output_is_full(struct conn *conn);
+bool output_is_full(struct conn *conn);    /* with what is kept */
+bool output_is_written(struct conn *conn); /* nothing waits to be */
+bool output_is_unread(struct conn *conn);  /* is so much not written that the client seems not to read? */
 void output_unpark(struct conn *conn) ON_LOOP;
 void output_unpark_all(struct conn *conn) ON_LOOP;
 

@@ -13,7 +13,7 @@ enum { STARVED_MS = 200 };
 void input_want(struct conn *conn) {
     size_t max = conn_config(conn)->limits.max_buffered;
     bool reads = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->starved &&
-                 conn->held_bytes < max && !output_is_full(conn);
+                 conn->held_bytes < max && !output_is_unread(conn);
 
     bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
 
@@ -112,8 +112,7 @@ struct cut {
 
 static void give_on(struct cut *cut) ON_LOOP {
     struct conn *conn = cut->conn;
-    struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame),
-                                       conn->outbox.written};
+    struct position_record position = kept_position(conn);
     struct theseus_error err = {0};
 
     settle_pieces(conn, &cut->batch);
@@ -252,6 +251,8 @@ void input_cut(struct conn *conn) {
     }
     give_on(&cut);
     batch_fini(&cut.batch);
+    if (conn->outbox.kept_count > 0 && conn->held_bytes >= conn_config(conn)->limits.max_buffered)
+        output_wake(conn); /* nothing is read that would confirm an answer: see kept_relieve() */
     if (any)
         conn->last_line_ns = clock_now_ns(); /* one look at the clock for all that came together */
 }

@@ -19,9 +19,10 @@ static int drop_output(struct conn *conn, struct theseus_error *err) ON_LOOP {
 
     list_init(&gone);
     ledger_enter(conn->host->ledger);
+    list_splice(&gone, &conn->outbox.kept);
     list_splice(&gone, &conn->outbox.chunks);
     conn->outbox.written = conn->outbox.end;
-    conn->outbox.count = 0;
+    conn->outbox.count = conn->outbox.kept_count = conn->outbox.kept_bytes = 0;
     ledger_leave(conn->host->ledger);
     list_for_each (link, &gone) {
         struct chunk *chunk = list_entry(link, struct chunk, link);
@@ -37,6 +38,8 @@ void conn_lose(struct conn *conn) {
     struct theseus_error err = {0};
 
     conn->lost = conn->stopped = true;
+    atomic_store(&conn->resumable, false);
+    conn->away_ms = 0;
     conn->told = conn->waits = false;
     conn_each_call(conn, cancel, NULL);
     queue_take_off(conn);

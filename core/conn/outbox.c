@@ -28,18 +28,42 @@ struct chunk *chunk_free(struct chunk *chunk) {
 }
 
 void outbox_init(struct outbox *outbox, uint64_t written) {
+    *outbox = (struct outbox){.written = written, .end = written};
     list_init(&outbox->chunks);
-    outbox->written = outbox->end = written;
-    outbox->count = 0;
+    list_init(&outbox->kept);
 }
 
 void outbox_fini(struct outbox *outbox) {
     list_for_each (link, &outbox->chunks)
         (void)chunk_free(list_entry(link, struct chunk, link));
+    list_for_each (link, &outbox->kept)
+        (void)chunk_free(list_entry(link, struct chunk, link));
+}
+
+size_t outbox_cost_left(const struct outbox *outbox) {
+    return outbox_bytes(outbox) + outbox->count * CHUNK_OVERHEAD;
 }
 
 size_t outbox_cost(const struct outbox *outbox) {
-    return outbox_bytes(outbox) + outbox->count * CHUNK_OVERHEAD;
+    return outbox_cost_left(outbox) + outbox->kept_bytes + outbox->kept_count * CHUNK_OVERHEAD;
+}
+
+void outbox_keep(struct outbox *outbox, struct chunk *chunk) {
+    outbox->kept_count++;
+    outbox->kept_bytes += chunk->len;
+    list_append(&outbox->kept, &chunk->link);
+}
+
+struct chunk *outbox_acknowledge(struct outbox *outbox) {
+    struct chunk *first = list_first(&outbox->kept, struct chunk, link);
+
+    if (!first)
+        return NULL;
+    list_remove(&first->link);
+    outbox->kept_count--;
+    outbox->kept_bytes -= first->len;
+    outbox->acknowledged++;
+    return first;
 }
 
 void outbox_add(struct outbox *outbox, struct chunk *chunk) {

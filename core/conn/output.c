@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "conn/inner.h"
@@ -20,6 +21,20 @@ void output_wake(struct conn *conn) {
         loop_defer(conn->host->loop, &conn->flush);
 }
 
+bool output_is_unread(struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    bool unread = outbox_cost_left(&conn->outbox) >= atomic_load(&conn->max_buffered);
+    ledger_leave(conn->host->ledger);
+    return unread;
+}
+
+bool output_is_written(struct conn *conn) {
+    ledger_enter(conn->host->ledger);
+    bool written = list_empty(&conn->outbox.chunks);
+    ledger_leave(conn->host->ledger);
+    return written;
+}
+
 bool output_is_full(struct conn *conn) {
     ledger_enter(conn->host->ledger);
     bool full = outbox_cost(&conn->outbox) >= atomic_load(&conn->max_buffered);
@@ -37,7 +52,7 @@ static int add_locked(struct conn *conn, struct chunk *chunk, struct batch *batc
     if (chunk) {
         batch->reserve = true; /* an answer is recorded also where there is no room for new work */
         outbox_add(&conn->outbox, chunk);
-        struct output_record record = {conn->number, chunk->offset, {chunk->data, chunk->len}};
+        struct output_record record = kept_output(conn, chunk);
         if (!batch->failed)
             batch_put(batch, &output_kind, &record);
     }
@@ -48,11 +63,20 @@ static void log_unrecorded(const struct theseus_error *err) {
     log_error("an answer could not be recorded and would be lost in a restart: %s", err->message);
 }
 
+/* What a hello is answered with is between its two sides: nobody asks for it again. */
+static bool is_kept(const struct conn *conn, const char *method) {
+    return atomic_load(&conn->resumable) && strncmp(method, "theseus/", strlen("theseus/")) != 0;
+}
+
 static bool finish(struct call *call, struct batch *batch, struct buf *line) {
     struct conn *conn = call->owner;
     struct theseus_error err = {0};
     struct chunk *chunk = line && line->len ? chunk_new(line) : NULL;
 
+    if (chunk)
+        chunk->answers = is_kept(conn, call->method);
+    else if (line && line->len)
+        log_error("connection %d: no memory for an answer", (int)conn->number);
     make_room(batch, chunk);
     ledger_enter(call->ledger);
     bool open = atomic_exchange(&call->state, CALL_OVER) == CALL_OPEN;
@@ -114,6 +138,7 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
 
     if (!chunk)
         return false;
+    chunk->answers = is_kept(conn, call->method);
     make_room(batch, chunk);
     ledger_enter(call->ledger);
     bool goes_on = !call_is_over(call) && !atomic_load(&call->detached) && !batch->failed;
@@ -132,7 +157,7 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
     return goes_on;
 }
 
-void conn_say(struct conn *conn, struct buf *line) {
+static void say(struct conn *conn, struct buf *line, bool answers) {
     CLEANUP(batch_fini) struct batch batch = {0};
     struct theseus_error err = {0};
     struct chunk *chunk = conn->lost ? NULL : chunk_new(line);
@@ -143,6 +168,7 @@ void conn_say(struct conn *conn, struct buf *line) {
         log_error("no memory for a message to the client");
         return;
     }
+    chunk->answers = answers;
     make_room(&batch, chunk);
     ledger_enter(conn->host->ledger);
     int r = add_locked(conn, chunk, &batch, &err);
@@ -150,6 +176,14 @@ void conn_say(struct conn *conn, struct buf *line) {
     if (r < 0)
         log_unrecorded(&err);
     output_wake(conn);
+}
+
+void conn_say(struct conn *conn, struct buf *line) {
+    say(conn, line, false);
+}
+
+void output_answer(struct conn *conn, struct buf *line) {
+    say(conn, line, atomic_load(&conn->resumable));
 }
 
 void output_unpark(struct conn *conn) {
@@ -184,13 +218,16 @@ void output_unpark_all(struct conn *conn) {
 /* Under the gate: so much has left; chunks that have left as a whole go to `done`. */
 static int wrote_locked(struct conn *conn, size_t count, struct list *done, struct theseus_error *err) {
     struct batch *batch = &conn->host->shared->batch;
-    struct position_record position = {conn->number, frame_offset(conn->frame), frame_skipping(conn->frame), 0};
 
     batch->reserve = true; /* what has left must not leave again */
     outbox_wrote(&conn->outbox, count);
-    position.written = conn->outbox.written;
+    struct position_record position = kept_position(conn);
     batch_put(batch, &position_kind, &position);
     for (struct chunk *chunk; (chunk = outbox_take_done(&conn->outbox));) {
+        if (chunk->answers) {
+            outbox_keep(&conn->outbox, chunk);
+            continue;
+        }
         struct output_record record = {.conn = conn->number, .offset = chunk->offset};
         batch_drop(batch, &output_kind, &record);
         list_append(done, &chunk->link);

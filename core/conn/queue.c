@@ -25,6 +25,8 @@ void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_erro
         return; /* that revision's error responses name a request, and this one has no name */
     if (message_write_error(id, error, NULL, &line, &err) < 0)
         log_error("an error could not be written: %s", err.message);
+    else if (id)
+        output_answer(conn, &line);
     else
         conn_say(conn, &line);
 }

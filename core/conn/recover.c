@@ -67,7 +67,8 @@ static void drop_output(void *arg, const void *recorded) {
     const struct output_record *output = recorded;
     struct recovery *recovery = arg;
 
-    if (output->conn == recovery->conn->number && output->offset + output->bytes.len <= recovery->written)
+    if (output->conn == recovery->conn->number && !output->answers &&
+        output->offset + output->bytes.len <= recovery->written)
         batch_drop(&recovery->batch, &output_kind, output);
 }
 
@@ -79,6 +80,7 @@ static void settle_doubt(void *arg, const struct ledger_doubt *doubt) {
 
     if (doubt->conn != conn->number)
         return;
+    conn->doubtful = true;
     if (doubt->out_len > 0 && doubt->out_offset + doubt->out_len <= written) {
         log_info("connection %d: the answer to the request at %llu is lost, and has left already", (int)conn->number,
                  (unsigned long long)doubt->offset);

@@ -60,9 +60,14 @@ static void restore_session(void *arg, const void *recorded) {
     conn->has_uid = record->uid > 0;
     conn->uid = (uid_t)(record->uid - 1);
     conn->since_ms = (int64_t)record->since_ms;
-    conn->lost = record->lost;
+    conn->lost = conn->stopped = record->lost;
     conn->waits = !record->lost && record->fd_in > INT32_MAX;
-    conn->stopped = conn->lost || conn->waits;
+    conn->away_ms = (int64_t)record->away_ms;
+    conn->doubtful = record->doubtful;
+    conn->resumptions = record->resumptions;
+    conn->refused = record->refused;
+    conn->restored = true;
+    atomic_store(&conn->resumable, record->secret.len > 0);
 }
 
 static void note_position(void *arg, const void *recorded) {
@@ -86,6 +91,7 @@ static void restore_position(struct origin *origin) ON_LOOP {
     conn->frame = frame_new(conn_config(conn)->limits.max_line, cut, skipping && cut == origin->position.cut);
     conn->read = cut;
     outbox_init(&conn->outbox, origin->position.written);
+    conn->outbox.acknowledged = origin->position.acknowledged;
 }
 
 /* Is that what follows what there is? The first one may have been written in part. */
@@ -100,12 +106,21 @@ static void restore_output(void *arg, const void *recorded) {
     CLEANUP(buf_fini) struct buf line = {0};
     struct origin *origin = origin_of(arg, output->conn);
 
-    if (!origin || output->offset + output->bytes.len <= origin->conn->outbox.written)
+    if (!origin)
+        return;
+    bool has_left = output->offset + output->bytes.len <= origin->conn->outbox.written;
+    if (has_left && !output->answers)
         return;
     struct conn *conn = origin->conn;
     struct chunk *chunk = buf_append(&line, output->bytes, NULL) == 0 ? chunk_new(&line) : NULL;
     if (!chunk) {
         log_error("no memory for a recorded answer");
+        return;
+    }
+    chunk->answers = output->answers;
+    chunk->offset = output->offset;
+    if (has_left) {
+        outbox_keep(&conn->outbox, chunk);
         return;
     }
     origin->uncertain |= !follows(conn, output);
@@ -253,7 +268,7 @@ int conn_restore(struct conn **ret_conn, const struct conn_host *host, uint64_t 
 
 static void add_again(struct conn *conn, struct chunk *chunk, struct batch *batch) {
     outbox_add(&conn->outbox, chunk);
-    struct output_record record = {conn->number, chunk->offset, {chunk->data, chunk->len}};
+    struct output_record record = kept_output(conn, chunk);
     batch_put(batch, &output_kind, &record);
 }
 
@@ -269,7 +284,8 @@ static int begin_output_anew(struct conn *conn, struct theseus_error *err) {
         return fail(err, ERR_MEMORY, "no memory for the end of a line");
     list_init(&again);
     list_splice(&again, &conn->outbox.chunks);
-    outbox_init(&conn->outbox, conn->outbox.written);
+    conn->outbox.end = conn->outbox.written;
+    conn->outbox.count = 0;
     list_for_each (link, &again) {
         struct output_record gone = {.conn = conn->number, .offset = list_entry(link, struct chunk, link)->offset};
         batch_drop(&batch, &output_kind, &gone);
@@ -285,6 +301,10 @@ static int begin_output_anew(struct conn *conn, struct theseus_error *err) {
 void conn_unknown_position(struct conn *conn) {
     struct theseus_error err = {0};
 
+    if (conn->waits)
+        return; /* whoever comes for it says what has come */
+    conn->doubtful = true;
+    conn_session_changed(conn);
     log_warning(
         "connection %d: how much the image before has read and written is not certain; a line may have been lost, or "
         "may come twice",

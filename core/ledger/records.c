@@ -28,6 +28,10 @@ static const struct record_field conn_fields[] = {
     BYTES(conn_record, secret, 16, RECORD_SPARSE),
     BYTES(conn_record, home, 17, RECORD_SPARSE),
     U64(conn_record, lost, 18, RECORD_SPARSE),
+    U64(conn_record, away_ms, 19, RECORD_SPARSE),
+    U64(conn_record, doubtful, 20, RECORD_SPARSE),
+    U64(conn_record, resumptions, 21, RECORD_SPARSE),
+    U64(conn_record, refused, 22, RECORD_SPARSE),
 };
 const struct record_kind conn_kind = KIND(1, conn_record, conn_fields);
 
@@ -36,6 +40,7 @@ static const struct record_field position_fields[] = {
     U64(position_record, cut, 2, 0),
     U64(position_record, skipping, 3, 0),
     U64(position_record, written, 4, 0),
+    U64(position_record, acknowledged, 5, RECORD_SPARSE),
 };
 const struct record_kind position_kind = KIND(2, position_record, position_fields);
 
@@ -65,6 +70,7 @@ static const struct record_field output_fields[] = {
     U64(output_record, conn, 1, RECORD_KEY),
     U64(output_record, offset, 2, RECORD_KEY),
     BYTES(output_record, bytes, 3, 0),
+    U64(output_record, answers, 4, RECORD_SPARSE),
 };
 const struct record_kind output_kind = KIND(6, output_record, output_fields);
 

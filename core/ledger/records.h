@@ -25,15 +25,20 @@ struct conn_record {
     struct span secret;        /* by which another socket takes the session over; empty: none can */
     struct span home;          /* the directory that the client was started in, as it says; empty: it does not */
     uint64_t lost;             /* 1: the descriptors are closed, what was accepted goes on */
+    uint64_t away_ms;          /* wall clock: since when it has no stream, and its client is awaited; 0: not so */
+    uint64_t doubtful;         /* 1: what the client has had of the answers is not certain */
+    uint64_t resumptions;      /* how often another stream has taken it over */
+    uint64_t refused;          /* attempts at that since it has no stream, in vain */
 };
 extern const struct record_kind conn_kind;
 
 /* How far a connection's streams have got, in bytes since its beginning. Owner: conn. */
 struct position_record {
-    uint64_t conn;     /* key */
-    uint64_t cut;      /* input up to here is made into requests (or was none) */
-    uint64_t skipping; /* 1: the rest of a line that is too long is being thrown away */
-    uint64_t written;  /* output up to here has left */
+    uint64_t conn;         /* key */
+    uint64_t cut;          /* input up to here is made into requests (or was none) */
+    uint64_t skipping;     /* 1: the rest of a line that is too long is being thrown away */
+    uint64_t written;      /* output up to here has left */
+    uint64_t acknowledged; /* answers that the client has confirmed; 0 where it does not do such a thing */
 };
 extern const struct record_kind position_kind;
 
@@ -69,6 +74,7 @@ extern const struct record_kind run_kind;
 struct output_record {
     uint64_t conn, offset; /* key; offset of the first byte */
     struct span bytes;
+    uint64_t answers; /* 1: it answers a request, and stays until the client has confirmed it */
 };
 extern const struct record_kind output_kind;
 

@@ -26,6 +26,7 @@ static const struct row {
     {"tasks/get", MODERN, method_tasks_get},
     {"tasks/update", MODERN, method_tasks_update},
     {"theseus/hello", OF_SOCKET, method_hello},
+    {"theseus/resume", OF_SOCKET, method_resume},
     {"tools/call", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_call},
     {"tools/list", LEGACY | MODERN | NEEDS_PLUGINS, method_tools_list},
 };
@@ -232,6 +233,8 @@ void method_on_notification(void *arg, struct conn *conn, const struct message *
     struct method_env *env = arg;
 
     loop_enter();
+    if (method_of_socket(conn, message))
+        return;
     if (strcmp(message->method, "notifications/initialized") == 0 && session->revision) {
         session->initialized = true;
         conn_session_changed(conn);

@@ -3,12 +3,6 @@
 #include "server/inner.h"
 #include "server/services.h"
 
-static const char *state_of(struct server *server, const struct conn *conn) ON_LOOP {
-    if (conn_is_lost(conn))
-        return "disconnected";
-    return server->follows && conn_first_line_ns(conn) == 0 ? "restored" : "active";
-}
-
 struct listing {
     struct server *server;
     json_t *list;
@@ -20,12 +14,13 @@ static void add(void *arg, struct conn *conn) {
     loop_enter();
     const struct session *session = conn_session(conn);
     (void)json_array_append_new(
-        listing->list,
-        json_pack("{s:I, s:s, s:O*, s:s, s:I, s:o, s:s, s:i, s:i}", "conn", (json_int_t)conn_number(conn), "session_id",
-                  session->id, "client", session->client, "transport", conn_transport(conn), "uid",
-                  (json_int_t)conn_uid(conn), "since",
-                  facts_time_new(conn_since_ms(conn) > 0 ? conn_since_ms(conn) : -1), "state",
-                  state_of(listing->server, conn), "in_flight", conn_in_flight(conn), "held", conn_held(conn)));
+        listing->list, json_pack("{s:I, s:s, s:O*, s:s, s:I, s:o, s:s, s:i, s:i, s:I, s:o}", "conn",
+                                 (json_int_t)conn_number(conn), "session_id", session->id, "client", session->client,
+                                 "transport", conn_transport(conn), "uid", (json_int_t)conn_uid(conn), "since",
+                                 facts_time_new(conn_since_ms(conn) > 0 ? conn_since_ms(conn) : -1), "state",
+                                 conn_state(conn), "in_flight", conn_in_flight(conn), "held", conn_held(conn),
+                                 "resumptions", (json_int_t)conn_resumptions(conn), "away_since",
+                                 conn_away_ms(conn) > 0 ? facts_time_new(conn_away_ms(conn)) : json_null()));
 }
 
 json_t *service_connections(struct server *server, struct run *run, const json_t *args, const json_t *facts) {
@@ -35,6 +30,6 @@ json_t *service_connections(struct server *server, struct run *run, const json_t
     json_t *listener = listening_report_new(server);
     (void)run, (void)args, (void)facts;
     clients_each(server->clients, add, &listing);
-    return json_pack("{s:o, s:o, s:o}", "connections", listing.list, "listener", listener ? listener : json_null(),
-                     "timestamp", facts_now_new());
+    return json_pack("{s:o, s:o, s:o, s:o}", "connections", listing.list, "listener", listener ? listener : json_null(),
+                     "resumptions", resume_report_new(server), "timestamp", facts_now_new());
 }

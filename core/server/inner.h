@@ -28,6 +28,7 @@
 #include "server/recovery.h"
 #include "server/reloads.h"
 #include "server/restart_facts.h"
+#include "server/resume.h"
 #include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
@@ -216,6 +217,7 @@ struct server {
     bool listens;                    /* clients come and go; else there is one, and the server is for it alone */
     struct listener *listener;       /* owned; NULL: not, or not any more */
     struct listening listening;
+    struct resume resume;
     char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */

@@ -68,7 +68,8 @@ static void judge(json_t *session, const json_t *digest, const json_t *theirs, c
     CLEANUP(free)
     char *difference =
         theirs ? difference_of(json_object_get(digest, conn), json_object_get(theirs, conn)) : xstrdup(problem);
-    bool reachable = json_is_true(json_object_get(session, "reachable"));
+    bool reachable = json_is_true(json_object_get(session, "reachable")) ||
+                     json_is_true(json_object_get(session, "awaited")); /* its client knows where to come */
 
     (void)json_object_set_new(session, "reconnect_capable", json_boolean(reachable && !difference));
     if (difference && reachable)
@@ -159,8 +160,8 @@ static json_t *buffers_new(struct server *server, bool *pass) ON_LOOP {
                      word(*pass));
 }
 
-/* How long a reconnection took is not recorded anywhere. */
-static json_t *stats_new(const json_t *facts, bool *pass) {
+/* Connections that a restart has cost, as the history has it, and sessions that another socket has taken over. */
+static json_t *stats_new(struct server *server, const json_t *facts, bool *pass) ON_LOOP {
     const json_t *problem = json_object_get(facts, "problem");
     json_int_t lost = json_integer_value(json_object_get(facts, "lost"));
     json_int_t resumed = json_integer_value(json_object_get(facts, "resumed"));
@@ -168,8 +169,15 @@ static json_t *stats_new(const json_t *facts, bool *pass) {
     *pass = !problem && resumed >= lost;
     if (problem)
         return json_pack("{s:n, s:s, s:O}", "average_reconnection_time", "status", word(*pass), "reason", problem);
-    return json_pack("{s:I, s:I, s:n, s:s}", "successful_reconnections", resumed, "failed_reconnections",
-                     lost > resumed ? lost - resumed : 0, "average_reconnection_time", "status", word(*pass));
+    json_auto_t *report = resume_report_new(server);
+    json_int_t failed = json_integer_value(json_object_get(report, "failed")) +
+                        json_integer_value(json_object_get(report, "unknown")) + (lost > resumed ? lost - resumed : 0);
+    const json_t *average = json_object_get(report, "average_ms");
+    resumed += json_integer_value(json_object_get(report, "successful"));
+    return json_pack("{s:I, s:I, s:o, s:s}", "successful_reconnections", resumed, "failed_reconnections", failed,
+                     "average_reconnection_time",
+                     json_is_null(average) ? json_null() : json_real(json_real_value(average) / 1e3), "status",
+                     word(*pass));
 }
 
 static json_t *results_new(const struct test *test, bool *ret_pass) ON_LOOP {
@@ -185,7 +193,8 @@ static json_t *results_new(const struct test *test, bool *ret_pass) ON_LOOP {
     if (facts_wants(args, "include_buffer_status", true))
         (void)json_object_set_new(results, "buffer_status", buffers_new(test->asked->server, &buffers));
     if (test->asked->facts)
-        (void)json_object_set_new(results, "reconnection_stats", stats_new(test->asked->facts, &stats));
+        (void)json_object_set_new(results, "reconnection_stats",
+                                  stats_new(test->asked->server, test->asked->facts, &stats));
     *ret_pass = sessions && buffers && stats;
     return results;
 }
@@ -271,11 +280,25 @@ static json_t *unknown_new(const json_t *sessions, const json_t *args) {
     return json_pack("{s:o}", "error", list);
 }
 
+/* What the loop knows beyond the records. */
+static void add_states(struct server *server, const json_t *sessions) ON_LOOP {
+    json_t *session;
+    size_t i;
+
+    json_array_foreach ((json_t *)sessions, i, session) {
+        const json_t *number = json_object_get(session, "conn");
+        const struct conn *conn = clients_find(server->clients, (uint64_t)json_integer_value(number));
+        if (conn && strcmp(conn_state(conn), "active") != 0)
+            (void)json_object_set_new(session, "state", json_string(conn_state(conn)));
+    }
+}
+
 void reconnect_begin(struct asked *asked) {
     json_t *sessions = sessions_new(asked->server->ledger);
     struct theseus_error err = {0};
 
     loop_enter();
+    add_states(asked->server, sessions);
     json_t *unknown = unknown_new(sessions, asked->args);
     if (unknown) {
         json_decref(sessions);

@@ -151,7 +151,7 @@ static void on_conn_over(void *arg, struct conn *conn) {
     struct server *server = arg;
 
     loop_enter();
-    (void)conn;
+    resume_note_over(server, conn);
     if (!server->listens)
         leave_closed(server);
 }
@@ -297,6 +297,7 @@ static void wire(struct server *server) {
         .arg = server,
     };
     method_env_init(&server->methods);
+    resume_init(server);
     server->methods.loop = server->loop;
     server->methods.config = config;
     server->methods.plugin_host = &server->plugin_host;
@@ -305,6 +306,7 @@ static void wire(struct server *server) {
     server->methods.wake = on_wake;
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
+    server->methods.resume = resume_asked;
     server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
@@ -529,6 +531,8 @@ struct server *server_free(struct server *server) {
         clients_let_go(server->clients);
     if (server->loop)
         method_env_fini(&server->methods);
+    if (server->loop)
+        resume_fini(server);
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         server->signals[i] = signal_watch_free(server->signals[i]);
     server->leave_timer = timer_free(server->leave_timer);

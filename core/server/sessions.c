@@ -18,7 +18,7 @@ static json_t *json_of(struct span text) {
 /* ---- is somebody there? ---- */
 
 enum presence { PRESENT, HUNG_UP, CLOSED };
-static const char *const state_names[] = {"connected", "hung_up", "closed"};
+static const char *const state_names[] = {"active", "disconnected", "disconnected"};
 
 static enum presence presence_of(uint64_t fd) {
     struct pollfd asked = {.fd = (int)fd};
@@ -70,7 +70,10 @@ static void add_session(void *arg, const void *recorded) {
                                 text_new(record->session), "client", json_of(record->client), "transport",
                                 text_new(record->transport), "state", state_names[in > out ? in : out], "reachable",
                                 in == PRESENT && out == PRESENT, "notifiable", search.found);
-    add_reason(session, in, out);
+    if (record->away_ms > 0)
+        (void)json_object_set_new(session, "awaited", json_true());
+    else
+        add_reason(session, in, out);
     (void)json_array_append_new(listing->list, session);
 }
 

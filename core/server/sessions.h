@@ -8,7 +8,8 @@
 
 /*
  * One object per connection: {conn, session_id, client{…} or null, transport, state, reachable, notifiable}, and
- * `reason` where it is not reachable. state: "connected", "hung_up", "closed". New reference.
+ * `reason` where it is not reachable. state: "active", "disconnected". `awaited`: it has no
+ * stream, and may be taken over by another one. New reference.
  */
 json_t *sessions_new(struct ledger *ledger);
 

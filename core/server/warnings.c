@@ -52,5 +52,8 @@ json_t *warnings_new(struct server *server) {
     CLEANUP(free) char *obstacle = heir_obstacle(server);
     if (obstacle)
         (void)json_array_append_new(sentences, json_string(obstacle));
+    CLEANUP(free) char *alert = resume_alert_new(server);
+    if (alert)
+        (void)json_array_append_new(sentences, json_string(alert));
     return sentences;
 }

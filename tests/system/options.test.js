@@ -16,6 +16,7 @@ import { atMost, binary, sanitized, shipped } from './lib/home.js';
 import { Installed } from './lib/installed.js';
 import { rss } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
+import { Session } from './lib/session.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
 
 const observed = new Set();
@@ -350,6 +351,16 @@ describe('the option', { concurrency: 4 }, () => {
         assert.match(client.problems.pop(), /"late"/);
         assert.equal(await idle.text('echo', { message: 'x' }), 'x');
     }, { sections: { limits: { first_line: 1 } } });
+
+    observesSocket('listen.session_expiry', 'is how long a client whose socket has ended is awaited', async (one, home) => {
+        const watcher = await one.client(), session = await Session.hello(one);
+        const sessions = async () => (await watcher.value('orchestrator_reconnect_test')).results.sessions;
+        await session.drop();
+        await until('the end of the socket', async () =>
+            (await sessions()).find((other) => other.session_id === session.id).state === 'disconnected');
+        home.configure({ listen: { session_expiry: '1s' } });
+        await until('the end of the session', async () => !(await sessions()).some((other) => other.session_id === session.id));
+    });
 
     observesSocket('listen.unix', 'is where clients connect, from the next image on', async (one, home) => {
         const client = await one.client(home.path('elsewhere', 'theseus.sock'));

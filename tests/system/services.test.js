@@ -439,7 +439,7 @@ describe('the test of reconnection', { concurrency: 4 }, () => {
             { total_sessions: 1, reachable_sessions: 1, reconnect_capable: 1, status: 'pass' });
         const [session] = all.results.sessions;
         assert.deepEqual([session.client, session.transport, session.state],
-            [{ name: 'system', version: '1' }, 'stdio', 'connected']);
+            [{ name: 'system', version: '1' }, 'stdio', 'active']);
         assert.deepEqual(all.results.reconnection_stats, { successful_reconnections: 0, failed_reconnections: 0,
             average_reconnection_time: null, status: 'pass' });
         const one = await ask(client, 'reconnect_test', { session_id: session.session_id });
