@@ -49,7 +49,7 @@ static struct {
     struct crash_note *note; /* in the ledger; NULL: it has no room for one */
     struct poll *poll;       /* owned */
     int wake_fd;             /* readable: the loop is asked */
-    pid_t loop_thread;
+    pid_t process, loop_thread;
     struct sigaction before[ARRAY_SIZE(signals)];
     atomic_int stage;
     atomic_int first;    /* the thread that has crashed */
@@ -237,6 +237,8 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
     pid_t self = gettid();
     int nobody = 0;
 
+    if (getpid() != crash.process)
+        die(signum); /* a child that a plugin has forked: the ledger and the connections are not its own */
     if (self == atomic_load(&crash.first) || self == atomic_load(&crash.executor))
         on_again(signum);
     if (!atomic_compare_exchange_strong(&crash.first, &nobody, self))
@@ -259,6 +261,7 @@ static int make_ready(const struct crash_spec *spec, struct theseus_error *err) 
         return -1;
     crash.ledger = spec->ledger;
     crash.note = crash_left_place(spec->ledger);
+    crash.process = getpid();
     crash.loop_thread = gettid();
     crash.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (crash.wake_fd < 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,22 @@ static int die(struct theseus_call *call, void *self, const json_t *args) {
     return theseus_reply_text(call, "it lives");
 }
 
+/* A child that was forked dies, and nobody else. */
+static int die_forked(struct theseus_call *call, void *self, const json_t *args) {
+    pid_t pid = fork();
+    int status = 0;
+
+    (void)self;
+    (void)args;
+    if (pid == 0) {
+        by_null();
+        _exit(0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return theseus_reply_error(call, "no child");
+    return theseus_reply_text(call, "%s", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "it has lived");
+}
+
 static int wait_for_ever(struct theseus_call *call, void *self, const json_t *args) {
     (void)call;
     (void)self;
@@ -196,6 +213,7 @@ static const struct theseus_tool tools[] = {
                 .input_schema = ARGUMENTS,
                 .call = die,
                 .data = &way_null},
+    {.name = "die_forked", .call = die_forked},
     {.name = "die_again", .flags = THESEUS_IDEMPOTENT, .input_schema = ARGUMENTS, .call = die, .data = &way_null},
     {.name = "wait_for_ever", .flags = THESEUS_IDEMPOTENT, .call = wait_for_ever},
     {0},

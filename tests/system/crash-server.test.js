@@ -97,6 +97,14 @@ describe('behind a crash', { skip, concurrency: 4 }, () => {
         assert.match((await dying).result.content[0].text, /crashed with SIGSEGV/);
     }, mortal()));
 
+    test('a child that a plugin has forked ends alone', () => serving(async (client, home) => {
+        await client.appears('die_forked');
+        for (let round = 0; round < 3; round++)
+            assert.equal(await client.text('die_forked'), 'Segmentation fault');
+        assert.equal((await client.value('orchestrator_health_check')).pid, client.pid, 'nobody else answers');
+        assert.equal(crashes(home), 0);
+    }, mortal()));
+
     test('a client that has left is noticed', () => serving(async (client, home) => {
         await client.appears('die_null');
         await crash(client, 'null');
