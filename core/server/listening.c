@@ -67,6 +67,7 @@ static void on_connected(void *arg, int fd) {
         log_error("a client is closed: %s", err.message);
     } else {
         server->listening.accepted++;
+        describe_clients_changed(server);
     }
 }
 
@@ -153,6 +154,7 @@ void listening_go(struct server *server) {
     if (server->listener) {
         listener_accept(server->listener, true);
         supervisor_ready();
+        describe_begin(server); /* one that waits for its clients is no probe */
     }
     server->listening.before = listener_close(server->listening.before);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -29,6 +31,15 @@ static bool is_running(const json_t *sign) {
     return pid > 0 && proc_start_time(pid, &now, &err) == 0 && now == (uint64_t)start_time;
 }
 
+/* Seconds since it was written: a server that stays silent is stuck. */
+static json_t *with_age(json_t *sign, const char *path) {
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        (void)json_object_set_new(sign, "age_s", json_integer((json_int_t)(time(NULL) - st.st_mtime)));
+    return sign;
+}
+
 static void read_sign(const char *dir, const char *name, json_t *signs) {
     CLEANUP(free) char *path = path_join(dir, name);
     CLEANUP(buf_fini) struct buf text = {0};
@@ -43,7 +54,7 @@ static void read_sign(const char *dir, const char *name, json_t *signs) {
     if (!sign)
         (void)fprintf(stderr, "theseus: '%s' is no JSON and is left alone\n", path);
     else if (is_running(sign))
-        (void)json_array_append(signs, sign);
+        (void)json_array_append(signs, with_age(sign, path));
     else
         (void)unlink(path);
 }
