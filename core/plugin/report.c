@@ -183,8 +183,8 @@ static json_t *durations_new(const struct stats *stats) {
 
     for (int power = 16; power <= 36; power += 2) {
         uint64_t below = stats_up_to(stats, power);
-        (void)json_array_append_new(borders, json_pack("[f, I]", (double)(1ull << power) / 1e9,
-                                                       (json_int_t)(below < count ? below : count)));
+        (void)json_array_append_new(
+            borders, json_pack("[f, I]", (double)(1ull << power) / 1e9, (json_int_t)(below < count ? below : count)));
     }
     return json_pack("{s:f, s:o, s:I}", "sum", (double)atomic_load(&stats->total_ns) / 1e9, "up_to", borders, "count",
                      (json_int_t)count);

@@ -28,7 +28,7 @@ static const struct {
     {"import", COMMAND_IMPORT, 1, 1, "theseus import FILE [-c FILE]",
      "take over the tasks of MCP Task Orchestrator from its tasks.sqlite, also while servers run"},
     {"status", COMMAND_STATUS, 0, 0, "theseus status [--watch] [--json] [-c FILE]",
-     "show every server that runs: health, clients, plugins, last restarts"},
+     "show every server that runs: health, clients, plugins, their numbers, last restarts"},
     {"reload", COMMAND_RELOAD, 0, 1, "theseus reload [PID] [-c FILE]",
      "let a server that runs look at its configuration and plugins; waits for what comes of it"},
     {"restart", COMMAND_RESTART, 0, 1, "theseus restart [PID] [-c FILE]",
@@ -128,12 +128,8 @@ static int check_options(const struct args *args, const char *use, struct theseu
     const struct {
         bool given;
         const char *name;
-    } options[] = {{args->json, "--json"},
-                   {args->watch, "--watch"},
-                   {args->since != NULL, "--since"},
-                   {args->listen, "--listen"},
-                   {args->no_start, "--no-start"},
-                   {args->running, "--running"}};
+    } options[] = {{args->json, "--json"},     {args->watch, "--watch"},       {args->since != NULL, "--since"},
+                   {args->listen, "--listen"}, {args->no_start, "--no-start"}, {args->running, "--running"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         if (options[i].given && !strstr(use, options[i].name))

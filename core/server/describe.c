@@ -114,8 +114,8 @@ static json_t *describe(void *arg) {
                      facts_time_new(server->started_ms), "written_at", facts_now_new(), "host", host_new(sessions),
                      "clients", sessions, "health", health_new(server), "plugins", plugins_new_list(server), "requests",
                      requests_new(server), "durations", plugins_durations_new(server->plugins), "resumptions",
-                     resume_report_new(server), "listener", listening_report_new(server), "restarts", (json_int_t)server->images - 1, "restart",
-                     restart_new(server), "look",
+                     resume_report_new(server), "listener", listening_report_new(server), "restarts",
+                     (json_int_t)server->images - 1, "restart", restart_new(server), "look",
                      server->looks.count ? json_pack("{s:I, s:s}", "count", (json_int_t)server->looks.count, "outcome",
                                                      server->looks.outcome)
                                          : NULL);

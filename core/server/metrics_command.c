@@ -19,7 +19,8 @@ static json_t *history_new(const struct config *config, struct theseus_error *er
     struct history_sums sums;
     json_auto_t *figures = NULL;
 
-    if (figures_read(store, &figures, err) < 0 || history_sum(store, 0, &sums, err) < 0 || metrics_read(store, clock_wall_ms(), &metrics, err) < 0)
+    if (figures_read(store, &figures, err) < 0 || history_sum(store, 0, &sums, err) < 0 ||
+        metrics_read(store, clock_wall_ms(), &metrics, err) < 0)
         return NULL;
     return json_pack("{s:I, s:I, s:I, s:I, s:O, s:O, s:O}", "restarts_complete", (json_int_t)sums.restarts_complete,
                      "restarts_failed", (json_int_t)(sums.restarts - sums.restarts_complete), "reloads",

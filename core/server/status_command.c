@@ -36,9 +36,8 @@ static int status_read(struct status *status, const struct config *config, struc
     const struct history_query query = {.restarts_only = true, .limit = RECENT};
 
     status->servers = signs_read(config->server.runtime_dir);
-    if (figures_read(store, &status->figures, err) < 0)
-        return -1;
-    return history_list(store, &query, &status->restarts, err);
+    int r = history_list(store, &query, &status->restarts, err);
+    return figures_read(store, &status->figures, err) < 0 ? -1 : r;
 }
 
 /* ---- in text ---- */
@@ -67,13 +66,14 @@ static void print_restarts(const json_t *restarts) {
     json_array_foreach (restarts, i, event) {
         const json_t *blackout = json_object_get(event, "blackout_ms");
         CLEANUP(free)
-        char *dark = json_is_number(blackout) ? xasprintf(", blackout %.1f ms", json_number_value(blackout)) : xstrdup("");
+        char *dark =
+            json_is_number(blackout) ? xasprintf(", blackout %.1f ms", json_number_value(blackout)) : xstrdup("");
         rows_print(stdout, i ? NULL : "last restarts", "%.19sZ %s, %s%s",
                    json_string_value(json_object_get(event, "timestamp")),
                    json_string_value(json_object_get(event, "reason")),
                    json_is_true(json_object_get(event, "success")) ? "complete" : "failed", dark);
     }
-    if (json_array_size(restarts) == 0)
+    if (restarts && json_array_size(restarts) == 0)
         rows_print(stdout, "last restarts", "none");
 }
 

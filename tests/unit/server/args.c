@@ -37,6 +37,8 @@ static void knows_every_command(void **state) {
     is("check", COMMAND_CHECK, 0, NULL, 0);
     is("check a.so b.so", COMMAND_CHECK, 2, NULL, 0);
     is("call echo {}", COMMAND_CALL, 2, NULL, 0);
+    is("call --running echo {}", COMMAND_CALL, 2, NULL, 0);
+    is("call --running 12 echo {}", COMMAND_CALL, 3, NULL, 0);
     is("client vscode", COMMAND_CLIENT, 1, NULL, 0);
     is("--version", COMMAND_VERSION, 0, NULL, 0);
     is("--help", COMMAND_HELP, 0, NULL, 0);
