@@ -210,10 +210,10 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
         for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
 
 size_t clients_count(struct clients *clients) {
-    size_t awaited = 0;
+    size_t count = 0;
 
-    each(conn, clients) awaited += conn->waits;
-    return map_count(clients->by_number) - awaited;
+    each(conn, clients) count += !conn->waits; /* who is over has no descriptors any more */
+    return count;
 }
 
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
