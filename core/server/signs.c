@@ -24,11 +24,8 @@ char *sign_path(const char *dir, pid_t process) {
 /* A process of that number may be another one by now. */
 static bool is_running(const json_t *sign) {
     long pid = (long)json_integer_value(json_object_get(sign, "pid"));
-    json_int_t start_time = json_integer_value(json_object_get(sign, "start_time"));
-    struct theseus_error err = {0};
-    uint64_t now = 0;
 
-    return pid > 0 && proc_start_time(pid, &now, &err) == 0 && now == (uint64_t)start_time;
+    return pid > 0 && proc_lives(pid, (uint64_t)json_integer_value(json_object_get(sign, "start_time")));
 }
 
 /* Seconds since it was written: a server that stays silent is stuck. */
