@@ -101,6 +101,12 @@ void retry_failed(struct retry *retry) {
     timer_start(retry->timer, with_chance(retry->step_ms), 0);
 }
 
+void retry_shortly(struct retry *retry) {
+    watch_dir_of(retry);
+    retry->runs = true;
+    timer_start(retry->timer, with_chance(STIR_MS), 0);
+}
+
 void retry_rest(struct retry *retry) {
     retry->runs = false;
     retry->step_ms = 0;

@@ -53,9 +53,10 @@ void session_try(void *arg) {
         return;
     }
     set_why(relay, err.message);
-    retry_failed(relay->retry);
-    if (relay->launch && fd < 0)
-        launch_try(relay->launch);
+    if (fd < 0 && relay->launch && !launch_try(relay->launch))
+        retry_shortly(relay->retry);
+    else
+        retry_failed(relay->retry);
 }
 
 /* A server that cannot be started says why at once, to everybody who waits; later ones are tried for anew. */
