@@ -14,7 +14,7 @@ struct clients {
     struct clients_origin origin;
     struct list conns;     /* conn::link, owned; in the order of their numbers */
     struct list over;      /* conn::link, owned: to be freed at the end of the turn */
-    struct map *by_number; /* uint64_t → struct conn */
+    struct map *by_number; /* uint64_t → struct conn: of both lists */
     uint64_t last;         /* number that was given out */
     struct loop_task reap;
     struct timer *patience; /* owned; NULL: nobody is awaited */
@@ -236,10 +236,10 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
         for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
 
 size_t clients_count(struct clients *clients) {
-    size_t awaited = 0;
+    size_t count = 0;
 
-    each(conn, clients) awaited += conn->waits;
-    return map_count(clients->by_number) - awaited;
+    each(conn, clients) count += !conn->waits;
+    return count;
 }
 
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
