@@ -95,14 +95,15 @@ static int start(struct launch *launch, struct theseus_error *err) ON_LOOP {
     return child_start(&launch->child, launch->loop, &spec, on_end, launch, err);
 }
 
-void launch_try(struct launch *launch) {
+bool launch_try(struct launch *launch) {
     struct theseus_error err = {0};
 
     if (launch->child)
-        return;
+        return true;
     int r = start(launch, &err);
-    if (r != 0)
-        launch->fn(launch->arg, r < 0 ? err.message : NULL);
+    if (r < 0)
+        launch->fn(launch->arg, err.message);
+    return r <= 0;
 }
 
 bool launch_runs(const struct launch *launch) {

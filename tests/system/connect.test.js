@@ -89,6 +89,19 @@ describe('connect', { concurrency: 4 }, () => {
         assert.match(error.message, /may have been executed/);
     }));
 
+    test('looks again soon for a server that goes while it is greeted', () => connected(async (client, server) => {
+        const call = client.start('tools/call', { name: 'a' }), begin = Date.now();
+        for (let i = 0; i < 4; i++) { /* by steps of 1, 2, 4 and 8 s, and at best half of each, that is 7.5 s */
+            const peer = await server.peer();
+            assert.equal((await peer.next()).method, 'theseus/hello');
+            peer.drop();
+        }
+        const peer = await server.peer();
+        await peer.greet();
+        assert.equal((await peer.next()).id, call.id);
+        assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`);
+    }));
+
     test('keeps what is asked while there is no server, in order', () => connected(async (client, server) => {
         const calls = ['a', 'b', 'c'].map((name) => client.start('tools/call', { name }));
         client.notify('notifications/roots/list_changed');
