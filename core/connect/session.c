@@ -89,6 +89,8 @@ static void take_back_unsent(struct relay *relay) ON_LOOP {
         link = link->prev;
         if (asked->sent_at > taken)
             asks_set_held(&relay->asks, asked, loop_now_ms(relay->loop));
+        else
+            asked->sent_at = 0; /* the next socket's bytes are counted anew, and it may go before it is greeted */
     }
 }
 
@@ -136,9 +138,11 @@ void session_give_up_greeting(void *arg) {
 /* ---- finding out what became of things ---- */
 
 static void set_fate(struct relay *relay, struct asked *asked, const char *fate) ON_LOOP {
-    if (!fate || strcmp(fate, "uncertain") == 0)
+    bool is_uncertain = !fate || strcmp(fate, "uncertain") == 0;
+
+    if (is_uncertain && !asked->reads)
         client_side_uncertain(relay, asked);
-    else if (strcmp(fate, "never seen") == 0)
+    else if (is_uncertain || strcmp(fate, "never seen") == 0)
         asks_set_held(&relay->asks, asked, loop_now_ms(relay->loop));
 }
 

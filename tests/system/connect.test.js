@@ -102,6 +102,34 @@ describe('connect', { concurrency: 4 }, () => {
         assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`);
     }));
 
+    test('asks again when a socket goes before it has greeted', () => connected(async (client, server) => {
+        const first = await server.peer();
+        await first.greet();
+        const call = client.start('tools/call', { name: 'once', filler: 'x'.repeat(2000) }); /* longer than a greeting */
+        assert.equal((await first.next()).id, call.id);
+        first.drop();
+        (await server.peer()).drop();
+        const third = await server.peer();
+        const resume = await third.resume({ [call.id]: 'pending' });
+        assert.deepEqual(resume.params.unanswered, [call.id], 'it may have been executed');
+        third.answer(call.id, { is: 'late' });
+        assert.deepEqual((await answered(call)).result, { is: 'late' });
+        assert.equal(third.lines.filter((line) => line.id === call.id).length, 0, 'it is not said twice');
+    }));
+
+    test('what only tells is asked again where its fate is not known', () => connected(async (client, server) => {
+        const first = await server.peer();
+        await first.greet();
+        const list = client.start('tools/list');
+        assert.equal((await first.next()).id, list.id);
+        first.drop();
+        const second = await server.peer();
+        await second.resume({ [list.id]: 'uncertain' });
+        assert.equal((await second.next()).id, list.id);
+        second.answer(list.id, { tools: [] });
+        assert.deepEqual((await answered(list)).result, { tools: [] });
+    }));
+
     test('keeps what is asked while there is no server, in order', () => connected(async (client, server) => {
         const calls = ['a', 'b', 'c'].map((name) => client.start('tools/call', { name }));
         client.notify('notifications/roots/list_changed');
