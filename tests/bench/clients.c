@@ -39,6 +39,7 @@ enum {
 
 struct options {
     unsigned clients, relays, restarts, kills; /* relays: as many more, behind a `theseus connect` each */
+    bool memory;
     const char *socket;
     char **connect;
 };
@@ -159,6 +160,20 @@ static int restart(struct bench *bench, struct theseus_error *err) {
     return crowd_await(bench->crowd, err);
 }
 
+/* Those that are on their way are answered yet. */
+static int close_pinger(struct bench *bench, struct theseus_error *err) {
+    static const unsigned nothing[MIXED_RESTART] = {0};
+    int64_t end = clock_now_ns() + (int64_t)PATIENCE_MS * MS;
+
+    mixed_set_rates(bench->mixed, nothing, clock_now_ns());
+    while (mixed_stats(bench->mixed).answered < mixed_stats(bench->mixed).sent && clock_now_ns() < end)
+        if (ping(bench, clock_now_ns() + MS, err) < 0)
+            return -1;
+    (void)close(bench->pinger.to);
+    bench->pinger = (struct child){0};
+    return 0;
+}
+
 static int restarts(struct bench *bench, struct theseus_error *err) {
     if (bench->options->restarts == 0)
         return 0;
@@ -167,9 +182,7 @@ static int restarts(struct bench *bench, struct theseus_error *err) {
     for (unsigned i = 0; i < bench->options->restarts; i++)
         if (restart(bench, err) < 0)
             return -1;
-    (void)close(bench->pinger.to);
-    bench->pinger = (struct child){0};
-    return 0;
+    return close_pinger(bench, err);
 }
 
 /* ---- kill -9 ---- */
@@ -217,10 +230,12 @@ static int begin(struct bench *bench, struct theseus_error *err) {
     if (crowd_start_relays(bench->crowd, options->connect, err) < 0 || crowd_connect(bench->crowd, 1, err) < 0)
         return -1;
     bench->server = crowd_server(bench->crowd);
-    bench->rss_kb[0] = still_rss_kb(bench->server);
+    if (options->memory)
+        bench->rss_kb[0] = still_rss_kb(bench->server);
     if (crowd_connect(bench->crowd, options->clients - 1, err) < 0)
         return -1;
-    bench->rss_kb[1] = still_rss_kb(bench->server);
+    if (options->memory)
+        bench->rss_kb[1] = still_rss_kb(bench->server);
     return 0;
 }
 
@@ -264,7 +279,7 @@ static int parse(int argc, char *argv[], struct options *options) {
     int c;
 
     *options = (struct options){.clients = 1000, .relays = 8};
-    while ((c = getopt(argc, argv, "+c:r:n:k:u:")) != -1)
+    while ((c = getopt(argc, argv, "+c:r:n:k:u:m")) != -1)
         switch (c) {
         case 'c':
             options->clients = (unsigned)strtoul(optarg, NULL, 10);
@@ -277,6 +292,9 @@ static int parse(int argc, char *argv[], struct options *options) {
             break;
         case 'k':
             options->kills = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'm':
+            options->memory = true;
             break;
         case 'u':
             options->socket = optarg;
@@ -303,7 +321,7 @@ int main(int argc, char *argv[]) {
 
     if (parse(argc, argv, &options) < 0) {
         (void)fputs("usage: clients [-c CLIENTS (1000)] [-r behind a `theseus connect` (8)] [-n RESTARTS] [-k KILLS]\n"
-                    "               -u SOCKET -- THESEUS connect ARGS...\n",
+                    "               [-m: memory] -u SOCKET -- THESEUS connect ARGS...\n",
                     stderr);
         return 2;
     }
