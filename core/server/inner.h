@@ -345,6 +345,7 @@ void describe_init(struct server *server) ON_LOOP;
 void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
 void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
 void describe_changed(struct server *server) ON_LOOP;
+void describe_clients_changed(struct server *server) ON_LOOP;
 void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */

@@ -135,6 +135,7 @@ static void on_conn_ended(void *arg, struct conn *conn) {
 
     loop_enter();
     (void)conn;
+    describe_clients_changed(server);
     if (!server->listens)
         leave_begin(server, "the client has closed its end", LEAVE_GRACE_MS);
 }
@@ -152,6 +153,7 @@ static void on_conn_over(void *arg, struct conn *conn) {
 
     loop_enter();
     resume_note_over(server, conn);
+    describe_clients_changed(server);
     if (server->listens)
         tidy_later(server->upkeep.tidy);
     else
