@@ -67,6 +67,7 @@ static void on_connected(void *arg, int fd) {
         log_error("a client is closed: %s", err.message);
     } else {
         server->listening.accepted++;
+        tidy_later(server->upkeep.tidy);
         describe_clients_changed(server);
     }
 }

@@ -154,8 +154,17 @@ static void on_conn_over(void *arg, struct conn *conn) {
     loop_enter();
     resume_note_over(server, conn);
     describe_clients_changed(server);
-    if (!server->listens)
+    if (server->listens)
+        tidy_later(server->upkeep.tidy);
+    else
         leave_closed(server);
+}
+
+static void on_acknowledged(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    tidy_later(server->upkeep.tidy);
 }
 
 static bool on_conn_starved(void *arg, struct conn *conn) {
@@ -309,6 +318,7 @@ static void wire(struct server *server) {
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
     server->methods.resume = resume_asked;
+    server->methods.acknowledged = on_acknowledged;
     server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
