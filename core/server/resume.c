@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conn/protocol.h"
 #include "server/inner.h"
 
 /* The names of what is counted in the ledger. */
@@ -15,8 +16,6 @@
 #define UNKNOWN "resumptions of nothing"
 #define EXPIRED "sessions expired"
 #define REFUSED_AT "resumption refused at, ms" /* wall clock: the last one; 0: none */
-
-enum { PROTOCOL = 1 };
 
 struct attempt {
     struct list link;
@@ -203,8 +202,9 @@ static bool take_over(struct server *server, struct conn *conn, struct conn *fro
     json_t *unanswered = json_object_get(params, "unanswered");
     const struct session *session = conn_session(conn);
     int64_t away = conn_away_ms(conn);
-    json_auto_t *result = json_pack("{s:i, s:s, s:i, s:s, s:s}", "protocol", PROTOCOL, "version", THESEUS_VERSION,
-                                    "pid", (int)getpid(), "boot_id", server->methods.boot_id, "session", session->id);
+    json_auto_t *result =
+        json_pack("{s:i, s:s, s:i, s:s, s:s}", "protocol", PROTOCOL_VERSION, "version", THESEUS_VERSION, "pid",
+                  (int)getpid(), "boot_id", server->methods.boot_id, "session", session->id);
     const struct conn_resumption resumption = {.id = call->id,
                                                .unanswered = json_is_array(unanswered) ? unanswered : none,
                                                .result = result,

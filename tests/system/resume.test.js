@@ -256,12 +256,20 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
         prepare: (home) => home.configure({ listen: { unix: passed }, access: { allow_uid: `${NOBODY}` } }),
     }));
 
+    test('by who speaks another language', () => listening(async (one) => {
+        const session = await Session.hello(one);
+        const { error } = await session.resume([], { protocol: 3 });
+        assert.deepEqual(error.data, { protocol: 1 });
+        assert.match(error.message, /upgrade the server/);
+        assert.equal((await session.resume([], { protocol: 2 })).result.protocol, 1, 'the lower one');
+    }));
+
     test('in the middle of other requests', () => listening(async (one) => {
         const session = await Session.hello(one), socket = connect(one.path);
         let text = '';
         socket.on('data', (data) => { text += data; });
         socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })}\n`.repeat(2) +
-            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
+            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { protocol: 1, session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
             '{"half');
         await until('the refusal', () => /theseus:2.*first line/.test(text));
         socket.destroy();
