@@ -11,7 +11,7 @@ struct clients {
     struct clients_origin origin;
     struct list conns;     /* conn::link, owned; in the order of their numbers */
     struct list over;      /* conn::link, owned: to be freed at the end of the turn */
-    struct map *by_number; /* uint64_t → struct conn */
+    struct map *by_number; /* uint64_t → struct conn: of both lists */
     uint64_t last;         /* number that was given out */
     struct loop_task reap;
 };

@@ -378,3 +378,10 @@ int conn_in_flight(const struct conn *conn) {
 int conn_held(const struct conn *conn) {
     return conn->held_count;
 }
+
+void conn_buffered(const struct conn *conn, size_t *ret_in, size_t *ret_out) {
+    *ret_in = conn->held_bytes;
+    ledger_enter(conn->host->ledger);
+    *ret_out = outbox_bytes(&conn->outbox);
+    ledger_leave(conn->host->ledger);
+}

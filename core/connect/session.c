@@ -24,6 +24,7 @@ static void greet(struct relay *relay, const char *session) ON_LOOP {
     json_auto_t *unanswered = asks_sent_ids_new(&relay->asks);
 
     relay->state = RELAY_GREETING;
+    relay->rebuffed = false;
     if (wire_write_greeting(relay->options.directory, session, relay->secret, unanswered, relay->received, &line,
                             &err) < 0) {
         log_error("%s", err.message);
@@ -117,8 +118,10 @@ void session_lost(void *arg) {
         log_info("the server has gone; looking for another one");
     if (was_open)
         retry_soon(relay->retry);
-    else
+    else if (relay->rebuffed)
         retry_failed(relay->retry);
+    else
+        retry_shortly(relay->retry); /* it listened, and was gone before it could answer */
 }
 
 void session_give_up_greeting(void *arg) {
@@ -217,6 +220,7 @@ void session_take_greeting(struct relay *relay, const struct message *message) {
 
     if (wire_read_greeting(message, &greeting, &err) < 0) {
         set_why(relay, err.message);
+        relay->rebuffed = true;
         loop_defer(relay->loop, &relay->lost);
         return;
     }
@@ -237,6 +241,7 @@ void session_take_greeting(struct relay *relay, const struct message *message) {
             greet(relay, NULL);
         } else {
             client_side_refuse_held(relay);
+            relay->rebuffed = true;
             loop_defer(relay->loop, &relay->lost);
         }
         break;

@@ -1,6 +1,7 @@
 /* `theseus connect` with the real server: started once, shared by all, and killed under them. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
@@ -9,7 +10,7 @@ import { pause, until, within } from '../clients/lib/until.js';
 import { Client } from './lib/client.js';
 import { Home } from './lib/home.js';
 import { REPEATABLE, configured, effectsOf, judge, traceOf } from './lib/kinds.js';
-import { alive } from './lib/proc.js';
+import { alive, cpuMs } from './lib/proc.js';
 import { Host } from './lib/sdk.js';
 import { MemoryHome } from './lib/survivor.js';
 
@@ -69,6 +70,23 @@ describe('theseus connect', { concurrency: 3 }, () => {
         assert.ok(!pids.has(clients[0].pid), 'the server is another process, which stays when a client goes');
         await clients[0].close();
         assert.equal(await clients[1].text('echo', { message: 'still there' }), 'still there');
+    }));
+
+    test('waits in peace while somebody else starts the server', () => shared(async (home, join) => {
+        mkdirSync(home.path('run'), { mode: 0o700, recursive: true });
+        const starter = spawn('flock', [home.path('run', 'launch.lock'), 'sh', '-c', 'echo locked; cat'],
+            { stdio: ['pipe', 'pipe', 'inherit'] });
+        try {
+            await once(starter.stdout, 'data');
+            const client = await join({ shake: false }), ping = client.start('ping');
+            await pause(600);
+            assert.ok(cpuMs(client.pid) < 200, `${cpuMs(client.pid)} ms of processor time`);
+            starter.stdin.end();
+            await within('the answer', ping.answer);
+            await client.initialize(); /* so that it can tell whose server it is */
+        } finally {
+            starter.kill();
+        }
     }));
 
     test('--no-start waits for a server', () => shared(async (home, join) => {

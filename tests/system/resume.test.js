@@ -10,6 +10,7 @@ import { until, within } from '../clients/lib/until.js';
 import { audited } from './lib/audit.js';
 import { crash, mortal, skip as skipCrash } from './lib/crash.js';
 import { Client } from './lib/client.js';
+import { rssShared } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
 import { Session } from './lib/session.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
@@ -314,3 +315,20 @@ describe('answers that nobody confirms', () => {
         assert.deepEqual(await session.fates(['what']), { what: 'uncertain' });
     }, narrow));
 });
+
+test('memory that answers have filled is given back when they are confirmed', () => listening(async (one) => {
+    const watcher = await one.client(), message = 'x'.repeat(8000);
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => Session.hello(one)));
+    for (const session of sessions)
+        for (let i = 0; i < 100; i++)
+            session.send(i, 'echo', { message });
+    for (const session of sessions)
+        await until('all the answers', () => session.received === 101);
+    const { pid } = await watcher.value('orchestrator_health_check'), full = rssShared(pid);
+    assert.ok(full > 14_000, `${full} KiB`);
+    for (const session of sessions)
+        session.ack();
+    await until('the memory to be given back', () => rssShared(pid) < 8_000);
+    for (const session of sessions)
+        assert.equal(await session.text('again', 'echo', { message: 'here' }), 'here');
+}));
