@@ -36,8 +36,8 @@ struct crash_note {
     uint32_t structured; /* 1: the tool that the client has called declares an output schema */
     int32_t core_pid;    /* the child process that writes a core; 0: none does */
     uint32_t call;       /* enum crash_call */
-    uint64_t served; /* requests that the image had answered, errors not counted */
-    char thread[16]; /* its name */
+    uint64_t served;     /* requests that the image had answered, errors not counted */
+    char thread[16];     /* its name */
     char plugin[CRASH_NAME_BYTES], version[CRASH_NAME_BYTES], hash[CRASH_HASH_BYTES]; /* empty: the core's own code */
     char tool[CRASH_NAME_BYTES], slot[CRASH_NAME_BYTES];                              /* empty: none */
     uint64_t conn, offset, index; /* the client's request; conn 0: none */

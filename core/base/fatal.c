@@ -13,7 +13,7 @@ static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP,
 /* A pipe without a reader and a file that may not grow are errors of write(), and no reason to end. */
 static const int ignored[] = {SIGPIPE, SIGXFSZ};
 
-enum { EXIT_BY_SIGNAL = 128 };
+enum { EXIT_BY_SIGNAL = 128, EXITS_AT_ONCE = 8 };
 
 static struct {
     pthread_mutex_t lock; /* of handlers that are set, here and there */
@@ -32,31 +32,48 @@ static bool tells(void) {
     return atomic_load(&fatal.handles) && getpid() == fatal.process;
 }
 
+/* What is called at the end is called once: another thread that calls exit() meanwhile needs one of its own. */
+static bool register_exit(void);
+static bool register_quick_exit(void);
+
 static void on_exit_called(int status, void *arg) {
     (void)arg;
-    if (tells())
-        fatal.spec.on_end(CRASH_BY_EXIT, status);
+    if (!tells() || !fatal.spec.outlives_exit)
+        return;
+    (void)register_exit();
+    fatal.spec.on_end(CRASH_BY_EXIT, status);
 }
 
 static void on_quick_exit_called(void) {
-    if (tells())
-        fatal.spec.on_end(CRASH_BY_QUICK_EXIT, 0);
+    if (!tells() || !fatal.spec.outlives_exit)
+        return;
+    (void)register_quick_exit();
+    fatal.spec.on_end(CRASH_BY_QUICK_EXIT, 0);
+}
+
+static bool register_exit(void) {
+    return on_exit(on_exit_called, NULL) == 0;
+}
+
+static bool register_quick_exit(void) {
+    return at_quick_exit(on_quick_exit_called) == 0;
 }
 
 /* Before any plugin is loaded, whose own functions for the end then run before. */
 static void watch_exit(void) {
-    if (fatal.watches_exit)
-        return;
-    fatal.watches_exit = true;
-    if (on_exit(on_exit_called, NULL) != 0 || at_quick_exit(on_quick_exit_called) != 0)
+    bool r = true;
+
+    for (int i = 0; i < EXITS_AT_ONCE && !fatal.watches_exit; i++)
+        r &= register_exit() && register_quick_exit();
+    if (!r)
         abort(); /* no memory, at the start */
+    fatal.watches_exit = true;
 }
 
 /* ---- handlers ---- */
 
 static struct sigaction action_new(void) {
-    struct sigaction action = {.sa_sigaction = fatal.spec.on_signal,
-                               .sa_flags = SA_ONSTACK | SA_SIGINFO | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = fatal.spec.on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO | SA_NODEFER};
 
     (void)sigfillset(&action.sa_mask);
     fatal_except(&action.sa_mask);

@@ -17,12 +17,13 @@
 
 /* On the stack for handlers, with everything blocked but the signals of crashes. */
 typedef void fatal_signal_fn(int signum, siginfo_t *info, void *context);
-/* Not in a handler, and does not return if the process is to go on. `status`: of exit(), else 0. */
+/* Not in a handler, and does not return. `status`: of exit(), else 0. */
 typedef void fatal_end_fn(enum crash_call call, int status);
 
 struct fatal_spec {
     fatal_signal_fn *on_signal;
     fatal_end_fn *on_end;
+    bool outlives_exit;     /* exit() and quick_exit() are told, too */
     bool (*is_whole)(void); /* NULL: nothing else is asked of the process */
 };
 

@@ -25,7 +25,7 @@ struct thread {
     char *signal_stack; /* owned mapping; a page that cannot be touched lies in front of it */
     stack_t stack_before;
     atomic_int owners; /* the thread itself, and whoever started it */
-    uv_sem_t begin;     /* what it is to do is known */
+    uv_sem_t begin;    /* what it is to do is known */
 };
 
 static _Atomic(struct thread *) ahead; /* made, and without work yet */

@@ -43,13 +43,11 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
     fatal_die(signum);
 }
 
-/* Not in the handler; how a process ends that exits is nobody's riddle. */
+/* Not in the handler. */
 static void on_end(enum crash_call call, int status) {
     const siginfo_t info = {.si_signo = SIGABRT, .si_code = SI_TKILL};
 
     (void)status;
-    if (call == CRASH_BY_EXIT || call == CRASH_BY_QUICK_EXIT)
-        return;
     crash_trace_begin(&last.crash.note, SIGABRT, &info);
     last.crash.note.call = call;
     last.crash.memory = memlimit_addresses_used();

@@ -103,8 +103,9 @@ static void seal_note(uint32_t faults) {
 static bool has_ledger(void) {
     struct stat now;
 
-    return fstat(ledger_fd(crash.ledger), &now) == 0 && now.st_ino == crash.ledger_file.st_ino &&
-           now.st_dev == crash.ledger_file.st_dev;
+    if (fstat(ledger_fd(crash.ledger), &now) < 0)
+        return errno != EBADF;
+    return now.st_ino == crash.ledger_file.st_ino && now.st_dev == crash.ledger_file.st_dev;
 }
 
 _Noreturn static void end_closed(void) {
@@ -272,8 +273,7 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
 
 /* Code that would end the process or a thread of it from within has failed no less than what aborts. */
 static void on_end(enum crash_call call, int status) {
-    const siginfo_t info = {
-        .si_signo = SIGABRT, .si_code = SI_TKILL, .si_addr = (void *)(uintptr_t)(unsigned)status};
+    const siginfo_t info = {.si_signo = SIGABRT, .si_code = SI_TKILL, .si_addr = (void *)(uintptr_t)(unsigned)status};
     const struct fault fault = {.signum = SIGABRT, .call = call, .info = &info};
     struct fatal_mended mended;
 
@@ -326,7 +326,8 @@ int crash_arm(const struct crash_spec *spec, struct theseus_error *err) {
         undo();
         return -1;
     }
-    fatal_handle(&(struct fatal_spec){.on_signal = on_signal, .on_end = on_end, .is_whole = has_ledger});
+    fatal_handle(
+        &(struct fatal_spec){.on_signal = on_signal, .on_end = on_end, .outlives_exit = true, .is_whole = has_ledger});
     crash.armed = true;
     return 0;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include <theseus/plugin.h>
 
 typedef void what_fn(void);
@@ -93,9 +95,10 @@ static void do_overflow(void) {
     deep = fall(0);
 }
 
-#define WHATS(X)                                                                                                     \
-    X(exit) X(quick) X(thread_exit) X(cancel) X(close) X(default) X(ignore) X(handle) X(pipe) X(block) X(stack) \
-    X(no_stack) X(crash) X(overflow)
+#define WHATS(X)                                                                                                    \
+    X(exit)                                                                                                         \
+    X(quick) X(thread_exit) X(cancel) X(close) X(default) X(ignore) X(handle) X(pipe) X(block) X(stack) X(no_stack) \
+        X(crash) X(overflow)
 
 static const struct what {
     const char *name;
@@ -139,6 +142,19 @@ static int forks(struct theseus_call *call, void *self, const json_t *args) {
     return theseus_reply_text(call, "%ld", (long)pid);
 }
 
+/* A database of its own, which is none. */
+static int reads(struct theseus_call *call, void *self, const json_t *args) {
+    sqlite3 *own = NULL, *db = theseus_db(self);
+
+    if (!db)
+        return theseus_reply_error(call, "no database");
+    (void)sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    (void)sqlite3_open(json_string_value(json_object_get(args, "file")), &own);
+    int r = sqlite3_exec(own, "SELECT count(*) FROM t", NULL, NULL, NULL);
+    (void)sqlite3_close(own);
+    return theseus_reply_text(call, "%d", r);
+}
+
 static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error *err) {
     const char *at_start = json_string_value(json_object_get(theseus_config(ctx), "at_start"));
 
@@ -153,10 +169,13 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
 #define ARGUMENTS "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\"]}}}"
 
 static const struct theseus_tool tools[] = {
-#define TOOLS(what)                                                    \
+#define TOOLS(what)                                                   \
     {.name = "do_" #what, .input_schema = ARGUMENTS, .call = meddle}, \
         {.name = "inline_" #what, .input_schema = ARGUMENTS, .flags = THESEUS_INLINE, .call = meddle},
     WHATS(TOOLS){.name = "forks", .input_schema = ARGUMENTS, .call = forks},
+    {.name = "reads",
+     .input_schema = "{\"type\":\"object\",\"properties\":{\"file\":{\"type\":\"string\"}}}",
+     .call = reads},
     {0},
 };
 

@@ -1,5 +1,6 @@
 /* What a plugin may do to the process short of a crash (tests/plugins/meddles.c), and what becomes of the server. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
@@ -161,6 +162,17 @@ describe('what a plugin changes of the handling of crashes is put back', { skip,
             await crashes(client, 'do_crash', {});
         }, meddled({ 'plugin:meddles': { at_start: what } })));
 });
+
+/* SQLite tells of damage in one place for the whole process. */
+test('damage in a database of its own is not taken for the server\'s', () => serving(async (client, home) => {
+    const file = home.path('own.db');
+    writeFileSync(file, 'this is no database, and long enough to be seen for what it is: '.repeat(100));
+    await client.appears('reads');
+    for (let round = 0; round < 3; round++)
+        assert.equal(await client.text('reads', { file }), '26');
+    assert.match(home.log, /a statement has come upon damage in a database that is not the server's: the file is not a database/);
+    assert.deepEqual((await client.value('orchestrator_health_check')).issues, []);
+}, meddled()));
 
 test('an isolated plugin ends itself alone, however it does so', { skip }, async () => {
     const home = new Home();
