@@ -35,7 +35,7 @@ void clients_closed(struct clients *clients, struct conn *conn) ON_LOOP;
 /* One that is lost, and of which nothing is left. */
 void clients_drop(struct clients *clients, struct conn *conn) ON_LOOP;
 
-size_t clients_count(struct clients *clients) ON_LOOP;                             /* those that are awaited left out */
+size_t clients_count(struct clients *clients) ON_LOOP; /* without those that are awaited, or over */
 struct conn *clients_find(const struct clients *clients, uint64_t number) ON_LOOP; /* NULL: there is none */
 
 /* ---- each of them ---- */

@@ -44,11 +44,11 @@ static void settle(void *arg) {
     if (conn->freed)
         return;
     atomic_store(&conn->max_buffered, conn_config(conn)->limits.max_buffered);
-    if ((conn->ended || conn->broken) && resume_is_possible(conn))
-        resume_await(conn);
     queue_take_off(conn);
     queue_serve(conn);
     output_write(conn);
+    if ((conn->ended || conn->broken) && resume_is_possible(conn)) /* which the writing may just have found out */
+        resume_await(conn);
     kept_relieve(conn);
     if (queue_can_serve(conn)) /* what has just left made room for calls that were held */
         output_wake(conn);
@@ -387,4 +387,11 @@ int conn_in_flight(const struct conn *conn) {
 
 int conn_held(const struct conn *conn) {
     return conn->held_count;
+}
+
+void conn_buffered(const struct conn *conn, size_t *ret_in, size_t *ret_out) {
+    *ret_in = conn->held_bytes;
+    ledger_enter(conn->host->ledger);
+    *ret_out = outbox_bytes(&conn->outbox);
+    ledger_leave(conn->host->ledger);
 }

@@ -12,10 +12,10 @@ enum { STARVED_MS = 200 };
 
 void input_want(struct conn *conn) {
     size_t max = conn_config(conn)->limits.max_buffered;
-    bool reads = (conn->started || conn->hears) && !conn->stopped && !conn->ended && !conn->broken && !conn->starved &&
-                 conn->held_bytes < max && !output_is_unread(conn);
-
-    bool may_go = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->hangup;
+    bool is_there = !conn->stopped && !conn->ended && !conn->broken && !conn->waits;
+    bool reads = is_there && (conn->started || conn->hears) && !conn->starved && conn->held_bytes < max &&
+                 !output_is_unread(conn);
+    bool may_go = is_there && conn->started && !conn->hangup;
 
     conn_want(conn, STREAM_READ, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }

@@ -11,7 +11,7 @@ enum {
     ACK_MANY = 16,   /* answers that are acknowledged before the next line is sent */
 };
 
-/* Methods by which nothing is done but telling: they may be asked twice. */
+/* Methods by which nothing is done but telling: they may be asked twice. In their order. */
 static const char *const reading[] = {
     "completion/complete",
     "initialize",
@@ -30,11 +30,12 @@ static const char *const reading[] = {
     "tools/list",
 };
 
+static int compare(const void *method, const void *one) {
+    return strcmp(method, *(const char *const *)one);
+}
+
 static bool only_reads(const char *method) {
-    for (size_t i = 0; i < ARRAY_SIZE(reading); i++)
-        if (strcmp(reading[i], method) == 0)
-            return true;
-    return false;
+    return bsearch(method, reading, ARRAY_SIZE(reading), sizeof(reading[0]), compare) != NULL;
 }
 
 void client_side_refuse(struct relay *relay, struct asked *asked, const struct theseus_error *error,

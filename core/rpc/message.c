@@ -82,7 +82,7 @@ int message_read(struct span line, struct message *ret_message, struct theseus_e
 
 int message_id_key(const json_t *id, struct buf *out, struct theseus_error *err) {
     if (json_is_integer(id))
-        return buf_printf(out, err, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+        return buf_append_integer(out, json_integer_value(id), err);
     return jsontext_write_string((struct span){json_string_value(id), json_string_length(id)}, out, err);
 }
 

@@ -135,6 +135,7 @@ static void on_conn_ended(void *arg, struct conn *conn) {
 
     loop_enter();
     (void)conn;
+    describe_clients_changed(server);
     if (!server->listens)
         leave_begin(server, "the client has closed its end", LEAVE_GRACE_MS);
 }
@@ -152,8 +153,18 @@ static void on_conn_over(void *arg, struct conn *conn) {
 
     loop_enter();
     resume_note_over(server, conn);
-    if (!server->listens)
+    describe_clients_changed(server);
+    if (server->listens)
+        tidy_later(server->upkeep.tidy);
+    else
         leave_closed(server);
+}
+
+static void on_acknowledged(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    tidy_later(server->upkeep.tidy);
 }
 
 static bool on_conn_starved(void *arg, struct conn *conn) {
@@ -307,6 +318,7 @@ static void wire(struct server *server) {
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
     server->methods.resume = resume_asked;
+    server->methods.acknowledged = on_acknowledged;
     server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){

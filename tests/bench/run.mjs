@@ -1,11 +1,11 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
- *                     [--only-tasks] [--only-isolation] [--only-guard]
+ *                     [--only-tasks] [--only-isolation] [--only-guard] [--only-clients]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
  * compared: what the machine does meanwhile meets all of them alike. The load itself is made and judged by
- * build/bench/load, reload, restart and crash. Writes build/bench/report.md, results.json and chart.svg.
+ * build/bench/load, reload, restart, crash and clients. Writes build/bench/report.md, results.json and chart.svg.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { chart, thousands } from './lib/chart.mjs';
+import { clientsFigures, clientsTable, measureClients } from './lib/clients.mjs';
 import { crashFigures, crashTable, guardCosts, guardFigures, guardTable } from './lib/crash.mjs';
 import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
     restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
@@ -30,6 +31,7 @@ const { values: options } = parseArgs({
         'only-isolation': { type: 'boolean', default: false },
         'only-guard': { type: 'boolean', default: false },
         'only-tasks': { type: 'boolean', default: false },
+        'only-clients': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
@@ -54,13 +56,13 @@ function say(text) {
 }
 
 /* A Theseus of its own, `program` if not the build's; the reload bench lets it look at changed files sooner. */
-function theseus(name, settle, program = join(build, 'theseus'), more = '') {
+function theseus(name, settle, program = join(build, 'theseus'), more = '', runtime = join(home, name, 'run')) {
     const root = join(home, name), config = join(root, 'theseus.ini');
-    for (const folder of ['', 'home', 'plugins', 'state', 'run'])
-        mkdirSync(join(root, folder), { recursive: true, mode: 0o700 });
+    for (const folder of [root, join(root, 'home'), join(root, 'plugins'), join(root, 'state'), runtime])
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(config, `[server]
 state_dir = ${join(root, 'state')}
-runtime_dir = ${join(root, 'run')}
+runtime_dir = ${runtime}
 
 [plugins]
 path = ${join(root, 'plugins')}:${join(build, 'plugins')}
@@ -230,7 +232,7 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    const only = ['reload', 'restart', 'tasks', 'isolation', 'guard'].find((part) => options[`only-${part}`]);
+    const only = ['reload', 'restart', 'tasks', 'isolation', 'guard', 'clients'].find((part) => options[`only-${part}`]);
     if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
@@ -257,6 +259,10 @@ async function main() {
         results.guard = await measureGuard();
         say(`${guardTable(results.guard)}\n`);
     }
+    if (!options.peers && (!only || only === 'clients')) {
+        results.clients = await measureClients({ theseus, run, quick: options.quick, home: join(home, 'home') });
+        say(`${clientsTable(results.clients)}\n`);
+    }
     if (!options.peers && (!only || only === 'tasks')) {
         results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
         say(`${tasksTable(results.tasks)}\n`);
@@ -266,6 +272,7 @@ async function main() {
         ...(results.restart ? restartFigures(results.restart) : []),
         ...(results.crash ? crashFigures(results.crash) : []),
         ...(results.guard ? guardFigures(results.guard) : []),
+        ...(results.clients ? clientsFigures(results.clients) : []),
         ...(results.tasks ? tasksFigures(results.tasks) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);

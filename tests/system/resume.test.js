@@ -9,6 +9,7 @@ import { after, describe, test } from 'node:test';
 import { until, within } from '../clients/lib/until.js';
 import { crash, mortal, skip as skipCrash } from './lib/crash.js';
 import { Client } from './lib/client.js';
+import { rssShared } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
 import { Session } from './lib/session.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
@@ -194,8 +195,7 @@ test('theseus connect loses its socket, and its client nothing', () => listening
                 between.drop();
             }
         }
-        for (const [i, call] of calls.entries())
-        {
+        for (const [i, call] of calls.entries()) {
             const answer = await within('the answer', call);
             assert.match(answer.result?.content[0].text ?? JSON.stringify(answer.error), new RegExp(`slept ${i % 20} ms`));
         }
@@ -257,7 +257,7 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
 });
 
 describe('answers that nobody confirms', () => {
-    const narrow = { prepare: (home) => home.configure({ limits: { max_line: '32K', max_buffered: '64K' } }) };
+    const narrow = { prepare: (home) => home.configure({ limits: { max_line: '32K', max_buffered: '64K', max_in_flight: 4 } }) };
     const entry = async (watcher, session) =>
         (await connections(watcher)).connections.find((other) => other.session_id === session.id);
 
@@ -283,10 +283,30 @@ describe('answers that nobody confirms', () => {
         const watcher = await one.client(), session = await Session.hello(one), message = 'x'.repeat(8000);
         for (let i = 0; i < 40; i++)
             session.send(i, 'echo', { message });
-        await until('all the answers', () => session.received === 41 || session.received > 20 && !session.ack());
-        await until('the rest', () => session.received === 41);
+        await until('more answers than are kept', () => session.received > 20);
+        await until('the rest', () => {
+            session.ack();
+            return session.received === 41;
+        });
         await session.drop();
         await becomes(watcher, session, 'disconnected');
         assert.deepEqual(await session.fates(['what']), { what: 'uncertain' });
     }, narrow));
 });
+
+test('memory that answers have filled is given back when they are confirmed', () => listening(async (one) => {
+    const watcher = await one.client(), message = 'x'.repeat(8000);
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => Session.hello(one)));
+    for (const session of sessions)
+        for (let i = 0; i < 100; i++)
+            session.send(i, 'echo', { message });
+    for (const session of sessions)
+        await until('all the answers', () => session.received === 101);
+    const { pid } = await watcher.value('orchestrator_health_check'), full = rssShared(pid);
+    assert.ok(full > 14_000, `${full} KiB`);
+    for (const session of sessions)
+        session.ack();
+    await until('the memory to be given back', () => rssShared(pid) < 8_000);
+    for (const session of sessions)
+        assert.equal(await session.text('again', 'echo', { message: 'here' }), 'here');
+}));
