@@ -53,6 +53,19 @@ int buf_append(struct buf *buf, struct span bytes, struct theseus_error *err) {
     return 0;
 }
 
+int buf_append_integer(struct buf *buf, int64_t number, struct theseus_error *err) {
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    char text[24], *digit = text + sizeof(text);
+
+    do {
+        *--digit = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0)
+        *--digit = '-';
+    return buf_append(buf, (struct span){digit, (size_t)(text + sizeof(text) - digit)}, err);
+}
+
 int buf_printf(struct buf *buf, struct theseus_error *err, const char *format, ...) {
     va_list args;
 

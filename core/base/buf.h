@@ -1,6 +1,8 @@
 /* A byte buffer that grows at its end and gives way at its front. Its sizes may be a peer's: growing can fail. */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/error.h"
 #include "base/span.h"
 
@@ -22,6 +24,7 @@ MUST_CHECK char *buf_reserve(struct buf *buf, size_t room);
 void buf_added(struct buf *buf, size_t count);
 
 MUST_CHECK int buf_append(struct buf *buf, struct span bytes, struct theseus_error *err);
+MUST_CHECK int buf_append_integer(struct buf *buf, int64_t number, struct theseus_error *err); /* in decimal */
 MUST_CHECK int buf_printf(struct buf *buf, struct theseus_error *err, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Drops the first `count` bytes. An emptied buffer that has grown beyond `keep` bytes gives its memory back. */

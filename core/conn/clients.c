@@ -4,20 +4,16 @@
 
 #include "base/log.h"
 #include "conn/inner.h"
-#include "loop/timer.h"
 
 #define NUMBERS_NAME "clients"
-
-enum { PATIENCE_MS = 30 * 60 * 1000 }; /* for clients without descriptors to come back */
 
 struct clients {
     struct clients_origin origin;
     struct list conns;     /* conn::link, owned; in the order of their numbers */
     struct list over;      /* conn::link, owned: to be freed at the end of the turn */
-    struct map *by_number; /* uint64_t → struct conn */
+    struct map *by_number; /* uint64_t → struct conn: of both lists */
     uint64_t last;         /* number that was given out */
     struct loop_task reap;
-    struct timer *patience; /* owned; NULL: nobody is awaited */
 };
 
 static struct span key_of(const uint64_t *number) {
@@ -90,7 +86,6 @@ struct clients *clients_free(struct clients *clients) {
     if (!clients)
         return NULL;
     loop_forget(clients->origin.host->loop, &clients->reap);
-    clients->patience = timer_free(clients->patience);
     list_splice(&clients->conns, &clients->over);
     list_for_each (link, &clients->conns)
         (void)conn_free(list_entry(link, struct conn, link));
@@ -151,25 +146,6 @@ int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_er
 
 /* ---- coming back ---- */
 
-static void on_patience(void *arg) {
-    struct clients *clients = arg;
-
-    loop_enter();
-    clients->patience = timer_free(clients->patience);
-    list_for_each (link, &clients->conns) {
-        struct conn *conn = list_entry(link, struct conn, link);
-        if (conn->waits)
-            conn_lose(conn);
-    }
-}
-
-static void await(struct clients *clients) ON_LOOP {
-    if (clients->patience)
-        return;
-    clients->patience = timer_new(clients->origin.host->loop, on_patience, clients);
-    timer_start(clients->patience, PATIENCE_MS, 0);
-}
-
 struct found {
     struct conn_restored *items; /* owned */
     size_t count;
@@ -206,8 +182,6 @@ int clients_restore(struct clients *clients, int in, int out, struct theseus_err
     for (size_t i = 0; i < found.count; i++) {
         if (found.items[i].conn) {
             add(clients, found.items[i].conn);
-            if (found.items[i].conn->waits)
-                await(clients);
             continue;
         }
         log_error("connection %d does not go on: %s", (int)found.items[i].number, found.items[i].err.message);
@@ -236,14 +210,18 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
         for (struct conn *conn = list_entry(link, struct conn, link); conn; conn = NULL)
 
 size_t clients_count(struct clients *clients) {
-    size_t awaited = 0;
+    size_t count = 0;
 
-    each(conn, clients) awaited += conn->waits;
-    return map_count(clients->by_number) - awaited;
+    each(conn, clients) count += !conn->waits; /* who is over has no descriptors any more */
+    return count;
 }
 
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
     each(conn, clients) conn_each_call(conn, visit, arg);
+}
+
+void clients_hear(struct clients *clients) {
+    each(conn, clients) conn_hear(conn);
 }
 
 void clients_start(struct clients *clients) {

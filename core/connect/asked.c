@@ -5,6 +5,8 @@
 
 #include "rpc/message.h"
 
+enum { KEPT_KEY_BYTES = 256 };
+
 void asks_init(struct asks *asks) {
     *asks = (struct asks){.ids = map_new()};
     list_init(&asks->sent);
@@ -16,6 +18,7 @@ void asks_fini(struct asks *asks) {
     list_for_each (link, &asks->held)
         asks_drop(asks, list_entry(link, struct asked, link));
     asks->ids = map_free(asks->ids);
+    buf_fini(&asks->key);
 }
 
 struct asked_text *asked_text_new(struct span line) {
@@ -34,20 +37,23 @@ void asked_text_drop(struct asked_text *text) {
         free(text);
 }
 
-/* Ids that a client sends have passed message_read(): they have a key. */
-static bool key_of(const json_t *id, struct buf *key) {
-    return message_id_key(id, key, NULL) == 0;
+/* Ids that a client sends have passed message_read(): they have a key. Good until the next one is asked for. */
+static bool key_of(struct asks *asks, const json_t *id, struct span *ret_key) {
+    buf_consume(&asks->key, asks->key.len, KEPT_KEY_BYTES);
+    bool has_key = message_id_key(id, &asks->key, NULL) == 0;
+    *ret_key = buf_span(&asks->key);
+    return has_key;
 }
 
-struct asked *asks_find(const struct asks *asks, const json_t *id) {
-    CLEANUP(buf_fini) struct buf key = {0};
+struct asked *asks_find(struct asks *asks, const json_t *id) {
+    struct span key;
 
-    return key_of(id, &key) ? map_get(asks->ids, buf_span(&key)) : NULL;
+    return key_of(asks, id, &key) ? map_get(asks->ids, key) : NULL;
 }
 
 struct asked *asks_add(struct asks *asks, const json_t *id, struct asked_text *text, int64_t now_ms) {
-    CLEANUP(buf_fini) struct buf key = {0};
     struct asked *asked = id ? asks_find(asks, id) : NULL;
+    struct span key;
 
     if (asked) {
         asked->doubled++;
@@ -62,8 +68,8 @@ struct asked *asks_add(struct asks *asks, const json_t *id, struct asked_text *t
     asks->bytes += text->len;
     if (id) {
         asks->held_count++;
-        if (key_of(id, &key))
-            (void)map_put(asks->ids, buf_span(&key), asked);
+        if (key_of(asks, id, &key))
+            (void)map_put(asks->ids, key, asked);
     }
     return asked;
 }
@@ -89,12 +95,12 @@ void asks_set_held(struct asks *asks, struct asked *asked, int64_t now_ms) {
 }
 
 void asks_drop(struct asks *asks, struct asked *asked) {
-    CLEANUP(buf_fini) struct buf key = {0};
+    struct span key;
 
     if (asked->id && asked->fate == ASKED_HELD)
         asks->held_count--;
-    if (asked->id && key_of(asked->id, &key))
-        (void)map_take(asks->ids, buf_span(&key));
+    if (asked->id && key_of(asks, asked->id, &key))
+        (void)map_take(asks->ids, key);
     asks->bytes -= asked->text->len;
     list_remove(&asked->link);
     asked_text_drop(asked->text);

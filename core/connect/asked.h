@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -45,6 +46,7 @@ struct asks {
     struct map *ids;        /* id → struct asked, borrowed: the first of an id */
     size_t held_count;      /* requests among those held */
     size_t bytes;           /* of lines, each counted for each that stands in it */
+    struct buf key;         /* scratch */
 };
 
 void asks_init(struct asks *asks);
@@ -56,7 +58,7 @@ void asked_text_drop(struct asked_text *text);
 /* Adds one, with a reference of its own to `text`. `id` borrowed; NULL: see above. One that is there already is counted
  * as doubled, and returned. */
 struct asked *asks_add(struct asks *asks, const json_t *id, struct asked_text *text, int64_t now_ms);
-struct asked *asks_find(const struct asks *asks, const json_t *id); /* NULL: none */
+struct asked *asks_find(struct asks *asks, const json_t *id); /* NULL: none */
 void asks_drop(struct asks *asks, struct asked *asked);
 
 /* It goes to the end of those that are sent; one without an id leaves. */

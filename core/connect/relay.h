@@ -48,6 +48,7 @@ struct relay {
     struct handshake handshake;
     struct map *questions; /* ids of the server's requests, as keys; the values are nothing */
     bool had_session;      /* the client has been served before */
+    bool rebuffed;         /* the server has answered the greeting, and not as it should */
     bool client_ended, over;
     int status;
 };

@@ -19,7 +19,8 @@ struct retry {
     char *path;               /* owned */
     loop_fn *fn;
     void *arg;
-    int64_t step_ms; /* 0: the first try */
+    int64_t step_ms;    /* 0: the first try */
+    int64_t shortly_ms; /* likewise */
     bool runs;
 };
 
@@ -90,7 +91,7 @@ struct retry *retry_free(struct retry *retry) {
 
 void retry_soon(struct retry *retry) {
     retry->runs = true;
-    retry->step_ms = 0;
+    retry->step_ms = retry->shortly_ms = 0;
     timer_start(retry->timer, 0, 0);
 }
 
@@ -101,9 +102,23 @@ void retry_failed(struct retry *retry) {
     timer_start(retry->timer, with_chance(retry->step_ms), 0);
 }
 
+void retry_shortly(struct retry *retry) {
+    int64_t before = retry->shortly_ms;
+
+    if (before >= RETRY_FIRST_MS) {
+        retry_failed(retry);
+        return;
+    }
+    watch_dir_of(retry);
+    retry->runs = true;
+    retry->step_ms = 0;
+    retry->shortly_ms = before == 0 ? STIR_MS : 2 * before;
+    timer_start(retry->timer, with_chance(retry->shortly_ms), 0);
+}
+
 void retry_rest(struct retry *retry) {
     retry->runs = false;
-    retry->step_ms = 0;
+    retry->step_ms = retry->shortly_ms = 0;
     timer_stop(retry->timer);
 }
 

@@ -16,7 +16,9 @@ struct retry *retry_free(struct retry *retry) ON_LOOP;
 
 void retry_soon(struct retry *retry) ON_LOOP;   /* in this turn's end or the next one's; the steps begin anew */
 void retry_failed(struct retry *retry) ON_LOOP; /* the next step */
-void retry_rest(struct retry *retry) ON_LOOP;   /* there is a server: no more tries */
+/* A server comes or goes at this moment: after 20 ms, then twice that … 1 s; the steps begin anew behind that. */
+void retry_shortly(struct retry *retry) ON_LOOP;
+void retry_rest(struct retry *retry) ON_LOOP; /* there is a server: no more tries */
 bool retry_runs(const struct retry *retry);
 
 /* The step behind `before` (0: the first), without its chance. Pure. */

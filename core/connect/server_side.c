@@ -6,7 +6,10 @@
 #include "connect/inner.h"
 #include "rpc/revision.h"
 
-enum { ACK_MS = 100 };
+enum {
+    ACK_MS = 100,
+    SHORT_ID = 18, /* characters of one that is read without the whole line: as a number it fits */
+};
 
 void server_side_send_ack(void *arg) {
     struct relay *relay = arg;
@@ -25,7 +28,7 @@ static void pass(struct relay *relay, struct span line) ON_LOOP {
 }
 
 /* Was it waited for, and is this the first answer? */
-static bool takes_answer(struct relay *relay, const json_t *id, const json_t *root) ON_LOOP {
+static bool takes_answer(struct relay *relay, const json_t *id, bool has_result) ON_LOOP {
     struct asked *asked = asks_find(&relay->asks, id);
 
     if (!asked)
@@ -35,19 +38,19 @@ static bool takes_answer(struct relay *relay, const json_t *id, const json_t *ro
         return true;
     }
     if (asked->is_initialize)
-        handshake_answered(&relay->handshake, json_object_get(root, "result") != NULL);
+        handshake_answered(&relay->handshake, has_result);
     asks_drop(&relay->asks, asked);
     return true;
 }
 
-static void take_answer(struct relay *relay, const struct message *message, struct span line) ON_LOOP {
-    if (!message->id) { /* an error about a line that could not be read */
+static void take_answer(struct relay *relay, const json_t *id, bool has_result, struct span line) ON_LOOP {
+    if (!id) { /* an error about a line that could not be read */
         pass(relay, line);
         return;
     }
     relay->received++;
     timer_start(relay->ack, ACK_MS, 0);
-    if (takes_answer(relay, message->id, message->root))
+    if (takes_answer(relay, id, has_result))
         pass(relay, line);
 }
 
@@ -59,7 +62,8 @@ static void take_answers(struct relay *relay, const json_t *array, struct span l
     relay->received++;
     timer_start(relay->ack, ACK_MS, 0);
     json_array_foreach (array, i, item)
-        is_wanted |= !json_object_get(item, "id") || takes_answer(relay, json_object_get(item, "id"), item);
+        is_wanted |= !json_object_get(item, "id") ||
+                     takes_answer(relay, json_object_get(item, "id"), json_object_get(item, "result") != NULL);
     if (is_wanted)
         pass(relay, line);
 }
@@ -107,29 +111,78 @@ static void take_question(struct relay *relay, const struct message *message, st
     pass(relay, line);
 }
 
-static void on_line(void *arg, struct span line) {
-    struct relay *relay = arg;
+/* ---- reading ---- */
+
+static bool skip(struct span *rest, const char *text) {
+    size_t len = strlen(text);
+
+    if (rest->len < len || memcmp(rest->data, text, len) != 0)
+        return false;
+    *rest = (struct span){rest->data + len, rest->len - len};
+    return true;
+}
+
+/* A number, or a text without escapes. */
+static json_t *skip_id(struct span *rest) {
+    const char *begin = rest->data;
+    bool is_text = skip(rest, "\"");
+    size_t len = 0;
+
+    while (len < rest->len && len < SHORT_ID &&
+           (is_text ? rest->data[len] != '"' && rest->data[len] != '\\'
+                    : rest->data[len] >= '0' && rest->data[len] <= '9'))
+        len++;
+    *rest = (struct span){rest->data + len, rest->len - len};
+    if (is_text)
+        return skip(rest, "\"") ? json_stringn(begin + 1, len) : NULL;
+    return len > 0 ? json_integer(strtoll(begin, NULL, 10)) : NULL;
+}
+
+/*
+ * Answers as this program writes them all begin alike (message.h), with everything that has to be known here: the rest
+ * need not be looked at, however long it is. New reference to the id; NULL: it is something else, or written otherwise.
+ */
+static json_t *read_answer(struct span line, bool *ret_has_result) {
+    json_auto_t *id = skip(&line, "{\"jsonrpc\":\"2.0\",\"id\":") ? skip_id(&line) : NULL;
+
+    *ret_has_result = skip(&line, ",\"result\":");
+    return id && (*ret_has_result || skip(&line, ",\"error\":")) ? json_incref(id) : NULL;
+}
+
+static void take_line(struct relay *relay, struct span line) ON_LOOP {
     CLEANUP(message_fini) struct message message = {0};
     struct theseus_error err = {0};
 
-    loop_enter();
     if (message_read(line, &message, &err) < 0)
         log_warning("the server says what cannot be read: %s", err.message);
     else if (relay->state == RELAY_GREETING)
         session_take_greeting(relay, &message);
     else if (message.kind == MESSAGE_RESPONSE)
-        take_answer(relay, &message, line);
+        take_answer(relay, message.id, json_object_get(message.root, "result") != NULL, line);
     else if (message.kind == MESSAGE_NOTIFICATION)
         take_notification(relay, &message, line);
     else if (message.kind == MESSAGE_REQUEST)
         take_question(relay, &message, line);
     else
         take_answers(relay, message.root, line);
+}
+
+static void on_line(void *arg, struct span line) {
+    struct relay *relay = arg;
+    bool has_result = false;
+
+    loop_enter();
+    json_auto_t *id = relay->state == RELAY_OPEN ? read_answer(line, &has_result) : NULL;
+    if (id)
+        take_answer(relay, id, has_result, line);
+    else
+        take_line(relay, line);
     client_side_pace(relay);
 }
 
-static void on_too_long(void *arg) {
+static void on_too_long(void *arg, const json_t *id) {
     (void)arg;
+    (void)id;
     log_error("the server says a line that is too long, which is thrown away");
 }
 

@@ -24,6 +24,7 @@ static void greet(struct relay *relay, const char *session) ON_LOOP {
     json_auto_t *unanswered = asks_sent_ids_new(&relay->asks);
 
     relay->state = RELAY_GREETING;
+    relay->rebuffed = false;
     if (wire_write_greeting(relay->options.directory, session, relay->secret, unanswered, relay->received, &line,
                             &err) < 0) {
         log_error("%s", err.message);
@@ -53,9 +54,10 @@ void session_try(void *arg) {
         return;
     }
     set_why(relay, err.message);
-    retry_failed(relay->retry);
-    if (relay->launch && fd < 0)
-        launch_try(relay->launch);
+    if (fd < 0 && relay->launch && !launch_try(relay->launch))
+        retry_shortly(relay->retry);
+    else
+        retry_failed(relay->retry);
 }
 
 /* A server that cannot be started says why at once, to everybody who waits; later ones are tried for anew. */
@@ -87,6 +89,8 @@ static void take_back_unsent(struct relay *relay) ON_LOOP {
         link = link->prev;
         if (asked->sent_at > taken)
             asks_set_held(&relay->asks, asked, loop_now_ms(relay->loop));
+        else
+            asked->sent_at = 0; /* the next socket's bytes are counted anew, and it may go before it is greeted */
     }
 }
 
@@ -114,8 +118,10 @@ void session_lost(void *arg) {
         log_info("the server has gone; looking for another one");
     if (was_open)
         retry_soon(relay->retry);
-    else
+    else if (relay->rebuffed)
         retry_failed(relay->retry);
+    else
+        retry_shortly(relay->retry); /* it listened, and was gone before it could answer */
 }
 
 void session_give_up_greeting(void *arg) {
@@ -132,9 +138,11 @@ void session_give_up_greeting(void *arg) {
 /* ---- finding out what became of things ---- */
 
 static void set_fate(struct relay *relay, struct asked *asked, const char *fate) ON_LOOP {
-    if (!fate || strcmp(fate, "uncertain") == 0)
+    bool is_uncertain = !fate || strcmp(fate, "uncertain") == 0;
+
+    if (is_uncertain && !asked->reads)
         client_side_uncertain(relay, asked);
-    else if (strcmp(fate, "never seen") == 0)
+    else if (is_uncertain || strcmp(fate, "never seen") == 0)
         asks_set_held(&relay->asks, asked, loop_now_ms(relay->loop));
 }
 
@@ -212,6 +220,7 @@ void session_take_greeting(struct relay *relay, const struct message *message) {
 
     if (wire_read_greeting(message, &greeting, &err) < 0) {
         set_why(relay, err.message);
+        relay->rebuffed = true;
         loop_defer(relay->loop, &relay->lost);
         return;
     }
@@ -232,6 +241,7 @@ void session_take_greeting(struct relay *relay, const struct message *message) {
             greet(relay, NULL);
         } else {
             client_side_refuse_held(relay);
+            relay->rebuffed = true;
             loop_defer(relay->loop, &relay->lost);
         }
         break;

@@ -292,7 +292,7 @@ static bool turn(struct fold *fold) {
         turned = journal_roll_locked(journal, room, NULL) == 0;
     gate_leave(&journal->gate);
     if (turned)
-        space_tend_quiet(&journal->space);
+        (void)space_tend_quiet(&journal->space);
     return turned;
 }
 

@@ -165,3 +165,11 @@ int ledger_compact(struct ledger *ledger, struct theseus_error *err) {
     }
     return r;
 }
+
+int ledger_shrink(struct ledger *ledger, struct theseus_error *err) {
+    int r = ledger_compact(ledger, err);
+
+    while (space_tend_quiet(&ledger->journal.space))
+        ;
+    return r;
+}

@@ -306,8 +306,9 @@ static void add_free(struct space *space) {
     gate_leave(space->gate);
 }
 
-/* The highest free segment gives its memory back: the lower ones are the ones in use. */
-static void remove_free(struct space *space) {
+/* The highest free segment gives its memory back: the lower ones are the ones in use. False: others are at work on all
+ * of them. */
+static bool remove_free(struct space *space) {
     size_t last = space->bound;
 
     gate_enter(space->gate);
@@ -317,11 +318,12 @@ static void remove_free(struct space *space) {
         set_states(space, last - 1, 1, SEGMENT_USED);
     gate_leave(space->gate);
     if (last == 0)
-        return;
+        return false;
     memfd_release(space->fd, offset_of(space, last - 1), SEGMENT_BYTES);
     gate_enter(space->gate);
     set_states(space, last - 1, 1, SEGMENT_ABSENT);
     gate_leave(space->gate);
+    return true;
 }
 
 /* ---- protection ---- */
@@ -414,14 +416,13 @@ void space_tend(struct space *space) {
         !atomic_load_explicit(&space->exhausted, memory_order_relaxed))
         add_free(space);
     else if (free_count > SPARE_SEGMENTS)
-        remove_free(space);
+        (void)remove_free(space);
     space_prepare(space);
     if (atomic_load_explicit(&space->unsealed, memory_order_relaxed) &&
         !atomic_load_explicit(&space->unguarded, memory_order_relaxed))
         seal(space);
 }
 
-void space_tend_quiet(struct space *space) {
-    if (atomic_load_explicit(&space->free_count, memory_order_relaxed) > QUIET_SEGMENTS)
-        remove_free(space);
+bool space_tend_quiet(struct space *space) {
+    return atomic_load_explicit(&space->free_count, memory_order_relaxed) > QUIET_SEGMENTS && remove_free(space);
 }

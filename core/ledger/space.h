@@ -77,8 +77,9 @@ void space_tend(struct space *space);
 void space_make_ready(struct space *space);
 void space_prepare(struct space *space);
 
-/* For now and then, while the log is small: what large records have left behind goes back, a segment at a time. */
-void space_tend_quiet(struct space *space);
+/* For now and then, while the log is small: what large records have left behind goes back, a segment at a time. False:
+ * that was all. */
+bool space_tend_quiet(struct space *space);
 
 static inline char *space_segment(const struct space *space, size_t segment) {
     return space->base + space->front + segment * SEGMENT_BYTES;

@@ -233,7 +233,7 @@ void method_on_notification(void *arg, struct conn *conn, const struct message *
     struct method_env *env = arg;
 
     loop_enter();
-    if (method_of_socket(conn, message))
+    if (method_of_socket(env, conn, message))
         return;
     if (strcmp(message->method, "notifications/initialized") == 0 && session->revision) {
         session->initialized = true;

@@ -31,6 +31,8 @@ struct method_env {
     char *(*refuses)(void *arg);
     /* Optional: answers the call, which asks to take over a session with this connection's stream. */
     void (*resume)(void *arg, struct conn *conn, struct call *call);
+    /* Optional: a client has got answers, which were kept for it and are not any more. */
+    void (*acknowledged)(void *arg);
     /* Optional: the client answers a request that was not made here. False: it is none of that one's either. */
     bool (*answered)(void *arg, struct conn *conn, const struct message *message);
     /* Optional: calls that may become tasks, and the tasks. Each is answered by whoever has them. */
@@ -65,10 +67,11 @@ void method_adopt(struct method_env *env, struct conn *conn, struct call *call) 
 typedef void method_fn(struct method_env *env, struct conn *conn, struct call *call);
 
 void method_initialize(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+bool method_speaks(struct call *call) ON_LOOP; /* a protocol that we understand? Else it is answered */
 void method_hello(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_resume(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 /* Is it a notification of `theseus connect`'s own? Then it is worked on. */
-bool method_of_socket(struct conn *conn, const struct message *message) ON_LOOP;
+bool method_of_socket(struct method_env *env, struct conn *conn, const struct message *message) ON_LOOP;
 void method_ping(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_discover(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_tools_list(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;

@@ -32,6 +32,7 @@
 #include "server/retrial.h"
 #include "server/server.h"
 #include "server/sweep.h"
+#include "server/tidy.h"
 #include "store/store.h"
 
 /* Somebody who wants the configuration read again: told once what came of it. */
@@ -94,6 +95,7 @@ struct restart {
     struct theseus_error err;
     /* measured; negative: not known */
     bool refused; /* the candidate was */
+    bool heard;   /* clients are, again */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
@@ -147,6 +149,7 @@ struct upkeep {
     struct keeper *keeper;
     struct sweep *sweep;
     struct late *late;
+    struct tidy *tidy;
     struct loop_task state_is_back;
     int64_t leaving_since_ms; /* loop's clock; 0: not leaving */
 };
@@ -343,6 +346,7 @@ void describe_init(struct server *server) ON_LOOP;
 void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
 void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
 void describe_changed(struct server *server) ON_LOOP;
+void describe_clients_changed(struct server *server) ON_LOOP;
 void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */

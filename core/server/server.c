@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ledger/ledgerfile.h"
 #include "server/confirm.h"
+#include "server/copies.h"
 #include "server/crash.h"
 #include "server/handover.h"
 #include "server/late.h"
@@ -135,6 +136,7 @@ static void on_conn_ended(void *arg, struct conn *conn) {
 
     loop_enter();
     (void)conn;
+    describe_clients_changed(server);
     if (!server->listens)
         leave_begin(server, "the client has closed its end", LEAVE_GRACE_MS);
 }
@@ -152,8 +154,18 @@ static void on_conn_over(void *arg, struct conn *conn) {
 
     loop_enter();
     resume_note_over(server, conn);
-    if (!server->listens)
+    describe_clients_changed(server);
+    if (server->listens)
+        tidy_later(server->upkeep.tidy);
+    else
         leave_closed(server);
+}
+
+static void on_acknowledged(void *arg) {
+    struct server *server = arg;
+
+    loop_enter();
+    tidy_later(server->upkeep.tidy);
 }
 
 static bool on_conn_starved(void *arg, struct conn *conn) {
@@ -307,6 +319,7 @@ static void wire(struct server *server) {
     server->methods.claims = arrival_claims;
     server->methods.refuses = memory_refuses;
     server->methods.resume = resume_asked;
+    server->methods.acknowledged = on_acknowledged;
     server->methods.answered = confirm_take_answer;
     server->methods.arg = server;
     server->conn_ops = (struct conn_ops){
@@ -630,6 +643,7 @@ bool server_is_stuck(const struct server *server) {
 void server_abandon(struct server *server, int status) {
     log_warning("a call or a plugin does not come back; leaving without it");
     leave_end_children(server);
+    copies_end(server->ledger);
     ledgerfile_remove(ledger_fd(server->ledger));
     imagedir_clear(server->imagedir); /* whoever is stuck may still be looking at the object */
     log_close();

@@ -60,6 +60,7 @@ void upkeep_init(struct server *server) {
         .state_dir = server->config->server.state_dir,
     });
     upkeep->late = late_new(upkeep->lane);
+    upkeep->tidy = tidy_new(server->loop, upkeep->lane, server->ledger);
     describe_init(server);
     upkeep->state_is_back = (struct loop_task){.run = on_state_is_back, .arg = server};
 }
@@ -69,6 +70,7 @@ void upkeep_fini(struct server *server) {
 
     upkeep->lane = lane_free(upkeep->lane);
     describe_fini(server);
+    upkeep->tidy = tidy_free(upkeep->tidy);
     upkeep->late = late_free(upkeep->late);
     upkeep->sweep = sweep_free(upkeep->sweep);
     upkeep->keeper = keeper_free(upkeep->keeper);

@@ -51,6 +51,19 @@ describe('connect', { concurrency: 4 }, () => {
         assert.equal(client.notifications[0].params.data, 100);
     }));
 
+    test('passes on what cannot be read, and the answer under its id', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        const write = client.write.bind(client);
+        client.write = (line) => write(line.replace('"none"', 'NaN').replace('"much"', () => `"${'y'.repeat(2048)}"`));
+        const unread = client.start('tools/call', { name: 'none' });
+        await until('the line', () => peer.raw.length === 2);
+        assert.match(peer.raw[1], /NaN/);
+        peer.say(JSON.stringify({ jsonrpc: '2.0', id: unread.id, error: { code: -32700, message: 'no' } }));
+        assert.equal((await answered(unread)).error.code, -32700);
+        assert.match((await answered(client.start('tools/call', { name: 'much' }))).error.message, /limits\.max_line/);
+    }, { sections: { limits: { max_line: '1K' } } }));
+
     test('acknowledges answers, with its next line or soon', () => connected(async (client, server) => {
         const peer = await server.peer();
         await peer.greet();
@@ -58,6 +71,28 @@ describe('connect', { concurrency: 4 }, () => {
         peer.answer((await peer.next()).id);
         await answered(started);
         await until('the acknowledgement', () => peer.acknowledged === 1);
+    }));
+
+    test('knows an answer by its id, however it is written', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        let text = '';
+        client.process.stdout.on('data', (more) => { text += more; });
+        const ids = [7, -7, 0, 123456789012345678, '7', 'a"b', 'a\\', 'ü', '\u2028', '', 'x'.repeat(40)];
+        const ways = [(id) => `{"jsonrpc":"2.0","id":${id},"result":{"is":1}}`, (id) => `{"jsonrpc":"2.0","id":${id},"error":{"code":1,"message":"\\u00fc"}}`,
+            (id) => `{"id":${id},"jsonrpc":"2.0","result":{"id":0,"method":"no"}}`, (id) => ` {"jsonrpc": "2.0", "id": ${id}, "result": {}}`];
+        for (const [i, way] of ways.entries())
+            for (const id of ids) {
+                client.write(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":"ping"}\n`);
+                await peer.next();
+                for (let twice = 0; twice < 2; twice++)
+                    peer.say(way(i % 2 ? JSON.stringify(id).replace('ü', '\\u00fc') : JSON.stringify(id)));
+            }
+        const last = client.start('ping');
+        peer.answer((await peer.next()).id);
+        await answered(last);
+        assert.equal(text.split('\n').length - 1, ways.length * ids.length + 1, 'each once');
+        client.problems = []; /* answers that it has not asked for itself */
     }));
 
     test('asks a new socket what became of each request, and answers each once', () => connected(async (client, server) => {
@@ -87,6 +122,47 @@ describe('connect', { concurrency: 4 }, () => {
         const { error } = await answered(unknown);
         assert.equal(error.data.may_have_executed, true);
         assert.match(error.message, /may have been executed/);
+    }));
+
+    test('looks again soon for a server that goes while it is greeted', () => connected(async (client, server) => {
+        const call = client.start('tools/call', { name: 'a' }), begin = Date.now();
+        for (let i = 0; i < 4; i++) { /* by steps of 1, 2, 4 and 8 s, and at best half of each, that is 7.5 s */
+            const peer = await server.peer();
+            assert.equal((await peer.next()).method, 'theseus/hello');
+            peer.drop();
+        }
+        const peer = await server.peer();
+        await peer.greet();
+        assert.equal((await peer.next()).id, call.id);
+        assert.ok(Date.now() - begin < 5000, `${Date.now() - begin} ms`);
+    }));
+
+    test('asks again when a socket goes before it has greeted', () => connected(async (client, server) => {
+        const first = await server.peer();
+        await first.greet();
+        const call = client.start('tools/call', { name: 'once', filler: 'x'.repeat(2000) }); /* longer than a greeting */
+        assert.equal((await first.next()).id, call.id);
+        first.drop();
+        (await server.peer()).drop();
+        const third = await server.peer();
+        const resume = await third.resume({ [call.id]: 'pending' });
+        assert.deepEqual(resume.params.unanswered, [call.id], 'it may have been executed');
+        third.answer(call.id, { is: 'late' });
+        assert.deepEqual((await answered(call)).result, { is: 'late' });
+        assert.equal(third.lines.filter((line) => line.id === call.id).length, 0, 'it is not said twice');
+    }));
+
+    test('what only tells is asked again where its fate is not known', () => connected(async (client, server) => {
+        const first = await server.peer();
+        await first.greet();
+        const list = client.start('tools/list');
+        assert.equal((await first.next()).id, list.id);
+        first.drop();
+        const second = await server.peer();
+        await second.resume({ [list.id]: 'uncertain' });
+        assert.equal((await second.next()).id, list.id);
+        second.answer(list.id, { tools: [] });
+        assert.deepEqual((await answered(list)).result, { tools: [] });
     }));
 
     test('keeps what is asked while there is no server, in order', () => connected(async (client, server) => {
@@ -249,6 +325,16 @@ describe('connect, at its edges', { concurrency: 4 }, () => {
         peer.socket.end();
         await answered(call);
         assert.equal((await within('leaving', client.exited)).code, 0);
+    }));
+
+    test('told to end it says so, and leaves at once', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        client.start('tools/call', { name: 'a' });
+        await peer.next();
+        client.process.kill('SIGTERM');
+        assert.equal((await peer.next()).method, 'theseus/bye');
+        assert.deepEqual(await within('leaving', client.exited), { code: 0, signal: null });
     }));
 
     test('without a server it leaves at the end of input, and what was kept is answered', () => connected(async (client) => {

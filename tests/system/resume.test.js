@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
+import { audited } from './lib/audit.js';
 import { crash, mortal, skip as skipCrash } from './lib/crash.js';
 import { Client } from './lib/client.js';
+import { rssShared } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
 import { Session } from './lib/session.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
@@ -194,8 +196,7 @@ test('theseus connect loses its socket, and its client nothing', () => listening
                 between.drop();
             }
         }
-        for (const [i, call] of calls.entries())
-        {
+        for (const [i, call] of calls.entries()) {
             const answer = await within('the answer', call);
             assert.match(answer.result?.content[0].text ?? JSON.stringify(answer.error), new RegExp(`slept ${i % 20} ms`));
         }
@@ -228,14 +229,27 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
         assert.equal(report.results.sessions.find((other) => other.session_id === session.id).state, 'failed');
     }));
 
-    test('by another user', { skip: skipStrangers }, () => listening(async (one) => {
-        const session = await Session.hello(one, passed), stranger = new Stranger(passed);
+    test('by another user, who has stolen its id and its secret', { skip: skipStrangers }, () => listening(async (one, home) => {
+        const watcher = await one.client(passed), session = await Session.hello(one, passed), stranger = new Stranger(passed);
+        const steal = () => within('the refusal', stranger.start('theseus/resume', {
+            protocol: 1, directory: '/', session: session.id, secret: session.secret, unanswered: [], received: 0,
+        }).answer);
+        const alerts = async () => (await watcher.value('orchestrator_health_check')).warnings.filter((text) => /take over a session/.test(text));
         try {
-            const { error } = await within('the refusal', stranger.start('theseus/resume', {
-                protocol: 1, directory: '/', session: session.id, secret: session.secret, unanswered: [], received: 0,
-            }, 'theseus:2').answer);
-            assert.equal(error.data.reason, 'unknown session');
+            assert.deepEqual(await alerts(), []);
+            for (let i = 0; i < 7; i++)
+                assert.equal((await steal()).error.data.reason, i < 5 ? 'unknown session' : 'too many failures');
             assert.equal(await session.text(1, 'echo', { message: 'mine' }), 'mine');
+            await session.drop();
+            assert.deepEqual(await session.fates([]), {}, 'who is another user locks out nobody but himself');
+            const { resumptions } = await connections(watcher);
+            assert.deepEqual([resumptions.failed, resumptions.successful], [7, 1]);
+            const lines = await audited(home, { action: 'resume', result: 'refused' }, 6);
+            assert.deepEqual(lines.map((line) => line.requested_by.uid), Array(6).fill(NOBODY), 'five, and that no more are looked at');
+            assert.equal((await alerts()).length, 1);
+            await restarts({ ...tool(watcher), pid: one.pid });
+            assert.equal((await alerts()).length, 1, 'a restart makes nobody forget it');
+            assert.doesNotMatch(home.log, new RegExp(session.secret));
         } finally {
             await stranger.kill();
         }
@@ -243,12 +257,20 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
         prepare: (home) => home.configure({ listen: { unix: passed }, access: { allow_uid: `${NOBODY}` } }),
     }));
 
+    test('by who speaks another language', () => listening(async (one) => {
+        const session = await Session.hello(one);
+        const { error } = await session.resume([], { protocol: 3 });
+        assert.deepEqual(error.data, { protocol: 1 });
+        assert.match(error.message, /upgrade the server/);
+        assert.equal((await session.resume([], { protocol: 2 })).result.protocol, 1, 'the lower one');
+    }));
+
     test('in the middle of other requests', () => listening(async (one) => {
         const session = await Session.hello(one), socket = connect(one.path);
         let text = '';
         socket.on('data', (data) => { text += data; });
         socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })}\n`.repeat(2) +
-            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
+            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { protocol: 1, session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
             '{"half');
         await until('the refusal', () => /theseus:2.*first line/.test(text));
         socket.destroy();
@@ -257,7 +279,7 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
 });
 
 describe('answers that nobody confirms', () => {
-    const narrow = { prepare: (home) => home.configure({ limits: { max_line: '32K', max_buffered: '64K' } }) };
+    const narrow = { prepare: (home) => home.configure({ limits: { max_line: '32K', max_buffered: '64K', max_in_flight: 4 } }) };
     const entry = async (watcher, session) =>
         (await connections(watcher)).connections.find((other) => other.session_id === session.id);
 
@@ -283,10 +305,30 @@ describe('answers that nobody confirms', () => {
         const watcher = await one.client(), session = await Session.hello(one), message = 'x'.repeat(8000);
         for (let i = 0; i < 40; i++)
             session.send(i, 'echo', { message });
-        await until('all the answers', () => session.received === 41 || session.received > 20 && !session.ack());
-        await until('the rest', () => session.received === 41);
+        await until('more answers than are kept', () => session.received > 20);
+        await until('the rest', () => {
+            session.ack();
+            return session.received === 41;
+        });
         await session.drop();
         await becomes(watcher, session, 'disconnected');
         assert.deepEqual(await session.fates(['what']), { what: 'uncertain' });
     }, narrow));
 });
+
+test('memory that answers have filled is given back when they are confirmed', () => listening(async (one) => {
+    const watcher = await one.client(), message = 'x'.repeat(8000);
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => Session.hello(one)));
+    for (const session of sessions)
+        for (let i = 0; i < 100; i++)
+            session.send(i, 'echo', { message });
+    for (const session of sessions)
+        await until('all the answers', () => session.received === 101);
+    const { pid } = await watcher.value('orchestrator_health_check'), full = rssShared(pid);
+    assert.ok(full > 14_000, `${full} KiB`);
+    for (const session of sessions)
+        session.ack();
+    await until('the memory to be given back', () => rssShared(pid) < 8_000);
+    for (const session of sessions)
+        assert.equal(await session.text('again', 'echo', { message: 'here' }), 'here');
+}));

@@ -9,6 +9,17 @@ export function rss(pid) {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 }
 
+/* Of shared memory, such as the ledger's: resident, in KiB. */
+export function rssShared(pid) {
+    return Number(/RssShmem:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
+/* Processor time so far. */
+export function cpuMs(pid) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /* What the open descriptors are, save for files in the state directory: those are opened when they are first needed. */
 export function standing(pid) {
     return descriptors(pid).filter((one) => !/\/state(\/|$)/.test(one)).sort();

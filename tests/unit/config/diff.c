@@ -54,6 +54,7 @@ static const struct {
     {"limits.first_line=1", "limits.first_line\n"},
     {"limits.memory=64M", "limits.memory\n"},
     {"listen.unix=/x", "listen.unix (re-exec)\n"},
+    {"listen.session_expiry=1h", "listen.session_expiry\n"},
     {"restart.total_restart=10", "restart.total_restart\n"},
     {"restart.shutdown_timeout=0", "restart.shutdown_timeout\n"},
     {"restart.task_suspension=0", "restart.task_suspension\n"},

@@ -180,7 +180,7 @@ static void writes_from_exactly_where_it_had_got_to(void **state) {
     assert_int_equal(ledger_put(recorded, &conn_kind, &conn, NULL), 0);
     for (size_t at = 0; at < TOTAL;) {
         size_t len = strcspn(three + at, "\n") + 1;
-        const struct output_record output = {1, BEFORE + at, {three + at, len}};
+        const struct output_record output = {.conn = 1, .offset = BEFORE + at, .bytes = {three + at, len}};
         assert_int_equal(ledger_put(recorded, &output_kind, &output, NULL), 0);
         at += len;
     }

@@ -49,6 +49,30 @@ static void tries_at_once_and_then_with_some_chance(void **state) {
     assert_true(tries.at_ns - begin >= INT64_C(499) * 1000000);
 }
 
+/* 10 to 20 ms, then twice that; what comes behind a second are the steps from their beginning. */
+static void tries_shortly_but_not_for_ever(void **state) {
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct tries tries = {0};
+
+    (void)state;
+    loop_enter();
+    CLEANUP(retry_free) struct retry *retry = retry_new(loop, "/nowhere/at/all/socket", count_try, &tries);
+    retry_soon(retry);
+    until(loop, tries.count == 1);
+    int64_t begin = clock_now_ns();
+    for (int i = 0; i < 3; i++) {
+        retry_shortly(retry);
+        until(loop, tries.count == i + 2);
+    }
+    assert_true(tries.at_ns - begin >= INT64_C(60) * 1000000);
+    assert_true(tries.at_ns - begin < INT64_C(499) * 1000000);
+    for (int i = 0; i < 5; i++) /* 160, 320, 640, 1280 ms, and the first step */
+        retry_shortly(retry);
+    begin = clock_now_ns();
+    until(loop, tries.count == 5);
+    assert_true(tries.at_ns - begin >= INT64_C(499) * 1000000);
+}
+
 static void notices_a_socket_that_comes(void **state) {
     CLEANUP(loop_free) struct loop *loop = loop_new();
     char dir[] = "/tmp/theseus-retry-XXXXXX";
@@ -88,6 +112,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles_its_steps_up_to_a_limit),
         cmocka_unit_test(tries_at_once_and_then_with_some_chance),
+        cmocka_unit_test(tries_shortly_but_not_for_ever),
         cmocka_unit_test(notices_a_socket_that_comes),
         cmocka_unit_test(rests),
     };

@@ -237,6 +237,28 @@ static void fill_and_drop(struct ledger *ledger) {
     }
 }
 
+/* What a burst has filled is given back to the last segment, and nothing else changes. */
+static void shrinks(void **state) {
+    CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
+    struct stat before, after;
+
+    (void)state;
+    for (uint64_t i = 0; i < 200; i++)
+        put_request(ledger, i, 100000);
+    for (uint64_t i = 10; i < 200; i++)
+        drop_request(ledger, i);
+    uint64_t digest = digest_of(ledger);
+    assert_int_equal(fstat(ledger_fd(ledger), &before), 0);
+    assert_true(before.st_blocks * 512 > 18 << 20);
+    DONE(ledger_shrink(ledger, &err_));
+    assert_int_equal(fstat(ledger_fd(ledger), &after), 0);
+    assert_true(after.st_blocks * 512 <= 9 << 20);
+    assert_true(digest_of(ledger) == digest);
+    put_request(ledger, 1000, 100000);
+    drop_request(ledger, 1000);
+    assert_true(digest_of(ledger) == digest);
+}
+
 static void leaves_what_is_being_read(void **state) {
     CLEANUP(ledger_free) struct ledger *ledger = ledger_new();
     CLEANUP(free) struct item *items = NULL;
@@ -320,6 +342,7 @@ int main(void) {
         cmocka_unit_test(lets_nothing_rise_from_the_dead),
         cmocka_unit_test(never_writes_to_a_sealed_segment),
         cmocka_unit_test(moves_a_large_record),
+        cmocka_unit_test(shrinks),
         cmocka_unit_test(leaves_what_is_being_read),
         cmocka_unit_test(drops_what_the_readers_of_the_moment_cannot_have_found),
         cmocka_unit_test(can_be_interrupted_at_every_step),

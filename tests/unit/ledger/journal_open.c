@@ -56,7 +56,7 @@ static void record_accept(struct run *run, size_t i) {
     struct input_record input = {.conn = 1, .offset = line_start(i)};
     struct request_record request = {1, line_start(i + 1), 0,
                                      span_of("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"p\"}"), 0};
-    struct position_record position = {1, line_start(i + 1), 0, 0};
+    struct position_record position = {.conn = 1, .cut = line_start(i + 1)};
 
     batch_put(&batch, &request_kind, &request);
     batch_drop(&batch, &input_kind, &input);
@@ -76,7 +76,8 @@ static void record_answer(struct run *run, size_t i) {
     CLEANUP(batch_fini) struct batch batch = {.reserve = true};
     struct request_record request = {.conn = 1, .offset = line_start(i + 1)};
     struct run_record entered = {.conn = 1, .offset = line_start(i + 1)};
-    struct output_record output = {1, i * 30, span_of("{\"jsonrpc\":\"2.0\",\"result\":{}}\n")};
+    struct output_record output = {
+        .conn = 1, .offset = i * 30, .bytes = span_of("{\"jsonrpc\":\"2.0\",\"result\":{}}\n")};
 
     batch_drop(&batch, &request_kind, &request);
     batch_drop(&batch, &run_kind, &entered);
