@@ -141,6 +141,14 @@ int store_statement(struct store *store, const char *component, const char *sql,
     return statements_get(session->statements, component, sql, ret_statement, err);
 }
 
+int store_relax(struct store *store, struct theseus_error *err) {
+    struct session *session;
+
+    if (find_session(store, &session, err) < 0)
+        return -1;
+    return db_exec(session->db, "PRAGMA synchronous = NORMAL", err);
+}
+
 void store_forget(struct store *store, const char *component) {
     lock(store);
     list_for_each (link, &store->sessions)

@@ -95,11 +95,11 @@ static void do_overflow(void) {
     deep = fall(0);
 }
 
-#define WHATS(X)                                                                                                    \
-    X(exit)                                                                                                         \
-    X(quick)                                                                                                        \
-    X(thread_exit) X(cancel) X(close) X(default) X(ignore) X(handle) X(pipe) X(block) X(stack) X(no_stack) X(crash) \
-        X(overflow)
+#define WHATS(X)   \
+    X(exit)        \
+    X(quick)       \
+    X(thread_exit) \
+    X(cancel) X(close) X(default) X(ignore) X(handle) X(pipe) X(block) X(stack) X(no_stack) X(crash) X(overflow)
 
 static const struct what {
     const char *name;
