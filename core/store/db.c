@@ -182,10 +182,11 @@ int db_check_whole(const char *path, struct theseus_error *err) {
 
     if (size > 0 || (size < 0 && size_of(log) <= 0))
         return 0;
-    return fail(err, ERR_INVALID,
-                "the database '%s' is %s. End the server, and put a backup back: theseus restore FILE; or remove it and "
-                "its -wal, to begin anew",
-                path, size == 0 ? "empty: it was truncated" : "gone, and its log is not");
+    return fail(
+        err, ERR_INVALID,
+        "the database '%s' is %s. End the server, and put a backup back: theseus restore FILE; or remove it and "
+        "its -wal, to begin anew",
+        path, size == 0 ? "empty: it was truncated" : "gone, and its log is not");
 }
 
 int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
@@ -212,7 +213,8 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
                   : fail(err, ERR_MEMORY, "no memory to open the database '%s'", path);
     /* SQLite takes less where it does not get more, and would go on with that when the disk can be written again. */
     if (sqlite3_db_readonly(db, "main"))
-        return fail(err, ERR_SYSTEM, "the database '%s' cannot be opened for writing: Read-only file or file system", path);
+        return fail(err, ERR_SYSTEM, "the database '%s' cannot be opened for writing: Read-only file or file system",
+                    path);
     if (set_modes(db, err) < 0 || use_wal(db, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     *ret_db = TAKE_PTR(db);

@@ -3,7 +3,8 @@
 #include "session_row.h"
 
 struct page page_of(const struct work *work, int64_t limit_missing) {
-    return (struct page){.limit = work_integer(work, "limit", limit_missing), .offset = work_integer(work, "offset", 0)};
+    return (struct page){.limit = work_integer(work, "limit", limit_missing),
+                         .offset = work_integer(work, "offset", 0)};
 }
 
 int page_add(struct work *work, struct page *page, json_t *list, json_t *row) {

@@ -13,8 +13,8 @@
 enum { PAGE_BYTES = 1 << 20, PAGE_FULL = 1 };
 
 /* What an input schema has for it. */
-#define PAGE_INPUT(limit)                                                                                           \
-    "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": " limit "}, \"offset\": "   \
+#define PAGE_INPUT(limit)                                                                                         \
+    "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": " limit "}, \"offset\": " \
     "{\"type\": \"integer\", \"minimum\": 0, \"default\": 0}"
 #define PAGE_OUTPUT "\"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}"
 

@@ -31,7 +31,8 @@ const char resume_output[] =
            ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
            "\"session_id\", \"progress\", \"tasks\"");
 
-const char session_status_input[] = INPUT("\"session_id\": " STRING ", " DETAIL ", " PAGE_INPUT("50"), "\"session_id\"");
+const char session_status_input[] =
+    INPUT("\"session_id\": " STRING ", " DETAIL ", " PAGE_INPUT("50"), "\"session_id\"");
 const char session_status_output[] =
     OUTPUT("\"working_directory\": " STRING ", \"status\": " STRING ", \"progress\": " OBJECT ", \"tasks\": " LIST
            ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
@@ -59,12 +60,12 @@ int tool_initialize(struct work *work) {
 static int list(struct work *work, bool every, bool all) {
     struct page page = page_of(work, 10);
     CLEANUP(sql_done)
-    sqlite3_stmt *rows =
-        sql_query(work,
-                  "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
-                  "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
-                  "LIMIT ?4 OFFSET ?5",
-                  "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, page.limit + 1, page.offset);
+    sqlite3_stmt *rows = sql_query(
+        work,
+        "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
+        "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
+        "LIMIT ?4 OFFSET ?5",
+        "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, page.limit + 1, page.offset);
     json_t *sessions = json_object_get(work->value, "sessions");
     int r;
 

@@ -10,10 +10,10 @@ const char status_input[] =
     INPUT("\"include_completed\": {\"type\": \"boolean\", \"default\": false}, \"task_id\": " STRING ", " DETAIL
           ", " PAGE_INPUT("100") ", " SESSION_ID,
           "");
-const char status_output[] =
-    OUTPUT("\"progress\": " OBJECT ", \"tasks\": " LIST ", \"completed\": " LIST ", \"task\": " OBJECT
-           ", \"completed_has_more\": " BOOLEAN ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
-           "\"session_id\"");
+const char status_output[] = OUTPUT("\"progress\": " OBJECT ", \"tasks\": " LIST ", \"completed\": " LIST
+                                    ", \"task\": " OBJECT ", \"completed_has_more\": " BOOLEAN
+                                    ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
+                                    "\"session_id\"");
 
 enum { TASKS_SHOWN = 100, COMPLETED_SHOWN = 50 };
 

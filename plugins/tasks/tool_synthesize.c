@@ -6,13 +6,13 @@
 #include "tool.h"
 #include "words.h"
 
-const char synthesize_input[] = INPUT(
-    "\"parent_task_id\": {\"type\": \"string\", \"minLength\": 1}, " DETAIL ", " PAGE_INPUT("100") ", " SESSION_ID, "\"parent_task_id\"");
+const char synthesize_input[] = INPUT("\"parent_task_id\": {\"type\": \"string\", \"minLength\": 1}, " DETAIL
+                                      ", " PAGE_INPUT("100") ", " SESSION_ID,
+                                      "\"parent_task_id\"");
 const char synthesize_output[] =
     OUTPUT("\"parent_task_id\": " STRING ", \"title\": " STRING ", \"status\": " STRING ", \"complete\": {\"type\": "
            "\"boolean\", \"description\": \"is every child over?\"}, \"progress\": " OBJECT ", \"results\": " LIST
-           ", \"open\": " LIST
-           ", \"open_count\": " INTEGER ", \"open_has_more\": " BOOLEAN ", " PAGE_OUTPUT,
+           ", \"open\": " LIST ", \"open_count\": " INTEGER ", \"open_has_more\": " BOOLEAN ", " PAGE_OUTPUT,
            "\"session_id\", \"parent_task_id\", \"complete\", \"results\", \"open\", \"has_more\"");
 
 enum { RESULTS_SHOWN = 100, OPEN_SHOWN = 100, ARTIFACTS_SHOWN = 20 };
