@@ -302,7 +302,17 @@ void conn_forget(struct conn *conn) {
         log_error("a connection's records stay behind: %s", err.message);
 }
 
+void conn_hear(struct conn *conn) {
+    if (conn->waits)
+        return;
+    conn->hears = true;
+    queue_serve_urgent(conn);
+    input_cut(conn);
+    output_wake(conn);
+}
+
 void conn_start(struct conn *conn) {
+    conn->hears = false;
     conn->started = true;
     queue_serve_urgent(conn);
     detached_begin(conn);

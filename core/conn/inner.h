@@ -53,6 +53,7 @@ struct conn {
     size_t piece_count, piece_capacity;
     uint64_t read; /* stream offset behind the last byte that was read */
     int64_t first_line_ns, last_line_ns;
+    bool hears; /* not started yet, but read already */
     bool started, stopped, ended, broken, told;
     bool is_starved;       /* there was no memory to read into */
     struct timer *starved; /* owned: it is tried again then; NULL: not waiting for that */

@@ -12,9 +12,10 @@ enum { STARVED_MS = 200 };
 
 void input_want(struct conn *conn) {
     size_t max = conn_config(conn)->limits.max_buffered;
-    bool is_there = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->waits;
-    bool reads = is_there && !conn->starved && conn->held_bytes < max && !output_is_unread(conn);
-    bool may_go = is_there && !conn->hangup;
+    bool is_there = !conn->stopped && !conn->ended && !conn->broken && !conn->waits;
+    bool reads = is_there && (conn->started || conn->hears) && !conn->starved && conn->held_bytes < max &&
+                 !output_is_unread(conn);
+    bool may_go = is_there && conn->started && !conn->hangup;
 
     conn_want(conn, STREAM_READ, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }
@@ -313,10 +314,20 @@ static void on_hangup(struct conn *conn) ON_LOOP {
         hangup_noticed(conn);
 }
 
+/* The end, or a lack of memory, is a matter for when everything is there again: it is found once more then. */
+static void hear_no_more(struct conn *conn) ON_LOOP {
+    conn->hears = false;
+    input_want(conn);
+}
+
 static void read_more(struct conn *conn) ON_LOOP {
     char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     struct theseus_error err = {0};
 
+    if (!room && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (!room) {
         starve(conn);
         return;
@@ -327,6 +338,10 @@ static void read_more(struct conn *conn) ON_LOOP {
         return;
     if (err.code != ERR_UNSET)
         log_error("input could not be recorded and would be lost in a restart: %s", err.message);
+    if (n <= 0 && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (n <= 0) {
         on_end(conn);
     } else {
@@ -339,6 +354,10 @@ static void read_more(struct conn *conn) ON_LOOP {
 }
 
 void input_on_readable(struct conn *conn, int events) {
+    if (!(events & POLL_READ) && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (!(events & POLL_READ)) {
         on_hangup(conn);
         return;

@@ -332,10 +332,15 @@ void client_side_refuse_held(struct relay *relay) {
     end_all(relay, &relay->asks.held, not_executed);
 }
 
-/* What was asked is still answered, for as long as hosts wait. */
-void client_side_leave(struct relay *relay) {
+void client_side_say_bye(struct relay *relay) {
     CLEANUP(buf_fini) struct buf bye = {0};
 
+    if (relay->state == RELAY_OPEN && wire_write_bye(&bye, NULL) == 0)
+        lines_say(relay->server, buf_span(&bye));
+}
+
+/* What was asked is still answered, for as long as hosts wait. */
+void client_side_leave(struct relay *relay) {
     relay->client_ended = true;
     timer_start(relay->leaving, LEAVE_MS, 0);
     client_side_pace(relay);
@@ -345,8 +350,7 @@ void client_side_leave(struct relay *relay) {
         lines_flush(relay->client);
         relay_end(relay, 0);
     } else if (relay->state == RELAY_OPEN) {
-        if (wire_write_bye(&bye, NULL) == 0)
-            lines_say(relay->server, buf_span(&bye));
+        client_side_say_bye(relay);
         lines_finish(relay->server);
     }
 }
@@ -356,7 +360,7 @@ static void on_ended(void *arg, const char *failed) {
 
     loop_enter();
     if (failed)
-        relay_end(relay, 0); /* nobody takes an answer any more */
+        relay_leave(relay); /* nobody takes an answer any more */
     else
         client_side_leave(relay);
 }

@@ -194,17 +194,18 @@ async function measureCrash() {
     return run('crash', ['-n', '100', '-b', STATE_KIB, '--', ...argv, ...lenient]);
 }
 
-/* The same server with and without the guard of the ledger, in turns that are short: what it costs is little. */
+/* The same server with and without the guard of the ledger, in many pairs of short turns: what it costs is less than what
+ * differs from one second to the next. */
 async function measureGuard() {
     const servers = ['yes', 'no'].map((guard) =>
         ({ guard, argv: theseus(`guard-${guard}`, 50, undefined, `\n[crash]\nguard = ${guard}\n`).argv }));
     const runs = Object.fromEntries([32, 256, 4096].map((bytes) => [bytes, { yes: [], no: [] }]));
     process.stderr.write('the guard of the ledger\n');
-    for (let round = 0; round < 3 * plan.rounds; round++)
+    for (let round = 0; round < 6 * plan.rounds; round++)
         for (const bytes of Object.keys(runs))
             for (const { guard, argv } of turned(servers, round))
-                runs[bytes][guard].push((await run('load', ['-d', '64', '-s', bytes, '-t', String(plan.seconds / 2),
-                    '-w', String(plan.warmUp / 2), '--', ...argv])).cpu_us);
+                runs[bytes][guard].push((await run('load', ['-d', '64', '-s', bytes, '-t', String(plan.seconds / 4),
+                    '-w', String(plan.warmUp / 4), '--', ...argv])).cpu_us);
     return guardCosts(runs);
 }
 

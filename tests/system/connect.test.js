@@ -327,6 +327,16 @@ describe('connect, at its edges', { concurrency: 4 }, () => {
         assert.equal((await within('leaving', client.exited)).code, 0);
     }));
 
+    test('told to end it says so, and leaves at once', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        client.start('tools/call', { name: 'a' });
+        await peer.next();
+        client.process.kill('SIGTERM');
+        assert.equal((await peer.next()).method, 'theseus/bye');
+        assert.deepEqual(await within('leaving', client.exited), { code: 0, signal: null });
+    }));
+
     test('without a server it leaves at the end of input, and what was kept is answered', () => connected(async (client) => {
         const call = client.start('tools/call', { name: 'a' });
         client.process.stdin.end();
