@@ -213,10 +213,6 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
         return db ? db_fail(db, err, "cannot open the database '%s'", path)
                   : fail(err, ERR_MEMORY, "no memory to open the database '%s'", path);
     damage_watch_db(db);
-    /* SQLite takes less where it does not get more, and would go on with that when the disk can be written again. */
-    if (sqlite3_db_readonly(db, "main"))
-        return fail(err, ERR_SYSTEM, "the database '%s' cannot be opened for writing: Read-only file or file system",
-                    path);
     if (set_modes(db, err) < 0 || use_wal(db, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     *ret_db = TAKE_PTR(db);
