@@ -207,7 +207,7 @@ int backup_try(const char *path, const char *copy, struct theseus_error *err) {
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
     CLEANUP(fd_close) int lock = -1;
 
-    if (db_lock(path, &lock, err) < 0)
+    if (db_lock(path, &lock, err) < 0 || db_check_whole(path, err) < 0)
         return -1;
     int r = access(log_path, F_OK) == 0 ? copy_open(path, copy, err) : copy_closed(path, copy, err);
     if (r < 0 || look_through(copy, err) < 0)

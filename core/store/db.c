@@ -82,13 +82,6 @@ int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_statement, struc
     return 0;
 }
 
-/* SQLite would make the file for everybody to read; its -wal and -shm files take the mode of this one. */
-static int make_file(const char *path, struct theseus_error *err) {
-    CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    return fd >= 0 || errno == EEXIST ? 0 : fail_errno(err, "cannot make the database '%s'", path);
-}
-
 static int check_file(const char *path, struct theseus_error *err) {
     struct stat st;
 
@@ -147,6 +140,56 @@ static int use_wal(sqlite3 *db, struct theseus_error *err) {
     return 0;
 }
 
+/* ---- one that is not there yet ---- */
+
+/* SQLite would make the file for everybody to read; its -wal and -shm files take the mode of this one. */
+static int make_file(const char *draft, const char *path, struct theseus_error *err) {
+    (void)unlink(draft); /* of a process that was killed, and had this one's number */
+    CLEANUP(fd_close) int fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    return fd >= 0 ? 0 : fail_errno(err, "cannot make the database '%s'", path);
+}
+
+static int make_draft(const char *draft, const char *path, struct theseus_error *err) {
+    CLEANUP(db_close) sqlite3 *db = NULL;
+
+    if (make_file(draft, path, err) < 0)
+        return -1;
+    if (sqlite3_open_v2(draft, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+        return db ? db_fail(db, err, "cannot make the database '%s'", path)
+                  : fail(err, ERR_MEMORY, "no memory to make the database '%s'", path);
+    return set_modes(db, err) < 0 || use_wal(db, err) < 0 ? error_prefix(err, "database '%s': ", path) : 0;
+}
+
+/* It has its name only when it has begun to be a database: whatever has the name and is empty has been emptied. */
+static int make_database(const char *path, struct theseus_error *err) {
+    CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
+
+    if (make_draft(draft, path, err) == 0 && fs_publish(draft, path, err) == 0)
+        return 0;
+    (void)unlink(draft);
+    return -1;
+}
+
+static int64_t size_of(const char *path) {
+    struct stat st;
+
+    return stat(path, &st) < 0 ? -1 : st.st_size;
+}
+
+int db_check_whole(const char *path, struct theseus_error *err) {
+    CLEANUP(free) char *log = xasprintf("%s-wal", path);
+    int64_t size = size_of(path);
+
+    if (size > 0 || (size < 0 && size_of(log) <= 0))
+        return 0;
+    return fail(
+        err, ERR_INVALID,
+        "the database '%s' is %s. End the server, and put a backup back: theseus restore FILE; or remove it and "
+        "its -wal, to begin anew",
+        path, size == 0 ? "empty: it was truncated" : "gone, and its log is not");
+}
+
 int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
     CLEANUP(free) char *dir = path_dir(path);
     CLEANUP(fd_close) int lock = -1;
@@ -163,16 +206,13 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
     CLEANUP(fd_close) int lock = -1; /* let go last: closing a connection that failed is part of opening */
     CLEANUP(db_close) sqlite3 *db = NULL;
 
-    if (lock_dir(dir, &lock, err) < 0 || make_file(path, err) < 0 || check_file(path, err) < 0)
+    if (lock_dir(dir, &lock, err) < 0 || db_check_whole(path, err) < 0 ||
+        (size_of(path) < 0 && make_database(path, err) < 0) || check_file(path, err) < 0)
         return -1;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
         return db ? db_fail(db, err, "cannot open the database '%s'", path)
                   : fail(err, ERR_MEMORY, "no memory to open the database '%s'", path);
     damage_watch_db(db);
-    /* SQLite takes less where it does not get more, and would go on with that when the disk can be written again. */
-    if (sqlite3_db_readonly(db, "main"))
-        return fail(err, ERR_SYSTEM, "the database '%s' cannot be opened for writing: Read-only file or file system",
-                    path);
     if (set_modes(db, err) < 0 || use_wal(db, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     *ret_db = TAKE_PTR(db);

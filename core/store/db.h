@@ -15,6 +15,9 @@ enum { DB_BUSY_TIMEOUT_MS = 5000 }; /* how long one waits for another's write lo
 MUST_CHECK int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err);
 /* Nobody begins to open it while *ret_lock_fd is open. Refuses what db_open() would; the file must be there. */
 MUST_CHECK int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err);
+/* Refuses an empty file, and a log without its database: SQLite would take the one for a new database, and put the other
+ * into another one. */
+MUST_CHECK int db_check_whole(const char *path, struct theseus_error *err);
 sqlite3 *db_close(sqlite3 *db); /* finalises whatever is still prepared on it, whoever prepared it */
 
 MUST_CHECK int db_exec(sqlite3 *db, const char *sql, struct theseus_error *err);

@@ -54,6 +54,15 @@ static int probe(sqlite3 *db, struct theseus_error *err) {
     return r < 0 ? error_prefix(err, "the database cannot be written: ") : 0;
 }
 
+/* A connection that was opened while the disk could only be read stays like that: then another one is asked. */
+static int probe_fresh(struct store *store, sqlite3 *db, struct theseus_error *err) {
+    CLEANUP(db_close) sqlite3 *own = NULL;
+
+    if (sqlite3_db_readonly(db, "main") && db_open(store_path(store), &own, err) < 0)
+        return -1;
+    return probe(own ? own : db, err);
+}
+
 /* The directory, or the nearest one above it in which it would be made. */
 static int check_place(const char *dir, struct theseus_error *err) {
     CLEANUP(free) char *place = xstrdup(dir);
@@ -87,7 +96,7 @@ void store_probe(struct store *store, struct store_probe *ret_probe) {
         found.writable = check_place(dir, &found.why) == 0;
     } else if (store_db(store, &db, &found.why) == 0) {
         struct theseus_error err = {0};
-        found.writable = probe(db, &err) == 0;
+        found.writable = probe_fresh(store, db, &err) == 0;
         found.why = err;
         int version = 0;
         found.connected = found.writable || read_version(db, &version, NULL) == 0;

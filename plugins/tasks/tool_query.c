@@ -45,7 +45,7 @@ const char query_output[] =
 
 /* Lists of words as ",a,b,": NULL where all will do. Everything is bound; the text varies with the shape alone. */
 struct query {
-    struct text task_types, specialists, complexities, match, sql;
+    struct text task_types, specialists, complexities, match, pieces, sql;
     int64_t parent; /* 0: any */
     int64_t after, before;
     struct page page;
@@ -58,6 +58,7 @@ static void query_fini(struct query *query) {
     text_fini(&query->specialists);
     text_fini(&query->complexities);
     text_fini(&query->match);
+    text_fini(&query->pieces);
     text_fini(&query->sql);
 }
 
@@ -92,6 +93,22 @@ static int read_parent(struct work *work, struct query *query) {
     return 0;
 }
 
+/* Without a word that the index has, every task is looked at. */
+static int read_search(struct work *work, struct query *query, const char *search) {
+    json_auto_t *pieces = json_array();
+    CLEANUP(memory_free) char *list = NULL;
+
+    if (!pieces)
+        return work_no_memory(work);
+    search_expression(&query->match, pieces, search, work->session.id);
+    query->searches = query->match.len > 0;
+    if (json_array_size(pieces) > 0 && !(list = json_dumps(pieces, JSON_COMPACT)))
+        return work_no_memory(work);
+    if (list)
+        text_print(&query->pieces, "%s", list);
+    return 0;
+}
+
 static int read_query(struct work *work, struct query *query) {
     const char *search = work_string(work, "search_text");
     const json_t *word;
@@ -106,8 +123,8 @@ static int read_query(struct work *work, struct query *query) {
     read_words(work, "specialist_type", &query->specialists);
     read_words(work, "complexity", &query->complexities);
     query->searches = search && search[strspn(search, " \t\r\n")];
-    if (query->searches)
-        search_expression(&query->match, search, work->session.id);
+    if (query->searches && read_search(work, query, search) < 0)
+        return -1;
     query->page = page_of(work, 100);
     return read_time(work, "created_after", INT64_MIN, &query->after) < 0 ||
                    read_time(work, "created_before", INT64_MAX, &query->before) < 0
@@ -117,11 +134,13 @@ static int read_query(struct work *work, struct query *query) {
 
 /* ---- the statement ---- */
 
-/* ?1 session, ?2 parent, ?3 to ?5 words, ?6 and ?7 times, ?8 match, ?9 limit, ?10 offset */
+/* ?1 session, ?2 parent, ?3 to ?5 words, ?6 and ?7 times, ?8 match, ?9 limit, ?10 offset, ?11 pieces */
 #define OTHER_CONDITIONS                                                                                 \
     "x.created_at >= ?6 AND x.created_at < ?7 AND (?3 IS NULL OR instr(?3, ',' || x.task_type || ',')) " \
     "AND (?4 IS NULL OR instr(?4, ',' || x.specialist_type || ',')) "                                    \
-    "AND (?5 IS NULL OR instr(?5, ',' || x.complexity || ','))"
+    "AND (?5 IS NULL OR instr(?5, ',' || x.complexity || ',')) "                                         \
+    "AND (?11 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?11) piece WHERE "                          \
+    "instr(x.title, piece.value) = 0 AND instr(x.description, piece.value) = 0))"
 
 static void add_parent(const struct query *query, struct text *sql) {
     if (query->parent)
@@ -184,13 +203,13 @@ static sqlite3_stmt *open_query(struct work *work, struct query *query) {
         add_streams(query, sql);
     text_print(sql, ") found CROSS JOIN tasks t ON t.id = found.id" TASK_JOINS);
     text_print(sql, query->searches ? "ORDER BY found.place" : "ORDER BY found.whose, found.place, found.id");
-    if (sql->failed || query->match.failed) {
+    if (sql->failed || query->match.failed || query->pieces.failed) {
         (void)work_no_memory(work);
         return NULL;
     }
-    return sql_query(work, sql->data, "iosssiisii", work->session.id, query->parent, query->task_types.data,
+    return sql_query(work, sql->data, "iosssiisiis", work->session.id, query->parent, query->task_types.data,
                      query->specialists.data, query->complexities.data, query->after, query->before, query->match.data,
-                     query->page.limit + 1, query->page.offset);
+                     query->page.limit + 1, query->page.offset, query->pieces.data);
 }
 
 /* ---- the answer ---- */

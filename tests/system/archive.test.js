@@ -1,6 +1,6 @@
 /* Keeping the database: theseus backup, theseus restore and theseus check --deep. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { Client, serving } from './lib/client.js';
@@ -59,6 +59,43 @@ describe('the database', { concurrency: 4 }, () => {
         assert.equal((await theseus('restore', aside)).code, 0, 'and there is a way back from that, too');
         assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'after');
         assert.deepEqual(readdirSync(home.path('state')).filter((name) => name.endsWith('.new')), []);
+    }, { prepare }));
+
+    test('is not taken for a new one when it was emptied', () => serving(async (client, home) => {
+        const theseus = commandOf(home), file = home.path('kept.db'), path = home.path('state', 'theseus.db');
+        const again = async (body) => {
+            const other = await new Client(home).initialize();
+            try {
+                await other.appears('orchestrator_health_check');
+                await body(other, await other.value('orchestrator_health_check'));
+                await other.close();
+            } finally {
+                await other.kill();
+            }
+        };
+        await client.appears('db_put');
+        await put(client, 'a', 'kept');
+        assert.equal((await theseus('backup', file)).code, 0);
+        await client.close();
+        for (const [damage, words] of [[() => truncateSync(path), /is empty: it was truncated.*theseus restore FILE/],
+            [() => { rmSync(path); writeFileSync(`${path}-wal`, 'its log', { mode: 0o600 }); }, /is gone, and its log is not/]]) {
+            damage();
+            await again(async (other, health) => {
+                assert.equal(health.healthy, false);
+                assert.match(health.issues.join('\n'), words);
+            });
+            if (existsSync(path))
+                assert.match((await theseus('check')).err, new RegExp(`'${path}' ${words.source}`));
+            const restored = await theseus('restore', file);
+            assert.equal(restored.code, 0, restored.err);
+            await again(async (other) => {
+                await other.appears('db_get');
+                assert.equal(await get(other, 'a'), 'kept');
+            });
+        }
+        rmSync(path);
+        rmSync(`${path}-wal`, { force: true });
+        await again((other, health) => assert.equal(health.healthy, true, 'who removes it begins anew'));
     }, { prepare }));
 
     test('is not replaced by what is no database', () => serving(async (client, home) => {

@@ -387,6 +387,16 @@ describe('querying', { concurrency: 4 }, () => {
         assert.ok(JSON.stringify(task).length < 40_000, 'the titles of children are short, too');
     }));
 
+    test('finds words of scripts without blanks, and emoji', () => working(async (tasks) => {
+        const titles = ['修复登录页面的错误', 'ログイン画面を直す', '로그인 화면 고치기', 'Ship 🚀 release', 'Fix 🚀🔥 it', 'Grüße aus Köln', 'ไทยภาษา'];
+        for (const title of titles)
+            await tasks.plan(title);
+        for (const [search_text, ...found] of [['登录', 0], ['修复*', 0], ['画面', 1], ['로그인', 2], ['🚀', 3, 4], ['ship 🚀', 3], ['🔥', 4],
+            ['koln', 5], ['ภาษา', 6], ['登录 nothing'], ['👻']])
+            for (const more of [{}, { session_id: '*' }, { status: ['pending'] }])
+                assert.deepEqual(await tasks.titles({ search_text, ...more }), found.map((i) => titles[i]), search_text);
+    }));
+
     test('gives every list a bound, and says how to go on', () => working(async (tasks) => {
         const parent = await tasks.plan('Parent'), ids = [];
         for (let i = 0; i < 30; i++)

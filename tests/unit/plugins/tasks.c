@@ -160,11 +160,20 @@ static void prints_beyond_what_there_is_room_for(void **state) {
 
 /* ---- the search ---- */
 
-static void searches(const char *typed, const char *expected) {
+/* `pieces`: as JSON; `expected` NULL: the index is not asked. */
+static void searches_pieces(const char *typed, const char *expected, const char *pieces) {
     CLEANUP(text_fini) struct text text = {0};
+    json_auto_t *list = json_array(), *wanted = json_loads(pieces, 0, NULL);
 
-    search_expression(&text, typed, 7);
-    assert_string_equal(text.data, expected);
+    search_expression(&text, list, typed, 7);
+    assert_int_equal(text.len > 0, expected != NULL);
+    if (expected)
+        assert_string_equal(text.data, expected);
+    assert_true(json_equal(list, wanted));
+}
+
+static void searches(const char *typed, const char *expected) {
+    searches_pieces(typed, expected, "[]");
 }
 
 #define IN(terms) "{title description} : (" terms ") AND session : \"7\""
@@ -177,9 +186,19 @@ static void makes_strings_of_what_is_typed(void **state) {
     searches("begin* x", IN("\"begin\" * AND \"x\""));
     searches("NOT title:x", IN("\"NOT\" AND \"title:x\""));
     searches("a\"b", IN("\"a b\""));
-    searches("\"", IN("\" \""));
     searches("\"\"", IN("\" \""));
-    searches("*", IN("\"*\""));
+    searches("", IN("\" \""));
+    searches("don’t C++ привет é", IN("\"don’t\" AND \"C++\" AND \"привет\" AND \"é\""));
+}
+
+static void makes_pieces_of_what_the_index_has_not(void **state) {
+    (void)state;
+    searches_pieces("🚀", NULL, "[\"🚀\"]");
+    searches_pieces("Ship 🚀*", IN("\"Ship\""), "[\"🚀\"]");
+    searches_pieces("登录 x", IN("\"x\""), "[\"登录\"]");
+    searches_pieces("\"重构 parser\" 修复*", NULL, "[\"重构 parser\", \"修复\"]");
+    searches_pieces("-> *", NULL, "[\"->\", \"*\"]");
+    searches_pieces("ログイン", NULL, "[\"ログイン\"]");
 }
 
 int main(void) {
@@ -195,6 +214,7 @@ int main(void) {
         cmocka_unit_test(cuts_between_characters),
         cmocka_unit_test(prints_beyond_what_there_is_room_for),
         cmocka_unit_test(makes_strings_of_what_is_typed),
+        cmocka_unit_test(makes_pieces_of_what_the_index_has_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

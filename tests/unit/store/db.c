@@ -167,6 +167,25 @@ static void says_that_a_damaged_file_is_no_database(void **state) {
     assert_non_null(strstr(err.message, "file is not a database"));
 }
 
+static void takes_nothing_that_was_emptied_for_a_new_one(void **state) {
+    CLEANUP(free) char *path = path_join(*state, "theseus.db");
+    CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
+    CLEANUP(db_close) sqlite3 *db = NULL;
+    struct theseus_error err = {0};
+
+    assert_int_equal(db_open(path, &db, NULL), 0);
+    db = db_close(db);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(db_open(path, &db, &err), -1);
+    assert_non_null(strstr(err.message, "is empty: it was truncated"));
+    assert_int_equal(fs_write_file(log_path, span_of("log"), 0600, NULL), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(db_open(path, &db, NULL), -1);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(unlink(log_path), 0);
+    assert_int_equal(db_open(path, &db, NULL), 0);
+}
+
 static void refuses_what_is_no_file(void **state) {
     CLEANUP(free) char *path = path_join(*state, "theseus.db");
     struct theseus_error err = {0};
@@ -236,6 +255,7 @@ int main(void) {
         scratch_test(names_the_cure_for_a_directory_without_writing),
         scratch_test(names_the_cure_for_a_file_without_writing),
         scratch_test(says_that_a_damaged_file_is_no_database),
+        scratch_test(takes_nothing_that_was_emptied_for_a_new_one),
         scratch_test(refuses_what_is_no_file),
         scratch_test(refuses_two_statements_in_one_text),
         scratch_test(reports_a_failure_in_the_words_of_sqlite),
