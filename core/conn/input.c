@@ -178,7 +178,7 @@ static void take_element(struct cut *cut, json_t *element, uint64_t index) ON_LO
     if (r == 0 && revision_is_claimed(message.params))
         r = fail(&err, ERR_REQUEST, "revision %s has no batches", revision_modern()->name);
     if (r < 0)
-        queue_refuse(cut->conn, message.id, &err);
+        queue_refuse_unread(cut->conn, message.id, &err);
     else
         take_message(cut, &message, buf_span(&text), index);
     give_on(cut); /* while the text is there */
@@ -215,7 +215,7 @@ static void take_line(struct cut *cut, struct span line) ON_LOOP {
     if (r < 0 || message.kind != MESSAGE_REQUEST)
         give_on(cut); /* what came before it, first: an initialize decides how this is taken */
     if (r < 0)
-        queue_refuse(cut->conn, message.id, &err);
+        queue_refuse_unread(cut->conn, message.id, &err);
     else if (message.kind == MESSAGE_ARRAY)
         take_array(cut, message.root);
     else
@@ -229,7 +229,7 @@ static void refuse_long_line(struct cut *cut) ON_LOOP {
     give_on(cut);
     (void)fail(&err, ERR_LIMIT, "the message is longer than limits.max_line (%zu bytes)",
                conn_config(conn)->limits.max_line);
-    queue_refuse(conn, NULL, &err);
+    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
 }
 
 void input_cut(struct conn *conn) {
@@ -293,7 +293,7 @@ static bool give_line_up(struct conn *conn) ON_LOOP {
     list_init(&cut.fresh);
     give_on(&cut);
     batch_fini(&cut.batch);
-    queue_refuse(conn, NULL, &err);
+    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
     input_want(conn);
     return true;
 }
@@ -374,7 +374,7 @@ static void lose_piece(struct conn *conn, uint64_t offset) {
     log_error("connection %d: %llu bytes of its input are lost, and the line that they belong to", (int)conn->number,
               (unsigned long long)(offset - conn->read));
     conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, true);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, FRAME_SKIPS_REST);
     conn->read = offset;
 }
 

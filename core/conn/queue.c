@@ -39,6 +39,10 @@ static struct call *id_find(const struct conn *conn, const json_t *id) {
     return map_get(conn->ids, buf_span(&key));
 }
 
+void queue_refuse_unread(struct conn *conn, const json_t *id, const struct theseus_error *error) {
+    queue_refuse(conn, id_find(conn, id) ? NULL : id, error);
+}
+
 static int id_put(struct conn *conn, struct call *call, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf key = {0};
 

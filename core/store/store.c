@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "store/damage.h"
 #include "store/db.h"
 #include "store/statements.h"
 #include "store/version.h"
@@ -88,6 +89,7 @@ static int find_session(struct store *store, struct session **ret_session, struc
 
     if (!session)
         return session_new(ret_session, store, err);
+    damage_begin();
     *ret_session = session;
     return 0;
 }
