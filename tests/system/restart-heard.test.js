@@ -32,7 +32,9 @@ describe('a restart whose plugins take their time', { concurrency: 3 }, () => {
         assert.ok(isOver(mine), 'the call did not wait for its plugin');
         const report = await mine.report;
         assert.equal(report.success, true, JSON.stringify(report));
-        assert.ok(report.blackout_ms < CONSTRUCTOR_MS / 2, `${report.blackout_ms} ms`);
+        /* The constructor has run twice, in the examination and in the new image; neither time nothing was handled. */
+        const handled = report.duration_ms - report.blackout_ms;
+        assert.ok(handled > 1.75 * CONSTRUCTOR_MS, `${handled} of ${report.duration_ms} ms`);
         assert.ok(report.held_ms > 0, 'the call was held');
     }, slow));
 
