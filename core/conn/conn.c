@@ -303,7 +303,7 @@ void conn_forget(struct conn *conn) {
 }
 
 void conn_hear(struct conn *conn) {
-    if (conn->waits)
+    if (conn->waits || conn->lost)
         return;
     conn->hears = true;
     queue_serve_urgent(conn);

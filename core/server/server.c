@@ -592,7 +592,8 @@ struct server *server_free(struct server *server) {
 
 int server_run(struct server *server) {
     loop_run(server->loop);
-    standby_end(server); /* nobody is there any more for whom another image would go on */
+    wayback_close(); /* nobody is there any more for whom another image would go on */
+    standby_end(server);
     clients_flush(server->clients);
     extensions_finish(server);
     upkeep_finish(server);
