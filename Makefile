@@ -429,6 +429,9 @@ $(BUILD)/theseus.pc: theseus.pc.in $(BUILD)/flags
 	    -e 's|@VERSION@|$(VERSION)|g' $< >$@.new
 	@mv $@.new $@
 
+# For the managers of users, which find it below /usr/local, too.
+UNITDIR = $(PREFIX)/lib/systemd/user
+
 .PHONY: man install uninstall
 man: $(BUILD)/theseus.1
 
@@ -437,12 +440,13 @@ INSTALLED = '$(DESTDIR)$(PREFIX)/bin/theseus' \
             $(patsubst include/%,'$(DESTDIR)$(INCLUDEDIR)/%',$(wildcard include/theseus/*.h)) \
             '$(DESTDIR)$(LIBDIR)/pkgconfig/theseus.pc' \
             '$(DESTDIR)$(MANDIR)/man1/theseus.1' \
-            '$(DESTDIR)$(DOCDIR)/theseus.ini'
+            '$(DESTDIR)$(DOCDIR)/theseus.ini' \
+            '$(DESTDIR)$(UNITDIR)/theseus.service' '$(DESTDIR)$(UNITDIR)/theseus.socket'
 
 # install(1) unlinks what it replaces, so a server that runs keeps its own file.
 install: all $(BUILD)/theseus.1 $(BUILD)/theseus.pc
 	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(LIBDIR)/theseus/plugins' '$(DESTDIR)$(INCLUDEDIR)/theseus' \
-	    '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(DOCDIR)'
+	    '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
 	@install -m 755 $(BUILD)/theseus '$(DESTDIR)$(PREFIX)/bin/theseus'
 	@for plugin in $(PLUGIN_NAMES); do \
 	    install -m 644 $(BUILD)/plugins/$$plugin.so '$(DESTDIR)$(LIBDIR)/theseus/plugins/'.$$plugin.new && \
@@ -452,6 +456,9 @@ install: all $(BUILD)/theseus.1 $(BUILD)/theseus.pc
 	@install -m 644 $(BUILD)/theseus.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/theseus.pc'
 	@install -m 644 $(BUILD)/theseus.1 '$(DESTDIR)$(MANDIR)/man1/theseus.1'
 	@install -m 644 config/theseus.ini '$(DESTDIR)$(DOCDIR)/theseus.ini'
+	@sed 's|/usr/local/bin/|$(PREFIX)/bin/|' config/systemd/theseus.service >'$(DESTDIR)$(UNITDIR)/theseus.service'
+	@chmod 644 '$(DESTDIR)$(UNITDIR)/theseus.service'
+	@install -m 644 config/systemd/theseus.socket '$(DESTDIR)$(UNITDIR)/theseus.socket'
 	@printf 'installed %s\n' $(INSTALLED)
 
 uninstall:

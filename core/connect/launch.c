@@ -1,5 +1,6 @@
 #include "connect/launch.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -154,14 +155,24 @@ static int spawn_server(const char *program, char **argv, int words_fd, pid_t *r
     return r == 0 ? 0 : -1;
 }
 
+/* A line of the log begins with the time; why the server ends does not. */
+static bool is_logged(const char *line, size_t len) {
+    return len > 10 && isdigit((unsigned char)line[0]) && line[4] == '-' && line[7] == '-' && line[10] == 'T';
+}
+
 /* What it says on its way out. It holds the other end as long as it lives: only what is there now is read. */
 static void repeat_words(int fd) {
     char words[MAX_WORDS];
 
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     ssize_t n = read(fd, words, sizeof(words));
-    if (n > 0)
-        (void)fwrite(words, 1, (size_t)n, stdout);
+    for (const char *line = words, *end = words + (n > 0 ? n : 0); line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        size_t len = (size_t)((stop ? stop + 1 : end) - line);
+        if (!is_logged(line, len))
+            (void)fwrite(line, 1, len, stdout);
+        line += len;
+    }
 }
 
 /* 0: somebody listens. 1: the server has ended, or does not come to that. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { sdk1, sdk2 } from '../clients/lib/session.js';
@@ -63,7 +63,7 @@ const starts = (home) => (home.log.match(/theseus \S+, pid \d+, serves/g) ?? [])
 
 describe('theseus connect', { concurrency: 3 }, () => {
     test('starts the server that is not there, once for all who ask at the same moment', () => shared(async (home, join) => {
-        const clients = await Promise.all(Array.from({ length: 6 }, () => join()));
+        const clients = await Promise.all(Array.from({ length: 20 }, () => join()));
         const pids = new Set(await Promise.all(clients.map((client) => home.server(client))));
         assert.equal(pids.size, 1, [...pids].join());
         assert.equal(starts(home), 1, home.log);
@@ -124,6 +124,28 @@ describe('theseus connect', { concurrency: 3 }, () => {
         writeFileSync(home.path('in-the-way'), 'a file');
         home.configure({ server: { runtime_dir: home.path('in-the-way') } });
     } }));
+
+    /* The server has something to say to its log before it ends; that is not why. */
+    test('says what stands in the socket\'s place', () => shared(async (home, join) => {
+        const client = await join({ shake: false });
+        const { error } = await within('the answer', client.start('ping').answer);
+        assert.match(error.message, /the server cannot be started: theseus: '.*theseus\.sock' is a symbolic link/);
+        assert.equal(readFileSync(home.path('precious'), 'utf8'), 'a file');
+        await client.kill();
+    }, { prepare: (home) => {
+        writeFileSync(home.path('precious'), 'a file');
+        mkdirSync(home.path('run'), { recursive: true, mode: 0o700 });
+        symlinkSync(home.path('precious'), home.path('run', 'theseus.sock'));
+    } }));
+
+    test('waits its turn where there are as many clients as may be', () => shared(async (home, join) => {
+        const first = await join();
+        const second = await join({ shake: false });
+        const waits = second.start('ping').answer;
+        await until('it to be turned away', () => /a client is turned away/.test(home.log));
+        await first.close();
+        assert.ok((await within('the answer', waits)).result);
+    }, { sections: { limits: { max_clients: 1 } } }));
 
     const killed = (Place, isAnswer) => shared(async (home, join) => {
         const clients = await Promise.all(Array.from({ length: 4 }, () => join()));
