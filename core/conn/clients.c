@@ -212,12 +212,16 @@ void clients_each(struct clients *clients, clients_fn *visit, void *arg) {
 size_t clients_count(struct clients *clients) {
     size_t count = 0;
 
-    each(conn, clients) count += !conn->waits;
+    each(conn, clients) count += !conn->waits; /* who is over has no descriptors any more */
     return count;
 }
 
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) {
     each(conn, clients) conn_each_call(conn, visit, arg);
+}
+
+void clients_hear(struct clients *clients) {
+    each(conn, clients) conn_hear(conn);
 }
 
 void clients_start(struct clients *clients) {

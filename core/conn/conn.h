@@ -84,6 +84,8 @@ void conn_restore_all(const struct conn_host *host, struct conn_restored *items,
 /* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
  * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
 void conn_unknown_position(struct conn *conn) ON_LOOP;
+/* Optional, before conn_start(): begins to read, and to answer pings. All other requests are held. */
+void conn_hear(struct conn *conn) ON_LOOP;
 /* Begins to read, and to work on what was held. */
 void conn_start(struct conn *conn) ON_LOOP;
 /* The client has gone for good: no record of the connection stays. */
@@ -153,6 +155,8 @@ int64_t conn_last_line_ns(const struct conn *conn) ON_LOOP;  /* monotonic: the l
 int64_t conn_first_line_ns(const struct conn *conn) ON_LOOP; /* the first one since it was made or restored */
 int conn_in_flight(const struct conn *conn) ON_LOOP;
 int conn_held(const struct conn *conn) ON_LOOP;
+/* Bytes of requests that wait for their turn, and of answers that wait for the client or for its confirmation. */
+void conn_buffered(const struct conn *conn, size_t *ret_in, size_t *ret_out) ON_LOOP;
 void conn_serve(struct conn *conn) ON_LOOP; /* goes on with held requests, for example after new limits */
 
 /* Sends a line that is no answer to a call; takes the content. Any thread. */

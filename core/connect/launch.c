@@ -82,13 +82,15 @@ static char **arguments(const char *const *first, const struct config_source *so
     return argv;
 }
 
+enum { LAUNCH_ELSEWHERE = 1 };
+
 static int start(struct launch *launch, struct theseus_error *err) ON_LOOP {
     CLEANUP(fd_close) int lock = take_lock(launch->socket, err);
     const char *first[] = {launch->program, "--launch", launch->socket, NULL};
     CLEANUP(free) char **argv = arguments(first, launch->source, NULL);
 
     if (lock < 0)
-        return err->code ? -1 : 1;
+        return err->code ? -1 : LAUNCH_ELSEWHERE;
     struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = launch->program, .argv = argv, .time_limit_ms = 2 * READY_MS,
                               .max_output = MAX_WORDS};
     spec.stdin_fd = lock;
@@ -103,7 +105,7 @@ bool launch_try(struct launch *launch) {
     int r = start(launch, &err);
     if (r < 0)
         launch->fn(launch->arg, err.message);
-    return r <= 0;
+    return r != LAUNCH_ELSEWHERE;
 }
 
 bool launch_runs(const struct launch *launch) {

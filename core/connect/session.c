@@ -54,7 +54,7 @@ void session_try(void *arg) {
         return;
     }
     set_why(relay, err.message);
-    if (relay->launch && fd < 0 && !launch_try(relay->launch))
+    if (fd < 0 && relay->launch && !launch_try(relay->launch))
         retry_shortly(relay->retry);
     else
         retry_failed(relay->retry);

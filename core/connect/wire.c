@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conn/protocol.h"
 #include "connect/handshake.h"
 
 #define HELLO_ID OWN_ID "1"
@@ -11,7 +12,7 @@
 
 int wire_write_greeting(const char *directory, const char *session, const char *secret, json_t *unanswered,
                         uint64_t received, struct buf *out, struct theseus_error *err) {
-    json_auto_t *params = json_pack("{s:i, s:s, s:s, s:i}", "protocol", WIRE_PROTOCOL, "version", THESEUS_VERSION,
+    json_auto_t *params = json_pack("{s:i, s:s, s:s, s:i}", "protocol", PROTOCOL_VERSION, "version", THESEUS_VERSION,
                                     "directory", directory, "pid", (int)getpid());
 
     if (!params)

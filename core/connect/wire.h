@@ -1,14 +1,4 @@
-/*
- * What `theseus connect` and a server say to each other beside the client's own lines:
- *
- *   theseus/hello    connect, first line     who asks, and from where; answered with a session and its secret
- *   theseus/resume   instead of hello        the session goes on: which requests are not answered; answered with what
- *                                            became of each, the texts of answers behind it
- *   theseus/ack      connect                 so many answers have come: they need not be kept
- *   theseus/bye      connect                 the client has gone for good: the session is over
- *
- * One major version apart is understood.
- */
+/* The lines of core/conn/protocol.h that `theseus connect` says, and the answers to them. */
 #pragma once
 
 #include <stdint.h>
@@ -17,8 +7,6 @@
 
 #include "base/mem.h"
 #include "rpc/message.h"
-
-enum { WIRE_PROTOCOL = 1 };
 
 enum wire_answer { WIRE_HELLO, WIRE_RESUME, WIRE_REFUSED };
 

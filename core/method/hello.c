@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "conn/protocol.h"
 #include "method/method.h"
-
-enum { PROTOCOL = 1 };
 
 static void refuse(struct call *call, json_t *data, const char *format, ...) PRINTF_LIKE(3, 4);
 
@@ -24,19 +23,21 @@ static void refuse(struct call *call, json_t *data, const char *format, ...) {
 }
 
 /* Neighbours understand each other: both speak the lower one. */
-static bool is_understood(struct call *call, json_int_t protocol) {
-    if (protocol >= PROTOCOL - 1 && protocol <= PROTOCOL + 1 && protocol > 0)
+bool method_speaks(struct call *call) {
+    json_int_t protocol = json_integer_value(json_object_get(call->message.params, "protocol"));
+
+    if (protocol >= PROTOCOL_VERSION - 1 && protocol <= PROTOCOL_VERSION + 1 && protocol > 0)
         return true;
-    refuse(call, json_pack("{s:i}", "protocol", PROTOCOL),
+    refuse(call, json_pack("{s:i}", "protocol", PROTOCOL_VERSION),
            "this server (theseus %s) speaks protocol %d, and was spoken to in %lld; upgrade the %s", THESEUS_VERSION,
-           PROTOCOL, (long long)protocol, protocol > PROTOCOL ? "server" : "program that connects");
+           PROTOCOL_VERSION, (long long)protocol, protocol > PROTOCOL_VERSION ? "server" : "program that connects");
     return false;
 }
 
 static json_t *welcome_new(const struct method_env *env, const struct session *session, json_int_t protocol) {
-    return json_pack("{s:I, s:s, s:i, s:s, s:s, s:s}", "protocol", protocol < PROTOCOL ? protocol : PROTOCOL, "version",
-                     THESEUS_VERSION, "pid", (int)getpid(), "boot_id", env->boot_id, "session", session->id, "secret",
-                     session->secret);
+    return json_pack("{s:I, s:s, s:i, s:s, s:s, s:s}", "protocol",
+                     protocol < PROTOCOL_VERSION ? protocol : PROTOCOL_VERSION, "version", THESEUS_VERSION, "pid",
+                     (int)getpid(), "boot_id", env->boot_id, "session", session->id, "secret", session->secret);
 }
 
 void method_hello(struct method_env *env, struct conn *conn, struct call *call) {
@@ -45,7 +46,7 @@ void method_hello(struct method_env *env, struct conn *conn, struct call *call) 
     const char *directory = json_string_value(json_object_get(params, "directory"));
     struct session *session = conn_session(conn);
 
-    if (!is_understood(call, protocol))
+    if (!method_speaks(call))
         return;
     if (session->secret[0] || session->revision) {
         refuse(call, NULL, "theseus/hello is the first line of a connection, and of no other");

@@ -67,6 +67,7 @@ void method_adopt(struct method_env *env, struct conn *conn, struct call *call) 
 typedef void method_fn(struct method_env *env, struct conn *conn, struct call *call);
 
 void method_initialize(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
+bool method_speaks(struct call *call) ON_LOOP; /* a protocol that we understand? Else it is answered */
 void method_hello(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 void method_resume(struct method_env *env, struct conn *conn, struct call *call) ON_LOOP;
 /* Is it a notification of `theseus connect`'s own? Then it is worked on. */

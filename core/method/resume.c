@@ -7,6 +7,8 @@
 void method_resume(struct method_env *env, struct conn *conn, struct call *call) {
     struct theseus_error err = {0};
 
+    if (!method_speaks(call))
+        return;
     if (env->resume) {
         env->resume(env->arg, conn, call);
         return;

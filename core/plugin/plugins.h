@@ -129,6 +129,8 @@ void plugins_on_idle(struct generation *generation) ON_LOOP;
 
 /* {"plugins": […], "refused": […], "disabled": […], "stuck": […]}: everything that theseus_plugins shows. New reference. */
 json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
+/* Plugin name → {"sum": seconds, "up_to": [[seconds, calls that took less], …], "count": calls}. New reference. */
+json_t *plugins_durations_new(struct plugins *plugins) ON_LOOP;
 /* Plugin name → generation number; and the files that wait, with the calls they wait for. New references. */
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;

@@ -27,6 +27,14 @@ double stats_mean_ms(const struct stats *stats) {
     return count ? (double)atomic_load(&stats->total_ns) / (double)count / 1e6 : 0;
 }
 
+uint64_t stats_up_to(const struct stats *stats, int power) {
+    uint64_t count = 0;
+
+    for (int i = 0; i < power * STATS_STEPS && i < STATS_BUCKETS; i++)
+        count += atomic_load_explicit(&stats->buckets[i], memory_order_relaxed);
+    return count;
+}
+
 double stats_percentile_ms(const struct stats *stats, double percentile) {
     uint64_t count = 0, seen = 0;
 

@@ -15,4 +15,5 @@ struct stats {
 
 void stats_add(struct stats *stats, int64_t ns, bool failed);
 double stats_mean_ms(const struct stats *stats);                          /* 0 where there was no call */
+uint64_t stats_up_to(const struct stats *stats, int power);               /* calls of less than 2^power ns */
 double stats_percentile_ms(const struct stats *stats, double percentile); /* upper border of its bucket */

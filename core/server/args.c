@@ -15,8 +15,8 @@ static const struct {
      "serve MCP on stdin and stdout (the default command); --listen: to clients that connect to a socket, too"},
     {"check", COMMAND_CHECK, 0, 1 << 20, "theseus check [-c FILE] [--deep | PLUGIN.so...]",
      "validate the configuration and its plugins (--deep: all of the database, too), or just these plugins; exit 0 or 1"},
-    {"call", COMMAND_CALL, 1, 2, "theseus call TOOL [JSON] [-c FILE]",
-     "run one tool call in a fresh server; exit 0, 1 on a tool's error, 2 on a protocol error"},
+    {"call", COMMAND_CALL, 1, 2, "theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]",
+     "run one tool call in a fresh server, or in one that runs (-: JSON on stdin); exit 0, 1 on a tool's error, 2 on a protocol error"},
     {"client", COMMAND_CLIENT, 1, 1, "theseus client NAME",
      "print the configuration for a host: claude-code, claude-desktop, vscode, cursor, windsurf"},
     {"connect", COMMAND_CONNECT, 0, 1, "theseus connect [-c FILE] [--no-start] [SOCKET]",
@@ -28,7 +28,7 @@ static const struct {
     {"import", COMMAND_IMPORT, 1, 1, "theseus import FILE [-c FILE]",
      "take over the tasks of MCP Task Orchestrator from its tasks.sqlite, also while servers run"},
     {"status", COMMAND_STATUS, 0, 0, "theseus status [--watch] [--json] [-c FILE]",
-     "show every server that runs: health, clients, plugins, last restarts"},
+     "show every server that runs: health, clients, plugins, their numbers, last restarts"},
     {"reload", COMMAND_RELOAD, 0, 1, "theseus reload [PID] [-c FILE]",
      "let a server that runs look at its configuration and plugins; waits for what comes of it"},
     {"restart", COMMAND_RESTART, 0, 1, "theseus restart [PID] [-c FILE]",
@@ -90,6 +90,8 @@ static bool read_word(struct args *args, const char *word) {
         args->listen = true;
     else if (strcmp(word, "--no-start") == 0)
         args->no_start = true;
+    else if (strcmp(word, "--running") == 0)
+        args->running = true;
     else
         return false;
     return true;
@@ -126,11 +128,8 @@ static int check_options(const struct args *args, const char *use, struct theseu
     const struct {
         bool given;
         const char *name;
-    } options[] = {{args->json, "--json"},
-                   {args->watch, "--watch"},
-                   {args->since != NULL, "--since"},
-                   {args->listen, "--listen"},
-                   {args->no_start, "--no-start"}};
+    } options[] = {{args->json, "--json"},     {args->watch, "--watch"},       {args->since != NULL, "--since"},
+                   {args->listen, "--listen"}, {args->no_start, "--no-start"}, {args->running, "--running"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         if (options[i].given && !strstr(use, options[i].name))
@@ -154,7 +153,8 @@ int args_read(struct args *ret_args, int argc, char **argv, struct theseus_error
         ret_args->rest_count--;
         memmove(ret_args->rest, ret_args->rest + 1, sizeof(char *) * (size_t)(ret_args->rest_count + 1));
     }
-    if (ret_args->rest_count < commands[row].min || ret_args->rest_count > commands[row].max)
+    int max = commands[row].max + ret_args->running; /* the process id */
+    if (ret_args->rest_count < commands[row].min || ret_args->rest_count > max)
         return fail(err, ERR_INVALID, "use: %s", commands[row].use);
     return check_options(ret_args, commands[row].use, err);
 }

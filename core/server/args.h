@@ -36,6 +36,7 @@ struct args {
     size_t set_count;
     bool listen, no_start; /* --listen, --no-start */
     bool json, watch;      /* --json, --watch */
+    bool running;          /* --running */
     const char *since;     /* --since; NULL: not given */
     char **rest;           /* what follows, borrowed from argv */
     int rest_count;

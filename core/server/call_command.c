@@ -1,39 +1,42 @@
 /*
- * `theseus call TOOL [JSON]`: one call in a fresh server. The server is the real one; its client is this process, at
- * the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too.
+ * `theseus call TOOL [JSON | -]`: one call in a fresh server. The server is the real one; its client is this process, at
+ * the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too. With --running the
+ * server is one that runs (call_running.c).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "rpc/jsontext.h"
-#include "rpc/message.h"
-#include "rpc/revision.h"
+#include "server/call_words.h"
 #include "server/commands.h"
 #include "server/server.h"
 
-enum { EXIT_TOOL_ERROR = 1, EXIT_PROTOCOL_ERROR = 2, TURN_MS = 1000, CHUNK = 65536 };
+enum { TURN_MS = 1000, CHUNK = 65536, INPUT_MAX = 1 << 30 };
 
 static int say_failure(const struct theseus_error *err) {
     (void)fprintf(stderr, "theseus: %s\n", err->message);
     return EXIT_PROTOCOL_ERROR;
 }
 
-static int write_request(int fd, const char *tool, json_t *arguments, struct theseus_error *err) {
+/* Whoever takes it is this very process: what the socket does not hold waits until the server has had its turn. */
+static int write_request(struct server *server, int fd, const char *tool, json_t *arguments,
+                         struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf line = {0};
-    json_auto_t *params = json_pack("{s:s, s:O, s:{s:s, s:{}, s:{s:s, s:s}}}", "name", tool, "arguments", arguments,
-                                    "_meta", META_VERSION, revision_modern()->name, META_CAPABILITIES, META_CLIENT,
-                                    "name", "theseus call", "version", THESEUS_VERSION);
 
-    if (!params)
-        return fail(err, ERR_INVALID, "the tool's name is no UTF-8");
-    if (message_write_request("call", "tools/call", params, &line, err) < 0)
+    loop_enter();
+    if (call_words_write(tool, arguments, &line, err) < 0)
         return -1;
-    for (size_t at = 0; at < line.len;) { /* more than the socket holds would wait for a server that does not run yet */
-        ssize_t n = write(fd, line.data + line.start + at, line.len - at);
-        if (n < 0)
+    for (size_t at = 0; at < line.len;) {
+        ssize_t n = send(fd, line.data + line.start + at, line.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0)
+            at += (size_t)n;
+        else if (errno != EAGAIN || server_is_over(server))
             return fail_errno(err, "the request of %zu bytes cannot be given to the server", line.len);
-        at += (size_t)n;
+        else
+            (void)server_turn(server, TURN_MS);
     }
     return 0;
 }
@@ -75,41 +78,13 @@ static int await_answer(struct server *server, int fd, json_t **ret_answer, stru
     return 0;
 }
 
-static void print_text(const json_t *item) {
-    const json_t *text = json_object_get(item, "text");
-
-    if (json_is_string(text)) {
-        (void)fwrite(json_string_value(text), 1, json_string_length(text), stdout);
-        (void)fputc('\n', stdout);
-    } else {
-        (void)json_dumpf(item, stdout, JSON_COMPACT);
-        (void)fputc('\n', stdout);
-    }
-}
-
-/* The texts of the result, as they are; anything else as JSON. */
-static int print_answer(const json_t *answer) {
-    const json_t *error = json_object_get(answer, "error"), *result = json_object_get(answer, "result");
-    const char *message = json_string_value(json_object_get(error, "message"));
-    json_t *item;
-    size_t i;
-
-    if (error) {
-        (void)fprintf(stderr, "theseus: %s\n", message ? message : "an error without a message");
-        return EXIT_PROTOCOL_ERROR;
-    }
-    json_array_foreach (json_object_get(result, "content"), i, item)
-        print_text(item);
-    return json_is_true(json_object_get(result, "isError")) ? EXIT_TOOL_ERROR : 0;
-}
-
 static int call(struct server *server, int fd, const char *tool, json_t *arguments, struct theseus_error *err) {
     json_auto_t *answer = NULL;
 
     loop_enter();
-    if (write_request(fd, tool, arguments, err) < 0 || await_answer(server, fd, &answer, err) < 0)
+    if (write_request(server, fd, tool, arguments, err) < 0 || await_answer(server, fd, &answer, err) < 0)
         return -1;
-    return print_answer(answer);
+    return call_words_print(answer);
 }
 
 int command_call_tool(const struct config_source *source, const char *program, const char *tool, json_t *arguments) {
@@ -148,9 +123,42 @@ int command_call_tool(const struct config_source *source, const char *program, c
     return status;
 }
 
-int command_call(const struct args *args, const struct config_source *source, const char *program) {
-    struct theseus_error err = {0};
-    json_auto_t *arguments = args->rest_count > 1 ? jsontext_read(span_of(args->rest[1]), &err) : json_object();
+/* A number with something behind it is no tool. */
+static int take_pid(char *const **words, int *count, long *ret_pid, struct theseus_error *err) {
+    char *end;
+    long pid = strtol((*words)[0], &end, 10);
 
-    return arguments ? command_call_tool(source, program, args->rest[0], arguments) : say_failure(&err);
+    if (*count < 2 || (*end && *count < 3))
+        return 0;
+    if (*end || pid <= 0)
+        return fail(err, ERR_INVALID, "'%s' is no process id", (*words)[0]);
+    *ret_pid = pid;
+    (*words)++;
+    (*count)--;
+    return 0;
+}
+
+/* "-": what comes on standard input, which may be longer than a word of a command line, and is seen by nobody in /proc. */
+static json_t *arguments_new(const char *word, struct theseus_error *err) {
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    if (strcmp(word, "-") != 0)
+        return jsontext_read(span_of(word), err);
+    return fs_read_fd(STDIN_FILENO, "standard input", INPUT_MAX, &text, err) < 0 ? NULL
+                                                                                 : jsontext_read(buf_span(&text), err);
+}
+
+int command_call(const struct args *args, const struct config_source *source, const char *program) {
+    char *const *words = args->rest;
+    struct theseus_error err = {0};
+    int count = args->rest_count;
+    long pid = 0;
+
+    if (args->running && take_pid(&words, &count, &pid, &err) < 0)
+        return say_failure(&err);
+    json_auto_t *arguments = count > 1 ? arguments_new(words[1], &err) : json_object();
+    if (!arguments)
+        return say_failure(&err);
+    return args->running ? command_call_running(source, pid, words[0], arguments)
+                         : command_call_tool(source, program, words[0], arguments);
 }

@@ -18,3 +18,5 @@ int command_audit(const struct args *args, const struct config_source *source, c
 
 /* One call in a fresh server: what it answers is printed. Borrows `arguments`. */
 int command_call_tool(const struct config_source *source, const char *program, const char *tool, json_t *arguments);
+/* The same of a server that runs, by its socket. `pid` 0: the only one that has such. */
+int command_call_running(const struct config_source *source, long pid, const char *tool, json_t *arguments);

@@ -95,6 +95,7 @@ struct restart {
     struct theseus_error err;
     /* measured; negative: not known */
     bool refused; /* the candidate was */
+    bool heard;   /* clients are, again */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;
@@ -345,6 +346,7 @@ void describe_init(struct server *server) ON_LOOP;
 void describe_fini(struct server *server) ON_LOOP;  /* the keeper's lane is gone */
 void describe_begin(struct server *server) ON_LOOP; /* no probe; and as the configuration says now */
 void describe_changed(struct server *server) ON_LOOP;
+void describe_clients_changed(struct server *server) ON_LOOP;
 void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
 /* leave.c */

@@ -68,6 +68,7 @@ static void on_connected(void *arg, int fd) {
     } else {
         server->listening.accepted++;
         tidy_later(server->upkeep.tidy);
+        describe_clients_changed(server);
     }
 }
 
@@ -154,6 +155,7 @@ void listening_go(struct server *server) {
     if (server->listener) {
         listener_accept(server->listener, true);
         supervisor_ready();
+        describe_begin(server); /* one that waits for its clients is no probe */
     }
     server->listening.before = listener_close(server->listening.before);
 }

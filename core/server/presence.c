@@ -12,6 +12,7 @@
 enum {
     FIRST_MS = 1000,  /* many servers do not live longer */
     SOON_MS = 200,    /* several changes are one */
+    LAZY_MS = 1000,   /* clients come by the hundred */
     EVERY_MS = 15000, /* numbers grow without telling */
     WRITE_LIMIT_MS = 10000,
 };
@@ -32,6 +33,7 @@ struct presence {
     presence_render_fn *render;
     struct page sign, metrics;
     struct lane_job job;
+    int within_ms; /* there is something new to say, by then; 0: there is not */
     bool begun, runs, again, warned;
     bool young;   /* the first one is not due yet */
     bool removed; /* also what a job that still runs is about to write */
@@ -62,6 +64,7 @@ static void on_written(struct presence *presence) ON_LOOP {
     presence->runs = false;
     report(presence, &presence->sign);
     report(presence, &presence->metrics);
+    presence->within_ms = presence->again ? SOON_MS : 0;
     if (presence->begun)
         timer_start(presence->timer, presence->again ? SOON_MS : EVERY_MS, 0);
     presence->again = false;
@@ -83,9 +86,10 @@ static void on_time(void *arg) {
 
     loop_enter();
     presence->young = false;
+    presence->within_ms = 0;
     json_auto_t *description = presence->describe(presence->arg);
     free(presence->sign.text);
-    presence->sign.text = description ? json_dumps(description, JSON_INDENT(1)) : NULL;
+    presence->sign.text = description ? json_dumps(description, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     free(TAKE_PTR(presence->metrics.text));
     if (description && presence->metrics.path)
         presence->metrics.text = presence->render(description);
@@ -94,13 +98,22 @@ static void on_time(void *arg) {
     lane_submit(presence->lane, &presence->job);
 }
 
-void presence_touch(struct presence *presence) {
+/* What comes again and again puts nothing off. */
+static void touch(struct presence *presence, int within_ms) ON_LOOP {
     if (!presence->begun || presence->young)
         return;
     if (presence->runs)
         presence->again = true;
-    else
-        timer_start(presence->timer, SOON_MS, 0);
+    else if (presence->within_ms == 0 || presence->within_ms > within_ms)
+        timer_start(presence->timer, presence->within_ms = within_ms, 0);
+}
+
+void presence_touch(struct presence *presence) {
+    touch(presence, SOON_MS);
+}
+
+void presence_touch_lazily(struct presence *presence) {
+    touch(presence, LAZY_MS);
 }
 
 void presence_begin(struct presence *presence, bool is_new) {
@@ -123,6 +136,7 @@ void presence_also(struct presence *presence, const char *path, presence_render_
 
 void presence_end(struct presence *presence) {
     presence->begun = presence->young = false;
+    presence->within_ms = 0;
     timer_stop(presence->timer);
 }
 

@@ -25,7 +25,8 @@ struct presence *presence_free(struct presence *presence) ON_LOOP;
 
 /* There is real work. `is_new`: no image came before, and nobody has to know at once. */
 void presence_begin(struct presence *presence, bool is_new) ON_LOOP;
-void presence_touch(struct presence *presence) ON_LOOP; /* something has changed */
+void presence_touch(struct presence *presence) ON_LOOP;        /* something has changed */
+void presence_touch_lazily(struct presence *presence) ON_LOOP; /* … of what changes often */
 /* The same text for a collector of metrics, at `path`; NULL: not wanted. `render` turns the description into it. */
 typedef char *presence_render_fn(const json_t *description);
 void presence_also(struct presence *presence, const char *path, presence_render_fn *render) ON_LOOP;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conn/protocol.h"
 #include "server/inner.h"
 
 /* The names of what is counted in the ledger. */
@@ -14,8 +15,7 @@
 #define FAILED "resumptions refused"
 #define UNKNOWN "resumptions of nothing"
 #define EXPIRED "sessions expired"
-
-enum { PROTOCOL = 1 };
+#define REFUSED_AT "resumption refused at, ms" /* wall clock: the last one; 0: none */
 
 struct attempt {
     struct list link;
@@ -39,12 +39,16 @@ static uint64_t counted(const struct server *server, const char *name) {
     return value;
 }
 
-static void count(struct server *server, const char *name, uint64_t more) {
-    struct counter_record record = {.name = span_of(name), .value = counted(server, name) + more};
+static void record_value(struct server *server, const char *name, uint64_t value) {
+    struct counter_record record = {.name = span_of(name), .value = value};
     struct theseus_error err = {0};
 
     if (ledger_put(server->ledger, &counter_kind, &record, &err) < 0)
-        log_error("'%s' are not counted: %s", name, err.message);
+        log_error("'%s' is not recorded: %s", name, err.message);
+}
+
+static void count(struct server *server, const char *name, uint64_t more) {
+    record_value(server, name, counted(server, name) + more);
 }
 
 json_t *resume_report_new(struct server *server) {
@@ -57,7 +61,9 @@ json_t *resume_report_new(struct server *server) {
 }
 
 char *resume_alert_new(const struct server *server) {
-    if (server->resume.alert_ms == 0 || clock_wall_ms() - server->resume.alert_ms > RESUME_ALERT_MS)
+    int64_t refused = (int64_t)counted(server, REFUSED_AT);
+
+    if (refused == 0 || clock_wall_ms() - refused > RESUME_ALERT_MS)
         return NULL;
     return xasprintf("somebody tried to take over a session without being its client (%llu times so far); 'theseus "
                      "audit' says who",
@@ -84,20 +90,15 @@ static struct resume_failures *failures_of(struct server *server, uid_t uid) {
 }
 
 /* The place of the next one is that of the oldest. */
-static bool has_failed_too_often(struct server *server, uid_t uid) ON_LOOP {
-    const struct resume_failures *failures = failures_of(server, uid);
+static bool has_failed_too_often(const struct server *server, const struct resume_failures *failures) ON_LOOP {
     int64_t oldest = failures->at_ms[failures->next];
 
     return oldest > 0 && loop_now_ms(server->loop) - oldest < RESUME_WINDOW_MS;
 }
 
-static void note_failure(struct server *server, uid_t uid) ON_LOOP {
-    struct resume_failures *failures = failures_of(server, uid);
-
-    failures->at_ms[failures->next] = loop_now_ms(server->loop);
-    failures->next = (failures->next + 1) % RESUME_MAX_FAILURES;
-    server->resume.alert_ms = clock_wall_ms();
+static void count_failure(struct server *server) {
     count(server, FAILED, 1);
+    record_value(server, REFUSED_AT, (uint64_t)clock_wall_ms());
 }
 
 static void audit(struct server *server, const struct conn *from, const char *session, const char *refusal) ON_LOOP {
@@ -113,6 +114,27 @@ static void refuse(struct call *call, const char *reason) {
 
     (void)fail(&err, ERR_REQUEST, "the session is not resumed: %s", reason);
     call_fail(call, &err, json_pack("{s:s}", "reason", reason));
+}
+
+/* One that is looked at. */
+static void note_failure(struct server *server, const struct conn *from, const char *session, const char *why) ON_LOOP {
+    struct resume_failures *failures = failures_of(server, conn_uid(from));
+
+    failures->at_ms[failures->next] = loop_now_ms(server->loop);
+    failures->next = (failures->next + 1) % RESUME_MAX_FAILURES;
+    failures->is_told = false;
+    count_failure(server);
+    audit(server, from, session, why);
+}
+
+/* One that is not. The audit has the first of them in a row: it is not theirs to fill. */
+static void note_refused(struct server *server, const struct conn *from) ON_LOOP {
+    struct resume_failures *failures = failures_of(server, conn_uid(from));
+
+    count_failure(server);
+    if (!failures->is_told)
+        audit(server, from, "any", "too many failures");
+    failures->is_told = true;
 }
 
 /* ---- who it is ---- */
@@ -149,9 +171,9 @@ static struct conn *find_session(struct server *server, struct conn *from, const
     const char *session = json_string_value(json_object_get(params, "session"));
     struct search search = {.session = session ? session : ""};
 
-    if (has_failed_too_often(server, conn_uid(from))) {
+    if (has_failed_too_often(server, failures_of(server, conn_uid(from)))) {
         *ret_reason = "too many failures";
-        count(server, FAILED, 1);
+        note_refused(server, from);
         return NULL;
     }
     clients_each(server->clients, look, &search);
@@ -164,8 +186,7 @@ static struct conn *find_session(struct server *server, struct conn *from, const
     if (is_own && is_same(conn_session(search.found)->secret, json_string_value(json_object_get(params, "secret"))))
         return search.found;
     *ret_reason = is_own ? "wrong secret" : "unknown session"; /* others do not learn which there are */
-    note_failure(server, conn_uid(from));
-    audit(server, from, search.session, is_own ? "wrong secret" : "it is another user's");
+    note_failure(server, from, search.session, is_own ? "wrong secret" : "it is another user's");
     if (conn_waits(search.found))
         conn_note_refused(search.found);
     return NULL;
@@ -181,8 +202,9 @@ static bool take_over(struct server *server, struct conn *conn, struct conn *fro
     json_t *unanswered = json_object_get(params, "unanswered");
     const struct session *session = conn_session(conn);
     int64_t away = conn_away_ms(conn);
-    json_auto_t *result = json_pack("{s:i, s:s, s:i, s:s, s:s}", "protocol", PROTOCOL, "version", THESEUS_VERSION,
-                                    "pid", (int)getpid(), "boot_id", server->methods.boot_id, "session", session->id);
+    json_auto_t *result =
+        json_pack("{s:i, s:s, s:i, s:s, s:s}", "protocol", PROTOCOL_VERSION, "version", THESEUS_VERSION, "pid",
+                  (int)getpid(), "boot_id", server->methods.boot_id, "session", session->id);
     const struct conn_resumption resumption = {.id = call->id,
                                                .unanswered = json_is_array(unanswered) ? unanswered : none,
                                                .result = result,

@@ -17,12 +17,12 @@ struct resume_failures {
     uid_t uid;
     int64_t at_ms[RESUME_MAX_FAILURES]; /* loop's clock: the last ones; 0: none */
     int next;
+    bool is_told; /* the audit says that no more are looked at */
 };
 
 struct resume {
     struct list attempts; /* owned: to be looked at, at the end of the turn */
     struct list failures; /* struct resume_failures::link, owned */
-    int64_t alert_ms;     /* wall clock: of the last one that was refused; 0: none */
 };
 
 void resume_init(struct server *server);

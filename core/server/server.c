@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ledger/ledgerfile.h"
 #include "server/confirm.h"
+#include "server/copies.h"
 #include "server/crash.h"
 #include "server/handover.h"
 #include "server/late.h"
@@ -135,6 +136,7 @@ static void on_conn_ended(void *arg, struct conn *conn) {
 
     loop_enter();
     (void)conn;
+    describe_clients_changed(server);
     if (!server->listens)
         leave_begin(server, "the client has closed its end", LEAVE_GRACE_MS);
 }
@@ -152,6 +154,7 @@ static void on_conn_over(void *arg, struct conn *conn) {
 
     loop_enter();
     resume_note_over(server, conn);
+    describe_clients_changed(server);
     if (server->listens)
         tidy_later(server->upkeep.tidy);
     else
@@ -640,6 +643,7 @@ bool server_is_stuck(const struct server *server) {
 void server_abandon(struct server *server, int status) {
     log_warning("a call or a plugin does not come back; leaving without it");
     leave_end_children(server);
+    copies_end(server->ledger);
     ledgerfile_remove(ledger_fd(server->ledger));
     imagedir_clear(server->imagedir); /* whoever is stuck may still be looking at the object */
     log_close();

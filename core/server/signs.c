@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -22,11 +24,17 @@ char *sign_path(const char *dir, pid_t process) {
 /* A process of that number may be another one by now. */
 static bool is_running(const json_t *sign) {
     long pid = (long)json_integer_value(json_object_get(sign, "pid"));
-    json_int_t start_time = json_integer_value(json_object_get(sign, "start_time"));
-    struct theseus_error err = {0};
-    uint64_t now = 0;
 
-    return pid > 0 && proc_start_time(pid, &now, &err) == 0 && now == (uint64_t)start_time;
+    return pid > 0 && proc_lives(pid, (uint64_t)json_integer_value(json_object_get(sign, "start_time")));
+}
+
+/* Seconds since it was written: a server that stays silent is stuck. */
+static json_t *with_age(json_t *sign, const char *path) {
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        (void)json_object_set_new(sign, "age_s", json_integer((json_int_t)(time(NULL) - st.st_mtime)));
+    return sign;
 }
 
 static void read_sign(const char *dir, const char *name, json_t *signs) {
@@ -43,7 +51,7 @@ static void read_sign(const char *dir, const char *name, json_t *signs) {
     if (!sign)
         (void)fprintf(stderr, "theseus: '%s' is no JSON and is left alone\n", path);
     else if (is_running(sign))
-        (void)json_array_append(signs, sign);
+        (void)json_array_append(signs, with_age(sign, path));
     else
         (void)unlink(path);
 }

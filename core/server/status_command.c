@@ -1,153 +1,132 @@
-/* `theseus status`: every server that runs with this configuration's runtime directory, and the last restarts. */
+/*
+ * `theseus status`: every server that runs with this configuration's runtime directory, what plugins have to say in
+ * numbers, and the last restarts.
+ */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "server/commands.h"
+#include "server/rows.h"
 #include "server/signs.h"
+#include "server/status_server.h"
+#include "store/figures.h"
 #include "store/history.h"
 #include "store/store.h"
 
 enum { REFRESH_S = 2, RECENT = 5 };
 #define CLEAR_SCREEN "\033[H\033[2J"
 
-static const char *text_of(const json_t *object, const char *name) {
-    const char *text = json_string_value(json_object_get(object, name));
+/* {servers[], figures{plugin{name{label: value}}}, last_restarts[]}: what is shown, in text or as it is. */
+struct status {
+    json_t *servers, *figures, *restarts; /* owned */
+};
 
-    return text ? text : "";
+static void status_fini_cleanup(struct status *status) {
+    json_decref(status->servers);
+    json_decref(status->figures);
+    json_decref(status->restarts);
 }
 
-static json_int_t number_of(const json_t *object, const char *name) {
-    return json_integer_value(json_object_get(object, name));
+static int status_read(struct status *status, const struct config *config, struct theseus_error *err) {
+    CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
+    CLEANUP(store_free) struct store *store = store_new(database);
+    const struct history_query query = {.restarts_only = true, .limit = RECENT};
+
+    status->servers = signs_read(config->server.runtime_dir);
+    int r = history_list(store, &query, &status->restarts, err);
+    return figures_read(store, &status->figures, err) < 0 ? -1 : r;
 }
 
-/* ---- one server ---- */
+/* ---- in text ---- */
 
-static void print_uptime(double seconds) {
-    int minutes = (int)(seconds / 60);
+static void print_figures(const json_t *figures) {
+    const char *plugin, *name, *label;
+    json_t *names, *labels, *value;
 
-    if (minutes >= 24 * 60)
-        (void)printf("%d d %d h", minutes / (24 * 60), minutes / 60 % 24);
-    else if (minutes >= 60)
-        (void)printf("%d h %d min", minutes / 60, minutes % 60);
-    else
-        (void)printf("%d min %d s", minutes, (int)seconds % 60);
-}
-
-static void print_clients(const json_t *clients) {
-    const json_t *session;
-    size_t i;
-
-    (void)printf("  clients        %zu\n", json_array_size(clients));
-    json_array_foreach (clients, i, session) {
-        const json_t *client = json_object_get(session, "client");
-        const char *name = text_of(client, "name");
-        (void)printf("                 %s %s, %s, %s\n", name[0] ? name : "(nameless)", text_of(client, "version"),
-                     text_of(session, "transport"), text_of(session, "state"));
+    json_object_foreach ((json_t *)figures, plugin, names) {
+        json_object_foreach (names, name, labels) {
+            CLEANUP(buf_fini) struct buf text = {0};
+            json_object_foreach (labels, label, value)
+                (void)!buf_printf(&text, NULL, "%s%.15g%s%s", text.len ? ", " : "", json_number_value(value),
+                                  label[0] ? " " : "", label);
+            CLEANUP(free) char *row = buf_take_string(&text);
+            CLEANUP(free) char *both = strcmp(plugin, name) == 0 ? xstrdup(name) : xasprintf("%s %s", plugin, name);
+            rows_print(stdout, both, "%s", row ? row : "");
+        }
     }
 }
 
-static void print_plugins(const json_t *plugins) {
-    const json_t *plugin;
+static void print_restarts(const json_t *restarts) {
+    const json_t *event;
     size_t i;
 
-    json_array_foreach (plugins, i, plugin)
-        (void)printf("%s%s %s, %s: %lld calls, %lld failed\n", i ? "                 " : "  plugins        ",
-                     text_of(plugin, "name"), text_of(plugin, "version"), text_of(plugin, "state"),
-                     (long long)number_of(json_object_get(plugin, "calls"), "served"),
-                     (long long)number_of(json_object_get(plugin, "calls"), "failed"));
+    json_array_foreach (restarts, i, event) {
+        const json_t *blackout = json_object_get(event, "blackout_ms");
+        CLEANUP(free)
+        char *dark =
+            json_is_number(blackout) ? xasprintf(", blackout %.1f ms", json_number_value(blackout)) : xstrdup("");
+        rows_print(stdout, i ? NULL : "last restarts", "%.19sZ %s, %s%s",
+                   json_string_value(json_object_get(event, "timestamp")),
+                   json_string_value(json_object_get(event, "reason")),
+                   json_is_true(json_object_get(event, "success")) ? "complete" : "failed", dark);
+    }
+    if (restarts && json_array_size(restarts) == 0)
+        rows_print(stdout, "last restarts", "none");
 }
 
-static void print_issues(const json_t *issues) {
-    const json_t *issue;
-    size_t i;
-
-    json_array_foreach (issues, i, issue)
-        (void)printf("%s%s\n", i ? "                 " : "  to be mended   ", json_string_value(issue));
-}
-
-static void print_server(const json_t *sign) {
-    const json_t *health = json_object_get(sign, "health"), *restart = json_object_get(sign, "restart");
-    const json_t *requests = json_object_get(sign, "requests");
-
-    (void)printf("theseus %s, pid %lld, %s, up ", text_of(sign, "version"), (long long)number_of(sign, "pid"),
-                 json_is_true(json_object_get(health, "healthy")) ? "healthy" : "NOT HEALTHY");
-    print_uptime(json_number_value(json_object_get(health, "uptime_s")));
-    (void)printf(" (as of %s)\n", text_of(sign, "written_at"));
-    print_issues(json_object_get(health, "issues"));
-    (void)printf("  directory      %s\n  configuration  %s\n", text_of(sign, "directory"), text_of(sign, "config"));
-    print_clients(json_object_get(sign, "clients"));
-    (void)printf("  requests       %lld worked on, %lld held\n", (long long)number_of(requests, "in_flight"),
-                 (long long)number_of(requests, "held"));
-    print_plugins(json_object_get(sign, "plugins"));
-    (void)printf("  restarts       %lld; %s\n", (long long)number_of(sign, "restarts"), text_of(restart, "message"));
-}
-
-/* ---- the history ---- */
-
-static void print_event(void *arg, const struct history_event *event) {
-    char at[CLOCK_TEXT_BYTES];
-
-    *(bool *)arg = true;
-    (void)printf("  %s  %s, %s", clock_rfc3339(event->started_ms, at), event->reason,
-                 event->success ? "complete" : "failed");
-    if (event->blackout_ms >= 0)
-        (void)printf(", blackout %.1f ms", event->blackout_ms);
-    (void)printf("\n");
-}
-
-static int print_history(struct store *store, struct theseus_error *err) {
-    const struct history_query query = {.restarts_only = true, .limit = RECENT};
-
-    bool any = false;
-
-    (void)printf("last restarts\n");
-    if (history_each(store, &query, print_event, &any, err) < 0)
-        return -1;
-    if (!any)
-        (void)printf("  none\n");
-    return 0;
-}
-
-static int print_all(const struct config *config, bool as_json, struct theseus_error *err) {
-    json_auto_t *signs = signs_read(config->server.runtime_dir);
-    CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
-    CLEANUP(store_free) struct store *store = store_new(database);
+static void print_text(const struct status *status, const struct config *config) {
     const json_t *sign;
     size_t i;
 
-    if (as_json) {
-        (void)json_dumpf(signs, stdout, JSON_INDENT(2));
+    json_array_foreach (status->servers, i, sign) {
+        status_print_server(stdout, sign);
         (void)printf("\n");
-        return 0;
     }
-    if (json_array_size(signs) == 0)
-        (void)printf("no server runs with %s\n", config->file);
-    json_array_foreach (signs, i, sign)
-        print_server(sign);
-    return print_history(store, err);
+    if (i == 0)
+        (void)printf("no server runs with %s\n\n", config->file);
+    if (json_object_size(status->figures) > 0 || json_array_size(status->restarts) > 0 || i > 0)
+        (void)printf("in %s\n", config->server.state_dir);
+    print_figures(status->figures);
+    print_restarts(status->restarts);
+}
+
+static int print_all(const struct config *config, bool as_json, struct theseus_error *err) {
+    CLEANUP(status_fini) struct status status = {0};
+    int r = status_read(&status, config, err);
+
+    if (as_json) {
+        json_auto_t *all = json_pack("{s:O, s:O?, s:O?}", "servers", status.servers, "figures", status.figures,
+                                     "last_restarts", status.restarts);
+        (void)json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+        (void)printf("\n");
+    } else {
+        print_text(&status, config);
+    }
+    return r;
+}
+
+static int complain(const struct theseus_error *err) {
+    (void)fprintf(stderr, "theseus: %s\n", err->message);
+    return 1;
 }
 
 int command_status(const struct args *args, const struct config_source *source, const char *program) {
     CLEANUP(config_free) struct config *config = NULL;
     struct theseus_error err = {0};
-    int r = config_load(&config, source, NULL, NULL, &err);
 
     (void)program;
+    if (config_load(&config, source, NULL, NULL, &err) < 0)
+        return complain(&err);
     for (;;) {
-        if (r == 0 && args->watch)
-            (void)printf("%s", isatty(STDOUT_FILENO) ? CLEAR_SCREEN : "");
-        if (r == 0)
-            r = print_all(config, args->json, &err);
-        if (r < 0 || !args->watch)
-            break;
-        (void)fflush(stdout);
+        if (args->watch && isatty(STDOUT_FILENO))
+            (void)printf(CLEAR_SCREEN);
+        int status = print_all(config, args->json, &err) < 0 ? complain(&err) : 0;
+        err = (struct theseus_error){0};
+        if (fflush(stdout) == EOF || !args->watch)
+            return status;
         (void)sleep(REFRESH_S);
     }
-    if (r < 0)
-        (void)fprintf(stderr, "theseus: %s\n", err.message);
-    return r < 0;
 }

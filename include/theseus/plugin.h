@@ -200,6 +200,9 @@ struct theseus_plugin {
      * what it holds (hexadecimal, lower case), and on the disk before the row. A view called after the plugin, NAME_files,
      * with the columns `name` and `bytes` says which files the rows name: `theseus check --deep` and `theseus backup`
      * compare them.
+     *
+     * A view NAME_figures with the columns `name`, `label` (text, or NULL) and `value` (a number) is what the plugin has to
+     * say in numbers: `theseus status` and `theseus metrics` read it.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */

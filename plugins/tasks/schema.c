@@ -126,5 +126,7 @@ const char *const schema_steps[] = {
 
     /* For whoever looks after the database as a whole: the files that rows name. */
     "CREATE VIEW tasks_files (name, bytes) AS SELECT hash, bytes FROM task_artifacts WHERE hash IS NOT NULL;",
+    /* And for whoever watches it: how many tasks there are of each status. */
+    "CREATE VIEW tasks_figures (name, label, value) AS SELECT 'tasks', status, count(*) FROM tasks GROUP BY status;",
     NULL,
 };

@@ -2,7 +2,7 @@
  * The narrated demo: node demo.js [BUILD]
  *
  * One client of the official SDK holds one conversation with one server process, and meanwhile tools come, change, fail
- * and go, and then the whole server is replaced. Every step says what is done ($), what is sent (→) and what comes back
+ * and go, and then the whole server is replaced. Then two clients share another one (shared.js). Every step says what is done ($), what is sent (→) and what comes back
  * (←), and ends the demo with exit status 1 if that is not what it should be. All files of the server, its own program
  * among them, are in BUILD/demo, which is removed at the end.
  */
@@ -14,6 +14,8 @@ import { fileURLToPath } from 'node:url';
 
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+
+import { Shared } from './shared.js';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const build = resolve(checkout, process.argv[2] ?? 'build');
@@ -33,6 +35,7 @@ const wrapped = (text) => text.replace(/(.{1,92})(?: |$)/g, '$1\n');
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 let steps = 0;
+let shared;
 
 function step(title, why) {
     console.log(`\n${++steps}. ${title}\n   ${why}\n`);
@@ -354,7 +357,7 @@ async function leave(pid) {
 
 async function main() {
     prepare();
-    console.log('Theseus: one server, one client, one conversation.  ($ done, → sent to the server, ← came back)');
+    console.log('Theseus: one server, one client, one conversation; then one server and two clients.  ($ done, → sent to the server, ← came back)');
     await connect();
     const { pid } = transport;
     await list();
@@ -370,6 +373,8 @@ async function main() {
     await badBinary();
     await history();
     await leave(pid);
+    shared = new Shared({ home, server, plugins: join(build, 'plugins'), narrator: { step, did, sent, came, shown } });
+    await shared.run();
     console.log(`\nYour turn. This is what your host needs to know.\n\n${execFileSync(built, ['client', 'claude-code'], { encoding: 'utf8' })}`);
     console.log(`The text for another host: ${shown(built)} client claude-desktop | vscode | cursor | windsurf`);
 }
@@ -384,6 +389,7 @@ try {
         console.error('The server has written no log.');
     }
     await client.close().catch(() => {});
+    await shared?.abandon();
     process.exitCode = 1;
 } finally {
     rmSync(home, { recursive: true, force: true });

@@ -3,13 +3,13 @@
  * asked before a restart; what the audit says of it, and what clients hear of restarts.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
+import { audit, audited } from './lib/audit.js';
 import { serving } from './lib/client.js';
 import { Installed } from './lib/installed.js';
 import { TOOL, restarts } from './lib/restart.js';
@@ -37,18 +37,6 @@ const withStranger = (access, body) => {
         }
     }, { prepare: (home) => configure(home, access) });
 };
-
-const audit = (home) => {
-    const { command, args, env } = home.command;
-    return execFileSync(command, ['audit', '--json', ...args], { env: { PATH: process.env.PATH, ...env }, encoding: 'utf8' })
-        .split('\n').filter(Boolean).map((line) => JSON.parse(line));
-};
-
-/* The lines of the audit that say so, once there are `count`. */
-const audited = (home, expected, count = 1) => until(`${count} lines of the audit`, () => {
-    const found = audit(home).filter((line) => Object.entries(expected).every(([key, value]) => line[key] === value));
-    return found.length >= count && found;
-});
 
 async function refuses(client, name, args, pattern) {
     const { isError, content } = await client.result(name, args);

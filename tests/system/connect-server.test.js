@@ -9,10 +9,12 @@ import { sdk1, sdk2 } from '../clients/lib/session.js';
 import { pause, until, within } from '../clients/lib/until.js';
 import { Client } from './lib/client.js';
 import { Home } from './lib/home.js';
-import { cpuMs } from './lib/proc.js';
+import { REPEATABLE, configured, effectsOf, judge, traceOf } from './lib/kinds.js';
+import { alive, cpuMs } from './lib/proc.js';
 import { Host } from './lib/sdk.js';
+import { MemoryHome } from './lib/survivor.js';
 
-class Shared extends Home {
+const through = (Base) => class extends Base {
     get command() {
         const command = super.command;
         return { ...command, args: ['connect', ...command.args] };
@@ -22,11 +24,15 @@ class Shared extends Home {
     async server(client) {
         return (await client.value('orchestrator_health_check')).pid;
     }
-}
+};
+
+class Shared extends through(Home) {} /* on a disk: what the server knows of clients dies with it */
+
+class Lasting extends through(MemoryHome) {}
 
 /* Runs `body(home, join)`: join() is another client. The server is ended with the test. */
-async function shared(body, { sections = {}, prepare = () => {} } = {}) {
-    const home = new Shared();
+async function shared(body, { sections = {}, prepare = () => {}, Place = Shared } = {}) {
+    const home = new Place();
     const clients = [];
     const join = async ({ shake = true, more = [], cwd } = {}) => {
         const client = new Client(home, { args: [...home.command.args, ...more], cwd });
@@ -92,6 +98,22 @@ describe('theseus connect', { concurrency: 3 }, () => {
         assert.equal(starts(home), 1);
     }));
 
+    test('waits for the server that somebody else is starting, and starts it if that comes to nothing', () => shared(async (home, join) => {
+        mkdirSync(home.path('run'), { recursive: true, mode: 0o700 });
+        const other = spawn('flock', [home.path('run', 'launch.lock'), 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+        let locked = false;
+        other.stdout.on('data', () => { locked = true; });
+        other.stdin.write('locked\n');
+        await until('the lock', () => locked);
+        const client = await join({ shake: false }), ping = client.start('ping');
+        await pause(400);
+        assert.equal(client.process.exitCode ?? client.process.signalCode, null);
+        other.stdin.end();
+        await within('the answer', ping.answer);
+        await client.initialize();
+        assert.equal(starts(home), 1);
+    }));
+
     test('says why a server cannot be started, at once', () => shared(async (home, join) => {
         const client = await join({ shake: false });
         const { error } = await within('the answer', client.start('ping').answer);
@@ -103,7 +125,7 @@ describe('theseus connect', { concurrency: 3 }, () => {
         home.configure({ server: { runtime_dir: home.path('in-the-way') } });
     } }));
 
-    test('is served again after kill -9, and each request is answered once', () => shared(async (home, join) => {
+    const killed = (Place, isAnswer) => shared(async (home, join) => {
         const clients = await Promise.all(Array.from({ length: 4 }, () => join()));
         for (let round = 0; round < 3; round++) {
             const pid = await home.server(clients[0]);
@@ -111,7 +133,7 @@ describe('theseus connect', { concurrency: 3 }, () => {
             process.kill(pid, 'SIGKILL');
             const begin = Date.now();
             for (const answer of await within('every answer', Promise.all(calls)))
-                assert.ok(answer.result || answer.error.data?.may_have_executed || /not executed/.test(answer.error.message), JSON.stringify(answer));
+                assert.ok(isAnswer(answer), JSON.stringify(answer));
             /* A client may not have noticed yet, and ask the dead one: that is said, and the next one is served. */
             await Promise.all(clients.map((client) => until('the client to be served',
                 async () => (await within('an answer', client.call('echo', { message: 'on' }))).result)));
@@ -121,7 +143,12 @@ describe('theseus connect', { concurrency: 3 }, () => {
         }
         for (const client of clients)
             assert.equal(client.process.exitCode, null, 'no client lost its process');
-    }));
+    }, { Place });
+
+    test('is served again after kill -9, and each request is answered', () => killed(Lasting, ({ result }) => result));
+
+    test('is told what may have been executed, where nothing survives kill -9', () => killed(Shared, ({ result, error }) =>
+        result || error.data?.may_have_executed || /not executed/.test(error.message)));
 
     test('a restart is not noticed', () => shared(async (home, join) => {
         const [one, other] = [await join(), await join()];
@@ -138,35 +165,62 @@ describe('theseus connect', { concurrency: 3 }, () => {
     }, { sections: { 'tool:where': { command: '/bin/pwd', description: 'Where the caller is', read_only: 'yes' } } }));
 });
 
-describe('the official SDK through theseus connect', { concurrency: 3 }, () => {
-    for (const [name, build] of Object.entries({ 'v1': sdk1, 'v2, legacy': sdk2('legacy'), 'v2, auto': sdk2('auto'), 'v2, modern': sdk2('modern') }))
-        test(`${name}: across a restart and kill -9`, async () => {
-            const home = new Shared();
-            home.configure();
-            const host = new Host(home, build);
-            let pid;
+const MODES = { 'v1': sdk1, 'v2, legacy': sdk2('legacy'), 'v2, auto': sdk2('auto'), 'v2, modern': sdk2('modern') };
+const ASKED = ['read', 'idempotent', 'once', 'resumable', 'inline', 'later'];
+
+/* Calls of each kind, two each, that take a moment; some have begun. */
+async function ask(host, home, round) {
+    const calls = [...ASKED, ...ASKED].map((kind, i) => {
+        const tag = `${kind}-${round}-${i}`;
+        return { kind, tag, answer: host.client.callTool({ name: `kind_${kind}`, arguments: { file: home.path('effects'), tag, ms: 60 } }) };
+    });
+    const lists = [host.client.listTools(), host.client.listResources()];
+    await until('some to have begun', () => effectsOf(home).filter(([, tag]) => tag.split('-')[1] === `${round}`).length > 2);
+    return { calls, lists };
+}
+
+/* Each is answered in the words of its tool, and what may be asked twice is never uncertain. */
+async function told(home, { calls, lists }) {
+    await within('what only tells', Promise.all(lists));
+    const results = await within('every answer', Promise.all(calls.map(({ answer }) => answer)));
+    const effects = effectsOf(home);
+    for (const [i, { kind, tag }] of calls.entries()) {
+        const { content: [{ text }], isError: failed = false } = results[i];
+        judge({ kind, tag, text, failed, ...traceOf(effects, tag) });
+        assert.ok(!failed || !REPEATABLE.has(kind), `${tag}: ${text}`);
+    }
+}
+
+describe('the official SDK through theseus connect', { concurrency: 2 }, () => {
+    for (const [name, build] of Object.entries(MODES))
+        test(`${name}: across restarts and kill -9, with calls under way`, async () => {
+            const home = new Lasting();
+            configured().prepare(home);
+            const host = new Host(home, build), pids = new Set();
+            const pid = async () => (await host.ask('orchestrator_health_check')).pid;
             try {
                 await host.connect();
-                const call = async (message) => (await host.client.callTool({ name: 'echo', arguments: { message } })).content[0].text;
-                const health = async () => (await host.client.callTool({ name: 'orchestrator_health_check', arguments: {} })).structuredContent;
-                assert.equal(await call('one'), 'one');
-                const restart = (await host.client.callTool({ name: 'orchestrator_restart_server', arguments: {} })).structuredContent;
-                assert.equal(restart.success, true, JSON.stringify(restart));
-                assert.equal(await call('two'), 'two');
-                ({ pid } = await health());
-                process.kill(pid, 'SIGKILL');
-                /* Said to a server that was dead already, or not: it is answered, and the next one is served. */
-                assert.match(await within('the answer', call('three').catch((error) => `${error}`)), /^three$|may have been executed/);
-                assert.equal(await call('four'), 'four');
-                const before = pid;
-                ({ pid } = await health());
-                assert.notEqual(pid, before);
+                await until('the tools', async () => (await host.client.listTools()).tools.some((tool) => tool.name === 'kind_once'));
+                for (let round = 0; round < 4; round++) {
+                    pids.add(await pid());
+                    const asked = await ask(host, home, round);
+                    if (round % 2 === 0)
+                        assert.equal((await host.ask('orchestrator_restart_server')).success, true);
+                    else
+                        process.kill([...pids].at(-1), 'SIGKILL');
+                    await told(home, asked);
+                }
+                pids.add(await pid());
+                assert.equal(pids.size, 3, 'one server, and after each kill another one');
+                assert.equal((await host.ask('orchestrator_reconnect_test')).results.reconnection_stats.successful_reconnections, 2);
                 assert.equal(host.closed, false);
                 assert.deepEqual(host.errors, []);
             } finally {
                 await host.client.close();
-                if (pid)
-                    process.kill(pid, 'SIGTERM');
+                if (pids.size)
+                    process.kill([...pids].at(-1), 'SIGTERM');
+                if (pids.size)
+                    await until('the server to leave', () => !alive([...pids].at(-1)));
                 home.dispose();
             }
         });

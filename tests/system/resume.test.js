@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
+import { audited } from './lib/audit.js';
 import { crash, mortal, skip as skipCrash } from './lib/crash.js';
 import { Client } from './lib/client.js';
 import { rssShared } from './lib/proc.js';
@@ -228,14 +229,27 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
         assert.equal(report.results.sessions.find((other) => other.session_id === session.id).state, 'failed');
     }));
 
-    test('by another user', { skip: skipStrangers }, () => listening(async (one) => {
-        const session = await Session.hello(one, passed), stranger = new Stranger(passed);
+    test('by another user, who has stolen its id and its secret', { skip: skipStrangers }, () => listening(async (one, home) => {
+        const watcher = await one.client(passed), session = await Session.hello(one, passed), stranger = new Stranger(passed);
+        const steal = () => within('the refusal', stranger.start('theseus/resume', {
+            protocol: 1, directory: '/', session: session.id, secret: session.secret, unanswered: [], received: 0,
+        }).answer);
+        const alerts = async () => (await watcher.value('orchestrator_health_check')).warnings.filter((text) => /take over a session/.test(text));
         try {
-            const { error } = await within('the refusal', stranger.start('theseus/resume', {
-                protocol: 1, directory: '/', session: session.id, secret: session.secret, unanswered: [], received: 0,
-            }, 'theseus:2').answer);
-            assert.equal(error.data.reason, 'unknown session');
+            assert.deepEqual(await alerts(), []);
+            for (let i = 0; i < 7; i++)
+                assert.equal((await steal()).error.data.reason, i < 5 ? 'unknown session' : 'too many failures');
             assert.equal(await session.text(1, 'echo', { message: 'mine' }), 'mine');
+            await session.drop();
+            assert.deepEqual(await session.fates([]), {}, 'who is another user locks out nobody but himself');
+            const { resumptions } = await connections(watcher);
+            assert.deepEqual([resumptions.failed, resumptions.successful], [7, 1]);
+            const lines = await audited(home, { action: 'resume', result: 'refused' }, 6);
+            assert.deepEqual(lines.map((line) => line.requested_by.uid), Array(6).fill(NOBODY), 'five, and that no more are looked at');
+            assert.equal((await alerts()).length, 1);
+            await restarts({ ...tool(watcher), pid: one.pid });
+            assert.equal((await alerts()).length, 1, 'a restart makes nobody forget it');
+            assert.doesNotMatch(home.log, new RegExp(session.secret));
         } finally {
             await stranger.kill();
         }
@@ -243,12 +257,20 @@ describe('a session that is not resumed', { concurrency: 4 }, () => {
         prepare: (home) => home.configure({ listen: { unix: passed }, access: { allow_uid: `${NOBODY}` } }),
     }));
 
+    test('by who speaks another language', () => listening(async (one) => {
+        const session = await Session.hello(one);
+        const { error } = await session.resume([], { protocol: 3 });
+        assert.deepEqual(error.data, { protocol: 1 });
+        assert.match(error.message, /upgrade the server/);
+        assert.equal((await session.resume([], { protocol: 2 })).result.protocol, 1, 'the lower one');
+    }));
+
     test('in the middle of other requests', () => listening(async (one) => {
         const session = await Session.hello(one), socket = connect(one.path);
         let text = '';
         socket.on('data', (data) => { text += data; });
         socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })}\n`.repeat(2) +
-            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
+            `${JSON.stringify({ jsonrpc: '2.0', id: 'theseus:2', method: 'theseus/resume', params: { protocol: 1, session: session.id, secret: session.secret, unanswered: [], received: 0 } })}\n` +
             '{"half');
         await until('the refusal', () => /theseus:2.*first line/.test(text));
         socket.destroy();

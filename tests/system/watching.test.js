@@ -1,13 +1,15 @@
 /* Watching servers from outside: status, metrics and audit, and the commands that signal one and wait. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
 import { binary } from './lib/home.js';
+import { readMetrics } from './lib/prometheus.js';
+import { listening } from './lib/socket.js';
 
 /* {code, stdout, stderr} of `theseus ARGUMENTS` in that home. */
 async function theseus(home, ...args) {
@@ -21,11 +23,15 @@ async function theseus(home, ...args) {
     }
 }
 
-const signs = async (home) => JSON.parse((await theseus(home, 'status', '--json')).stdout);
+const status = async (home) => JSON.parse((await theseus(home, 'status', '--json')).stdout);
+const signs = async (home) => (await status(home)).servers;
 const seen = (home, count = 1) => until(`${count} servers to be seen`, async () => {
     const list = await signs(home);
     return list.length === count && list;
 });
+
+/* As a client of that name. */
+const hello = (client, name) => client.ask('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name, version: '1' } });
 
 describe('theseus status', { concurrency: 4 }, () => {
     test('shows a server that runs: who it serves, and how it is', () => serving(async (client, home) => {
@@ -39,7 +45,7 @@ describe('theseus status', { concurrency: 4 }, () => {
         assert.ok(sign.plugins.some((plugin) => plugin.name === 'echo' && plugin.state === 'active'));
         const { stdout } = await theseus(home, 'status');
         assert.match(stdout, new RegExp(`pid ${client.process.pid}, healthy, up 0 min`));
-        assert.match(stdout, /clients {8}1\n +system 1, stdio, connected/);
+        assert.match(stdout, /clients {8}1\n +system 1, stdio, active/);
         assert.match(stdout, /echo \S+, active: \d+ calls, 0 failed/);
         const path = home.path('run', 'servers', `${client.process.pid}.json`);
         assert.equal(statSync(path).mode & 0o777, 0o600);
@@ -73,6 +79,59 @@ describe('theseus status', { concurrency: 4 }, () => {
         assert.equal((await signs(home)).length, 1);
     }));
 
+    test('tells one that is silent from one that works', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        const path = home.path('run', 'servers', `${client.process.pid}.json`);
+        client.process.kill('SIGSTOP');
+        const then = Date.now() / 1000 - 100;
+        utimesSync(path, then, then);
+        const { stdout } = await theseus(home, 'status');
+        client.process.kill('SIGCONT');
+        assert.match(stdout, /NOT HEARD OF, up 1 min \d+ s, silent for 1 min 4\d s\n +to be mended +it runs and says nothing/);
+    }));
+
+    test('shows one that listens before it has a client, and its clients as they come and go', () => listening(async (one, home) => {
+        const [sign] = await seen(home);
+        assert.equal(sign.listener.path, one.path);
+        assert.match((await theseus(home, 'status')).stdout, /socket {9}\/.*theseus\.sock\n {2}clients {8}0\n/);
+        const clients = await one.many(3);
+        await until('the clients to be seen', async () => /clients {8}3\n +3 × system 1, unix, active/.test((await theseus(home, 'status')).stdout));
+        await Promise.all(clients.map((client) => client.end()));
+        await until('the clients to be gone', async () => /clients {8}0\n/.test((await theseus(home, 'status')).stdout));
+    }));
+
+    test('names a client that has shaken no hands by its first call', () => listening(async (one, home) => {
+        const client = await one.connect();
+        await client.ask('tools/call', { name: 'echo', arguments: { message: 'a' }, _meta: {
+            'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {},
+            'io.modelcontextprotocol/clientInfo': { name: 'modern', version: '2' },
+        } });
+        await until('its name', async () => /clients {8}1\n +modern 2, unix, active/.test((await theseus(home, 'status')).stdout));
+    }));
+
+    test('fits on a terminal, and lets no client write on it', () => serving(async (client, home) => {
+        await hello(client, 'x\u001b[31m\u009b');
+        await client.names();
+        writeFileSync(home.path('plugins', 'bad.so'), 'no plugin', { mode: 0o700 });
+        const { stdout } = await until('the issue to be seen', async () => {
+            const shown = await theseus(home, 'status');
+            return shown.stdout.includes('to be mended') && shown;
+        });
+        for (const line of stdout.split('\n').filter((line) => !line.includes('/')))
+            assert.ok(line.length <= 80, line);
+        assert.match(stdout, /x\?\[31m\?\? 1, stdio/);
+        assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    }, { shake: false }));
+
+    test('shows what plugins have to say in numbers, with or without a server', () => serving(async (client, home) => {
+        await client.text('orchestrator_plan_task', { title: 'a', description: 'a' });
+        await client.close();
+        assert.match((await theseus(home, 'status')).stdout, /^no server runs[^]*tasks {10}1 pending$/m);
+        assert.deepEqual((await status(home)).figures, { tasks: { tasks: { pending: 1 } } });
+        assert.match((await theseus(home, 'metrics')).stdout, /^theseus_plugin_figure\{plugin="tasks",name="tasks",label="pending"\} 1$/m);
+    }));
+
     test('a probe leaves no sign', () => serving(async (client, home) => {
         await client.close();
         assert.equal(existsSync(home.path('run', 'servers')), false);
@@ -103,7 +162,7 @@ describe('a command that signals a server', { concurrency: 4 }, () => {
         await client.names();
         const [sign] = await seen(home);
         assert.equal(sign.restarts, 1);
-        await until('the history', async () => /last restarts\n.*manual_request, complete, blackout/.test((await theseus(home, 'status')).stdout));
+        await until('the history', async () => /last restarts +\S+Z manual_request, complete, blackout/.test((await theseus(home, 'status')).stdout));
     }));
 
     test('asks which one, and says that there is none', () => serving(async (client, home) => {
@@ -131,13 +190,42 @@ describe('theseus metrics', { concurrency: 4 }, () => {
             return /^theseus_tool_calls_total\{pid="\d+",plugin="echo",result="served"\} 1$/m.test((await theseus(home, 'metrics')).stdout);
         });
         const { stdout } = await theseus(home, 'metrics');
-        for (const line of stdout.trim().split('\n'))
-            assert.match(line, /^(# (HELP|TYPE) theseus_\w+ .+|theseus_\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [-+.e\d]+)$/);
-        const families = [...stdout.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
-        assert.equal(new Set(families).size, families.length);
+        const families = readMetrics(stdout);
+        const echo = families.theseus_tool_call_seconds.samples.filter(({ labels }) => labels.plugin === 'echo');
+        assert.equal(echo.find(({ name }) => name.endsWith('_count')).value, 1);
         assert.match(stdout, /^theseus_healthy\{pid="\d+"\} 1$/m);
         assert.match(stdout, /^theseus_history_restarts\{result="complete"\} 0$/m);
     }));
+
+    test('of several servers, of plugins in several states, and with names of any kind, is still what Prometheus reads', () => serving(async (client, home) => {
+        await client.names();
+        const other = new Client(home), name = 'a "host"\\\n{x="1"}';
+        await hello(other, name);
+        await other.names();
+        await seen(home, 2);
+        const families = readMetrics((await theseus(home, 'metrics')).stdout);
+        assert.deepEqual(families.theseus_info.samples.map(({ labels }) => labels.host).sort(), [name, 'system']);
+        await other.close();
+    }));
+
+    test('goes to a file, whole at every moment', () => serving(async (client, home) => {
+        const path = home.path('home', 'theseus.prom');
+        await client.names();
+        await until('the file', () => existsSync(path));
+        const inodes = new Set();
+        for (let i = 0; i < 3; i++) {
+            process.kill(client.pid, 'SIGHUP'); /* something to say */
+            await until('another file', () => {
+                readMetrics(readFileSync(path, 'utf8'));
+                return !inodes.has(statSync(path).ino);
+            });
+            inodes.add(statSync(path).ino);
+        }
+        const families = readMetrics(readFileSync(path, 'utf8'));
+        for (const name of ['clients', 'sessions', 'requests_in_flight', 'buffered_bytes', 'tool_calls_total', 'tool_call_seconds', 'restarts_total', 'resumptions_total', 'plugin_state'])
+            assert.ok(families[`theseus_${name}`].samples.length > 0, name);
+        assert.equal(statSync(path).mode & 0o777, 0o644);
+    }, { prepare: (home) => home.configure({ metrics: { file: home.path('home', 'theseus.prom') } }) }));
 });
 
 describe('theseus audit', { concurrency: 4 }, () => {

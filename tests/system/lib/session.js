@@ -26,7 +26,8 @@ export class Session {
         return session;
     }
 
-    async open(path) {
+    async open(path = this.path) {
+        this.path = path; /* of later ones, too */
         const client = await this.listening.connect(path);
         this.client = client;
         this.socket = client.socket;

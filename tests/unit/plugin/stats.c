@@ -39,6 +39,19 @@ static void finds_the_percentile(void **state) {
     assert_true(stats_percentile_ms(&stats, 100) >= 1000);
 }
 
+static void counts_what_took_less(void **state) {
+    (void)state;
+    memset(&stats, 0, sizeof(stats));
+    stats_add(&stats, 0, false);
+    stats_add(&stats, 1023, false);
+    stats_add(&stats, 1024, true);
+    stats_add(&stats, INT64_MAX, false);
+    assert_int_equal(stats_up_to(&stats, 9), 1);
+    assert_int_equal(stats_up_to(&stats, 10), 2);
+    assert_int_equal(stats_up_to(&stats, 11), 3);
+    assert_int_equal(stats_up_to(&stats, STATS_BUCKETS), 4);
+}
+
 static void takes_any_number(void **state) {
     static const int64_t odd[] = {0, -5, 1, 2, 3, INT64_MAX, INT64_MIN};
 
@@ -54,6 +67,7 @@ int main(void) {
         cmocka_unit_test(counts_what_was_served_and_what_failed),
         cmocka_unit_test(is_right_within_a_quarter),
         cmocka_unit_test(finds_the_percentile),
+        cmocka_unit_test(counts_what_took_less),
         cmocka_unit_test(takes_any_number),
     };
 

@@ -37,6 +37,8 @@ static void knows_every_command(void **state) {
     is("check", COMMAND_CHECK, 0, NULL, 0);
     is("check a.so b.so", COMMAND_CHECK, 2, NULL, 0);
     is("call echo {}", COMMAND_CALL, 2, NULL, 0);
+    is("call --running echo {}", COMMAND_CALL, 2, NULL, 0);
+    is("call --running 12 echo {}", COMMAND_CALL, 3, NULL, 0);
     is("client vscode", COMMAND_CLIENT, 1, NULL, 0);
     is("--version", COMMAND_VERSION, 0, NULL, 0);
     is("--help", COMMAND_HELP, 0, NULL, 0);
@@ -70,8 +72,10 @@ static void says_what_is_wrong(void **state) {
     refuses("zzzzzzzzz", "unknown command 'zzzzzzzzz'; theseus --help lists what there is");
     refuses("-c", "option -c needs a value");
     refuses("serve --set", "option --set needs a value");
-    refuses("call", "use: theseus call TOOL [JSON] [-c FILE]");
-    refuses("call a b c", "use: theseus call TOOL [JSON] [-c FILE]");
+    refuses("call", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
+    refuses("call a b c", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
+    refuses("call --running a b c d", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
+    refuses("status --running", "--running is not for this command; use: theseus status [--watch] [--json] [-c FILE]");
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]... [--listen]");
     refuses("check --deep --listen",
@@ -90,7 +94,7 @@ static void prints_help_for_people(void **state) {
     (void)state;
     args_print_help(out);
     (void)fclose(out);
-    assert_non_null(strstr(text, "theseus call TOOL [JSON]"));
+    assert_non_null(strstr(text, "theseus call [--running [PID]] TOOL [JSON | -]"));
     assert_null(strstr(text, "--test-load")); /* not for people */
     assert_null(strstr(text, "--preflight"));
     free(text);

@@ -64,11 +64,51 @@ static void puts_each_family_once_for_all_servers(void **state) {
     assert_has(text, "\ntheseus_alerts 0\n");
 }
 
+/* Two generations of one version wait for their last calls: no sample may come twice. */
+static void counts_generations_that_look_alike(void **state) {
+    json_auto_t *description = description_new(11, "h");
+    json_t *plugins = json_object_get(description, "plugins");
+
+    (void)state;
+    assert_int_equal(json_array_append(plugins, json_array_get(plugins, 1)), 0);
+    CLEANUP(free) char *text = prometheus_render(description);
+    const char *sample = "\ntheseus_plugin_state{plugin=\"echo\",version=\"1\",state=\"draining\"} 2\n";
+    assert_has(text, sample);
+    assert_null(strstr(strstr(text, sample) + strlen(sample), "state=\"draining\""));
+}
+
+static void counts_what_an_older_version_serves_in_its_place(void **state) {
+    json_auto_t *description = description_new(11, "h");
+    json_t *first = json_array_get(json_object_get(description, "plugins"), 0);
+
+    (void)state;
+    assert_int_equal(json_object_set_new(first, "state", json_string("reverted")), 0);
+    CLEANUP(free) char *text = prometheus_render(description);
+    assert_has(text, "\ntheseus_tool_calls_total{plugin=\"echo\",result=\"served\"} 7\n");
+}
+
+static void puts_durations_into_buckets(void **state) {
+    json_auto_t *description = json_pack("{s:{s:{s:f, s:[[f, i], [f, i]], s:i}}}", "durations", "echo", "sum", 1.5,
+                                         "up_to", 0.25, 2, 1.0, 3, "count", 4);
+    CLEANUP(free) char *text = prometheus_render(description);
+
+    (void)state;
+    assert_has(text, "# TYPE theseus_tool_call_seconds histogram\n"
+                     "theseus_tool_call_seconds_bucket{plugin=\"echo\",le=\"0.25\"} 2\n"
+                     "theseus_tool_call_seconds_bucket{plugin=\"echo\",le=\"1\"} 3\n"
+                     "theseus_tool_call_seconds_bucket{plugin=\"echo\",le=\"+Inf\"} 4\n"
+                     "theseus_tool_call_seconds_sum{plugin=\"echo\"} 1.5\n"
+                     "theseus_tool_call_seconds_count{plugin=\"echo\"} 4\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_a_server_is),
         cmocka_unit_test(counts_calls_of_what_serves_alone),
         cmocka_unit_test(puts_each_family_once_for_all_servers),
+        cmocka_unit_test(counts_generations_that_look_alike),
+        cmocka_unit_test(counts_what_an_older_version_serves_in_its_place),
+        cmocka_unit_test(puts_durations_into_buckets),
     };
 
     return cmocka_run_group_tests_name("server/prometheus", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -46,6 +47,27 @@ static json_int_t own_start(void) {
 
     assert_int_equal(proc_start_time((long)getpid(), &start_time, NULL), 0);
     return (json_int_t)start_time;
+}
+
+/* Whoever started it may be busy with something else. */
+static void shows_none_that_has_ended_and_is_not_reaped(void **state) {
+    CLEANUP(free) char *dir = signs_dir(root);
+    uint64_t start_time = 0;
+    siginfo_t info;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0)
+        _exit(0);
+    CLEANUP(free) char *path = sign_path(dir, child);
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(proc_start_time(child, &start_time, NULL), 0);
+    CLEANUP(free)
+    char *text = xasprintf("{\"pid\": %d, \"start_time\": %llu}", (int)child, (unsigned long long)start_time);
+    assert_int_equal(fs_replace_file(path, span_of(text), 0600, NULL), 0);
+    json_auto_t *signs = signs_read(root);
+    assert_int_equal(json_array_size(signs), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void shows_a_process_that_runs(void **state) {
@@ -93,6 +115,7 @@ static void asks_which_one(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(shows_none_that_has_ended_and_is_not_reaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shows_a_process_that_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removes_what_another_one_of_that_number_has_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leaves_alone_what_it_cannot_read, set_up, tear_down),
