@@ -146,7 +146,7 @@ static void blame_by_address(struct crash_note *note) {
 }
 
 void crash_trace_walk(struct crash_note *note, const ucontext_t *context) {
-    uint64_t pc = pc_of(context);
+    uint64_t pc = context ? pc_of(context) : UNKNOWN_PC;
 
     modules_freeze();
     if (pc != UNKNOWN_PC)

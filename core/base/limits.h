@@ -4,6 +4,7 @@
 enum {
     LIMIT_JSON_DEPTH = 128,         /* levels of nesting in a message; 129 is refused */
     LIMIT_ID_BYTES = 4096,          /* a request's id, as text */
+    LIMIT_GLIMPSE_DEPTH = 65536,    /* levels up to which the id of what cannot be read is looked for */
     LIMIT_READ_CHUNK = 64 << 10,    /* bytes taken from a client in one read */
     LIMIT_HANGUP_MS = 1000,         /* for a client that has gone to take what waits for it */
     LIMIT_LISTENS = 1024,           /* open subscriptions/listen of one connection */

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -90,6 +91,10 @@ static void keep_locked(const char *line, size_t len) {
     if (the_log.size + (off_t)len > LIMIT_LOG_FILE)
         rotate_locked();
     ssize_t n = write(the_log.fd, line, len); /* a full disk costs log lines and nothing else */
+    if (n < 0 && errno == EBADF) {            /* somebody has closed it */
+        the_log.fd = open(the_log.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        n = write(the_log.fd, line, len);
+    }
     if (n > 0)
         the_log.size += n;
 }

@@ -220,6 +220,10 @@ void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg)
     each(conn, clients) conn_each_call(conn, visit, arg);
 }
 
+void clients_hear(struct clients *clients) {
+    each(conn, clients) conn_hear(conn);
+}
+
 void clients_start(struct clients *clients) {
     each(conn, clients) conn_start(conn);
 }

@@ -43,6 +43,7 @@ struct conn *clients_find(const struct clients *clients, uint64_t number) ON_LOO
 typedef void clients_fn(void *arg, struct conn *conn);
 void clients_each(struct clients *clients, clients_fn *visit, void *arg) ON_LOOP; /* in the order of their numbers */
 void clients_each_call(struct clients *clients, conn_visit_fn *visit, void *arg) ON_LOOP;
+void clients_hear(struct clients *clients) ON_LOOP;
 void clients_start(struct clients *clients) ON_LOOP;
 void clients_serve(struct clients *clients) ON_LOOP;
 void clients_flush(struct clients *clients) ON_LOOP;

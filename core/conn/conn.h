@@ -84,6 +84,8 @@ void conn_restore_all(const struct conn_host *host, struct conn_restored *items,
 /* For the image before ended inside the gate: how much it read and wrote is not certain. What it may have begun to
  * write is ended, and is said again as a whole. Between conn_restore() and conn_start(). */
 void conn_unknown_position(struct conn *conn) ON_LOOP;
+/* Optional, before conn_start(): begins to read, and to answer pings. All other requests are held. */
+void conn_hear(struct conn *conn) ON_LOOP;
 /* Begins to read, and to work on what was held. */
 void conn_start(struct conn *conn) ON_LOOP;
 /* The client has gone for good: no record of the connection stays. */

@@ -53,6 +53,7 @@ struct conn {
     size_t piece_count, piece_capacity;
     uint64_t read; /* stream offset behind the last byte that was read */
     int64_t first_line_ns, last_line_ns;
+    bool hears; /* not started yet, but read already */
     bool started, stopped, ended, broken, told;
     bool is_starved;       /* there was no memory to read into */
     struct timer *starved; /* owned: it is tried again then; NULL: not waiting for that */
@@ -167,6 +168,8 @@ void queue_serve_urgent(struct conn *conn) ON_LOOP; /* what has come back held, 
 void queue_take_off(struct conn *conn) ON_LOOP;     /* those that are over */
 void queue_detach(struct conn *conn, struct call *call) ON_LOOP; /* one that is worked on is detached now */
 void queue_refuse(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
+/* The same for a message that is no request yet: an id that is another's, still in flight, is not named. */
+void queue_refuse_unread(struct conn *conn, const json_t *id, const struct theseus_error *error) ON_LOOP;
 void queue_restore(struct conn *conn, const struct request_record *request) ON_LOOP;
 void queue_leave_held(struct conn *conn, struct call *call) ON_LOOP;
 void queue_forget(struct conn *conn, struct batch *batch) ON_LOOP; /* drops the records of all calls */

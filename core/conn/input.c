@@ -12,9 +12,10 @@ enum { STARVED_MS = 200 };
 
 void input_want(struct conn *conn) {
     size_t max = conn_config(conn)->limits.max_buffered;
-    bool is_there = conn->started && !conn->stopped && !conn->ended && !conn->broken && !conn->waits;
-    bool reads = is_there && !conn->starved && conn->held_bytes < max && !output_is_unread(conn);
-    bool may_go = is_there && !conn->hangup;
+    bool is_there = !conn->stopped && !conn->ended && !conn->broken && !conn->waits;
+    bool reads = is_there && (conn->started || conn->hears) && !conn->starved && conn->held_bytes < max &&
+                 !output_is_unread(conn);
+    bool may_go = is_there && conn->started && !conn->hangup;
 
     conn_want(conn, STREAM_READ, reads ? POLL_READ : may_go ? POLL_HANGUP : 0);
 }
@@ -177,7 +178,7 @@ static void take_element(struct cut *cut, json_t *element, uint64_t index) ON_LO
     if (r == 0 && revision_is_claimed(message.params))
         r = fail(&err, ERR_REQUEST, "revision %s has no batches", revision_modern()->name);
     if (r < 0)
-        queue_refuse(cut->conn, message.id, &err);
+        queue_refuse_unread(cut->conn, message.id, &err);
     else
         take_message(cut, &message, buf_span(&text), index);
     give_on(cut); /* while the text is there */
@@ -214,7 +215,7 @@ static void take_line(struct cut *cut, struct span line) ON_LOOP {
     if (r < 0 || message.kind != MESSAGE_REQUEST)
         give_on(cut); /* what came before it, first: an initialize decides how this is taken */
     if (r < 0)
-        queue_refuse(cut->conn, message.id, &err);
+        queue_refuse_unread(cut->conn, message.id, &err);
     else if (message.kind == MESSAGE_ARRAY)
         take_array(cut, message.root);
     else
@@ -228,7 +229,7 @@ static void refuse_long_line(struct cut *cut) ON_LOOP {
     give_on(cut);
     (void)fail(&err, ERR_LIMIT, "the message is longer than limits.max_line (%zu bytes)",
                conn_config(conn)->limits.max_line);
-    queue_refuse(conn, NULL, &err);
+    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
 }
 
 void input_cut(struct conn *conn) {
@@ -292,7 +293,7 @@ static bool give_line_up(struct conn *conn) ON_LOOP {
     list_init(&cut.fresh);
     give_on(&cut);
     batch_fini(&cut.batch);
-    queue_refuse(conn, NULL, &err);
+    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
     input_want(conn);
     return true;
 }
@@ -313,10 +314,20 @@ static void on_hangup(struct conn *conn) ON_LOOP {
         hangup_noticed(conn);
 }
 
+/* The end, or a lack of memory, is a matter for when everything is there again: it is found once more then. */
+static void hear_no_more(struct conn *conn) ON_LOOP {
+    conn->hears = false;
+    input_want(conn);
+}
+
 static void read_more(struct conn *conn) ON_LOOP {
     char *room = frame_room(conn->frame, LIMIT_READ_CHUNK);
     struct theseus_error err = {0};
 
+    if (!room && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (!room) {
         starve(conn);
         return;
@@ -327,6 +338,10 @@ static void read_more(struct conn *conn) ON_LOOP {
         return;
     if (err.code != ERR_UNSET)
         log_error("input could not be recorded and would be lost in a restart: %s", err.message);
+    if (n <= 0 && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (n <= 0) {
         on_end(conn);
     } else {
@@ -339,6 +354,10 @@ static void read_more(struct conn *conn) ON_LOOP {
 }
 
 void input_on_readable(struct conn *conn, int events) {
+    if (!(events & POLL_READ) && !conn->started) {
+        hear_no_more(conn);
+        return;
+    }
     if (!(events & POLL_READ)) {
         on_hangup(conn);
         return;
@@ -355,7 +374,7 @@ static void lose_piece(struct conn *conn, uint64_t offset) {
     log_error("connection %d: %llu bytes of its input are lost, and the line that they belong to", (int)conn->number,
               (unsigned long long)(offset - conn->read));
     conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, true);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, FRAME_SKIPS_REST);
     conn->read = offset;
 }
 

@@ -39,6 +39,10 @@ static struct call *id_find(const struct conn *conn, const json_t *id) {
     return map_get(conn->ids, buf_span(&key));
 }
 
+void queue_refuse_unread(struct conn *conn, const json_t *id, const struct theseus_error *error) {
+    queue_refuse(conn, id_find(conn, id) ? NULL : id, error);
+}
+
 static int id_put(struct conn *conn, struct call *call, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf key = {0};
 
@@ -100,6 +104,11 @@ static void refuse_duplicate(struct conn *conn, struct call *call, const struct 
     (void)call_unref(call);
 }
 
+/* Before all is there again: a ping needs nothing of it. */
+static bool is_heard(const struct conn *conn, const struct call *call) {
+    return conn->started || (conn->hears && strcmp(call->method, "ping") == 0);
+}
+
 void queue_accept(struct conn *conn, struct call *call) {
     struct theseus_error err = {0};
 
@@ -108,7 +117,7 @@ void queue_accept(struct conn *conn, struct call *call) {
         return;
     }
     call->urgent = conn->host->ops->is_urgent(conn->host->arg, &call->message);
-    if (conn->started && (call->urgent || (conn->held_count == 0 && may_work(conn))))
+    if (is_heard(conn, call) && (call->urgent || (conn->held_count == 0 && may_work(conn))))
         work_on(conn, call);
     else
         hold(conn, call);
@@ -163,7 +172,7 @@ void queue_serve(struct conn *conn) {
 void queue_serve_urgent(struct conn *conn) {
     list_for_each (link, &conn->held) {
         struct call *call = list_entry(link, struct call, link);
-        if (call->urgent && !call_is_over(call))
+        if (call->urgent && is_heard(conn, call) && !call_is_over(call))
             serve(conn, call);
     }
 }
@@ -324,7 +333,7 @@ static void let_go_all(struct conn *conn) {
 }
 
 void conn_let_go(struct conn *conn) {
-    conn->started = false;
+    conn->started = conn->hears = false;
     conn_stop_reading(conn);
     let_go_all(conn);
 }

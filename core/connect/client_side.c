@@ -258,6 +258,14 @@ static void take_message(struct relay *relay, const struct message *message, str
     }
 }
 
+/* The server finds the words for what is wrong with it, and answers under its id if no other request has that. */
+static void take_unread(struct relay *relay, const json_t *id, struct asked_text *text) ON_LOOP {
+    if (id && refuses_id(relay, id))
+        return;
+    struct asked *asked = keep(relay, id && !asks_find(&relay->asks, id) ? id : NULL, text);
+    asked->reads = true;
+}
+
 static void on_line(void *arg, struct span line) {
     struct relay *relay = arg;
     CLEANUP(message_fini) struct message message = {0};
@@ -272,7 +280,7 @@ static void on_line(void *arg, struct span line) {
     if (message_read(line, &message, NULL) == 0)
         take_message(relay, &message, text);
     else
-        (void)keep(relay, NULL, text); /* the server finds the words for what is wrong with it */
+        take_unread(relay, message.id, text);
     asked_text_drop(text);
     if (relay->state == RELAY_OPEN)
         client_side_send_held(relay);
@@ -281,7 +289,7 @@ static void on_line(void *arg, struct span line) {
     client_side_pace(relay);
 }
 
-static void on_too_long(void *arg) {
+static void on_too_long(void *arg, const json_t *id) {
     struct relay *relay = arg;
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error error = {0};
@@ -289,7 +297,7 @@ static void on_too_long(void *arg) {
     loop_enter();
     (void)fail(&error, ERR_LIMIT, "a line is longer than %zu bytes (limits.max_line)",
                relay->options.config->limits.max_line);
-    if (message_write_error(NULL, &error, NULL, &line, NULL) == 0)
+    if (message_write_error(asks_find(&relay->asks, id) ? NULL : id, &error, NULL, &line, NULL) == 0)
         lines_say(relay->client, buf_span(&line));
 }
 
@@ -324,10 +332,15 @@ void client_side_refuse_held(struct relay *relay) {
     end_all(relay, &relay->asks.held, not_executed);
 }
 
-/* What was asked is still answered, for as long as hosts wait. */
-void client_side_leave(struct relay *relay) {
+void client_side_say_bye(struct relay *relay) {
     CLEANUP(buf_fini) struct buf bye = {0};
 
+    if (relay->state == RELAY_OPEN && wire_write_bye(&bye, NULL) == 0)
+        lines_say(relay->server, buf_span(&bye));
+}
+
+/* What was asked is still answered, for as long as hosts wait. */
+void client_side_leave(struct relay *relay) {
     relay->client_ended = true;
     timer_start(relay->leaving, LEAVE_MS, 0);
     client_side_pace(relay);
@@ -337,8 +350,7 @@ void client_side_leave(struct relay *relay) {
         lines_flush(relay->client);
         relay_end(relay, 0);
     } else if (relay->state == RELAY_OPEN) {
-        if (wire_write_bye(&bye, NULL) == 0)
-            lines_say(relay->server, buf_span(&bye));
+        client_side_say_bye(relay);
         lines_finish(relay->server);
     }
 }
@@ -348,7 +360,7 @@ static void on_ended(void *arg, const char *failed) {
 
     loop_enter();
     if (failed)
-        relay_end(relay, 0); /* nobody takes an answer any more */
+        relay_leave(relay); /* nobody takes an answer any more */
     else
         client_side_leave(relay);
 }

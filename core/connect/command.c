@@ -15,7 +15,7 @@
 static void on_signal(void *arg, int signum) {
     loop_enter();
     (void)signum;
-    relay_end(arg, 0);
+    relay_leave(arg);
 }
 
 static int relay_run(const struct relay_options *options, char *const *argv, struct theseus_error *err) {

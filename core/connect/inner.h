@@ -14,6 +14,7 @@ void client_side_uncertain(struct relay *relay, struct asked *asked) ON_LOOP;
 void client_side_pace(struct relay *relay) ON_LOOP; /* reads on or not */
 void client_side_expire(void *arg);
 void client_side_leave(struct relay *relay) ON_LOOP;
+void client_side_say_bye(struct relay *relay) ON_LOOP;
 
 /* server_side.c */
 extern const struct lines_ops server_side_ops;
@@ -28,3 +29,4 @@ void session_take_greeting(struct relay *relay, const struct message *message) O
 
 /* relay.c */
 void relay_end(struct relay *relay, int status) ON_LOOP;
+void relay_leave(struct relay *relay) ON_LOOP; /* at once; the session is over, too */

@@ -19,6 +19,13 @@ void relay_end(struct relay *relay, int status) {
     loop_stop(relay->loop);
 }
 
+void relay_leave(struct relay *relay) {
+    client_side_say_bye(relay);
+    if (relay->server)
+        lines_flush(relay->server);
+    relay_end(relay, 0);
+}
+
 static int open_client(struct relay *relay, int in, int out, struct theseus_error *err) ON_LOOP {
     struct stream from = {.fd = -1}, to = {.fd = -1};
 

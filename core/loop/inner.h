@@ -23,4 +23,5 @@ void lacks_init(struct lacks *lacks);
 void lacks_fini(struct lacks *lacks);
 struct lacks *loop_lacks(struct loop *loop); /* any thread */
 
-struct list *loop_polls(struct loop *loop) ON_LOOP; /* poll::link, borrowed: all that are not freed */
+/* How many polls this descriptor has: kept by poll.c. Good until the next one is asked for. */
+unsigned *loop_polls(struct loop *loop, int fd) ON_LOOP;

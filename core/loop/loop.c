@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <uv.h>
 
@@ -20,7 +21,8 @@ struct loop {
     struct list posted;   /* loop_task::link, borrowed */
     struct list served;   /* loop_task::link, borrowed: what the present turn took over from `posted` */
     struct list deferred; /* loop_task::link, borrowed */
-    struct list polls;    /* poll::link, borrowed */
+    unsigned *polls;      /* owned: of each descriptor, how many there are */
+    size_t polls_size;
     struct lacks lacks;
     bool stopping;
     bool noticed; /* a callback came in this turn */
@@ -37,8 +39,15 @@ struct uv_loop_s *loop_uv(struct loop *loop) {
     return &loop->uv;
 }
 
-struct list *loop_polls(struct loop *loop) {
-    return &loop->polls;
+unsigned *loop_polls(struct loop *loop, int fd) {
+    size_t before = loop->polls_size, wanted = (size_t)fd + 1;
+
+    if (wanted > before) {
+        loop->polls_size = wanted > 2 * before ? wanted : 2 * before;
+        loop->polls = xreallocarray(loop->polls, loop->polls_size, sizeof(*loop->polls));
+        memset(loop->polls + before, 0, (loop->polls_size - before) * sizeof(*loop->polls));
+    }
+    return &loop->polls[fd];
 }
 
 struct lacks *loop_lacks(struct loop *loop) {
@@ -122,7 +131,6 @@ struct loop *loop_new(void) {
     list_init(&loop->posted);
     list_init(&loop->served);
     list_init(&loop->deferred);
-    list_init(&loop->polls);
     lacks_init(&loop->lacks);
     return loop;
 }
@@ -163,6 +171,7 @@ struct loop *loop_free(struct loop *loop) {
     (void)r;
     uv_mutex_destroy(&loop->lock);
     lacks_fini(&loop->lacks);
+    free(loop->polls);
     free(loop);
     return NULL;
 }

@@ -17,7 +17,7 @@ struct poll {
         uv_poll_t poll;
         uv_idle_t idle; /* of a descriptor that is always ready */
     } uv;
-    struct list link; /* in loop_polls() */
+    struct loop *loop;
     poll_fn *fn;
     void *arg;
     int fd;     /* borrowed */
@@ -73,16 +73,6 @@ void poll_want(struct poll *poll, int events) {
     poll_begin(poll);
 }
 
-static bool fd_is_polled(struct loop *loop, int fd) ON_LOOP;
-
-static bool fd_is_polled(struct loop *loop, int fd) {
-    list_for_each (link, loop_polls(loop)) {
-        if (list_entry(link, struct poll, link)->fd == fd)
-            return true;
-    }
-    return false;
-}
-
 /* libuv sets O_NONBLOCK, which everybody who shares the open file would feel: puts back what was there. */
 static int init_handle(struct poll *poll, struct loop *loop, int fd) {
     int flags = fcntl(fd, F_GETFL);
@@ -99,9 +89,10 @@ static int init_handle(struct poll *poll, struct loop *loop, int fd) {
 
 int poll_new(struct poll **ret_poll, struct loop *loop, int fd, poll_fn *fn, void *arg, struct theseus_error *err) {
     CLEANUP(free) struct poll *poll = xcalloc(1, sizeof(*poll));
-    CLEANUP(fd_close) int own_fd = fd_is_polled(loop, fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+    bool is_polled = fd >= 0 && *loop_polls(loop, fd) > 0;
+    CLEANUP(fd_close) int own_fd = is_polled ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
-    if (own_fd < 0 && fd_is_polled(loop, fd))
+    if (own_fd < 0 && is_polled)
         return fail_errno(err, "cannot copy descriptor %d to watch it twice", fd);
     int r = init_handle(poll, loop, own_fd < 0 ? fd : own_fd);
     if (r < 0) {
@@ -112,7 +103,8 @@ int poll_new(struct poll **ret_poll, struct loop *loop, int fd, poll_fn *fn, voi
     poll->own_fd = fd_take(&own_fd);
     poll->fn = fn;
     poll->arg = arg;
-    list_append(loop_polls(loop), &poll->link);
+    poll->loop = loop;
+    ++*loop_polls(loop, fd);
     *ret_poll = TAKE_PTR(poll);
     return 0;
 }
@@ -124,7 +116,7 @@ static void poll_on_closed(uv_handle_t *handle) {
 struct poll *poll_free(struct poll *poll) {
     if (!poll)
         return NULL;
-    list_remove(&poll->link);
+    --*loop_polls(poll->loop, poll->fd);
     uv_close(&poll->uv.any, poll_on_closed); /* lets go of the descriptor at once, of the memory later */
     if (poll->own_fd >= 0)
         (void)close(poll->own_fd);

@@ -11,6 +11,7 @@
 
 #include <uv.h>
 
+#include "base/fatal.h"
 #include "base/mem.h"
 #include "base/memlimit.h"
 
@@ -22,8 +23,9 @@ struct thread {
     void *arg;
     char name[THREAD_NAME_BYTES];
     char *signal_stack; /* owned mapping; a page that cannot be touched lies in front of it */
-    atomic_int owners;  /* the thread itself, and whoever started it */
-    uv_sem_t begin;     /* what it is to do is known */
+    stack_t stack_before;
+    atomic_int owners; /* the thread itself, and whoever started it */
+    uv_sem_t begin;    /* what it is to do is known */
 };
 
 static _Atomic(struct thread *) ahead; /* made, and without work yet */
@@ -52,8 +54,11 @@ static char *map_signal_stack(void) {
 int thread_give_signal_stack(struct theseus_error *err) {
     char *memory = map_signal_stack();
 
-    if (!memory || sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = THREAD_SIGNAL_STACK}, NULL) < 0)
+    const stack_t stack = {.ss_sp = memory, .ss_size = THREAD_SIGNAL_STACK};
+
+    if (!memory || sigaltstack(&stack, NULL) < 0)
         return fail_errno(err, "cannot give the thread a stack for signals");
+    fatal_use_stack(&stack);
     return 0;
 }
 
@@ -61,29 +66,42 @@ static void unmap_signal_stack(char *signal_stack) {
     (void)munmap(signal_stack - page_size(), page_size() + THREAD_SIGNAL_STACK);
 }
 
-static void thread_main(void *arg) {
-    struct thread *thread = arg;
-    stack_t ours = {.ss_sp = thread->signal_stack, .ss_size = THREAD_SIGNAL_STACK};
-    stack_t before;
+static void use_signal_stack(char *memory, stack_t *ret_before) {
+    const stack_t ours = {.ss_sp = memory, .ss_size = THREAD_SIGNAL_STACK};
 
-    (void)sigaltstack(&ours, &before);
-    uv_sem_wait(&thread->begin);
-    (void)pthread_setname_np(pthread_self(), thread->name);
-    thread->fn(thread->arg);
-    (void)sigaltstack(&before, NULL);
+    (void)sigaltstack(&ours, ret_before);
+    fatal_use_stack(&ours);
+}
+
+/* Also of one that ends where it is, as by pthread_exit(). */
+static void thread_end(void *arg) {
+    struct thread *thread = arg;
+
+    fatal_thread_ends();
+    fatal_use_stack(NULL);
+    (void)sigaltstack(&thread->stack_before, NULL);
     unmap_signal_stack(thread->signal_stack);
     thread_release(thread);
 }
 
+static void thread_main(void *arg) {
+    struct thread *thread = arg;
+
+    pthread_cleanup_push(thread_end, thread);
+    use_signal_stack(thread->signal_stack, &thread->stack_before);
+    uv_sem_wait(&thread->begin);
+    (void)pthread_setname_np(pthread_self(), thread->name);
+    thread->fn(thread->arg);
+    pthread_cleanup_pop(1);
+}
+
 /* The new thread inherits the mask, so that not even its first instruction can be interrupted. */
 static int create_masked(struct thread *thread) {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = THREAD_STACK};
     sigset_t blocked, before;
 
     (void)sigfillset(&blocked);
-    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-        (void)sigdelset(&blocked, own[i]);
+    fatal_except(&blocked);
     (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int r = uv_thread_create_ex(&thread->id, &options, thread_main, thread);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

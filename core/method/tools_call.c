@@ -21,12 +21,22 @@ static const char *directory_of(const struct method_env *env, struct conn *conn)
     return session->directory ? session->directory : session->home ? session->home : env->directory;
 }
 
+/* One that has not shaken hands says its name with each request: the first is kept, for whoever looks. */
+static void note_name(struct conn *conn, json_t *client) ON_LOOP {
+    struct session *session = conn_session(conn);
+
+    if (session->client || !json_is_object(client))
+        return;
+    session->client = json_incref(client);
+    conn_session_changed(conn);
+}
+
 void method_set_client(const struct method_env *env, struct conn *conn, struct call *call) {
     if (call->adopted)
         return; /* it is known who asked, in another process */
     const struct session *session = conn_session(conn);
     const json_t *meta = json_object_get(call->message.params, "_meta");
-    const json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;
+    json_t *client = call->revision->modern ? json_object_get(meta, META_CLIENT) : session->client;
     struct theseus_client_info info = {
         .name = text_of(client, "name"),
         .version = text_of(client, "version"),
@@ -37,6 +47,8 @@ void method_set_client(const struct method_env *env, struct conn *conn, struct c
     };
 
     call_set_client(call, &info);
+    if (call->revision->modern)
+        note_name(conn, client);
 }
 
 /* They say what the matter is. */

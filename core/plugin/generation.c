@@ -5,6 +5,7 @@
 #include "base/blame.h"
 #include "base/limits.h"
 #include "loop/thread.h"
+#include "plugin/amends.h"
 #include "plugin/hangs.h"
 #include "plugin/host.h"
 #include "plugin/image.h"
@@ -130,6 +131,7 @@ static struct inside inside_begin(struct generation *generation) {
 }
 
 static void inside_end_cleanup(struct inside *inside) {
+    amends_look(inside->blame);
     atomic_store(&inside->generation->slot, NULL);
     inside->blame = blame_end(inside->blame);
 }
@@ -217,6 +219,7 @@ void generation_subscribed(struct generation *generation, const char *uri, bool 
     generation->slots.subscribed(generation->self, uri, on);
     if (hangs)
         hangs_leave_inline(hangs);
+    amends_look(inside);
     (void)blame_end(inside);
 }
 

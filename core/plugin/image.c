@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/modules.h"
+#include "plugin/amends.h"
 #include "plugin/elf.h"
 #include "plugin/guest.h"
 #include "plugin/imagedir.h"
@@ -250,7 +251,9 @@ static int load_here(struct image *image, struct theseus_error *err) {
     struct blame *blame = blame_begin(&(struct blame){.plugin = name, .version = "", .hash = image->hash});
 
     blame->slot = "load";
-    if (mapping_open(&image->mapping, image->path, err) < 0)
+    int r = mapping_open(&image->mapping, image->path, err);
+    amends_look(blame);
+    if (r < 0)
         return -1;
     if (find_plugin(image, err) < 0) {
         (void)!mapping_close(&image->mapping, image->path);

@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "base/crash_trace.h"
+#include "base/fatal.h"
 #include "base/memlimit.h"
 #include "loop/thread.h"
 #include "plugin/cord.h"
 #include "plugin/inside.h"
-
-static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
 static struct {
     int cord;
@@ -26,17 +25,6 @@ static struct {
 
 /* ---- in the handler: nothing but what is async-signal-safe ---- */
 
-_Noreturn static void die(int signum) {
-    sigset_t mask;
-
-    (void)signal(signum, SIG_DFL);
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, signum);
-    (void)pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
-    (void)raise(signum);
-    _exit(128 + signum);
-}
-
 static void on_signal(int signum, siginfo_t *info, void *context) {
     const int error = errno, self = gettid();
     int nobody = 0;
@@ -45,28 +33,35 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
         while (nobody != self)
             (void)pause();                       /* another thread is speaking */
         cord_send_crash(last.cord, &last.crash); /* what the handler had, when it crashed itself */
-        die(signum);
+        fatal_die(signum);
     }
     last.crash.error = error;
     crash_trace_begin(&last.crash.note, signum, info);
     last.crash.memory = memlimit_addresses_used();
     crash_trace_walk(&last.crash.note, context);
     cord_send_crash(last.cord, &last.crash);
-    die(signum);
+    fatal_die(signum);
+}
+
+/* Not in the handler. */
+static void on_end(enum crash_call call, int status) {
+    const siginfo_t info = {.si_signo = SIGABRT, .si_code = SI_TKILL};
+
+    (void)status;
+    crash_trace_begin(&last.crash.note, SIGABRT, &info);
+    last.crash.note.call = call;
+    last.crash.memory = memlimit_addresses_used();
+    crash_trace_walk(&last.crash.note, NULL);
+    cord_send_crash(last.cord, &last.crash);
+    fatal_die(SIGABRT);
 }
 
 /* ---- before ---- */
 
 void inside_crash_arm(int cord) {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO | SA_NODEFER};
-
     if (!memlimit_works() || thread_give_signal_stack(NULL) < 0)
         return; /* a sanitizer has the signals itself */
     last.cord = cord;
     crash_trace_prepare();
-    (void)sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigdelset(&action.sa_mask, signals[i]);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaction(signals[i], &action, NULL);
+    fatal_handle(&(struct fatal_spec){.on_signal = on_signal, .on_end = on_end});
 }

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "call/keep.h"
 #include "plugin/access.h"
+#include "plugin/amends.h"
 #include "plugin/ban.h"
 #include "plugin/generation.h"
 #include "plugin/image.h"
@@ -339,8 +340,10 @@ static int blamed_handler(struct run *run) {
                                 .conn = key->conn,
                                 .offset = key->offset,
                                 .index = key->index};
+    amends_before_call(run->entered_ns);
     blame_enter(&run->blame);
     int outcome = tool->call(&run->call, generation->self, run->args);
+    amends_behind_call(run->entered_ns);
     blame_leave(&run->blame);
     return outcome;
 }

@@ -2,10 +2,12 @@
 
 #include "base/limits.h"
 #include "rpc/codes.h"
+#include "rpc/glimpse.h"
 #include "rpc/jsontext.h"
 
 void message_fini(struct message *message) {
     json_decref(message->root);
+    json_decref(message->glimpsed);
     *message = (struct message){0};
 }
 
@@ -73,11 +75,23 @@ int message_read_json(json_t *root, struct message *ret_message, struct theseus_
     return method ? read_method(ret_message, method, err) : read_response(ret_message, err);
 }
 
+static json_t *glimpsed_id_new(struct span line) {
+    CLEANUP(glimpse_free) struct glimpse *glimpse = glimpse_new();
+
+    if (!glimpse)
+        return NULL;
+    glimpse_feed(glimpse, line);
+    return glimpse_id_new(glimpse);
+}
+
 int message_read(struct span line, struct message *ret_message, struct theseus_error *err) {
     json_t *root = jsontext_read(line, err);
 
     *ret_message = (struct message){0};
-    return root ? message_read_json(root, ret_message, err) : -1;
+    if (root)
+        return message_read_json(root, ret_message, err);
+    ret_message->id = ret_message->glimpsed = glimpsed_id_new(line);
+    return -1;
 }
 
 int message_id_key(const json_t *id, struct buf *out, struct theseus_error *err) {

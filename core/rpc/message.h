@@ -11,9 +11,10 @@ enum message_kind { MESSAGE_REQUEST, MESSAGE_NOTIFICATION, MESSAGE_RESPONSE, MES
 struct message {
     enum message_kind kind;
     json_t *root;       /* owned */
-    json_t *id;         /* borrowed from root; a string or an integer; NULL: none */
+    json_t *id;         /* borrowed from root, or `glimpsed`; a string or an integer; NULL: none */
     const char *method; /* borrowed from root; NULL in a response and in an array */
     json_t *params;     /* borrowed from root; an object; NULL: none */
+    json_t *glimpsed;   /* owned: the id of a line that could not be read */
 };
 
 /*

@@ -390,6 +390,21 @@ static void on_served(void *arg) {
         conclude(server);
 }
 
+static void note_blackout(struct restart *restart) {
+    if (!restart->heard)
+        restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    restart->heard = true;
+}
+
+/* While the plugins are mapped and started beside the loop. Where calls are dismissed, none may come meanwhile that
+ * would be taken for one of them. */
+static void hear(struct server *server) ON_LOOP {
+    if (!is_new_image(server) || server->recovery.came || !preserves(server))
+        return;
+    clients_hear(server->clients);
+    note_blackout(&server->restart);
+}
+
 static void serve(struct server *server) ON_LOOP {
     struct restart *restart = &server->restart;
 
@@ -400,7 +415,7 @@ static void serve(struct server *server) ON_LOOP {
     if (is_new_image(server) && !preserves(server))
         clients_each_call(server->clients, note_dismissed, server);
     clients_start(server->clients);
-    restart->blackout_ns = clock_now_ns() - restart->facts.stopped_ns;
+    note_blackout(restart);
     restart->turns = 0;
     restart->served = (struct loop_task){.run = on_served, .arg = server};
     bool refuses = server->is_back && plugins_are_proposed(server->plugins); /* files, before they are looked at */
@@ -440,10 +455,12 @@ static void on_restored(void *arg) {
 static void resume(struct server *server) ON_LOOP {
     if (is_new_image(server))
         restart_set_phase(server, PHASE_RESUMING);
-    if (server->awake)
+    if (server->awake) {
         plugins_restore(server->plugins, &server->restart.restored);
-    else
+        hear(server);
+    } else {
         serve(server);
+    }
 }
 
 static void on_migrated(struct server *server) ON_LOOP {

@@ -1,34 +1,42 @@
 /*
- * `theseus call TOOL [JSON]`: one call in a fresh server. The server is the real one; its client is this process, at
+ * `theseus call TOOL [JSON | -]`: one call in a fresh server. The server is the real one; its client is this process, at
  * the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too. With --running the
  * server is one that runs (call_running.c).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "rpc/jsontext.h"
 #include "server/call_words.h"
 #include "server/commands.h"
 #include "server/server.h"
 
-enum { TURN_MS = 1000, CHUNK = 65536 };
+enum { TURN_MS = 1000, CHUNK = 65536, INPUT_MAX = 1 << 30 };
 
 static int say_failure(const struct theseus_error *err) {
     (void)fprintf(stderr, "theseus: %s\n", err->message);
     return EXIT_PROTOCOL_ERROR;
 }
 
-static int write_request(int fd, const char *tool, json_t *arguments, struct theseus_error *err) {
+/* Whoever takes it is this very process: what the socket does not hold waits until the server has had its turn. */
+static int write_request(struct server *server, int fd, const char *tool, json_t *arguments,
+                         struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf line = {0};
 
+    loop_enter();
     if (call_words_write(tool, arguments, &line, err) < 0)
         return -1;
-    for (size_t at = 0; at < line.len;) { /* more than the socket holds would wait for a server that does not run yet */
-        ssize_t n = write(fd, line.data + line.start + at, line.len - at);
-        if (n < 0)
+    for (size_t at = 0; at < line.len;) {
+        ssize_t n = send(fd, line.data + line.start + at, line.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0)
+            at += (size_t)n;
+        else if (errno != EAGAIN || server_is_over(server))
             return fail_errno(err, "the request of %zu bytes cannot be given to the server", line.len);
-        at += (size_t)n;
+        else
+            (void)server_turn(server, TURN_MS);
     }
     return 0;
 }
@@ -74,7 +82,7 @@ static int call(struct server *server, int fd, const char *tool, json_t *argumen
     json_auto_t *answer = NULL;
 
     loop_enter();
-    if (write_request(fd, tool, arguments, err) < 0 || await_answer(server, fd, &answer, err) < 0)
+    if (write_request(server, fd, tool, arguments, err) < 0 || await_answer(server, fd, &answer, err) < 0)
         return -1;
     return call_words_print(answer);
 }
@@ -130,6 +138,16 @@ static int take_pid(char *const **words, int *count, long *ret_pid, struct these
     return 0;
 }
 
+/* "-": what comes on standard input, which may be longer than a word of a command line, and is seen by nobody in /proc. */
+static json_t *arguments_new(const char *word, struct theseus_error *err) {
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    if (strcmp(word, "-") != 0)
+        return jsontext_read(span_of(word), err);
+    return fs_read_fd(STDIN_FILENO, "standard input", INPUT_MAX, &text, err) < 0 ? NULL
+                                                                                 : jsontext_read(buf_span(&text), err);
+}
+
 int command_call(const struct args *args, const struct config_source *source, const char *program) {
     char *const *words = args->rest;
     struct theseus_error err = {0};
@@ -138,7 +156,7 @@ int command_call(const struct args *args, const struct config_source *source, co
 
     if (args->running && take_pid(&words, &count, &pid, &err) < 0)
         return say_failure(&err);
-    json_auto_t *arguments = count > 1 ? jsontext_read(span_of(words[1]), &err) : json_object();
+    json_auto_t *arguments = count > 1 ? arguments_new(words[1], &err) : json_object();
     if (!arguments)
         return say_failure(&err);
     return args->running ? command_call_running(source, pid, words[0], arguments)

@@ -169,12 +169,12 @@ static void read_start(void *arg, const void *record) {
     *(uint64_t *)arg = ((const struct counter_record *)record)->value;
 }
 
-static bool writes_core(const struct children *children, pid_t pid) {
+bool children_writes_core(struct ledger *ledger, pid_t pid) {
     char name[CORE_NAME_BYTES];
     const struct counter_record record = core_record(name, pid);
     uint64_t recorded = 0, start_time = 0;
 
-    return ledger_find(children->ledger, &counter_kind, &record, read_start, &recorded) &&
+    return ledger_find(ledger, &counter_kind, &record, read_start, &recorded) &&
            proc_start_time((long)pid, &start_time, NULL) == 0 && start_time == recorded;
 }
 
@@ -189,7 +189,7 @@ static void drop_if_over(void *arg, const void *recorded) {
     CLEANUP(free) char *name = xstrndup(record->name.data, record->name.len);
 
     if (strncmp(name, CORE_PREFIX, strlen(CORE_PREFIX)) == 0 &&
-        !writes_core(dropping->children, (pid_t)strtol(name + strlen(CORE_PREFIX), NULL, 10)))
+        !children_writes_core(dropping->children->ledger, (pid_t)strtol(name + strlen(CORE_PREFIX), NULL, 10)))
         batch_drop(&dropping->batch, &counter_kind, record);
 }
 
@@ -233,8 +233,7 @@ static void on_stranger_ended(void *arg, int events) {
     forget(stranger);
 }
 
-/* Does it run our own binary, to try out something for us? */
-static bool is_ours(pid_t pid) {
+bool children_run_ours(pid_t pid) {
     char path[64], own[PATH_MAX], its[PATH_MAX];
 
     (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
@@ -248,10 +247,10 @@ static void meet(struct children *children, pid_t pid) ON_LOOP {
 
     stranger->children = children;
     stranger->pid = pid;
-    stranger->writes_core = writes_core(children, pid);
+    stranger->writes_core = children_writes_core(children->ledger, pid);
     list_append(&children->strangers, &stranger->link);
     stranger->fd = -1;
-    if (!stranger->writes_core && is_ours(pid) && kill(-pid, SIGKILL) < 0)
+    if (!stranger->writes_core && children_run_ours(pid) && kill(-pid, SIGKILL) < 0)
         (void)kill(pid, SIGKILL);
     if (pidfd_new(pid, &stranger->fd, &err) < 0 ||
         poll_new(&stranger->poll, children->loop, stranger->fd, on_stranger_ended, stranger, &err) < 0) {

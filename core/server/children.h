@@ -8,6 +8,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "call/call.h"
 #include "ledger/ledger.h"
 
@@ -23,5 +26,9 @@ struct children *children_free(struct children *children) ON_LOOP; /* kills what
 
 enum { CHILDREN_NONE, CHILDREN_ENDED, CHILDREN_ALIVE };
 int children_of(const struct children *children, const struct call_key *key) ON_LOOP; /* what that call has, or had */
+
+/* Does it run our own binary, to try out something for us? */
+bool children_run_ours(pid_t pid);
+bool children_writes_core(struct ledger *ledger, pid_t pid);
 
 DEFINE_LOOP_CLEANUP(struct children *, children_free)

@@ -12,6 +12,7 @@
 #include "loop/thread.h"
 #include "rpc/jsontext.h"
 #include "store/metrics.h"
+#include "store/store.h"
 
 enum { WAITING_MAX = 10000 }; /* entries; a database that takes nothing for so long costs the youngest */
 
@@ -42,6 +43,7 @@ struct chronicle {
     bool writing, quit;
     char *trouble; /* owned: why the last entry was lost; NULL: it was not */
     /* of the thread */
+    bool relaxed;   /* it does not wait for the disk */
     json_t *alerts; /* owned: metric → its alert, as they were told; NULL: not looked yet */
     bool goes_on;
 };
@@ -170,9 +172,19 @@ static void write_event(struct chronicle *chronicle, const struct entry *entry) 
         log_warning("an event of the history is kept twice: %s", err.message);
 }
 
+/* A crash or a restart follows at once on what is written here, and is not to wait until that is on the disk. A sweep
+ * makes no database. */
+static void relax(struct chronicle *chronicle, const struct entry *entry) {
+    struct theseus_error err = {0};
+
+    if (!chronicle->relaxed && entry->what != SWEEP)
+        chronicle->relaxed = store_relax(chronicle->store, &err) == 0; /* else whoever writes finds out why not */
+}
+
 static void write_entry(struct chronicle *chronicle, const struct entry *entry) {
     struct theseus_error err = {0};
 
+    relax(chronicle, entry);
     if (chronicle->goes_on && !chronicle->alerts)
         chronicle->alerts = read_alerts(chronicle); /* they have been told by the image before */
     if (entry->what == SWEEP)

@@ -2,7 +2,8 @@
  * What happened to this server, written down: events of the history, lines of the audit, and alerts that appear or end.
  *
  * What is given is copied and written by a thread of the chronicle's own, in the order in which it came: the loop never
- * waits for the database. Nothing is opened, made or started before there is something to write.
+ * waits for the database. Nothing is opened, made or started before there is something to write. What is written survives
+ * the end of the process at once; that thread does not wait for the disk, for an exec would have to wait for the thread.
  */
 #pragma once
 

@@ -6,11 +6,13 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/crash_trace.h"
+#include "base/fatal.h"
 #include "base/log.h"
 #include "call/call.h"
 #include "loop/poll.h"
@@ -27,8 +29,6 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED
 #endif
-
-static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
 enum {
     LOOP_MS = 20,  /* so long the loop is given to begin */
@@ -50,7 +50,7 @@ static struct {
     struct poll *poll;       /* owned */
     int wake_fd;             /* readable: the loop is asked */
     pid_t process, loop_thread;
-    struct sigaction before[ARRAY_SIZE(signals)];
+    struct stat ledger_file; /* what the ledger's descriptor refers to */
     atomic_int stage;
     atomic_int first;    /* the thread that has crashed */
     atomic_int executor; /* the one that executes; 0: none yet */
@@ -86,18 +86,6 @@ static void say(const char *text) {
     (void)!write(STDERR_FILENO, text, strlen(text));
 }
 
-/* The way of every process that crashes. */
-_Noreturn static void die(int signum) {
-    sigset_t mask;
-
-    (void)signal(signum, SIG_DFL);
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, signum);
-    (void)pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
-    (void)raise(signum);
-    _exit(EXIT_BY_SIGNAL + signum);
-}
-
 _Noreturn static void park(void) {
     ledger_gate_give_up(crash.ledger);
     for (;;)
@@ -111,9 +99,31 @@ static void seal_note(uint32_t faults) {
     memcpy(crash.note->magic, CRASH_MAGIC, sizeof(crash.note->magic));
 }
 
+/* Without its descriptor the next image would find no ledger. */
+static bool has_ledger(void) {
+    struct stat now;
+
+    if (fstat(ledger_fd(crash.ledger), &now) < 0)
+        return errno != EBADF;
+    return now.st_ino == crash.ledger_file.st_ino && now.st_dev == crash.ledger_file.st_dev;
+}
+
+_Noreturn static void end_closed(void) {
+    const bool known = crash.note && crash.note->plugin[0];
+
+    say("theseus: ");
+    say(known ? "plugin '" : "a plugin");
+    say(known ? crash.note->plugin : "");
+    say(known ? "'" : "");
+    say(" has closed descriptors of the server's, or crashed after they were closed; the server ends\n");
+    fatal_die(SIGABRT);
+}
+
 _Noreturn static void execute(void) {
     atomic_store(&crash.executor, gettid());
     seal_note((uint32_t)atomic_load(&crash.faults));
+    if (!has_ledger())
+        end_closed();
     for (int i = 0; i < RETRIES; i++) {
         plan_execute(crash.plan);
         if (errno != EBUSY)
@@ -121,7 +131,7 @@ _Noreturn static void execute(void) {
         nap(RETRY_MS);
     }
     say("theseus: it crashed, and its own image could not be executed\n");
-    die(atomic_load(&crash.signum));
+    fatal_die(atomic_load(&crash.signum));
 }
 
 static bool begin_exec(void) {
@@ -139,8 +149,7 @@ static void on_asked(void *arg, int events) {
     if (!begin_exec())
         return;
     (void)sigfillset(&all);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigdelset(&all, signals[i]);
+    fatal_except(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     execute();
 }
@@ -177,19 +186,28 @@ static void end_limit(int timer) {
         (void)syscall(SYS_timer_delete, timer);
 }
 
-static void note_crash(int signum, const siginfo_t *info, const ucontext_t *context) {
+/* What has happened on this thread. */
+struct fault {
+    int signum;
+    enum crash_call call;
+    const siginfo_t *info;
+    const ucontext_t *context; /* NULL: it is no handler in which we are */
+};
+
+static void note_crash(const struct fault *fault) {
     struct crash_note *note = crash.note;
 
     if (!note)
         return;
-    crash_trace_begin(note, signum, info);
+    crash_trace_begin(note, fault->signum, fault->info);
+    note->call = fault->call;
     note->on_loop = gettid() == crash.loop_thread;
     note->leaving = atomic_load(&crash.leaving);
     note->served = call_served();
     if (atomic_load(&crash.core_dump))
-        note->core_pid = coredump_fork(signum);
+        note->core_pid = coredump_fork(fault->signum);
     int timer = limit_walk();
-    crash_trace_walk(note, context);
+    crash_trace_walk(note, fault->context);
     end_limit(timer);
 }
 
@@ -198,12 +216,12 @@ static bool may_go_on(const siginfo_t *info) {
     return info->si_code == SI_USER && ledger_gate_is_own(crash.ledger);
 }
 
-static void on_first(int signum, const siginfo_t *info, const ucontext_t *context) {
-    bool on_loop = gettid() == crash.loop_thread, goes_on = may_go_on(info);
+static void on_first(const struct fault *fault) {
+    bool on_loop = gettid() == crash.loop_thread, goes_on = may_go_on(fault->info);
 
-    atomic_store(&crash.signum, signum);
+    atomic_store(&crash.signum, fault->signum);
     atomic_store(&crash.stage, NOTING);
-    note_crash(signum, info, context);
+    note_crash(fault);
     atomic_store(&crash.stage, on_loop && !goes_on ? EXECUTING : ASKED);
     wake_loop();
     if (goes_on)
@@ -233,18 +251,35 @@ _Noreturn static void on_again(int signum) {
     execute();
 }
 
-static void on_signal(int signum, siginfo_t *info, void *context) {
+static void on_fault(const struct fault *fault) {
     pid_t self = gettid();
     int nobody = 0;
 
-    if (getpid() != crash.process)
-        die(signum); /* a child that a plugin has forked: the ledger and the connections are not its own */
     if (self == atomic_load(&crash.first) || self == atomic_load(&crash.executor))
-        on_again(signum);
+        on_again(fault->signum);
     if (!atomic_compare_exchange_strong(&crash.first, &nobody, self))
         on_other();
     atomic_store(&crash.faults, 1);
-    on_first(signum, info, context);
+    on_first(fault);
+}
+
+static void on_signal(int signum, siginfo_t *info, void *context) {
+    const struct fault fault = {.signum = signum, .info = info, .context = context};
+
+    if (getpid() != crash.process)
+        fatal_die(signum); /* a child that a plugin has forked: the ledger and the connections are not its own */
+    on_fault(&fault);
+}
+
+/* Code that would end the process or a thread of it from within has failed no less than what aborts. */
+static void on_end(enum crash_call call, int status) {
+    const siginfo_t info = {.si_signo = SIGABRT, .si_code = SI_TKILL, .si_addr = (void *)(uintptr_t)(unsigned)status};
+    const struct fault fault = {.signum = SIGABRT, .call = call, .info = &info};
+    struct fatal_mended mended;
+
+    if (call != CRASH_BY_CLOSING)
+        (void)fatal_mend(&mended); /* faults from here on are to be handled */
+    on_fault(&fault);
 }
 
 /* ---- before ---- */
@@ -263,6 +298,8 @@ static int make_ready(const struct crash_spec *spec, struct theseus_error *err) 
     crash.note = crash_left_place(spec->ledger);
     crash.process = getpid();
     crash.loop_thread = gettid();
+    if (fstat(ledger_fd(crash.ledger), &crash.ledger_file) < 0)
+        return fail_errno(err, "cannot look at the ledger");
     crash.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (crash.wake_fd < 0)
         return fail_errno(err, "cannot make a descriptor by which the loop is woken");
@@ -271,16 +308,6 @@ static int make_ready(const struct crash_spec *spec, struct theseus_error *err) 
     poll_want(crash.poll, POLL_READ);
     crash_trace_prepare();
     return 0;
-}
-
-static void handle_all(void) {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_ONSTACK | SA_SIGINFO | SA_NODEFER};
-
-    (void)sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigdelset(&action.sa_mask, signals[i]);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaction(signals[i], &action, &crash.before[i]);
 }
 
 static void undo(void) ON_LOOP {
@@ -299,7 +326,8 @@ int crash_arm(const struct crash_spec *spec, struct theseus_error *err) {
         undo();
         return -1;
     }
-    handle_all();
+    fatal_handle(
+        &(struct fatal_spec){.on_signal = on_signal, .on_end = on_end, .outlives_exit = true, .is_whole = has_ledger});
     crash.armed = true;
     return 0;
 }
@@ -308,7 +336,6 @@ void crash_disarm(void) {
     if (!crash.armed)
         return;
     crash.armed = false;
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        (void)sigaction(signals[i], &crash.before[i], NULL);
+    fatal_unhandle();
     undo();
 }

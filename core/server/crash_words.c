@@ -21,7 +21,11 @@ char *crash_words_where(const struct crash_note *note) {
 
 char *crash_words_signal(const struct crash_note *note) {
     const char *name = sigabbrev_np(note->signum);
+    char call[CRASH_CALL_BYTES];
 
+    crash_note_call(note, call);
+    if (*call)
+        return xstrdup(call);
     if (note->signum == 0)
         return xstrdup("");
     return name ? xasprintf("SIG%s", name) : xasprintf("signal %d", note->signum);

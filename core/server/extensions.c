@@ -114,6 +114,7 @@ static void on_topics(void *arg, struct conn *conn, const json_t *added) {
     (void)conn;
     subscribed_add(server->subscribed, added);
     loop_defer(server->loop, &server->topics);
+    describe_clients_changed(server); /* so has what is known of the client, perhaps */
 }
 
 void extensions_init(struct server *server) {

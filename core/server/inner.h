@@ -95,6 +95,7 @@ struct restart {
     struct theseus_error err;
     /* measured; negative: not known */
     bool refused; /* the candidate was */
+    bool heard;   /* clients are, again */
     int64_t blackout_ns, held_ns;
     struct call **dismissed; /* owned, a reference each: not carried on; told so when this image is there to stay */
     size_t dismissed_count;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "call/proc.h"
 #include "server/confirm.h"
+#include "server/copies.h"
 #include "server/crash.h"
 #include "server/inner.h"
 
@@ -68,6 +69,7 @@ void leave_on_signal(void *arg, int signum) {
     if (server->leaving) {
         log_info("signal %d while leaving: at once", signum);
         leave_end_children(server);
+        copies_end(server->ledger);
         _exit(128 + signum);
     }
     clients_end_listens(server->clients, "the server is ending");

@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/fatal.h"
 #include "base/log.h"
 #include "connect/command.h"
 #include "connect/launch.h"
@@ -18,6 +19,7 @@
 #include "plugin/testload.h"
 #include "server/args.h"
 #include "server/commands.h"
+#include "server/copies.h"
 #include "server/handover.h"
 #include "server/heir.h"
 #include "server/preflight.h"
@@ -187,6 +189,7 @@ static int serve(const struct config_source *source, const char *program, char *
     if (server_is_stuck(server))
         server_abandon(server, status);
     (void)server_free(server);
+    copies_end(ledger);
     ledgerfile_remove(ledger_fd(ledger)); /* a server that leaves has told all that there is to tell */
     return status;
 }
@@ -245,11 +248,26 @@ static int run(int argc, char **argv, struct theseus_error *err) {
     return serve(&source, program, argv, args.listen, err);
 }
 
+static void on_thread_ends(void *arg) {
+    (void)arg;
+    fatal_thread_ends();
+}
+
+/* A plugin's code on this thread may end it, as on any other. */
+static int run_to_the_end(int argc, char **argv, struct theseus_error *err) {
+    volatile int status = 0;
+
+    pthread_cleanup_push(on_thread_ends, NULL);
+    status = run(argc, argv, err);
+    pthread_cleanup_pop(0);
+    return status;
+}
+
 int main(int argc, char **argv) {
     struct theseus_error err = {0};
 
     settle_process();
-    int status = run(argc, argv, &err);
+    int status = run_to_the_end(argc, argv, &err);
     thread_drop_ahead();
     if (err.message[0])
         (void)fprintf(stderr, "theseus: %s\n", err.message);

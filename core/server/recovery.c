@@ -27,19 +27,29 @@ static const char *signal_name(int signum) {
     return name ? name : "?";
 }
 
+/* "crashed with SIGSEGV", "called exit(3)". Owned. */
+static char *how_new(const struct crash_note *note) {
+    char call[CRASH_CALL_BYTES];
+
+    crash_note_call(note, call);
+    return *call ? xasprintf("called %s", call) : xasprintf("crashed with SIG%s", signal_name(note->signum));
+}
+
 /* Who it was, and with which signal: the beginning of a sentence. */
 static char *what_new(const struct recovery *recovery, bool is_killed) {
     const struct crash_note *note = &recovery->note;
 
     if (!recovery->noted)
         return xstrdup(is_killed ? "the server was killed" : "the server crashed");
-    if (!note->plugin[0])
-        return xasprintf("the server crashed with SIG%s", signal_name(note->signum));
+    if (!note->plugin[0]) {
+        CLEANUP(free) char *how = how_new(note);
+        return xasprintf("the server %s", how);
+    }
     if (crash_note_is_hang(note))
         return xasprintf("plugin '%s'%s%s did not come back, and kept everybody waiting", note->plugin,
                          note->version[0] ? " " : "", note->version);
-    return xasprintf("plugin '%s'%s%s crashed with SIG%s", note->plugin, note->version[0] ? " " : "", note->version,
-                     signal_name(note->signum));
+    CLEANUP(free) char *how = how_new(note);
+    return xasprintf("plugin '%s'%s%s %s", note->plugin, note->version[0] ? " " : "", note->version, how);
 }
 
 static const char *children_text(const struct server *server, const struct call *call) ON_LOOP {
@@ -207,13 +217,16 @@ static bool is_concerned(const struct recovery *recovery, const struct call *cal
     return false;
 }
 
-/* {plugin, version, signal, may_have_executed, next}; new reference. */
+/* {plugin, version, signal, hang?, called?, may_have_executed, next}; new reference. */
 static json_t *data_new(const struct recovery *recovery) {
     const struct crash_note *note = &recovery->note;
     CLEANUP(free) char *name = xasprintf("SIG%s", signal_name(note->signum));
+    char called[CRASH_CALL_BYTES];
 
-    return json_pack("{s:s, s:s, s:s, s:o*, s:b, s:s}", "plugin", note->plugin, "version", note->version, "signal",
-                     name, "hang", crash_note_is_hang(note) ? json_true() : NULL, "may_have_executed", 1, "next",
+    crash_note_call(note, called);
+    return json_pack("{s:s, s:s, s:s, s:o*, s:s*, s:b, s:s}", "plugin", note->plugin, "version", note->version,
+                     "signal", name, "hang", crash_note_is_hang(note) ? json_true() : NULL, "called",
+                     *called ? called : NULL, "may_have_executed", 1, "next",
                      recovery->next ? recovery->next : "still there");
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ledger/ledgerfile.h"
 #include "server/confirm.h"
+#include "server/copies.h"
 #include "server/crash.h"
 #include "server/handover.h"
 #include "server/late.h"
@@ -642,6 +643,7 @@ bool server_is_stuck(const struct server *server) {
 void server_abandon(struct server *server, int status) {
     log_warning("a call or a plugin does not come back; leaving without it");
     leave_end_children(server);
+    copies_end(server->ledger);
     ledgerfile_remove(ledger_fd(server->ledger));
     imagedir_clear(server->imagedir); /* whoever is stuck may still be looking at the object */
     log_close();

@@ -131,6 +131,6 @@ void status_print_server(FILE *out, const json_t *sign) {
     print_clients(out, json_object_get(sign, "clients"));
     print_requests(out, json_object_get(sign, "requests"));
     print_plugins(out, json_object_get(sign, "plugins"));
-    rows_print(out, "restarts", "%lld; %s", number_of(sign, "restarts"),
+    rows_print(out, "restarts", "%lld of this process; %s", number_of(sign, "restarts"),
                text_of(json_object_get(sign, "restart"), "message"));
 }

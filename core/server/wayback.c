@@ -78,6 +78,16 @@ static void go_masked(int signum) {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void on_signal(int signum, siginfo_t *info, void *context);
+
+/* Somebody has taken the signal over while it was on its way to us. */
+static bool is_others(int signum) {
+    struct sigaction now;
+
+    return sigaction(signum, NULL, &now) == 0 && now.sa_sigaction != on_signal && now.sa_handler != SIG_DFL &&
+           now.sa_handler != SIG_IGN;
+}
+
 static void on_signal(int signum, siginfo_t *info, void *context) {
     (void)context;
     if (signum == SIGALRM && (info->si_code != SI_KERNEL || atomic_load(&way.state) == WAY_CLOSED))
@@ -88,6 +98,11 @@ static void on_signal(int signum, siginfo_t *info, void *context) {
             return; /* who holds it sees that it rang */
     }
     go(signum, signum == SIGALRM ? NULL : info);
+    if (is_others(signum)) {
+        if (info->si_code <= 0)
+            (void)raise(signum); /* comes when we return; a fault comes again by itself */
+        return;
+    }
     (void)signal(signum, SIG_DFL); /* there is no way back, or no more */
     (void)raise(signum);
 }

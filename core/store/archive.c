@@ -1,8 +1,11 @@
 #include "store/archive.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -327,6 +330,30 @@ static char *aside_path(const char *state_dir) {
     return xasprintf("%s/backups/before-restore-%s.db", state_dir, text);
 }
 
+/* "theseus.db.PID.new", or what SQLite had beside it, of a process that is gone: it was killed in the middle. */
+static bool is_left(const char *name) {
+    static const char before[] = DATABASE ".";
+    char *end = NULL;
+
+    if (strncmp(name, before, sizeof(before) - 1) != 0)
+        return false;
+    long pid = strtol(name + sizeof(before) - 1, &end, 10);
+    return pid > 0 && pid <= INT_MAX && strncmp(end, ".new", strlen(".new")) == 0 && kill((pid_t)pid, 0) < 0 &&
+           errno == ESRCH;
+}
+
+/* Best effort: what is left is found next time. */
+static void remove_left(const char *state_dir) {
+    DIR *dir = opendir(state_dir);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (is_left(entry->d_name))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        (void)closedir(dir);
+}
+
 int archive_restore(const char *state_dir, const char *file, const struct artifacts_listener *listener,
                     char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
@@ -335,6 +362,7 @@ int archive_restore(const char *state_dir, const char *file, const struct artifa
 
     if (fs_make_private_dir(state_dir, err) < 0)
         return -1;
+    remove_left(state_dir);
     int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
         r = aside ? replace(path, draft, aside, err) : fs_publish(draft, path, err);

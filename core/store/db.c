@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "store/damage.h"
 
 #define CACHE_KIB "256" /* of each connection: there is one per thread, and the tables are small */
 
@@ -167,6 +168,11 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
         return db ? db_fail(db, err, "cannot open the database '%s'", path)
                   : fail(err, ERR_MEMORY, "no memory to open the database '%s'", path);
+    damage_watch_db(db);
+    /* SQLite takes less where it does not get more, and would go on with that when the disk can be written again. */
+    if (sqlite3_db_readonly(db, "main"))
+        return fail(err, ERR_SYSTEM, "the database '%s' cannot be opened for writing: Read-only file or file system",
+                    path);
     if (set_modes(db, err) < 0 || use_wal(db, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     *ret_db = TAKE_PTR(db);

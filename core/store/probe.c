@@ -10,7 +10,7 @@
 #include "store/db.h"
 #include "store/store.h"
 
-/* A value that is written over itself: nothing else would be different if the transaction were committed. */
+/* A value that is written over itself: a page goes to the disk, and nothing is different. */
 static int read_version(sqlite3 *db, int *ret_version, struct theseus_error *err) {
     CLEANUP(sqlite3_finalize) sqlite3_stmt *pragma = NULL;
 
@@ -22,15 +22,24 @@ static int read_version(sqlite3 *db, int *ret_version, struct theseus_error *err
     return 0;
 }
 
-/* The thread may be inside a transaction of a plugin's, which must not be disturbed. */
-static int try_write(sqlite3 *db, const char *write, struct theseus_error *err) {
-    bool inside = !sqlite3_get_autocommit(db);
-
-    if (db_exec(db, inside ? "SAVEPOINT theseus_probe" : "BEGIN IMMEDIATE", err) < 0)
+/* Inside a transaction of a plugin's, which must not be disturbed. */
+static int try_inside(sqlite3 *db, const char *write, struct theseus_error *err) {
+    if (db_exec(db, "SAVEPOINT theseus_probe", err) < 0)
         return -1;
     int r = db_exec(db, write, err);
-    const char *undo = inside ? "ROLLBACK TO theseus_probe; RELEASE theseus_probe" : "ROLLBACK";
-    return db_exec(db, undo, err) < 0 ? -1 : r;
+    return db_exec(db, "ROLLBACK TO theseus_probe; RELEASE theseus_probe", err) < 0 ? -1 : r;
+}
+
+/* Only a commit finds out whether the disk takes it: whether there is room, and whether it can be made to stay. */
+static int try_write(sqlite3 *db, const char *write, struct theseus_error *err) {
+    if (!sqlite3_get_autocommit(db))
+        return try_inside(db, write, err);
+    if (db_exec(db, "BEGIN IMMEDIATE", err) < 0)
+        return -1;
+    int r = db_exec(db, write, err) < 0 ? -1 : db_exec(db, "COMMIT", err);
+    if (!sqlite3_get_autocommit(db) && db_exec(db, "ROLLBACK", NULL) < 0)
+        return -1;
+    return r;
 }
 
 static int probe(sqlite3 *db, struct theseus_error *err) {

@@ -12,7 +12,7 @@ enum { PROBE_BUSY_MS = 1000 }; /* another one may hold the write lock for so lon
 struct store_probe {
     bool exists;              /* else what counts is whether it could be made */
     bool connected;           /* it was opened and answered */
-    bool writable;            /* took a write, which was rolled back; or could be made */
+    bool writable;            /* took a write, on the disk; or could be made */
     struct theseus_error why; /* where it is not writable */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "store/damage.h"
 #include "store/db.h"
 #include "store/statements.h"
 #include "store/version.h"
@@ -88,6 +89,7 @@ static int find_session(struct store *store, struct session **ret_session, struc
 
     if (!session)
         return session_new(ret_session, store, err);
+    damage_begin();
     *ret_session = session;
     return 0;
 }
@@ -137,6 +139,14 @@ int store_statement(struct store *store, const char *component, const char *sql,
     if (find_session(store, &session, err) < 0)
         return -1;
     return statements_get(session->statements, component, sql, ret_statement, err);
+}
+
+int store_relax(struct store *store, struct theseus_error *err) {
+    struct session *session;
+
+    if (find_session(store, &session, err) < 0)
+        return -1;
+    return db_exec(session->db, "PRAGMA synchronous = NORMAL", err);
 }
 
 void store_forget(struct store *store, const char *component) {

@@ -4,7 +4,12 @@
 
 #include "sql.h"
 
-enum { KEPT_MS = 3600 * 1000 }; /* calls are run again when the next image of the server begins, or not at all */
+/*
+ * A call is run again when the next image of the server begins, or when another server goes on with it: an MCP task lives
+ * for 7 days, what a snapshot has for 30. Who writes so much that this would be a table of any size keeps the newest.
+ */
+static const int64_t KEPT_MS = 31 * INT64_C(24 * 3600 * 1000);
+enum { KEPT_MAX = 500000, OLD_AT_ONCE = 5000, MANY_AT_ONCE = 50000 };
 
 int answers_find(struct work *work) {
     CLEANUP(sql_done)
@@ -30,8 +35,13 @@ int answers_keep(struct work *work) {
 }
 
 int answers_sweep(struct work *work) {
+    if (sql_run(work,
+                "DELETE FROM task_answers WHERE id <= (SELECT max(id) FROM task_answers) - ?1 AND "
+                "id < (SELECT min(id) FROM task_answers) + ?2",
+                "ii", (int64_t)KEPT_MAX, (int64_t)MANY_AT_ONCE) < 0)
+        return -1;
     return sql_run(work,
-                   "DELETE FROM task_answers WHERE id IN (SELECT id FROM task_answers ORDER BY id LIMIT 5000) AND "
+                   "DELETE FROM task_answers WHERE id IN (SELECT id FROM task_answers ORDER BY id LIMIT ?2) AND "
                    "answered_at < ?1",
-                   "i", work->now - KEPT_MS);
+                   "ii", work->now - KEPT_MS, (int64_t)OLD_AT_ONCE);
 }

@@ -64,7 +64,7 @@ static int fill_session(struct work *work, sqlite3_stmt *row) {
 
     if (!counts || json_object_set_new(work->value, "progress", counts) < 0)
         return work->err.code ? -1 : work_no_memory(work);
-    return session_add_open(work, 0, OPEN_SHOWN);
+    return session_add_open(work, 0, (struct page){.limit = OPEN_SHOWN});
 }
 
 static int read_session(struct work *work, const char *session_id, json_t **ret_value) {

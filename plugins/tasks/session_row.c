@@ -39,26 +39,21 @@ int work_add_more(struct work *work, bool has_more, int64_t next_offset) {
     "SELECT * FROM (SELECT id, " rank " AS rank FROM tasks WHERE session = ?1 AND status = '" status \
     "' ORDER BY created_at LIMIT ?2)"
 
-int session_add_open(struct work *work, unsigned wanted, int64_t limit) {
+int session_add_open(struct work *work, unsigned wanted, struct page page) {
     CLEANUP(sql_done)
     sqlite3_stmt *rows =
         sql_query(work,
                   "SELECT " TASK_COLUMNS
                   " FROM (" FIRST("0", "in_progress") " UNION ALL " FIRST("1", "blocked") " UNION ALL " FIRST(
                       "2", "failed") " UNION ALL " FIRST("3", "pending") ") o JOIN tasks t ON t.id = o.id" TASK_JOINS
-                                                                         "ORDER BY o.rank, t.id LIMIT ?2",
-                  "ii", work->session.id, limit + 1);
+                                                                         "ORDER BY o.rank, t.id LIMIT ?2 OFFSET ?3",
+                  "iii", work->session.id, page.offset + page.limit + 1, page.offset);
     json_t *tasks = json_array();
     int r;
 
     if (json_object_set_new(work->value, "tasks", tasks) < 0)
         return work_no_memory(work);
-    while ((r = sql_next(work, rows)) > 0 && json_array_size(tasks) < (size_t)limit) {
-        json_t *row = task_row_new(work, rows, wanted);
-        if (!row)
-            return -1;
-        task_print(&work->text, row);
-        (void)json_array_append_new(tasks, row);
-    }
-    return r < 0 ? -1 : work_add_more(work, r > 0, limit);
+    while ((r = sql_next(work, rows)) > 0 && (r = page_add(work, &page, tasks, task_row_new(work, rows, wanted))) == 0)
+        task_print(&work->text, json_array_get(tasks, json_array_size(tasks) - 1));
+    return page_end(work, &page, r);
 }

@@ -1,6 +1,7 @@
 /* Sessions in answers. */
 #pragma once
 
+#include "page.h"
 #include "sql.h"
 
 /* Everything that was planned in `s` is over, and something was. */
@@ -16,7 +17,7 @@
 json_t *session_row_new(sqlite3_stmt *row); /* from SESSION_COLUMNS; new reference; NULL: no memory */
 void session_print(struct text *into, const json_t *row);
 
-/* "tasks": those that are not over, the ones in progress first; "has_more" and "next_offset". 0 or -1. */
-int session_add_open(struct work *work, unsigned wanted, int64_t limit);
+/* "tasks": those that are not over, the ones in progress first, of one page; "has_more" and "next_offset". 0 or -1. */
+int session_add_open(struct work *work, unsigned wanted, struct page page);
 /* The end of every list: "has_more" and "next_offset" into `value`, and a line of text. 0 or -1. */
 int work_add_more(struct work *work, bool has_more, int64_t next_offset);

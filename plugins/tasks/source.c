@@ -1,9 +1,11 @@
 #include "source.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 enum { ATTEMPTS = 20, PAUSE_US = 50 * 1000 }; /* a second, for whoever writes to it to make a pause */
 
 #define COPY_NAME "original.sqlite"
+#define ROOM_PREFIX "import-"
 
 static const char *const parts[] = {"", "-wal", "-journal"}; /* of a database */
 
@@ -148,6 +151,38 @@ static int open_in(struct source *source, const char *room, struct theseus_error
     return r;
 }
 
+/* ---- rooms of copies ---- */
+
+/* Whoever works in one has it locked; -1: somebody has, or it cannot be told. */
+static int lock_room(const char *room) {
+    int fd = open(room, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* What an import that was killed has left there. It may be large, and nobody else would know what it is. */
+static void remove_left(const char *room) {
+    DIR *dir = opendir(room);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        CLEANUP(text_fini) struct text left = {0}, made = {0};
+        if (strncmp(entry->d_name, ROOM_PREFIX, strlen(ROOM_PREFIX)) != 0)
+            continue;
+        text_print(&left, "%s/%s", room, entry->d_name);
+        text_print(&made, "%s/" COPY_NAME, left.data);
+        CLEANUP(close_fd) int lock = left.failed || made.failed ? -1 : lock_room(left.data);
+        if (lock >= 0)
+            remove_copy(left.data, made.data);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 /* ".task_orchestrator" is where the original keeps its database, in the directory that it works in. */
 static void name_project(struct source *source) {
     const char *path = source->path.data, *slash = strrchr(path, '/');
@@ -167,12 +202,16 @@ int source_open(struct source *source, const char *path, const char *room, struc
     if (!real)
         return fail(err, "read", path);
     text_print(&source->path, "%s", real);
-    text_print(&own, "%s/import-XXXXXX", room);
+    text_print(&own, "%s/" ROOM_PREFIX "XXXXXX", room);
     if (source->path.failed || own.failed)
         return theseus_fail(err, "there is no memory");
     name_project(source);
+    remove_left(room);
     if (!mkdtemp(own.data))
         return fail(err, "make a directory for a copy in", room);
+    CLEANUP(close_fd) int lock = lock_room(own.data);
+    if (lock < 0)
+        return fail(err, "lock", own.data);
     return open_in(source, own.data, err);
 }
 

@@ -10,6 +10,8 @@
 #include "tasks.h"
 #include "tree.h"
 
+enum { CHILDREN_SHOWN = 100, CHILDREN_IN_ROW = 20 };
+
 int task_get(struct work *work, const char *task_id, struct task *ret_task) {
     CLEANUP(sql_done)
     sqlite3_stmt *row =
@@ -132,11 +134,13 @@ static int set_part(json_t *row, const char *key, json_t *part) {
 }
 
 static int add_parts(struct work *work, json_t *object, int64_t id, unsigned wanted) {
+    struct page children = {.limit = wanted & ROW_DETAIL ? CHILDREN_SHOWN : CHILDREN_IN_ROW};
+
     if (tree_add_progress(work, object, id) < 0)
         return -1;
     if ((wanted & ROW_DETAIL) && tree_add_dependencies(work, object, id) < 0)
         return -1;
-    if ((wanted & ROW_CHILDREN) && set_part(object, "children", tree_children_new(work, id)) < 0)
+    if ((wanted & ROW_CHILDREN) && tree_add_children(work, object, id, &children) < 0)
         return -1;
     if ((wanted & ROW_ARTIFACTS) &&
         set_part(object, "artifacts", artifact_list_new(work, id, wanted & ROW_DETAIL ? -1 : 2, wanted & ROW_DETAIL)) <

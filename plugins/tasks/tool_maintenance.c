@@ -41,14 +41,14 @@ static int choose_scope(struct work *work, struct scan *scan) {
     struct task task;
 
     scan->scope = (enum scan_scope)position(work_string(work, "scope"), scopes);
-    scan->id = work->session.id;
-    if (scan->scope != SCAN_TREE)
-        return 0;
-    if (!target)
+    if (scan->scope == SCAN_TREE && !target)
         return work_refuse(work, "scope specific_subtask needs target_task_id");
-    if (task_get(work, target, &task) < 0)
+    if (target && task_get(work, target, &task) < 0)
         return -1;
-    scan->id = task.id;
+    if (target && scan->scope != SCAN_TREE)
+        return work_refuse(work, "target_task_id needs scope specific_subtask; with %s it would not be looked at",
+                           scopes[scan->scope]);
+    scan->id = target ? task.id : work->session.id;
     return 0;
 }
 
@@ -91,6 +91,8 @@ static int hand_over(struct work *work, const char *action) {
     CLEANUP(text_fini) struct text markdown = {0}, path = {0};
     bool shows = strcmp(action, "prepare_handover") == 0;
 
+    if (work_string(work, "target_task_id"))
+        return work_refuse(work, "%s is about the whole session, and takes no target_task_id", action);
     if (handover_print(work, &markdown) < 0 || handover_write(work, &markdown, &path) < 0)
         return -1;
     size_t len = text_fitting(markdown.data, MARKDOWN_SHOWN);

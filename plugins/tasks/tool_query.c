@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "page.h"
 #include "search.h"
 #include "session.h"
 #include "session_row.h"
@@ -46,7 +47,8 @@ const char query_output[] =
 struct query {
     struct text task_types, specialists, complexities, match, sql;
     int64_t parent; /* 0: any */
-    int64_t after, before, limit, offset;
+    int64_t after, before;
+    struct page page;
     bool searches, every;
     unsigned states; /* bits of enum status; 0: any */
 };
@@ -106,8 +108,7 @@ static int read_query(struct work *work, struct query *query) {
     query->searches = search && search[strspn(search, " \t\r\n")];
     if (query->searches)
         search_expression(&query->match, search, work->session.id);
-    query->limit = work_integer(work, "limit", 100);
-    query->offset = work_integer(work, "offset", 0);
+    query->page = page_of(work, 100);
     return read_time(work, "created_after", INT64_MIN, &query->after) < 0 ||
                    read_time(work, "created_before", INT64_MAX, &query->before) < 0
                ? -1
@@ -189,7 +190,7 @@ static sqlite3_stmt *open_query(struct work *work, struct query *query) {
     }
     return sql_query(work, sql->data, "iosssiisii", work->session.id, query->parent, query->task_types.data,
                      query->specialists.data, query->complexities.data, query->after, query->before, query->match.data,
-                     query->limit + 1, query->offset);
+                     query->page.limit + 1, query->page.offset);
 }
 
 /* ---- the answer ---- */
@@ -199,19 +200,12 @@ static int add_rows(struct work *work, struct query *query, unsigned wanted) {
     json_t *tasks = json_object_get(work->value, "tasks");
     int r;
 
-    while ((r = sql_next(work, rows)) > 0 && json_array_size(tasks) < (size_t)query->limit) {
-        json_t *row = task_row_new(work, rows, wanted);
-        if (!row)
-            return -1;
-        task_print(&work->text, row);
-        if (json_array_append_new(tasks, row) < 0)
-            return work_no_memory(work);
-    }
-    if (r < 0)
-        return -1;
-    if (json_array_size(tasks) == 0)
+    while ((r = sql_next(work, rows)) > 0 &&
+           (r = page_add(work, &query->page, tasks, task_row_new(work, rows, wanted))) == 0)
+        task_print(&work->text, json_array_get(tasks, json_array_size(tasks) - 1));
+    if (r == 0 && json_array_size(tasks) == 0)
         text_print(&work->text, "No task of session %s is like that.\n", work->session.session_id);
-    return work_add_more(work, r > 0, query->offset + query->limit);
+    return page_end(work, &query->page, r);
 }
 
 int tool_query(struct work *work) {

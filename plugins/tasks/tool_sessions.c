@@ -1,6 +1,7 @@
 /* Making, listing, resuming and looking at sessions. */
 #include <string.h>
 
+#include "page.h"
 #include "session.h"
 #include "session_row.h"
 #include "sql.h"
@@ -30,7 +31,8 @@ const char resume_output[] =
            ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
            "\"session_id\", \"progress\", \"tasks\"");
 
-const char session_status_input[] = INPUT("\"session_id\": " STRING ", " DETAIL, "\"session_id\"");
+const char session_status_input[] =
+    INPUT("\"session_id\": " STRING ", " DETAIL ", " PAGE_INPUT("50"), "\"session_id\"");
 const char session_status_output[] =
     OUTPUT("\"working_directory\": " STRING ", \"status\": " STRING ", \"progress\": " OBJECT ", \"tasks\": " LIST
            ", \"has_more\": " BOOLEAN ", \"next_offset\": {\"type\": [\"integer\", \"null\"]}",
@@ -55,26 +57,23 @@ int tool_initialize(struct work *work) {
     return 0;
 }
 
-static int list(struct work *work, bool every, bool all, int64_t limit, int64_t offset) {
+static int list(struct work *work, bool every, bool all) {
+    struct page page = page_of(work, 10);
     CLEANUP(sql_done)
-    sqlite3_stmt *rows =
-        sql_query(work,
-                  "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
-                  "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
-                  "LIMIT ?4 OFFSET ?5",
-                  "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, limit + 1, offset);
+    sqlite3_stmt *rows = sql_query(
+        work,
+        "SELECT " SESSION_COLUMNS " FROM task_sessions s WHERE (?1 OR s.directory = ?2 OR s.origin = ?2) AND "
+        "(?3 OR (s.state = 'open' AND NOT " SESSION_COMPLETED ")) ORDER BY s.updated_at DESC, s.id DESC "
+        "LIMIT ?4 OFFSET ?5",
+        "isiii", (int64_t)every, theseus_client(work->call)->directory, (int64_t)all, page.limit + 1, page.offset);
     json_t *sessions = json_object_get(work->value, "sessions");
     int r;
 
-    while ((r = sql_next(work, rows)) > 0 && json_array_size(sessions) < (size_t)limit) {
-        json_t *row = session_row_new(rows);
-        session_print(&work->text, row);
-        if (json_array_append_new(sessions, row) < 0)
-            return work_no_memory(work);
-    }
+    while ((r = sql_next(work, rows)) > 0 && (r = page_add(work, &page, sessions, session_row_new(rows))) == 0)
+        session_print(&work->text, json_array_get(sessions, json_array_size(sessions) - 1));
     if (r == 0 && json_array_size(sessions) == 0)
         text_print(&work->text, "There is none%s.\n", every ? "" : " of this directory; session_id = * lists all");
-    return r < 0 ? -1 : work_add_more(work, r > 0, offset + limit);
+    return page_end(work, &page, r);
 }
 
 int tool_list_sessions(struct work *work) {
@@ -85,8 +84,7 @@ int tool_list_sessions(struct work *work) {
     work->value = json_pack("{s:[]}", "sessions");
     if (!work->value)
         return work_no_memory(work);
-    return list(work, every, work_flag(work, "include_completed", false), work_integer(work, "limit", 10),
-                work_integer(work, "offset", 0));
+    return list(work, every, work_flag(work, "include_completed", false));
 }
 
 enum { OPEN_SHOWN = 50 };
@@ -104,7 +102,7 @@ static int show(struct work *work, unsigned wanted) {
     if (!counts || json_object_set_new(work->value, "progress", counts) < 0)
         return work->err.code ? -1 : work_no_memory(work);
     session_print(&work->text, work->value);
-    return session_add_open(work, wanted, OPEN_SHOWN);
+    return session_add_open(work, wanted, page_of(work, OPEN_SHOWN));
 }
 
 int tool_resume(struct work *work) {

@@ -1,5 +1,7 @@
 #include "tree.h"
 
+enum { DEPENDENCIES_SHOWN = 100 };
+
 static int add_progress(struct work *work, json_t *row, int64_t total, int64_t completed, int64_t open) {
     int64_t wanted = open + completed;
     json_t *progress =
@@ -25,38 +27,51 @@ int tree_add_progress(struct work *work, json_t *row, int64_t id) {
                : add_progress(work, row, total, sqlite3_column_int64(counts, 1), sqlite3_column_int64(counts, 2));
 }
 
-/* The rows of `statement`, task_id, short title and status, as a list. New reference; NULL: `err`. */
-static json_t *list_new(struct work *work, sqlite3_stmt *rows) {
+/* The rows of a statement, task_id, short title and status, as a list. New reference; NULL: `err`. */
+static json_t *list_new(struct work *work, sqlite3_stmt *rows, struct page *page) {
     json_t *list = json_array();
-    int r;
+    int r = list ? 0 : work_no_memory(work);
 
-    while ((r = sql_next(work, rows)) > 0)
-        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:s}", "task_id", sql_text(rows, 0), "title",
-                                                    task_title_new(sql_text(rows, 1)), "status", sql_text(rows, 2)));
-    if (r == 0 && list)
+    while (r == 0 && (r = sql_next(work, rows)) > 0)
+        r = page_add(work, page, list,
+                     json_pack("{s:s, s:o, s:s}", "task_id", sql_text(rows, 0), "title",
+                               task_title_new(sql_text(rows, 1)), "status", sql_text(rows, 2)));
+    page->has_more = r == PAGE_FULL;
+    if (r >= 0)
         return list;
-    if (r == 0)
-        (void)work_no_memory(work);
     json_decref(list);
     return NULL;
 }
 
-json_t *tree_children_new(struct work *work, int64_t id) {
+static int set_list(struct work *work, json_t *row, const char *key, json_t *list, const struct page *page) {
+    CLEANUP(text_fini) struct text more = {0};
+
+    text_print(&more, "%s_has_more", key);
+    if (more.failed || json_object_set_new(row, key, list) < 0 ||
+        (page->has_more && json_object_set_new(row, more.data, json_true()) < 0))
+        return work_no_memory(work);
+    return 0;
+}
+
+int tree_add_children(struct work *work, json_t *row, int64_t id, struct page *page) {
     CLEANUP(sql_done)
     sqlite3_stmt *rows =
-        sql_query(work, "SELECT task_id, title, status FROM tasks WHERE parent = ?1 ORDER BY id", "i", id);
+        sql_query(work, "SELECT task_id, title, status FROM tasks WHERE parent = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
+                  "iii", id, page->limit + 1, page->offset);
+    json_t *list = list_new(work, rows, page);
 
-    return list_new(work, rows);
+    return list ? set_list(work, row, "children", list, page) : -1;
 }
 
 /* Sets `key` unless the list is empty. */
 static int add_list(struct work *work, json_t *row, const char *key, sqlite3_stmt *rows) {
-    json_t *list = list_new(work, rows);
+    struct page page = {.limit = DEPENDENCIES_SHOWN};
+    json_t *list = list_new(work, rows, &page);
 
     if (!list)
         return -1;
     if (json_array_size(list) > 0)
-        return json_object_set_new(row, key, list) == 0 ? 0 : work_no_memory(work);
+        return set_list(work, row, key, list, &page);
     json_decref(list);
     return 0;
 }

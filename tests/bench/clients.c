@@ -253,9 +253,9 @@ static void print(struct bench *bench) {
     for (int i = 0; i < MEASURES; i++) {
         struct samples *samples = &bench->samples[i];
         samples_sort(samples);
-        printf("\"%s_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},", measures[i],
-               samples_percentile_us(samples, 50) / 1000, samples_percentile_us(samples, 99) / 1000,
-               samples_percentile_us(samples, 100) / 1000);
+        printf("\"%s_ms\":{\"p25\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},", measures[i],
+               samples_percentile_us(samples, 25) / 1000, samples_percentile_us(samples, 50) / 1000,
+               samples_percentile_us(samples, 99) / 1000, samples_percentile_us(samples, 100) / 1000);
     }
     printf("\"first_fault\":%s}\n", quoted ? quoted : "null");
 }

@@ -1,6 +1,6 @@
 /*
  * The benchmark: node tests/bench/run.mjs [--quick] [--build DIR] [--peers] [--only-reload] [--only-restart]
- *                     [--only-tasks] [--only-isolation] [--only-guard] [--only-clients]
+ *                     [--only-tasks] [--only-isolation] [--only-guard] [--only-clients] [--only-migration]
  *
  * Theseus beside an echo server on each version of the TypeScript SDK (the peers), beside the floor program and beside a
  * program that only parses and dumps. All of them are measured in turns within one run, several rounds, and medians are
@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 import { chart, thousands } from './lib/chart.mjs';
 import { clientsFigures, clientsTable, measureClients } from './lib/clients.mjs';
 import { crashFigures, crashTable, guardCosts, guardFigures, guardTable } from './lib/crash.mjs';
+import { measureMigration, migrationFigures, migrationTable } from './lib/migration.mjs';
 import { detailTable, figureTable, figures, isolationFigures, isolationTable, median, ratioTable, reloadTable,
     restartFigures, restartTable, startTable, throughputTable } from './lib/report.mjs';
 import { measureTasks, tasksFigures, tasksTable } from './lib/tasks.mjs';
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
         'only-guard': { type: 'boolean', default: false },
         'only-tasks': { type: 'boolean', default: false },
         'only-clients': { type: 'boolean', default: false },
+        'only-migration': { type: 'boolean', default: false },
         'build': { type: 'string', default: join(here, '..', '..', 'build') },
     },
 });
@@ -192,17 +194,18 @@ async function measureCrash() {
     return run('crash', ['-n', '100', '-b', STATE_KIB, '--', ...argv, ...lenient]);
 }
 
-/* The same server with and without the guard of the ledger, in turns that are short: what it costs is little. */
+/* The same server with and without the guard of the ledger, in many pairs of short turns: what it costs is less than what
+ * differs from one second to the next. */
 async function measureGuard() {
     const servers = ['yes', 'no'].map((guard) =>
         ({ guard, argv: theseus(`guard-${guard}`, 50, undefined, `\n[crash]\nguard = ${guard}\n`).argv }));
     const runs = Object.fromEntries([32, 256, 4096].map((bytes) => [bytes, { yes: [], no: [] }]));
     process.stderr.write('the guard of the ledger\n');
-    for (let round = 0; round < 3 * plan.rounds; round++)
+    for (let round = 0; round < 6 * plan.rounds; round++)
         for (const bytes of Object.keys(runs))
             for (const { guard, argv } of turned(servers, round))
-                runs[bytes][guard].push((await run('load', ['-d', '64', '-s', bytes, '-t', String(plan.seconds / 2),
-                    '-w', String(plan.warmUp / 2), '--', ...argv])).cpu_us);
+                runs[bytes][guard].push((await run('load', ['-d', '64', '-s', bytes, '-t', String(plan.seconds / 4),
+                    '-w', String(plan.warmUp / 4), '--', ...argv])).cpu_us);
     return guardCosts(runs);
 }
 
@@ -231,7 +234,7 @@ async function main() {
     say(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ` +
         `${plan.rounds} rounds of ${plan.seconds} s after ${plan.warmUp} s of warm-up, medians.`);
     const results = {};
-    const only = ['reload', 'restart', 'tasks', 'isolation', 'guard', 'clients'].find((part) => options[`only-${part}`]);
+    const only = ['reload', 'restart', 'tasks', 'isolation', 'guard', 'clients', 'migration'].find((part) => options[`only-${part}`]);
     if (!only) {
         const { all, starts, idle } = await measureLoad();
         results.runs = Object.fromEntries(WORKLOADS.map((w) => [w.key,
@@ -266,13 +269,18 @@ async function main() {
         results.tasks = await measureTasks({ theseus: (name) => theseus(name, 50), run, quick: options.quick });
         say(`${tasksTable(results.tasks)}\n`);
     }
+    if (!options.peers && (!only || only === 'migration')) {
+        results.migration = await measureMigration({ build, home, quick: options.quick });
+        say(`${migrationTable(results.migration)}\n`);
+    }
     const held = [...(results.runs ? figures(results.runs, results.starts, results.idle, results.reload) : []),
         ...(results.isolation ? isolationFigures(results.isolation) : []),
         ...(results.restart ? restartFigures(results.restart) : []),
         ...(results.crash ? crashFigures(results.crash) : []),
         ...(results.guard ? guardFigures(results.guard) : []),
         ...(results.clients ? clientsFigures(results.clients) : []),
-        ...(results.tasks ? tasksFigures(results.tasks) : [])];
+        ...(results.tasks ? tasksFigures(results.tasks) : []),
+        ...(results.migration ? migrationFigures(results.migration) : [])];
     if (held.length > 0)
         say(`${figureTable(held)}\n`);
     writeFileSync(join(bench, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);

@@ -43,7 +43,11 @@ describe('the database', { concurrency: 4 }, () => {
         assert.equal(await get(client, 'a'), 'after', 'nothing has changed');
 
         await client.close();
+        for (const name of ['theseus.db.4194305.new', 'theseus.db.4194305.new-journal', `theseus.db.${process.pid}.new`])
+            writeFileSync(home.path('state', name), 'of a restore that was killed, and of one that goes on');
         const restored = await theseus('restore', file);
+        assert.deepEqual(readdirSync(home.path('state')).filter((name) => /new/.test(name)), [`theseus.db.${process.pid}.new`]);
+        rmSync(home.path('state', `theseus.db.${process.pid}.new`));
         assert.equal(restored.err, '');
         assert.equal(restored.code, 0);
         const aside = /kept as (.*)\n/.exec(restored.out)[1];

@@ -1,7 +1,7 @@
 /* The command line: what it prints, where, and with which status it ends. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -17,6 +17,17 @@ const command = (what, body) => test(what, async () => {
     const theseus = (...args) => run(binary, args,
         { env: { PATH: process.env.PATH, TMPDIR: home.path('home'), ...env }, cwd: home.root });
     theseus.configured = (...args) => theseus(...args, ...withConfig);
+    /* With `text` on its standard input. */
+    theseus.fed = async (text, ...args) => {
+        writeFileSync(home.path('input'), text);
+        const input = openSync(home.path('input'));
+        try {
+            return await run(binary, [...args, ...withConfig],
+                { env: { PATH: process.env.PATH, ...env }, cwd: home.root, stdio: [input, 'pipe', 'pipe'] });
+        } finally {
+            closeSync(input);
+        }
+    };
     try {
         await body(theseus, home);
     } finally {
@@ -192,6 +203,18 @@ describe('theseus call', { concurrency: 4 }, () => {
             assert.equal(out, '');
             assert.match(err, why);
         });
+
+    command('takes arguments from standard input, which may be longer than a command line', async (theseus) => {
+        assert.deepEqual(await theseus.fed('{"message":"hi"}', 'call', 'echo', '-'), { code: 0, signal: null, out: 'hi\n', err: '' });
+        const message = 'm'.repeat(3_000_000);
+        assert.equal((await theseus.fed(JSON.stringify({ message }), 'call', 'echo', '-')).out, `${message}\n`);
+        const none = await theseus.fed('', 'call', 'echo', '-');
+        assert.equal(none.code, 2);
+        assert.match(none.err, /not JSON/);
+        const much = await theseus.fed(JSON.stringify({ message: 'm'.repeat(9_000_000) }), 'call', 'echo', '-');
+        assert.equal(much.code, 2);
+        assert.match(much.err, /limits\.max_line/);
+    });
 
     command('carries a large argument and a large result', async (theseus) => {
         const message = 'm'.repeat(100_000);

@@ -51,6 +51,19 @@ describe('connect', { concurrency: 4 }, () => {
         assert.equal(client.notifications[0].params.data, 100);
     }));
 
+    test('passes on what cannot be read, and the answer under its id', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        const write = client.write.bind(client);
+        client.write = (line) => write(line.replace('"none"', 'NaN').replace('"much"', () => `"${'y'.repeat(2048)}"`));
+        const unread = client.start('tools/call', { name: 'none' });
+        await until('the line', () => peer.raw.length === 2);
+        assert.match(peer.raw[1], /NaN/);
+        peer.say(JSON.stringify({ jsonrpc: '2.0', id: unread.id, error: { code: -32700, message: 'no' } }));
+        assert.equal((await answered(unread)).error.code, -32700);
+        assert.match((await answered(client.start('tools/call', { name: 'much' }))).error.message, /limits\.max_line/);
+    }, { sections: { limits: { max_line: '1K' } } }));
+
     test('acknowledges answers, with its next line or soon', () => connected(async (client, server) => {
         const peer = await server.peer();
         await peer.greet();
@@ -312,6 +325,16 @@ describe('connect, at its edges', { concurrency: 4 }, () => {
         peer.socket.end();
         await answered(call);
         assert.equal((await within('leaving', client.exited)).code, 0);
+    }));
+
+    test('told to end it says so, and leaves at once', () => connected(async (client, server) => {
+        const peer = await server.peer();
+        await peer.greet();
+        client.start('tools/call', { name: 'a' });
+        await peer.next();
+        client.process.kill('SIGTERM');
+        assert.equal((await peer.next()).method, 'theseus/bye');
+        assert.deepEqual(await within('leaving', client.exited), { code: 0, signal: null });
     }));
 
     test('without a server it leaves at the end of input, and what was kept is answered', () => connected(async (client) => {

@@ -1,6 +1,7 @@
 /* theseus import: a database with the tables of the original system, in every shape in which it left them. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, test } from 'node:test';
@@ -248,6 +249,23 @@ describe('theseus import', { concurrency: 4 }, () => {
         assert.ok(statSync(`${original.path}-wal`).size > 0);
         assert.match(await take(original), /^0 of 2 tasks imported, 2 were before/, 'and when it was killed');
         await look(async (tasks) => assert.deepEqual(await tasks.titles(), ['Title of old', 'In the log']));
+    }));
+
+    test('clears away what one that was killed has left, and nothing that is in use', importing(async ({ home, take }) => {
+        const original = await new Original(home).task('one').write(), state = home.path('state');
+        for (const name of ['import-killed', 'import-used']) {
+            mkdirSync(`${state}/${name}`, { recursive: true, mode: 0o700 });
+            writeFileSync(`${state}/${name}/original.sqlite`, 'half of it', { mode: 0o600 });
+            writeFileSync(`${state}/${name}/original.sqlite-wal`, 'x', { mode: 0o600 });
+        }
+        chmodSync(state, 0o700);
+        const holder = spawn('flock', [`${state}/import-used`, 'sh', '-c', 'echo has; read line'], { stdio: ['pipe', 'pipe', 'inherit'] });
+        await once(holder.stdout, 'data');
+        await assert.rejects(take(original), /import-used/);
+        assert.deepEqual(readdirSync(state).filter((name) => name.startsWith('import')), ['import-used']);
+        holder.stdin.end('\n');
+        await once(holder, 'exit');
+        await take(original);
     }));
 
     test('needs to read the original, and no more', importing(async ({ home, take }) => {

@@ -207,10 +207,15 @@ describe('a disk that takes no more', {
                 await tasks.refused('complete_task', {
                     task_id: kept, summary: 's', detailed_work: 'x'.repeat(100_000), next_action: 'complete',
                 }, /(nothing of this call was|work is not) stored.*(No space|Read-only|Input\/output)/);
+                const ill = await tasks.client.value('orchestrator_health_check');
+                assert.equal(ill.healthy, false);
+                assert.match(ill.issues.join('\n'), /^database: the database .*cannot be (written: |opened for writing)/);
                 assert.deepEqual(await tasks.titles({ limit: 1000 }),
                     ['Kept', ...Array.from({ length: round }, (_, i) => `Later ${i}`)], 'reading goes on');
                 room();
                 await tasks.plan(`Later ${round}`);
+                const well = await tasks.client.value('orchestrator_health_check');
+                assert.deepEqual([well.healthy, well.issues], [true, []]);
                 assert.equal(await tasks.status(kept), 'in_progress');
             }
             await tasks.do('complete_task', { task_id: kept, summary: 's', detailed_work: 'x'.repeat(100_000), next_action: 'complete' });
@@ -252,6 +257,31 @@ describe('a disk that takes no more', {
         await tasks.plan('Now');
         assert.deepEqual(await tasks.titles(), ['Now']);
     }));
+});
+
+test('what calls were answered is known for as long as they may run again, and never without end', async () => {
+    const home = new Home(), day = 86_400_000;
+    let at = await worker(home, 'work');
+    const again = async (statement) => {
+        await at.client.close();
+        await sql(home, statement);
+        at = await worker(home, 'work');
+        await at.tasks.plan('Sweeps');
+        return (await sql(home, 'SELECT count(*) FROM task_answers'))[0];
+    };
+    try {
+        await at.tasks.plan('One');
+        await at.tasks.plan('Two');
+        assert.equal(await again(`UPDATE task_answers SET answered_at = answered_at - ${8 * day}`), '3');
+        assert.equal(await again(`UPDATE task_answers SET answered_at = answered_at - ${32 * day} WHERE id = 1`), '3');
+        const many = 'WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500100)';
+        assert.equal(await again(`${many} INSERT INTO task_answers (call, text, value, answered_at)
+            SELECT 'key ' || i, '', '{}', ${Date.now()} FROM n`), '500000');
+        await at.client.close();
+    } finally {
+        await at.client.kill();
+        home.dispose();
+    }
 });
 
 test('a server that is never asked for a task makes no database', async () => {

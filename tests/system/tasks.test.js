@@ -382,8 +382,59 @@ describe('querying', { concurrency: 4 }, () => {
             assert.ok(result.content[0].text.length < 40_000);
         }
         const { task } = (await tasks.client.result('orchestrator_get_status', { task_id: parent })).structuredContent;
-        assert.equal(task.children.length, 120);
+        assert.equal(task.children.length, 100);
+        assert.equal(task.children_has_more, true);
         assert.ok(JSON.stringify(task).length < 40_000, 'the titles of children are short, too');
+    }));
+
+    test('gives every list a bound, and says how to go on', () => working(async (tasks) => {
+        const parent = await tasks.plan('Parent'), ids = [];
+        for (let i = 0; i < 30; i++)
+            ids.push(await tasks.plan(`Child ${i}`, { parent_task_id: parent }));
+        await Promise.all(ids.slice(0, 12).map((id) => tasks.finish(id)));
+        /* `take` gets a page; the ids of all pages, each `limit` long but the last. */
+        const paged = async (tool, args, limit, take) => {
+            const all = [];
+            for (let offset = 0; offset !== null;) {
+                const page = await tasks.do(tool, { ...args, limit, offset });
+                const got = take(page).map((one) => one.task_id);
+                assert.equal(page.has_more, page.next_offset !== null);
+                assert.equal(got.length, page.has_more ? limit : got.length);
+                assert.ok(page.has_more || got.length <= limit);
+                all.push(...got);
+                offset = page.next_offset;
+            }
+            return all;
+        };
+        assert.deepEqual(await paged('get_status', { task_id: parent }, 7, (page) => page.task.children), ids);
+        assert.deepEqual(await paged('synthesize_results', { parent_task_id: parent }, 5, (page) => page.results), ids.slice(0, 12));
+        assert.deepEqual(await paged('get_status', {}, 4, (page) => page.tasks), [parent, ...ids.slice(12)]);
+        const { session_id } = await tasks.do('get_status');
+        assert.deepEqual(await paged('session_status', { session_id }, 6, (page) => page.tasks), [parent, ...ids.slice(12)]);
+        const [row] = await tasks.list({ include_children: true, limit: 1 });
+        assert.deepEqual([row.children.length, row.children_has_more], [20, true]);
+        const { open_count, open_has_more, complete } = await tasks.do('synthesize_results', { parent_task_id: parent });
+        assert.deepEqual([open_count, open_has_more, complete], [18, undefined, false]);
+    }));
+
+    test('ends a page before its answer is too large to be given', () => working(async (tasks) => {
+        const parent = await tasks.plan('Parent'), big = 'b'.repeat(60_000), ids = [];
+        for (let i = 0; i < 40; i++)
+            ids.push(await tasks.plan(`Child ${i}`, { parent_task_id: parent, description: big }));
+        await Promise.all(ids.map((id) => tasks.finish(id, { detailed_work: big })));
+        for (const [tool, args, key] of [['query_tasks', { parent_task_id: parent, detail: true, limit: 1000 }, 'tasks'],
+            ['synthesize_results', { parent_task_id: parent, detail: true, limit: 1000 }, 'results']]) {
+            const all = [];
+            let pages = 0;
+            for (let offset = 0; offset !== null; pages++) {
+                const page = await tasks.do(tool, { ...args, offset });
+                assert.ok(JSON.stringify(page).length < 1_200_000);
+                all.push(...page[key].map((one) => one.task_id));
+                offset = page.next_offset;
+            }
+            assert.ok(pages > 1);
+            assert.deepEqual(all, ids);
+        }
     }));
 
     test('keeps 100 rows short whose titles JSON has to escape', () => working(async (tasks) => {
@@ -479,6 +530,10 @@ describe('maintenance', { concurrency: 4 }, () => {
         assert.equal(existsSync(`${directory}/${first}`), false);
         assert.equal(await tasks.status(b), 'pending', 'what waits in vain is for people to decide');
         await tasks.refused('maintenance_coordinator', { action: 'scan_cleanup', scope: 'specific_subtask' }, /target_task_id/);
+        for (const scope of ['current_session', 'full_project', 'specific_subtask'])
+            await tasks.refused('maintenance_coordinator', { action: 'scan_cleanup', scope, target_task_id: 'task_x' }, /no task 'task_x'/);
+        await tasks.refused('maintenance_coordinator', { action: 'scan_cleanup', target_task_id: b }, /needs scope specific_subtask/);
+        await tasks.refused('maintenance_coordinator', { action: 'prepare_handover', target_task_id: 'task_x' }, /takes no target_task_id/);
     }));
 
     test('writes a hand-over, and rewrites it', () => working(async (tasks, home, session_id) => {

@@ -101,6 +101,15 @@ describe('theseus status', { concurrency: 4 }, () => {
         await until('the clients to be gone', async () => /clients {8}0\n/.test((await theseus(home, 'status')).stdout));
     }));
 
+    test('names a client that has shaken no hands by its first call', () => listening(async (one, home) => {
+        const client = await one.connect();
+        await client.ask('tools/call', { name: 'echo', arguments: { message: 'a' }, _meta: {
+            'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {},
+            'io.modelcontextprotocol/clientInfo': { name: 'modern', version: '2' },
+        } });
+        await until('its name', async () => /clients {8}1\n +modern 2, unix, active/.test((await theseus(home, 'status')).stdout));
+    }));
+
     test('fits on a terminal, and lets no client write on it', () => serving(async (client, home) => {
         await hello(client, 'x\u001b[31m\u009b');
         await client.names();

@@ -2,7 +2,7 @@
  * A disk that takes no more, or takes its time. Preloaded into a server, it makes writing to regular files below
  * $THESEUS_DISK fail for as long as the file $THESEUS_DISK_FULL is there; what is in it is the name of the error. So a
  * test fills the disk and makes room again while the server runs. "SLOW" is no error: what was written stays a while on
- * its way to the disk.
+ * its way to the disk, or as many milliseconds as follow the word.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +18,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { SLOW = -1, SLOW_US = 60000 };
+enum { SLOW = -1, SLOW_MS = 60 };
+
+static int slow_ms;
 
 /* The error to fail with; 0: there is room. */
 static int error_now(void) {
@@ -30,8 +32,10 @@ static int error_now(void) {
         return 0;
     (void)!syscall(SYS_read, (int)fd, word, sizeof(word) - 1);
     (void)syscall(SYS_close, (int)fd);
-    if (strncmp(word, "SLOW", 4) == 0)
+    if (strncmp(word, "SLOW", 4) == 0) {
+        slow_ms = word[4] ? atoi(word + 4) : SLOW_MS;
         return SLOW;
+    }
     if (strncmp(word, "EROFS", 5) == 0)
         return EROFS;
     return strncmp(word, "EIO", 3) == 0 ? EIO : ENOSPC;
@@ -87,13 +91,13 @@ WRITER(int, ftruncate, (int fd, off_t len), (fd, len))
 WRITER(int, ftruncate64, (int fd, off64_t len), (fd, len))
 WRITER(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 
-#define SYNCER(name)                               \
-    EXPORT int name(int fd);                       \
-    EXPORT int name(int fd) {                      \
-        int (*real)(int) = next(#name);            \
-        if (error_now() == SLOW && is_on_disk(fd)) \
-            (void)usleep(SLOW_US);                 \
-        return real(fd);                           \
+#define SYNCER(name)                                  \
+    EXPORT int name(int fd);                          \
+    EXPORT int name(int fd) {                         \
+        int (*real)(int) = next(#name);               \
+        if (error_now() == SLOW && is_on_disk(fd))    \
+            (void)usleep(1000 * (useconds_t)slow_ms); \
+        return real(fd);                              \
     }
 
 SYNCER(fsync)

@@ -195,6 +195,68 @@ static void begins_with_the_end_of_a_line_where_nothing_waits(void **state) {
     client_says_nothing(client);
 }
 
+/* Ready to be started, and not yet. */
+static struct client *heard(void) {
+    struct client *client = opened_on(0);
+    struct theseus_error err = {0};
+
+    loop_enter();
+    client_asks(client, "1", "hold");
+    client_settle(client);
+    assert_int_equal(client_readopt(client, &err), 0);
+    conn_hear(client->conn);
+    return client;
+}
+
+static void answers_pings_and_holds_the_rest_until_it_is_started(void **state) {
+    CLEANUP(client_fini) struct client *client = heard();
+
+    (void)state;
+    loop_enter();
+    client_asks(client, "2", "now");
+    client_send(client, "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"health\",\"params\":{\"urgent\":true}}\n");
+    client_asks(client, "4", "ping");
+    client_gets_result(client, "4", "ping");
+    client_says_nothing(client);
+    assert_int_equal(client->hold_count, 0);
+    conn_start(client->conn);
+    client_gets_result(client, "3", "health");
+    client_gets_result(client, "2", "now");
+    client_let_go(client);
+    client_gets_result(client, "1", "hold");
+}
+
+/* What was held while it was heard comes along like everything that is held. */
+static void gives_what_it_has_heard_to_the_next_image(void **state) {
+    CLEANUP(client_fini) struct client *client = heard();
+
+    (void)state;
+    client_asks(client, "2", "now");
+    client_asks(client, "3", "ping");
+    client_gets_result(client, "3", "ping");
+    client_cancels(client, "1");
+    client_settle(client);
+    client_exec(client);
+    client_gets_result(client, "2", "now");
+    client_says_nothing(client);
+}
+
+static void finds_the_end_of_the_input_when_it_is_started(void **state) {
+    CLEANUP(client_fini) struct client *client = heard();
+
+    (void)state;
+    loop_enter();
+    client_cancels(client, "1");
+    client_asks(client, "2", "ping");
+    client_hang_up(client);
+    client_gets_result(client, "2", "ping");
+    client_settle(client);
+    assert_int_equal(client->ended, 0);
+    conn_start(client->conn);
+    until(client->loop, client->ended > 0);
+    assert_int_equal(client->ended, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_with_the_very_descriptors_of_before),
@@ -204,6 +266,9 @@ int main(void) {
         cmocka_unit_test(leaves_the_descriptors_to_whoever_comes_next_when_it_fails),
         cmocka_unit_test(ends_a_line_of_which_it_is_not_certain_how_much_was_written),
         cmocka_unit_test(begins_with_the_end_of_a_line_where_nothing_waits),
+        cmocka_unit_test(answers_pings_and_holds_the_rest_until_it_is_started),
+        cmocka_unit_test(gives_what_it_has_heard_to_the_next_image),
+        cmocka_unit_test(finds_the_end_of_the_input_when_it_is_started),
     };
 
     log_set_level(LOG_ERROR);

@@ -51,6 +51,8 @@ static void says_what_is_no_message_and_keeps_the_id_it_made_out(void **state) {
     refuses("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":null}", ERR_REQUEST, "\"x\"");
     refuses("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"a\",\"params\":null}", ERR_REQUEST, "\"x\"");
     refuses("{\"jsonrpc\":\"2.0\",\"id\":\"x\"}", ERR_REQUEST, "\"x\"");
+    refuses("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"a\",\"params\":{\"a\":NaN}}", ERR_PARSE, "\"x\"");
+    refuses("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{\"a\":NaN}}", ERR_PARSE, NULL);
 }
 
 static void takes_an_id_up_to_its_limit(void **state) {

@@ -72,9 +72,9 @@ static void says_what_is_wrong(void **state) {
     refuses("zzzzzzzzz", "unknown command 'zzzzzzzzz'; theseus --help lists what there is");
     refuses("-c", "option -c needs a value");
     refuses("serve --set", "option --set needs a value");
-    refuses("call", "use: theseus call [--running [PID]] TOOL [JSON] [-c FILE]");
-    refuses("call a b c", "use: theseus call [--running [PID]] TOOL [JSON] [-c FILE]");
-    refuses("call --running a b c d", "use: theseus call [--running [PID]] TOOL [JSON] [-c FILE]");
+    refuses("call", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
+    refuses("call a b c", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
+    refuses("call --running a b c d", "use: theseus call [--running [PID]] TOOL [JSON | -] [-c FILE]");
     refuses("status --running", "--running is not for this command; use: theseus status [--watch] [--json] [-c FILE]");
     refuses("client", "use: theseus client NAME");
     refuses("serve x", "use: theseus [serve] [-c FILE] [--set SECTION.KEY=VALUE]... [--listen]");
@@ -94,7 +94,7 @@ static void prints_help_for_people(void **state) {
     (void)state;
     args_print_help(out);
     (void)fclose(out);
-    assert_non_null(strstr(text, "theseus call [--running [PID]] TOOL [JSON]"));
+    assert_non_null(strstr(text, "theseus call [--running [PID]] TOOL [JSON | -]"));
     assert_null(strstr(text, "--test-load")); /* not for people */
     assert_null(strstr(text, "--preflight"));
     free(text);

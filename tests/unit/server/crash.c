@@ -92,6 +92,29 @@ static void by_abort(void) {
     abort();
 }
 
+static void by_exit(void) {
+    exit(3);
+}
+
+static void by_quick_exit(void) {
+    quick_exit(3);
+}
+
+static void takes_exit_for_a_crash(void **state) {
+    struct crash_note note;
+    char text[CRASH_CALL_BYTES];
+
+    NEEDS_HANDLER();
+    expect(by_exit, WENT_ON, SIGABRT, &note);
+    crash_note_call(&note, text);
+    assert_string_equal(text, "exit(3)");
+    assert_false(crash_note_is_hang(&note));
+    assert_true(note.frame_count >= 2);
+    expect(by_quick_exit, WENT_ON, SIGABRT, &note);
+    crash_note_call(&note, text);
+    assert_string_equal(text, "quick_exit()");
+}
+
 static void goes_on_in_the_next_image(void **state) {
     struct crash_note note;
 
@@ -296,6 +319,7 @@ static void ends_as_any_process_when_it_is_not_armed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_in_the_next_image),
+        cmocka_unit_test(takes_exit_for_a_crash),
         cmocka_unit_test(notes_who_is_to_blame),
         cmocka_unit_test(blames_the_plugin_whose_image_it_was_in),
         cmocka_unit_test(lets_the_loop_execute),

@@ -125,6 +125,18 @@ static void closes_behind_another_handler(void) {
     (void)raise(SIGSEGV);
 }
 
+/* The kernel has chosen the handler already when somebody else takes the signal over. */
+static void closes_while_a_signal_is_on_its_way(void) {
+    const siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_TKILL};
+    struct sigaction ours;
+
+    (void)sigaction(SIGSEGV, NULL, &ours);
+    (void)signal(SIGSEGV, on_own);
+    wayback_close();
+    ours.sa_sigaction(SIGSEGV, (siginfo_t *)(uintptr_t)&info, NULL);
+    _exit(94);
+}
+
 static void closes_and_is_ended_by_its_own_alarm(void) {
     wayback_close();
     (void)raise(SIGALRM);
@@ -224,6 +236,9 @@ static void is_gone_when_it_was_closed(void **state) {
     int left = end_by(ledger, closes_and_leaves), crashed = end_by(ledger, closes_and_crashes);
     int late = end_by(ledger, closes_late), handled = end_by(ledger, closes_behind_another_handler);
     int held = end_by(ledger, rings_while_held_and_is_closed);
+    int coming = end_by(ledger, closes_while_a_signal_is_on_its_way);
+    assert_true(WIFEXITED(coming));
+    assert_int_equal(WEXITSTATUS(coming), 9);
     assert_true(WIFEXITED(left));
     assert_int_equal(WEXITSTATUS(left), 7);
     int ended = end_by(ledger, closes_and_is_ended_by_its_own_alarm);
