@@ -33,6 +33,7 @@
 enum {
     LOOP_MS = 20,  /* so long the loop is given to begin */
     WALK_MS = 500, /* for the backtrace, which takes less than one as a rule */
+    NAME_MS = 200,
     RETRY_MS = 1,
     RETRIES = 5000, /* while somebody else is on the way to an exec that fails */
     EXIT_BY_SIGNAL = 128,
@@ -108,9 +109,12 @@ static bool has_ledger(void) {
     return now.st_ino == crash.ledger_file.st_ino && now.st_dev == crash.ledger_file.st_dev;
 }
 
+/* Whoever has closed them may still be in the call in which it did, at whose end it is found and named. */
 _Noreturn static void end_closed(void) {
     const bool known = crash.note && crash.note->plugin[0];
 
+    if (!known)
+        nap(NAME_MS);
     say("theseus: ");
     say(known ? "plugin '" : "a plugin");
     say(known ? crash.note->plugin : "");
@@ -335,6 +339,8 @@ int crash_arm(const struct crash_spec *spec, struct theseus_error *err) {
 void crash_disarm(void) {
     if (!crash.armed)
         return;
+    if (!has_ledger())
+        end_closed(); /* a client whose descriptor is gone looks as if it had left */
     crash.armed = false;
     fatal_unhandle();
     undo();

@@ -23,9 +23,8 @@ static json_t *host_new(const json_t *sessions) {
 }
 
 static void add_session(void *arg, struct conn *conn) {
-    const struct session *session = conn_session(conn);
-
     loop_enter();
+    const struct session *session = conn_session(conn);
     (void)json_array_append_new(arg, json_pack("{s:s, s:O*, s:s, s:I, s:s, s:i, s:i}", "session_id", session->id,
                                                "client", session->client, "transport", conn_transport(conn), "uid",
                                                (json_int_t)conn_uid(conn), "state", conn_state(conn), "in_flight",

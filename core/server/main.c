@@ -30,6 +30,7 @@
 #include "server/supervisor.h"
 #include "server/wayback.h"
 #include "store/damage.h"
+#include "store/store.h"
 
 static void unblock_signals(void) {
     sigset_t none;
@@ -156,6 +157,7 @@ static int serve(const struct config_source *source, const char *program, char *
 
     loop_enter();
     damage_watch();
+    store_tune();
     handover_find(&handover);
     if (handover.ledger_fd >= 0)
         thread_make_ahead(); /* what served is brought back on one */

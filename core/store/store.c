@@ -94,6 +94,10 @@ static int find_session(struct store *store, struct session **ret_session, struc
     return 0;
 }
 
+void store_tune(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* fails only if it is in use already */
+}
+
 struct store *store_new(const char *path) {
     struct store *store = xcalloc(1, sizeof(*store));
 

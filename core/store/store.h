@@ -13,6 +13,9 @@ struct sqlite3;
 struct sqlite3_stmt;
 struct store;
 
+/* Once, before anything in the process uses SQLite: it counts no memory, which takes a lock for each allocation. */
+void store_tune(void);
+
 struct store *store_new(const char *path);
 /* Closes every thread's connection. No other thread may be in the store, or just ending, meanwhile. */
 struct store *store_free(struct store *store);

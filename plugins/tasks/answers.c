@@ -1,7 +1,5 @@
 #include "answers.h"
 
-#include <stdlib.h>
-
 #include "sql.h"
 
 /*
@@ -21,17 +19,16 @@ int answers_find(struct work *work) {
         return r;
     work_reset(work);
     text_print(&work->text, "%s", sql_text(row, 0));
-    work->value = json_loads(sql_text(row, 1), JSON_ALLOW_NUL, NULL);
-    return work_finish(work) < 0 ? -1 : 1;
+    text_print(&work->stored, "%s", sql_text(row, 1));
+    work->done = !work->text.failed && !work->stored.failed;
+    return work->done ? 1 : work_no_memory(work);
 }
 
 int answers_keep(struct work *work) {
-    CLEANUP(memory_free) char *value = json_dumps(work->value, JSON_COMPACT);
-
-    if (!value)
-        return work_no_memory(work);
+    if (work_store(work) < 0)
+        return -1;
     return sql_run(work, "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)", "sssi",
-                   theseus_call_key(work->call), work->text.data ? work->text.data : "", value, work->now);
+                   theseus_call_key(work->call), work->text.data ? work->text.data : "", work->stored.data, work->now);
 }
 
 int answers_sweep(struct work *work) {

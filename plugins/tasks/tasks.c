@@ -16,6 +16,7 @@
 #include "queue.h"
 #include "resource.h"
 #include "schema.h"
+#include "spares.h"
 #include "sql.h"
 #include "tool.h"
 #include "watch.h"
@@ -84,6 +85,7 @@ static void stop(void *self) {
     tasks->writer = writer_free(tasks->writer);
     tasks->watch = watch_free(tasks->watch);
     tasks->answerer = queue_free(tasks->answerer);
+    tasks->spares = spares_free(tasks->spares);
     free(tasks);
 }
 
@@ -93,11 +95,12 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
     if (!tasks)
         return theseus_fail(err, "there is no memory");
     tasks->ctx = ctx;
+    tasks->spares = spares_new();
     tasks->watch = watch_new(tasks);
     tasks->writer = writer_new(tasks);
     tasks->filer = queue_new(tasks, file);
     tasks->answerer = queue_new(tasks, answer);
-    if (!tasks->watch || !tasks->writer || !tasks->filer || !tasks->answerer) {
+    if (!tasks->spares || !tasks->watch || !tasks->writer || !tasks->filer || !tasks->answerer) {
         stop(tasks);
         return theseus_fail(err, "there is no memory");
     }

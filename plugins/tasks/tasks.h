@@ -9,6 +9,7 @@
 #include "session.h"
 
 struct queue;
+struct spares;
 struct watch;
 struct writer;
 
@@ -17,6 +18,7 @@ struct tasks {
     struct writer *writer;
     struct watch *watch;
     struct queue *filer, *answerer;
+    struct spares *spares;
     /* of the writer's thread alone: */
     struct id_source ids;
     struct session_memo memo;

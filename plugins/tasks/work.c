@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "clock.h"
+#include "spares.h"
+#include "tasks.h"
 
 struct work *work_new(struct tasks *tasks, struct theseus_call *call, const json_t *args) {
-    struct work *work = calloc(1, sizeof(*work));
+    struct work *work = spares_take(tasks->spares);
 
     if (!work)
         return NULL;
@@ -23,21 +25,21 @@ struct work *work_free(struct work *work) {
     if (!work)
         return NULL;
     work_reset(work);
-    text_fini(&work->text);
     if (work->prepared)
         work->kind->release(work->prepared);
-    free(work);
+    spares_put(work->tasks->spares, work);
     return NULL;
 }
 
 void work_reset(struct work *work) {
     json_decref(work->value);
-    json_decref(work->result);
-    work->value = work->result = NULL;
+    work->value = NULL;
+    work->done = false;
     work->session = (struct session){0};
     work->err = (struct theseus_error){0};
     work->broken = false;
     text_clear(&work->text);
+    text_clear(&work->stored);
 }
 
 int work_refuse(struct work *work, const char *format, ...) {
@@ -99,14 +101,38 @@ int work_finish(struct work *work) {
     if (!json_object_get(work->value, "session_id") && work->session.session_id[0] &&
         json_object_set_new(work->value, "session_id", json_string(work->session.session_id)) < 0)
         return work_no_memory(work);
-    work->result = json_pack("{s:[{s:s, s:s%}], s:O}", "content", "type", "text", "text",
-                             work->text.data ? work->text.data : "", work->text.len, "structuredContent", work->value);
-    return work->result ? 0 : work_no_memory(work);
+    work->done = true;
+    return 0;
+}
+
+static int add_json(const char *bytes, size_t len, void *into) {
+    text_add(into, bytes, len);
+    return 0;
+}
+
+int work_store(struct work *work) {
+    text_clear(&work->stored);
+    if (json_dump_callback(work->value, add_json, &work->stored, JSON_COMPACT) < 0 || work->stored.failed)
+        return work_no_memory(work);
+    json_decref(TAKE(work->value));
+    return 0;
+}
+
+/* The CallToolResult; new reference. NULL: no memory. */
+static json_t *result_new(const struct work *work) {
+    json_t *value = work->value ? json_incref(work->value) : json_loads(work->stored.data, JSON_ALLOW_NUL, NULL);
+
+    return json_pack("{s:[{s:s, s:s%}], s:o}", "content", "type", "text", "text",
+                     work->text.data ? work->text.data : "", work->text.len, "structuredContent", value);
 }
 
 int work_reply(struct work *work) {
-    if (work->result)
-        (void)theseus_reply(work->call, TAKE(work->result));
+    json_t *result = work->done ? result_new(work) : NULL;
+
+    if (result)
+        (void)theseus_reply(work->call, result);
+    else if (work->done)
+        (void)theseus_reply_error(work->call, "it is done, but there is no memory for the answer");
     else
         (void)theseus_reply_error(work->call, "%s", work->err.message);
     (void)work_free(work);

@@ -50,11 +50,12 @@ struct work {
     bool broken; /* `err` is the database's, not a refusal */
     int64_t now; /* ms */
     struct session session;
-    json_t *value;    /* owned: structuredContent */
-    struct text text; /* the same for reading */
+    json_t *value;      /* owned: structuredContent */
+    struct text text;   /* the same for reading */
+    struct text stored; /* `value` as JSON, as it is stored; "": it is not */
     struct theseus_error err;
     char hash[HASH_TEXT]; /* complete_task: name of the file that has the artifact; "": none */
-    json_t *result;       /* owned: the whole answer, once it stands */
+    bool done;            /* `text` is the answer, with `value` or what is stored of it; else `err` is */
     void *prepared;       /* owned: what `prepare` made; NULL: nothing */
 };
 
@@ -74,7 +75,9 @@ const char *work_string(const struct work *work, const char *key); /* NULL: not 
 bool work_flag(const struct work *work, const char *key, bool missing);
 int64_t work_integer(const struct work *work, const char *key, int64_t missing);
 
-/* `value` and `text` as a CallToolResult: `result`. 0, or -1. */
+/* The answer stands: `value` and `text`, of which nothing may be missing. 0, or -1. */
 int work_finish(struct work *work);
+/* Writes `value` out as what is to be stored, and drops it: whoever answers reads it again, on another thread. 0, or -1. */
+int work_store(struct work *work);
 
-int work_reply(struct work *work); /* answers with `result` or `err`, and frees. THESEUS_DONE */
+int work_reply(struct work *work); /* with the answer or `err`, and frees. THESEUS_DONE */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -23,7 +24,9 @@ enum {
     LINGER_NS = 400 * 1000,        /* how long a commit waits for calls that are probably on their way */
     BUSY_PATIENCE_MS = 120 * 1000, /* for another process that keeps the write lock */
     CACHE_KIB = 4096,
-    LOG_PAGES = 4000, /* of the write-ahead log, then it is written back */
+    LOG_PAGES = 4000,     /* of the write-ahead log, then it is written back */
+    KEPT_BYTES = 1 << 20, /* of freed memory: else each group gives it back and asks for it again */
+    COMMIT_SHARE = 2,     /* a commit that takes more than so many times the calls of it is a slow one */
     HANDFULS = 4,
     HANDED_ON = 8,        /* so many answers are worth waking a thread for */
     SWEEP_MS = 10 * 1000, /* how often old answers are forgotten, and old tasks archived */
@@ -40,14 +43,15 @@ struct writer {
     /* of the thread alone */
     bool is_full, is_set_up;
     int64_t swept_at, archive_after; /* ms: when, and by which setting */
-    unsigned expected; /* calls of the last group: their clients have an answer, and are likely to call again */
+    unsigned goal;                   /* calls of the next group, if so many come */
 };
 
 /* The calls of one transaction, in their order. */
 struct group {
     struct work *first;
-    unsigned count; /* of those that were begun */
-    int64_t begun_ns;
+    unsigned count;             /* of those that were begun */
+    int64_t begun_ns, since_ns; /* when it was begun, and when the calls at hand were */
+    int64_t run_ns, commit_ns;  /* how long its calls took, and the commit */
 };
 
 static void writer_main(void *arg);
@@ -61,6 +65,7 @@ struct writer *writer_new(struct tasks *tasks) {
     writer->tasks = tasks;
     writer->last = &writer->first;
     writer->thread = -1;
+    writer->goal = 1;
     writer->wanted = UINT_MAX;
     (void)pthread_mutex_init(&writer->mutex, NULL);
     (void)pthread_condattr_init(&monotonic);
@@ -118,13 +123,21 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* With the mutex: all that is queued; NULL: nothing is. */
-static struct work *take(struct writer *writer) {
-    struct work *works = writer->first;
+/* With the mutex: what is queued, but no more than `most`, which is at least 1; NULL: nothing is. */
+static struct work *take(struct writer *writer, unsigned most) {
+    struct work *works = writer->first, *end = works;
 
-    writer->first = NULL;
-    writer->last = &writer->first;
-    writer->queued = 0;
+    if (writer->queued <= most) {
+        writer->first = NULL;
+        writer->last = &writer->first;
+        writer->queued = 0;
+        return works;
+    }
+    for (unsigned i = 1; i < most; i++)
+        end = end->next;
+    writer->first = end->next;
+    end->next = NULL;
+    writer->queued -= most;
     return works;
 }
 
@@ -142,30 +155,31 @@ static struct work *wait_first(struct writer *writer) {
     (void)pthread_mutex_lock(&writer->mutex);
     while (!writer->first && !writer->stopping)
         (void)wait(writer, 1, NULL);
-    struct work *works = take(writer);
+    struct work *works = take(writer, writer->goal);
     (void)pthread_mutex_unlock(&writer->mutex);
     return works;
 }
 
 /*
- * More calls for the group; NULL: it is complete. As many as were answered last are expected, for their clients are likely
- * to call again, and one commit more costs more than a short wait. They are run as they come, in handfuls: to be woken for
- * each costs as much as to run it.
+ * More calls for the group; NULL: it is complete. Those that are expected are waited for, since one commit more costs more
+ * than a short wait. They are run as they come, in handfuls: to be woken for each costs as much as to run it.
  */
-static struct work *wait_more(struct writer *writer, const struct group *group) {
+static struct work *wait_more(struct writer *writer, struct group *group) {
     int64_t now = now_ns(), until = group->begun_ns + GROUP_NS;
 
-    if (group->count >= GROUP_MAX || now >= until)
+    group->run_ns += now - group->since_ns;
+    if (group->count >= writer->goal || now >= until)
         return NULL;
     if (until > now + LINGER_NS)
         until = now + LINGER_NS;
     struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     (void)pthread_mutex_lock(&writer->mutex);
-    while (!writer->first && group->count < writer->expected && !writer->stopping)
-        if (!wait(writer, (writer->expected - group->count + HANDFULS - 1) / HANDFULS, &at))
+    while (!writer->first && !writer->stopping)
+        if (!wait(writer, (writer->goal - group->count + HANDFULS - 1) / HANDFULS, &at))
             break;
-    struct work *works = take(writer);
+    struct work *works = take(writer, writer->goal - group->count);
     (void)pthread_mutex_unlock(&writer->mutex);
+    group->since_ns = now_ns();
     return works;
 }
 
@@ -207,8 +221,7 @@ static int run_one(struct writer *writer, struct work *work) {
     }
     if (run(work) == 0)
         return 0;
-    json_decref(work->result);
-    work->result = NULL;
+    work->done = false;
     if (!in_transaction(writer) || sqlite3_total_changes64(db) != before)
         return -1;
     find_answer(work);
@@ -291,8 +304,7 @@ static void run_alone(struct writer *writer, struct work *work) {
     if (run_one(writer, work) == 0 && commit(writer, &closing) == 0)
         return;
     roll_back(writer);
-    json_decref(work->result);
-    work->result = NULL;
+    work->done = false;
     if (closing.err.code)
         work->err = closing.err;
     else
@@ -314,7 +326,26 @@ static int run_together(struct writer *writer, struct group *group) {
         work = work->next;
     }
     struct work closing = {.tasks = writer->tasks, .call = group->first->call, .now = group->first->now};
-    return commit(writer, &closing);
+    int64_t end = now_ns();
+    int r = commit(writer, &closing);
+    group->commit_ns = now_ns() - end;
+    return r;
+}
+
+/*
+ * Before the group is answered: as many are in flight as it has, and have come meanwhile. Where a commit is quick a group is only half of
+ * them, so that the others are answered, and call again, while it is run; where the disk is slow one commit for all of
+ * them is better.
+ */
+static void set_goal(struct writer *writer, const struct group *group) {
+    (void)pthread_mutex_lock(&writer->mutex);
+    unsigned open = group->count + writer->queued;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    writer->goal = group->commit_ns <= COMMIT_SHARE * group->run_ns ? (open + 1) / 2 : open;
+    if (writer->goal > GROUP_MAX)
+        writer->goal = GROUP_MAX;
+    if (writer->goal == 0)
+        writer->goal = 1;
 }
 
 /* Answering many takes about as long as a commit does, and is done beside the next group. */
@@ -328,20 +359,23 @@ static void answer(struct writer *writer, struct group *group) {
 }
 
 static void run_group(struct writer *writer, struct work *first) {
-    struct group group = {.first = first, .begun_ns = now_ns()};
+    int64_t now = now_ns();
+    struct group group = {.first = first, .begun_ns = now, .since_ns = now};
 
     if (run_together(writer, &group) < 0) {
         roll_back(writer);
         for (struct work *work = group.first; work; work = work->next)
             run_alone(writer, work);
     }
-    writer->expected = group.count;
+    set_goal(writer, &group);
     answer(writer, &group);
 }
 
 static void writer_main(void *arg) {
     struct writer *writer = arg;
     struct work *first;
+
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 
     while ((first = wait_first(writer)))
         run_group(writer, first);

@@ -3,7 +3,9 @@
  *
  * Keeps D calls in flight: N tasks are planned, each is updated to in_progress, and each is completed, and every answer
  * is judged. Then pages of 100 tasks are asked for one by one, by state and by words. With -b it is the yardstick: the
- * statements of those three calls in a bare loop of C, in transactions of D, on a database of its own.
+ * statements of those three calls in a bare loop of C, in transactions of D, on a database of its own. They are the
+ * plugin's, word for word, also those of a group; the groups of the plugin have at most D calls, and with fewer of them
+ * a group the loop would be slower.
  */
 #include <malloc.h>
 #include <signal.h>
@@ -220,33 +222,50 @@ static int run_server(const struct options *options, struct theseus_error *err) 
 
 /* ---- the yardstick ---- */
 
-/* Those of one call, in their order; those of a whole transaction follow behind. The session is found once for all. */
+/*
+ * Those of one call, in their order and word for word what the plugin asks for, and what is bound to them (bind_value());
+ * those of a whole transaction stand around them. What the plugin need not ask for each call, because it remembers the
+ * session and counts the open tasks, is not asked here.
+ */
 enum { TASK, CHECK, WRITE, MORE, KEEP, STATEMENTS };
 
-#define FIND_TASK                                                                                                      \
-    "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at FROM tasks t " \
-    "JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1"
-#define KEEP_ANSWER "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)"
+struct statement {
+    const char *sql, *values;
+};
 
-static const char *const sql[PHASES][STATEMENTS] = {
-    [PLAN] = {[WRITE] = "INSERT INTO tasks (task_id, session, title, description, task_type, complexity, "
-                        "specialist_type, status, created_at, updated_at) VALUES (?1, 1, ?2, ?3, 'standard', "
-                        "'moderate', 'generic', 'pending', ?4, ?4)",
+#define FIND_TASK                                                                                                          \
+    {                                                                                                                      \
+        "SELECT t.id, t.session, t.parent, t.status, t.completed_at IS NOT NULL, s.session_id, s.updated_at FROM tasks t " \
+        "JOIN task_sessions s ON s.id = t.session WHERE t.task_id = ?1",                                                   \
+            "n"                                                                                                            \
+    }
+#define STORE_STATUS                                                                                          \
+    "UPDATE tasks SET status = ?2, updated_at = ?3, summary = coalesce(?4, summary), started_at = CASE WHEN " \
+    "?2 = 'in_progress' THEN coalesce(started_at, ?3) ELSE started_at END, completed_at = CASE ?2 WHEN "      \
+    "'completed' THEN ?3 WHEN 'archived' THEN completed_at END, reason = CASE ?2 WHEN 'cancelled' THEN "      \
+    "reason WHEN 'archived' THEN reason END WHERE id = ?1"
+#define KEEP_ANSWER \
+    { "INSERT INTO task_answers (call, text, value, answered_at) VALUES (?1, ?2, ?3, ?4)", "cxvT" }
+
+static const struct statement sql[PHASES][STATEMENTS] = {
+    [PLAN] = {[WRITE] = {"INSERT INTO tasks (task_id, session, parent, title, description, task_type, complexity, "
+                         "specialist_type, status, estimated_effort, due_date, context, created_at, updated_at) VALUES "
+                         "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', ?9, ?10, ?11, ?12, ?12)",
+                         "n10tdymg000T"},
               [KEEP] = KEEP_ANSWER},
     [UPDATE] = {[TASK] = FIND_TASK,
-                [CHECK] =
-                    "SELECT p.task_id, p.status FROM task_dependencies d JOIN tasks p ON p.id = d.prerequisite "
-                    "WHERE d.task = (SELECT id FROM tasks WHERE task_id = ?1) AND p.status <> 'completed' AND NOT "
-                    "(p.status = 'archived' AND p.completed_at IS NOT NULL)",
-                [WRITE] = "UPDATE tasks SET status = 'in_progress', updated_at = ?4, started_at = ?4, completed_at = "
-                          "NULL, reason = NULL WHERE task_id = ?1",
+                [CHECK] = {"SELECT p.task_id, p.status FROM task_dependencies d JOIN tasks p ON p.id = d.prerequisite "
+                           "WHERE d.task = ?1 AND p.status <> 'completed' AND NOT (p.status = 'archived' AND "
+                           "p.completed_at IS NOT NULL)",
+                           "i"},
+                [WRITE] = {STORE_STATUS, "ipT0"},
                 [KEEP] = KEEP_ANSWER},
     [COMPLETE] = {[TASK] = FIND_TASK,
-                  [WRITE] = "UPDATE tasks SET status = 'completed', updated_at = ?4, completed_at = ?4, summary = ?2 "
-                            "WHERE task_id = ?1",
-                  [MORE] = "INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, "
-                           "content, bytes, created_at) SELECT 'artifact_' || task_id, id, 'general', 'complete', ?2, "
-                           "?3, 80, ?4 FROM tasks WHERE task_id = ?1",
+                  [WRITE] = {STORE_STATUS, "ifTs"},
+                  [MORE] = {"INSERT INTO task_artifacts (artifact_id, task, artifact_type, next_action, summary, "
+                            "content, hash, bytes, file_paths, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+                            "?10)",
+                            "aieCsw0b0T"},
                   [KEEP] = KEEP_ANSWER},
 };
 
@@ -256,43 +275,104 @@ static const char answer_value[] =
     "{\"session_id\":\"session_00000000000000\",\"task_id\":\"task_00000000000000\",\"artifact_id\":"
     "\"artifact_00000000000000\",\"status\":\"completed\",\"next_action\":\"complete\",\"bytes\":80}";
 
-static const char *const closing[] = {
-    "INSERT INTO tasks_search (tasks_search, rowid, title, description, session) SELECT 'delete', task, title, "
-    "description, session FROM task_unindexed WHERE title IS NOT NULL",
-    "INSERT INTO tasks_search (rowid, title, description, session) SELECT t.id, t.title, t.description, t.session FROM "
-    "task_unindexed u JOIN tasks t ON t.id = u.task",
-    "DELETE FROM task_unindexed",
+static const struct statement opening = {"PRAGMA data_version", ""};
+static const struct statement closing[] = {
+    {"SELECT 1 FROM task_unindexed LIMIT 1", ""},
+    {"INSERT INTO tasks_search (tasks_search, rowid, title, description, session) SELECT 'delete', task, title, "
+     "description, session FROM task_unindexed WHERE title IS NOT NULL",
+     ""},
+    {"INSERT INTO tasks_search (rowid, title, description, session) SELECT t.id, t.title, t.description, t.session FROM "
+     "task_unindexed u JOIN tasks t ON t.id = u.task",
+     ""},
+    {"DELETE FROM task_unindexed", ""},
 };
 
 enum { CLOSING = sizeof(closing) / sizeof(closing[0]) };
 
-static void bind(sqlite3_stmt *statement, int at, const char *text) {
-    (void)sqlite3_bind_text(statement, at, text, -1, SQLITE_TRANSIENT);
+/* One call of the bare loop: its texts, and the row that it is about. */
+struct bare_call {
+    char name[NAME], artifact[NAME], key[64], title[64], description[160];
+    sqlite3_int64 row, now;
+};
+
+static const char *text_of(const struct bare_call *call, char value) {
+    switch (value) {
+    case 'n':
+        return call->name;
+    case 'a':
+        return call->artifact;
+    case 'c':
+        return call->key;
+    case 't':
+        return call->title;
+    case 'd':
+        return call->description;
+    case 's':
+        return summary_text;
+    case 'w':
+        return work_text;
+    case 'x':
+        return answer_text;
+    case 'v':
+        return answer_value;
+    case 'y':
+        return "standard";
+    case 'm':
+        return "moderate";
+    case 'g':
+        return "generic";
+    case 'e':
+        return "general";
+    case 'C':
+        return "complete";
+    case 'p':
+        return "in_progress";
+    case 'f':
+        return "completed";
+    default: /* '0' */
+        return NULL;
+    }
 }
 
-static int step(sqlite3 *db, sqlite3_stmt *statement, struct theseus_error *err) {
+static void bind_value(sqlite3_stmt *statement, int at, const struct bare_call *call, char value) {
+    if (value == 'i')
+        (void)sqlite3_bind_int64(statement, at, call->row);
+    else if (value == 'T')
+        (void)sqlite3_bind_int64(statement, at, call->now);
+    else if (value == '1')
+        (void)sqlite3_bind_int64(statement, at, 1);
+    else if (value == 'b')
+        (void)sqlite3_bind_int64(statement, at, (sqlite3_int64)sizeof(work_text) - 1);
+    else
+        (void)sqlite3_bind_text(statement, at, text_of(call, value), -1, SQLITE_STATIC);
+}
+
+/* The first column, if there is a row, becomes *ret_number. */
+static int step(sqlite3 *db, sqlite3_stmt *statement, sqlite3_int64 *ret_number, struct theseus_error *err) {
     int r = sqlite3_step(statement);
 
+    if (r == SQLITE_ROW)
+        *ret_number = sqlite3_column_int64(statement, 0);
     (void)sqlite3_reset(statement);
     return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : fail(err, ERR_SYSTEM, "%s", sqlite3_errmsg(db));
 }
 
 static int bare_call(sqlite3 *db, sqlite3_stmt *const statements[], enum phase phase, unsigned i,
                      struct theseus_error *err) {
-    char id[NAME], call[64], title[64], description[160];
+    struct bare_call call = {.now = 1800000000000 + i};
+    sqlite3_int64 other;
 
-    (void)snprintf(id, sizeof(id), "task_%014u", i);
-    (void)snprintf(call, sizeof(call), "0123456789abcdef0123456789abcdef-1-%u-0", 1000000 * phase + i);
-    title_of(i, title);
-    description_of(i, description);
+    (void)snprintf(call.name, sizeof(call.name), "task_%014u", i);
+    (void)snprintf(call.artifact, sizeof(call.artifact), "artifact_%014u", i);
+    (void)snprintf(call.key, sizeof(call.key), "0123456789abcdef0123456789abcdef-1-%u-0", 1000000 * phase + i);
+    title_of(i, call.title);
+    description_of(i, call.description);
     for (int s = 0; s < STATEMENTS; s++) {
         if (!statements[s])
             continue;
-        bind(statements[s], 1, s == KEEP ? call : id);
-        bind(statements[s], 2, s == KEEP ? answer_text : phase == PLAN ? title : summary_text);
-        bind(statements[s], 3, s == KEEP ? answer_value : phase == PLAN ? description : work_text);
-        (void)sqlite3_bind_int64(statements[s], 4, 1800000000000 + i);
-        if (step(db, statements[s], err) < 0)
+        for (int at = 0; sql[phase][s].values[at]; at++)
+            bind_value(statements[s], at + 1, &call, sql[phase][s].values[at]);
+        if (step(db, statements[s], s == TASK ? &call.row : &other, err) < 0)
             return -1;
     }
     return 0;
@@ -304,33 +384,36 @@ static int execute(sqlite3 *db, const char *text, struct theseus_error *err) {
                : fail(err, ERR_SYSTEM, "%s: %s", text, sqlite3_errmsg(db));
 }
 
-static int prepare(sqlite3 *db, const char *const texts[], int count, sqlite3_stmt *statements[],
+static int prepare(sqlite3 *db, const struct statement texts[], int count, sqlite3_stmt *statements[],
                    struct theseus_error *err) {
     for (int i = 0; i < count; i++)
-        if (texts[i] &&
-            sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
-            return fail(err, ERR_SYSTEM, "%s: %s", texts[i], sqlite3_errmsg(db));
+        if (texts[i].sql &&
+            sqlite3_prepare_v3(db, texts[i].sql, -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
+            return fail(err, ERR_SYSTEM, "%s: %s", texts[i].sql, sqlite3_errmsg(db));
     return 0;
 }
 
 static int bare_group(sqlite3 *db, sqlite3_stmt *const statements[], sqlite3_stmt *const ending[], enum phase phase,
                       unsigned first, unsigned count, struct theseus_error *err) {
-    if (execute(db, "BEGIN IMMEDIATE", err) < 0)
+    sqlite3_int64 number, some = 0;
+
+    if (execute(db, "BEGIN IMMEDIATE", err) < 0 || step(db, ending[CLOSING], &number, err) < 0)
         return -1;
     for (unsigned i = first; i < first + count; i++)
         if (bare_call(db, statements, phase, i, err) < 0)
             return -1;
-    for (int i = 0; i < CLOSING && phase == PLAN; i++)
-        if (step(db, ending[i], err) < 0)
+    for (int i = 0; i < CLOSING && (i == 0 || some); i++)
+        if (step(db, ending[i], i == 0 ? &some : &number, err) < 0)
             return -1;
     return execute(db, "COMMIT", err);
 }
 
 static int bare_phase(const struct options *options, sqlite3 *db, enum phase phase, double *ret_seconds,
                       struct theseus_error *err) {
-    sqlite3_stmt *statements[STATEMENTS] = {0}, *ending[CLOSING] = {0};
+    sqlite3_stmt *statements[STATEMENTS] = {0}, *ending[CLOSING + 1] = {0};
 
-    if (prepare(db, sql[phase], STATEMENTS, statements, err) < 0 || prepare(db, closing, CLOSING, ending, err) < 0)
+    if (prepare(db, sql[phase], STATEMENTS, statements, err) < 0 || prepare(db, closing, CLOSING, ending, err) < 0 ||
+        prepare(db, &opening, 1, ending + CLOSING, err) < 0)
         return -1;
     int64_t start = clock_now_ns();
     for (unsigned done = 0; done < options->count; done += options->depth) {
@@ -341,7 +424,7 @@ static int bare_phase(const struct options *options, sqlite3 *db, enum phase pha
     *ret_seconds = (double)(clock_now_ns() - start) / 1e9;
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(statements[i]);
-    for (int i = 0; i < CLOSING; i++)
+    for (int i = 0; i <= CLOSING; i++)
         (void)sqlite3_finalize(ending[i]);
     return 0;
 }
