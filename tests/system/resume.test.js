@@ -331,6 +331,7 @@ describe('answers that nobody confirms', () => {
 
 test('memory that answers have filled is given back when they are confirmed', () => listening(async (one) => {
     const watcher = await one.client(), message = 'x'.repeat(8000);
+    await watcher.appears('orchestrator_health_check');
     const sessions = await Promise.all(Array.from({ length: 20 }, () => Session.hello(one)));
     for (const session of sessions)
         for (let i = 0; i < 100; i++)
