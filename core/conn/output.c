@@ -63,18 +63,13 @@ static void log_unrecorded(const struct theseus_error *err) {
     log_error("an answer could not be recorded and would be lost in a restart: %s", err->message);
 }
 
-/* What a hello is answered with is between its two sides: nobody asks for it again. */
-static bool is_kept(const struct conn *conn, const char *method) {
-    return atomic_load(&conn->resumable) && strncmp(method, "theseus/", strlen("theseus/")) != 0;
-}
-
 static bool finish(struct call *call, struct batch *batch, struct buf *line) {
     struct conn *conn = call->owner;
     struct theseus_error err = {0};
     struct chunk *chunk = line && line->len ? chunk_new(line) : NULL;
 
     if (chunk)
-        chunk->answers = is_kept(conn, call->method);
+        chunk->answers = atomic_load(&conn->resumable);
     else if (line && line->len)
         log_error("connection %d: no memory for an answer", (int)conn->number);
     make_room(batch, chunk);
@@ -138,7 +133,7 @@ bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, stru
 
     if (!chunk)
         return false;
-    chunk->answers = is_kept(conn, call->method);
+    chunk->answers = atomic_load(&conn->resumable);
     make_room(batch, chunk);
     ledger_enter(call->ledger);
     bool goes_on = !call_is_over(call) && !atomic_load(&call->detached) && !batch->failed;

@@ -59,7 +59,7 @@ void method_hello(struct method_env *env, struct conn *conn, struct call *call) 
     session_make_secret(session);
     free(session->home);
     session->home = xstrdup(directory);
-    conn_be_resumable(conn);
     conn_session_changed(conn);
     call_answer(call, welcome_new(env, session, protocol));
+    conn_be_resumable(conn); /* this answer is between the two sides: nobody asks for it again */
 }

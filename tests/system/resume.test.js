@@ -11,6 +11,7 @@ import { audited } from './lib/audit.js';
 import { crash, mortal, skip as skipCrash } from './lib/crash.js';
 import { Client } from './lib/client.js';
 import { rssShared } from './lib/proc.js';
+import { effectsOf } from './lib/kinds.js';
 import { restarts } from './lib/restart.js';
 import { Session } from './lib/session.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
@@ -38,7 +39,7 @@ describe('a session that is resumed', { concurrency: 4 }, () => {
         await watcher.appears('slow');
         assert.equal(await session.text('seen', 'echo', { message: 'a' }), 'a');
         session.ack();
-        session.send('running', 'slow', { ms: 400 });
+        session.send('running', 'slow', { ms: 1500 });
         session.send('dropped', 'slow', { ms: 60_000 });
         session.send('lost', 'echo', { message: 'b' });
         await session.answer('lost');
@@ -54,7 +55,7 @@ describe('a session that is resumed', { concurrency: 4 }, () => {
             { running: 'pending', lost: 'answered', half: 'never seen', never: 'never seen' });
         assert.equal((await session.answer('lost')).result.content[0].text, 'b');
         assert.equal(session.lines[0].id, 'theseus:2', 'the fates come first');
-        assert.match((await session.answer('running')).result.content[0].text, /slept 400/);
+        assert.match((await session.answer('running')).result.content[0].text, /slept 1500/);
         assert.equal(session.answers('dropped').length, 0, 'a request that is not named is cancelled');
         assert.equal(await session.text('again', 'echo', { message: 'c' }), 'c');
         session.ack();
@@ -66,28 +67,40 @@ describe('a session that is resumed', { concurrency: 4 }, () => {
         assert.doesNotMatch(one.home.log, new RegExp(session.secret));
     }, slow));
 
-    test('gets what was answered while nobody was there, once and in order', () => listening(async (one) => {
-        const watcher = await one.client(), session = await Session.hello(one);
-        await watcher.appears('slow');
-        for (const ms of [50, 100, 150])
-            session.send(ms, 'slow', { ms });
+    test('gets what was answered while nobody was there, once and in order', () => listening(async (one, home) => {
+        const watcher = await one.client(), session = await Session.hello(one), tags = ['a', 'b', 'c'];
+        await watcher.appears('kind_once');
+        for (const [i, tag] of tags.entries())
+            session.send(tag, 'kind_once', { file: home.path('effects'), tag, ms: 600 + 100 * i });
         await until('the calls', async () =>
             (await connections(watcher)).connections.find((other) => other.session_id === session.id).in_flight === 3);
         await session.drop();
         await until('the answers', async () =>
             (await connections(watcher)).connections.find((other) => other.session_id === session.id).in_flight === 0);
+        const order = effectsOf(home).filter(([what]) => what === 'end').map(([, tag]) => tag);
         for (let i = 0; i < 3; i++) { /* nothing is confirmed: they come each time */
             const { received } = session;
-            assert.deepEqual(await session.fates([50, 100, 150]), { 50: 'answered', 100: 'answered', 150: 'answered' });
-            await session.answer(150, i + 1);
-            assert.deepEqual(session.lines.slice(-4).map((line) => line.id), ['theseus:2', 50, 100, 150]);
+            assert.deepEqual(await session.fates(tags), { a: 'answered', b: 'answered', c: 'answered' });
+            await session.answer(order[2], i + 1);
+            assert.deepEqual(session.lines.slice(-4).map((line) => line.id), ['theseus:2', ...order]);
             await session.drop();
             if (i < 2)
                 session.received = received;
         }
-        assert.deepEqual(await session.fates([50]), { 50: 'never seen' }); /* all were received: that is another one */
+        assert.deepEqual(await session.fates(['a']), { a: 'never seen' }); /* all were received: that is another one */
         assert.equal(session.lines.at(-1).id, 'theseus:2');
-    }, slow));
+    }, { prepare: (home) => home.drop('kinds') }));
+
+    test('counts every answer, whatever was asked', () => listening(async (one) => {
+        const session = await Session.hello(one);
+        assert.ok((await session.ask('theseus/nothing', {}, 'odd')).error);
+        assert.ok((await session.ask('theseus/hello', { protocol: 1, directory: '/' }, 'odder')).error);
+        await session.text('kept', 'echo', { message: 'k' });
+        session.ack(session.received - 1);
+        await session.drop();
+        session.received--; /* as if the last one had not come */
+        assert.deepEqual(await session.fates(['kept']), { kept: 'answered' });
+    }));
 
     test('takes the place of a socket that still lives', () => listening(async (one) => {
         const session = await Session.hello(one), old = session.client;
@@ -318,6 +331,7 @@ describe('answers that nobody confirms', () => {
 
 test('memory that answers have filled is given back when they are confirmed', () => listening(async (one) => {
     const watcher = await one.client(), message = 'x'.repeat(8000);
+    await watcher.appears('orchestrator_health_check');
     const sessions = await Promise.all(Array.from({ length: 20 }, () => Session.hello(one)));
     for (const session of sessions)
         for (let i = 0; i < 100; i++)

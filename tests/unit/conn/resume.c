@@ -1,0 +1,149 @@
+#include "test.h"
+
+#include <signal.h>
+
+#include "conn/client.h"
+
+static void make_resumable(struct client *client) {
+    loop_enter();
+    session_make_secret(conn_session(client->conn));
+    conn_be_resumable(client->conn);
+    conn_session_changed(client->conn);
+}
+
+/* The end of its output that the server writes to, the input being as it was. */
+static void stop_taking(struct client *client) {
+    (void)close(client->from);
+    client->from = -1;
+}
+
+static void waits_when_a_write_finds_that_nobody_reads(void **state) {
+    CLEANUP(client_fini) struct client *client = client_on_pipes();
+
+    (void)state;
+    client_open(client);
+    make_resumable(client);
+    client_asks(client, "1", "hold");
+    until(client->loop, client->hold_count == 1);
+    stop_taking(client);
+    client_let_go(client);
+    until(client->loop, conn_waits(client->conn) || client->closed > 0);
+    client_settle(client);
+    assert_true(conn_waits(client->conn));
+    assert_int_equal(client->closed, 0);
+    assert_true(conn_away_ms(client->conn) > 0);
+}
+
+static void waits_when_the_input_ends_and_its_calls_go_on(void **state) {
+    CLEANUP(client_fini) struct client *client = client_on_pipes();
+
+    (void)state;
+    client_open(client);
+    make_resumable(client);
+    client_asks(client, "1", "hold");
+    until(client->loop, client->hold_count == 1);
+    client_hang_up(client);
+    until(client->loop, conn_waits(client->conn));
+    client_let_go(client);
+    client_settle(client);
+    assert_int_equal(client->closed, 0);
+    assert_int_equal(conn_in_flight(client->conn), 0);
+    client->config->listen.session_expiry = 0;
+    loop_enter();
+    conn_serve(client->conn); /* new limits */
+    until(client->loop, client->closed == 1);
+    assert_true(conn_has_expired(client->conn));
+}
+
+static void does_not_wait_for_one_who_has_said_goodbye(void **state) {
+    CLEANUP(client_fini) struct client *client = client_on_pipes();
+
+    (void)state;
+    client_open(client);
+    make_resumable(client);
+    loop_enter();
+    conn_bye(client->conn);
+    client_asks(client, "1", "hold");
+    until(client->loop, client->hold_count == 1);
+    client_hang_up(client);
+    client_let_go(client);
+    client_gets_result(client, "1", "hold");
+    until(client->loop, client->closed == 1);
+    assert_false(conn_has_expired(client->conn));
+}
+
+/* Another connection of the same client, which says one thing and waits. */
+struct second {
+    struct conn *conn;
+    int fd;
+};
+
+static struct second second_open(struct client *client) {
+    static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":\"again\",\"method\":\"late\"}\n";
+    struct second second = {.fd = -1};
+    int pair[2];
+
+    loop_enter();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    second.fd = pair[1];
+    client_unblock(pair[0]);
+    client_unblock(pair[1]);
+    assert_int_equal(conn_accept(&second.conn, &client->host, 2, pair[0], getuid(), NULL), 0);
+    conn_start(second.conn);
+    assert_int_equal(write(second.fd, line, sizeof(line) - 1), sizeof(line) - 1);
+    until(client->loop, client->late_count == 1);
+    assert_true(conn_is_only_asking(second.conn));
+    return second;
+}
+
+static void check_fates(const json_t *fates, const char *const *expected, size_t count) {
+    assert_int_equal(json_array_size(fates), count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(fates, i), "fate")), expected[i]);
+}
+
+/* 1 is answered and has come, 2 is answered and has not, 3 runs, 4 was never heard of. */
+static void tells_each_request_its_fate_and_says_again_what_has_not_come(void **state) {
+    static const char *const expected[] = {"answered", "pending", "never seen"};
+    CLEANUP(client_fini) struct client *client = client_on_pipes();
+
+    (void)state;
+    client_open(client);
+    make_resumable(client);
+    client_asks(client, "1", "now");
+    client_gets_result(client, "1", "now");
+    client_asks(client, "2", "now");
+    client_gets_result(client, "2", "now");
+    client_asks(client, "3", "hold");
+    until(client->loop, client->hold_count == 1);
+    struct second second = second_open(client);
+    json_auto_t *unanswered = json_pack("[iii]", 2, 3, 4), *result = json_object();
+    const struct conn_resumption resumption = {client->late[0]->id, unanswered, result, 1};
+    loop_enter();
+    assert_int_equal(conn_take_over(client->conn, second.conn, &resumption, NULL), 0);
+    assert_true(conn_is_lost(second.conn));
+    (void)close(client->from);
+    client->from = dup(second.fd);
+    json_auto_t *first = client_next_new(client);
+    check_fates(json_object_get(json_object_get(first, "result"), "fates"), expected, ARRAY_SIZE(expected));
+    client_gets_result(client, "2", "now");
+    client_let_go(client);
+    client_gets_result(client, "3", "hold");
+    client_says_nothing(client);
+    loop_enter();
+    second.conn = conn_end(second.conn);
+    (void)close(second.fd);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_when_a_write_finds_that_nobody_reads),
+        cmocka_unit_test(waits_when_the_input_ends_and_its_calls_go_on),
+        cmocka_unit_test(does_not_wait_for_one_who_has_said_goodbye),
+        cmocka_unit_test(tells_each_request_its_fate_and_says_again_what_has_not_come),
+    };
+
+    log_set_level(LOG_ERROR);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests_name("conn/resume", tests, NULL, NULL);
+}
