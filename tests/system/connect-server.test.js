@@ -145,6 +145,7 @@ describe('theseus connect', { concurrency: 3 }, () => {
         await until('it to be turned away', () => /a client is turned away/.test(home.log));
         await first.close();
         assert.ok((await within('the answer', waits)).result);
+        await second.initialize();
     }, { sections: { limits: { max_clients: 1 } } }));
 
     const killed = (Place, isAnswer) => shared(async (home, join) => {

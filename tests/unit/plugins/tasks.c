@@ -6,6 +6,7 @@
 #include "../../../plugins/tasks/transition.c"
 #include "../../../plugins/tasks/work.c"
 
+#include "../../../plugins/tasks/spares.c"
 #include "../../../plugins/tasks/sql.c"
 
 #include "../../../plugins/tasks/search.c"
