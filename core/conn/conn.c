@@ -229,7 +229,7 @@ int conn_open(struct conn **ret_conn, const struct conn_host *host, uint64_t num
     CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
 
     conn->transport = xstrdup(transport);
-    conn->frame = frame_new((*host->config)->limits.max_line, 0, FRAME_SKIPS_NONE);
+    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
     conn->since_ms = clock_wall_ms();
     if (conn_open_streams(conn, in, out, err) < 0 || conn_prepare(conn, err) < 0 || conn_put_record(conn, err) < 0)
         return -1;
@@ -242,7 +242,7 @@ int conn_accept(struct conn **ret_conn, const struct conn_host *host, uint64_t n
     CLEANUP(conn_free) struct conn *conn = conn_new(host, number);
 
     conn->transport = xstrdup("unix");
-    conn->frame = frame_new((*host->config)->limits.max_line, 0, FRAME_SKIPS_NONE);
+    conn->frame = frame_new((*host->config)->limits.max_line, 0, false);
     conn->has_uid = true;
     conn->uid = uid;
     conn->since_ms = clock_wall_ms();

@@ -229,7 +229,7 @@ static void refuse_long_line(struct cut *cut) ON_LOOP {
     give_on(cut);
     (void)fail(&err, ERR_LIMIT, "the message is longer than limits.max_line (%zu bytes)",
                conn_config(conn)->limits.max_line);
-    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
+    queue_refuse(conn, NULL, &err);
 }
 
 void input_cut(struct conn *conn) {
@@ -293,7 +293,7 @@ static bool give_line_up(struct conn *conn) ON_LOOP {
     list_init(&cut.fresh);
     give_on(&cut);
     batch_fini(&cut.batch);
-    queue_refuse_unread(conn, frame_lost_id(conn->frame), &err);
+    queue_refuse(conn, NULL, &err);
     input_want(conn);
     return true;
 }
@@ -374,7 +374,7 @@ static void lose_piece(struct conn *conn, uint64_t offset) {
     log_error("connection %d: %llu bytes of its input are lost, and the line that they belong to", (int)conn->number,
               (unsigned long long)(offset - conn->read));
     conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, FRAME_SKIPS_REST);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, offset, true);
     conn->read = offset;
 }
 

@@ -83,14 +83,12 @@ static void note_position(void *arg, const void *recorded) {
 static void restore_position(struct origin *origin) ON_LOOP {
     struct conn *conn = origin->conn;
     uint64_t cut = origin->position.cut;
-    uint64_t skip = origin->position.skipping > FRAME_SKIPS_UNREPORTED ? FRAME_SKIPS_REST : origin->position.skipping;
+    bool skipping = origin->position.skipping;
 
     if (ledger_damaged(conn->host->ledger) > 0)
         cut = recover_cut(conn, cut, origin->positioned);
     conn->frame = frame_free(conn->frame);
-    if (cut != origin->position.cut)
-        skip = FRAME_SKIPS_NONE;
-    conn->frame = frame_new(conn_config(conn)->limits.max_line, cut, (enum frame_skip)skip);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, cut, skipping && cut == origin->position.cut);
     conn->read = cut;
     outbox_init(&conn->outbox, origin->position.written);
     conn->outbox.acknowledged = origin->position.acknowledged;
@@ -166,7 +164,7 @@ static void begin(struct restoring *restoring, struct conn_restored *items) ON_L
     restoring->origins = xcalloc(restoring->count + 1, sizeof(struct origin));
     for (size_t i = 0; i < restoring->count; i++) {
         struct conn *conn = conn_new(restoring->host, items[i].number);
-        conn->frame = frame_new(conn_config(conn)->limits.max_line, 0, FRAME_SKIPS_NONE);
+        conn->frame = frame_new(conn_config(conn)->limits.max_line, 0, false);
         restoring->origins[i] = (struct origin){.item = &items[i], .conn = conn};
     }
     ledger_each(restoring->host->ledger, &conn_kind, restore_session, restoring);

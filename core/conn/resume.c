@@ -43,7 +43,7 @@ static int drop_rest(struct conn *conn, struct theseus_error *err) ON_LOOP {
 
     input_drop_pieces(conn, &batch);
     conn->frame = frame_free(conn->frame);
-    conn->frame = frame_new(conn_config(conn)->limits.max_line, conn->read, FRAME_SKIPS_NONE);
+    conn->frame = frame_new(conn_config(conn)->limits.max_line, conn->read, false);
     struct position_record position = kept_position(conn);
     batch_put(&batch, &position_kind, &position);
     return ledger_commit(conn->host->ledger, &batch, err);

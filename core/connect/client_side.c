@@ -289,7 +289,7 @@ static void on_line(void *arg, struct span line) {
     client_side_pace(relay);
 }
 
-static void on_too_long(void *arg, const json_t *id) {
+static void on_too_long(void *arg) {
     struct relay *relay = arg;
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error error = {0};
@@ -297,7 +297,7 @@ static void on_too_long(void *arg, const json_t *id) {
     loop_enter();
     (void)fail(&error, ERR_LIMIT, "a line is longer than %zu bytes (limits.max_line)",
                relay->options.config->limits.max_line);
-    if (message_write_error(asks_find(&relay->asks, id) ? NULL : id, &error, NULL, &line, NULL) == 0)
+    if (message_write_error(NULL, &error, NULL, &line, NULL) == 0)
         lines_say(relay->client, buf_span(&line));
 }
 

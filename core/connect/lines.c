@@ -58,7 +58,7 @@ static void give(struct lines *lines) ON_LOOP {
 
     while ((r = frame_next(lines->frame, &line)) != FRAME_MORE) {
         if (r == FRAME_TOO_LONG)
-            lines->ops->too_long(lines->arg, frame_lost_id(lines->frame));
+            lines->ops->too_long(lines->arg);
         else if (line.len > 0)
             lines->ops->line(lines->arg, line);
     }
@@ -167,7 +167,7 @@ int lines_new(struct lines **ret_lines, struct loop *loop, struct stream *in, st
     lines->arg = arg;
     lines->in = *in;
     lines->out = *out;
-    lines->frame = frame_new(max_line, 0, FRAME_SKIPS_NONE);
+    lines->frame = frame_new(max_line, 0, false);
     lines->flush = (struct loop_task){.run = on_flush, .arg = lines};
     if (poll_new(&lines->in_poll, loop, lines->in.fd, on_readable, lines, err) < 0 ||
         poll_new(&lines->out_poll, loop, lines->out.fd, on_writable, lines, err) < 0)

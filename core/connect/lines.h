@@ -4,8 +4,6 @@
  */
 #pragma once
 
-#include <jansson.h>
-
 #include "base/span.h"
 #include "conn/stream.h"
 #include "loop/loop.h"
@@ -13,8 +11,8 @@
 struct lines;
 
 struct lines_ops {
-    void (*line)(void *arg, struct span line);     /* good until it returns; the object may not be freed inside */
-    void (*too_long)(void *arg, const json_t *id); /* a line that was thrown away; `id` NULL: it is not known */
+    void (*line)(void *arg, struct span line); /* good until it returns; the object may not be freed inside */
+    void (*too_long)(void *arg);               /* a line that was thrown away */
     /* The peer says nothing more; `failed` NULL: it has said so itself. Once; the object may be freed inside. */
     void (*ended)(void *arg, const char *failed);
     void (*taken)(void *arg); /* some of what was said has left */

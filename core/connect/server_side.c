@@ -180,9 +180,8 @@ static void on_line(void *arg, struct span line) {
     client_side_pace(relay);
 }
 
-static void on_too_long(void *arg, const json_t *id) {
+static void on_too_long(void *arg) {
     (void)arg;
-    (void)id;
     log_error("the server says a line that is too long, which is thrown away");
 }
 

@@ -36,7 +36,7 @@ extern const struct record_kind conn_kind;
 struct position_record {
     uint64_t conn;         /* key */
     uint64_t cut;          /* input up to here is made into requests (or was none) */
-    uint64_t skipping;     /* the rest of a line that is too long is being thrown away; 2: and it is not reported yet */
+    uint64_t skipping;     /* 1: the rest of a line that is too long is being thrown away */
     uint64_t written;      /* output up to here has left */
     uint64_t acknowledged; /* answers that the client has confirmed; 0 where it does not do such a thing */
 };

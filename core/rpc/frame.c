@@ -5,7 +5,6 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "rpc/glimpse.h"
 
 enum { SHORT_REST = 4096 };
 
@@ -14,17 +13,15 @@ struct frame {
     size_t max_line;
     size_t scanned; /* bytes at the front that hold no end of line */
     uint64_t offset;
-    enum frame_skip skip;
-    struct glimpse *glimpse; /* at the line that is not reported yet; NULL: none, or no memory */
-    json_t *lost_id;         /* owned */
+    bool skipping;
 };
 
-struct frame *frame_new(size_t max_line, uint64_t offset, enum frame_skip skip) {
+struct frame *frame_new(size_t max_line, uint64_t offset, bool skipping) {
     struct frame *frame = xcalloc(1, sizeof(*frame));
 
     frame->max_line = max_line;
     frame->offset = offset;
-    frame->skip = skip;
+    frame->skipping = skipping;
     return frame;
 }
 
@@ -32,8 +29,6 @@ struct frame *frame_free(struct frame *frame) {
     if (!frame)
         return NULL;
     buf_fini(&frame->bytes);
-    frame->glimpse = glimpse_free(frame->glimpse);
-    json_decref(frame->lost_id);
     free(frame);
     return NULL;
 }
@@ -94,42 +89,15 @@ static void consume(struct frame *frame, size_t count) {
     frame->scanned = 0;
 }
 
+static int skip_rest(struct frame *frame) {
+    consume(frame, frame->bytes.len);
+    return FRAME_MORE;
+}
+
 static struct span without_return(struct span line) {
     if (line.len > 0 && line.data[line.len - 1] == '\r')
         line.len--;
     return line;
-}
-
-/* ---- lines that are lost ---- */
-
-static void begin_loss(struct frame *frame) {
-    frame->skip = FRAME_SKIPS_UNREPORTED;
-    frame->glimpse = glimpse_free(frame->glimpse);
-    frame->glimpse = glimpse_new();
-    json_decref(frame->lost_id);
-    frame->lost_id = NULL;
-}
-
-static void report(struct frame *frame) {
-    frame->lost_id = frame->glimpse ? glimpse_id_new(frame->glimpse) : NULL;
-    frame->glimpse = glimpse_free(frame->glimpse);
-    frame->skip = FRAME_SKIPS_REST;
-}
-
-/* More of a line that is lost. True: it has to be reported now. One from before a restart has no glimpse: at its end. */
-static bool lose(struct frame *frame, struct span bytes, bool is_all) {
-    bool is_due = false;
-
-    if (frame->skip == FRAME_SKIPS_UNREPORTED) {
-        if (frame->glimpse)
-            glimpse_feed(frame->glimpse, bytes);
-        is_due = is_all || (frame->glimpse && glimpse_is_settled(frame->glimpse));
-    }
-    if (is_due)
-        report(frame);
-    if (is_all)
-        frame->skip = FRAME_SKIPS_NONE;
-    return is_due;
 }
 
 int frame_next(struct frame *frame, struct span *ret_line) {
@@ -138,46 +106,39 @@ int frame_next(struct frame *frame, struct span *ret_line) {
         const char *end =
             bytes.len > frame->scanned ? memchr(bytes.data + frame->scanned, '\n', bytes.len - frame->scanned) : NULL;
         frame->scanned = bytes.len;
-        if (!end &&
-            (bytes.len == 0 || (!frame->skip && bytes.len <= frame->max_line + 1))) /* one more: it may be a CR */
+        if (!end && frame->skipping)
+            return skip_rest(frame);
+        if (!end && bytes.len <= frame->max_line + 1) /* one more: it may be a CR */
             return FRAME_MORE;
         size_t len = end ? (size_t)(end - bytes.data) : bytes.len;
         struct span line = without_return((struct span){bytes.data, len});
+        bool was_skipping = frame->skipping;
+        frame->skipping = !end;
         consume(frame, end ? len + 1 : len);
-        if (!frame->skip && line.len <= frame->max_line) {
-            *ret_line = line;
-            return 0;
-        }
-        if (!frame->skip)
-            begin_loss(frame);
-        if (lose(frame, (struct span){bytes.data, len}, end != NULL))
+        if (was_skipping)
+            continue; /* the end of what was reported before */
+        if (line.len > frame->max_line)
             return FRAME_TOO_LONG;
+        *ret_line = line;
+        return 0;
     }
 }
 
 bool frame_skip(struct frame *frame) {
-    struct span rest = buf_span(&frame->bytes);
-
-    if (rest.len == 0)
+    if (frame->bytes.len == 0)
         return false;
-    begin_loss(frame);
-    if (!lose(frame, rest, false))
-        report(frame);
-    consume(frame, rest.len);
+    (void)skip_rest(frame);
     buf_fini(&frame->bytes);
+    frame->skipping = true;
     return true;
-}
-
-const json_t *frame_lost_id(const struct frame *frame) {
-    return frame->lost_id;
 }
 
 uint64_t frame_offset(const struct frame *frame) {
     return frame->offset;
 }
 
-enum frame_skip frame_skipping(const struct frame *frame) {
-    return frame->skip;
+bool frame_skipping(const struct frame *frame) {
+    return frame->skipping;
 }
 
 struct span frame_rest(const struct frame *frame) {

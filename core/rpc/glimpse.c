@@ -242,10 +242,6 @@ void glimpse_feed(struct glimpse *glimpse, struct span bytes) {
     }
 }
 
-bool glimpse_is_settled(const struct glimpse *glimpse) {
-    return glimpse->is_lost || glimpse->expected == NOTHING || (glimpse->has_id && glimpse->has_method);
-}
-
 json_t *glimpse_id_new(const struct glimpse *glimpse) {
     if (!glimpse->has_id || !glimpse->has_method || glimpse->is_doubtful)
         return NULL;

@@ -20,7 +20,6 @@ struct glimpse *glimpse_new(void); /* NULL: no memory */
 struct glimpse *glimpse_free(struct glimpse *glimpse);
 
 void glimpse_feed(struct glimpse *glimpse, struct span bytes); /* of the message, the next ones */
-bool glimpse_is_settled(const struct glimpse *glimpse); /* what follows cannot lead to an id that is not known yet */
-json_t *glimpse_id_new(const struct glimpse *glimpse);  /* a string or an integer; NULL: none that is certain */
+json_t *glimpse_id_new(const struct glimpse *glimpse);         /* a string or an integer; NULL: none that is certain */
 
 DEFINE_CLEANUP(struct glimpse *, glimpse_free)

@@ -190,6 +190,15 @@ int db_check_whole(const char *path, struct theseus_error *err) {
         path, size == 0 ? "empty: it was truncated" : "gone, and its log is not");
 }
 
+/* Who may do what with it comes first: whatever is wrong with the content, nobody else may see it. */
+static int ready_file(const char *path, struct theseus_error *err) {
+    if (size_of(path) >= 0 && check_file(path, err) < 0)
+        return -1;
+    if (db_check_whole(path, err) < 0)
+        return -1;
+    return size_of(path) < 0 ? make_database(path, err) : 0;
+}
+
 int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
     CLEANUP(free) char *dir = path_dir(path);
     CLEANUP(fd_close) int lock = -1;
@@ -206,8 +215,7 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
     CLEANUP(fd_close) int lock = -1; /* let go last: closing a connection that failed is part of opening */
     CLEANUP(db_close) sqlite3 *db = NULL;
 
-    if (lock_dir(dir, &lock, err) < 0 || db_check_whole(path, err) < 0 ||
-        (size_of(path) < 0 && make_database(path, err) < 0) || check_file(path, err) < 0)
+    if (lock_dir(dir, &lock, err) < 0 || ready_file(path, err) < 0)
         return -1;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
         return db ? db_fail(db, err, "cannot open the database '%s'", path)

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Every line with its end, and a mark for each that is too long. */
 static void cut(const uint8_t *data, size_t size, size_t max_line, size_t step, struct buf *out) {
-    CLEANUP(frame_free) struct frame *frame = frame_new(max_line, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *frame = frame_new(max_line, 0, false);
 
     for (size_t at = 0; at < size;) {
         size_t count = size - at < step ? size - at : step;

@@ -133,7 +133,7 @@ static void takes_a_line_of_max_line_and_not_one_byte_more(void **state) {
         if (more < 2)
             client_gets_result(client, "1", "now");
         else
-            client_gets_error(client, "1", -32600);
+            client_gets_error(client, NULL, -32600);
         client_says_nothing(client);
     }
     assert_int_equal(ledger_count(client->ledger), 2);

@@ -29,7 +29,7 @@ static void cut(struct frame *frame, struct span bytes, size_t part, struct buf 
 
 static void says(const char *bytes, size_t max_line, const char *expected) {
     for (size_t part = 1; part <= strlen(bytes); part++) {
-        CLEANUP(frame_free) struct frame *frame = frame_new(max_line, 0, FRAME_SKIPS_NONE);
+        CLEANUP(frame_free) struct frame *frame = frame_new(max_line, 0, false);
         CLEANUP(buf_fini) struct buf said = {0};
         cut(frame, span_of(bytes), part, &said);
         if (!span_equals(buf_span(&said), expected))
@@ -59,7 +59,7 @@ static void takes_max_line_and_not_one_byte_more(void **state) {
 }
 
 static void reports_a_long_line_before_its_end_comes(void **state) {
-    CLEANUP(frame_free) struct frame *frame = frame_new(5, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *frame = frame_new(5, 0, false);
     CLEANUP(buf_fini) struct buf said = {0};
 
     (void)state;
@@ -83,10 +83,10 @@ static void goes_on_from_any_offset(void **state) {
     CLEANUP(buf_fini) struct buf expected = {0};
 
     (void)state;
-    CLEANUP(frame_free) struct frame *whole = frame_new(MAX, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *whole = frame_new(MAX, 0, false);
     cut(whole, (struct span){bytes, TOTAL}, TOTAL, &expected);
     for (size_t at = 0; at <= TOTAL; at++) {
-        CLEANUP(frame_free) struct frame *before = frame_new(MAX, 0, FRAME_SKIPS_NONE);
+        CLEANUP(frame_free) struct frame *before = frame_new(MAX, 0, false);
         CLEANUP(buf_fini) struct buf said = {0};
         cut(before, (struct span){bytes, at}, 1, &said);
         uint64_t offset = frame_offset(before);
@@ -98,50 +98,8 @@ static void goes_on_from_any_offset(void **state) {
     }
 }
 
-/* With the id behind it, that is at its end; with the id in front, as soon as it is too long; else, when it is hopeless. */
-static void reports_a_long_line_when_its_id_is_known(void **state) {
-    static const char late[] = "{\"method\":\"a\",\"params\":[1,2,3],\"id\":7", early[] = "{\"id\":8,\"method\":\"a\",",
-                      none[] = "{\"method\":\"a\",]";
-    CLEANUP(frame_free) struct frame *frame = frame_new(5, 0, FRAME_SKIPS_NONE);
-    CLEANUP(buf_fini) struct buf said = {0};
-
-    (void)state;
-    cut(frame, span_of(late), 3, &said);
-    assert_int_equal(frame_skipping(frame), FRAME_SKIPS_UNREPORTED);
-    uint64_t offset = frame_offset(frame);
-    cut(frame, span_of("}\n"), 1, &said);
-    assert_true(span_equals(buf_span(&said), "!"));
-    assert_int_equal(json_integer_value(frame_lost_id(frame)), 7);
-    cut(frame, span_of(early), 1, &said);
-    assert_true(span_equals(buf_span(&said), "!!"));
-    assert_int_equal(frame_skipping(frame), FRAME_SKIPS_REST);
-    assert_int_equal(json_integer_value(frame_lost_id(frame)), 8);
-    cut(frame, span_of("\n"), 1, &said);
-    cut(frame, span_of(none), 1, &said);
-    assert_true(span_equals(buf_span(&said), "!!!"));
-    assert_null(frame_lost_id(frame));
-
-    CLEANUP(frame_free) struct frame *after = frame_new(5, offset, FRAME_SKIPS_UNREPORTED);
-    buf_fini(&said);
-    cut(after, span_of("x\nok\n"), 1, &said);
-    assert_true(span_equals(buf_span(&said), "!<ok>"));
-    assert_null(frame_lost_id(after));
-}
-
-static void sees_the_id_of_a_line_that_is_given_up(void **state) {
-    CLEANUP(frame_free) struct frame *frame = frame_new(100, 0, FRAME_SKIPS_NONE);
-    CLEANUP(buf_fini) struct buf said = {0};
-
-    (void)state;
-    cut(frame, span_of("{\"id\":9,\"method\":\"a\","), 4, &said);
-    assert_true(frame_skip(frame));
-    assert_int_equal(json_integer_value(frame_lost_id(frame)), 9);
-    cut(frame, span_of("\"b\":1}\nok\n"), 4, &said);
-    assert_true(span_equals(buf_span(&said), "<ok>"));
-}
-
 static void follows_a_limit_that_changes(void **state) {
-    CLEANUP(frame_free) struct frame *frame = frame_new(3, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *frame = frame_new(3, 0, false);
     CLEANUP(buf_fini) struct buf said = {0};
 
     (void)state;
@@ -154,7 +112,7 @@ static void follows_a_limit_that_changes(void **state) {
 }
 
 static void keeps_a_line_readable_until_room_is_asked_for(void **state) {
-    CLEANUP(frame_free) struct frame *frame = frame_new(100, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *frame = frame_new(100, 0, false);
     struct span first, second;
 
     (void)state;
@@ -173,7 +131,7 @@ static void keeps_a_line_readable_until_room_is_asked_for(void **state) {
 /* What a line of this length leaves behind is seen by where the next bytes go: the memory is another, smaller one. */
 static void gives_the_memory_of_a_long_line_back(void **state) {
     enum { LONG = 4 << 20 };
-    CLEANUP(frame_free) struct frame *frame = frame_new(LONG, 0, FRAME_SKIPS_NONE);
+    CLEANUP(frame_free) struct frame *frame = frame_new(LONG, 0, false);
     CLEANUP(free) char *text = xcalloc(LONG + 1, 1);
     CLEANUP(buf_fini) struct buf said = {0};
     struct span line;
@@ -203,8 +161,6 @@ int main(void) {
         cmocka_unit_test(takes_max_line_and_not_one_byte_more),
         cmocka_unit_test(reports_a_long_line_before_its_end_comes),
         cmocka_unit_test(goes_on_from_any_offset),
-        cmocka_unit_test(reports_a_long_line_when_its_id_is_known),
-        cmocka_unit_test(sees_the_id_of_a_line_that_is_given_up),
         cmocka_unit_test(follows_a_limit_that_changes),
         cmocka_unit_test(keeps_a_line_readable_until_room_is_asked_for),
         cmocka_unit_test(gives_the_memory_of_a_long_line_back),
