@@ -5,15 +5,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/fs.h"
 #include "base/inherit.h"
 #include "base/log.h"
+#include "conn/passage.h"
 #include "conn/peer.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
@@ -21,8 +20,6 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     RETRY_MS = 100, /* when there is no descriptor for one more: they wait in the kernel */
-    PRIVATE_DIR = 0700,
-    OPEN_DIR = 0711,
     PRIVATE_SOCKET = 0600,
     OPEN_SOCKET = 0666,
 };
@@ -92,22 +89,6 @@ static int address_of(const char *path, struct sockaddr_un *ret_address, struct 
                     "shorter one",
                     sizeof(ret_address->sun_path) - 1, path);
     memcpy(ret_address->sun_path, path, strlen(path) + 1);
-    return 0;
-}
-
-/* With a lock on it: of two that find a socket left behind one replaces it, and the other finds the first. */
-static int open_dir(const char *path, bool open_to_all, int *ret_fd, struct theseus_error *err) {
-    CLEANUP(free) char *dir = path_dir(path);
-    CLEANUP(fd_close) int fd = -1;
-
-    if (fs_make_dir(dir, open_to_all ? OPEN_DIR : PRIVATE_DIR, err) < 0)
-        return -1;
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX) < 0)
-        return fail_errno(err, "cannot lock the directory '%s'", dir);
-    if (open_to_all && fchmod(fd, OPEN_DIR) < 0)
-        return fail_errno(err, "cannot open the directory '%s' to others", dir);
-    *ret_fd = fd_take(&fd);
     return 0;
 }
 
@@ -210,8 +191,9 @@ int listener_open(struct listener **ret_listener, const struct listener_origin *
     CLEANUP(fd_close) int fd = -1;
     struct sockaddr_un address;
 
-    if (address_of(path, &address, err) < 0 || open_dir(path, open, &dir, err) < 0 || make_way(&address, err) < 0 ||
-        bind_socket(&address, open, &fd, err) < 0 || make(ret_listener, origin, fd, err) < 0)
+    if (address_of(path, &address, err) < 0 || passage_enter(path, open, &dir, err) < 0 ||
+        make_way(&address, err) < 0 || passage_set(path, open, err) < 0 || bind_socket(&address, open, &fd, err) < 0 ||
+        make(ret_listener, origin, fd, err) < 0)
         return -1;
     (void)fd_take(&fd);
     (*ret_listener)->path = xstrdup(path);
@@ -261,16 +243,22 @@ struct listener *listener_free(struct listener *listener) {
 }
 
 struct listener *listener_close(struct listener *listener) {
-    if (listener && listener->path && !listener->given)
+    struct theseus_error err = {0};
+
+    if (listener && listener->path && !listener->given) {
         (void)unlink(listener->path); /* best effort: whoever comes next replaces what nobody listens on */
+        if (passage_set(listener->path, false, &err) < 0)
+            log_warning("%s", err.message);
+    }
     return listener_free(listener);
 }
 
 int listener_set_open(struct listener *listener, bool open, struct theseus_error *err) {
     if (listener->given || !listener->path)
         return 0;
-    CLEANUP(free) char *dir = path_dir(listener->path);
-    if ((open && chmod(dir, OPEN_DIR) < 0) || chmod(listener->path, open ? OPEN_SOCKET : PRIVATE_SOCKET) < 0)
+    if (passage_set(listener->path, open, err) < 0)
+        return -1;
+    if (chmod(listener->path, open ? OPEN_SOCKET : PRIVATE_SOCKET) < 0)
         return fail_errno(err, "cannot change who may reach '%s'", listener->path);
     return 0;
 }

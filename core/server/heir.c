@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "conn/passage.h"
 #include "ledger/ledgerfile.h"
 #include "server/handover.h"
 #include "server/inner.h"
@@ -68,7 +69,8 @@ static int open_file(const struct config *config, const char *socket, bool is_gi
 
     for (;;) {
         struct theseus_error why = {0};
-        int r = ledgerfile_open(config->server.runtime_dir, socket, listening_is_open(config), ret_fd, &why);
+        bool open = listening_is_open(config) || passage_is_ours(socket); /* it is closed when the listener is there */
+        int r = ledgerfile_open(config->server.runtime_dir, socket, open, ret_fd, &why);
         if (r >= 0)
             return r;
         if (why.code != ERR_BUSY || (!is_given && listener_is_served(socket)) || clock_now_ns() > end)

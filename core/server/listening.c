@@ -108,7 +108,9 @@ static int adopt(struct server *server, const struct listener_origin *origin, co
     (void)fd_take(&fd);
     if (!listener_is_given(server->listener) &&
         strcmp(listener_path(server->listener), server->config->listen.unix_path) != 0)
-        server->listening.before = TAKE_PTR(server->listener); /* until the new one is there */
+        server->listening.before = TAKE_PTR(server->listener);          /* until the new one is there */
+    if (server->listening.before && !listening_is_open(server->config)) /* the new one may be in the same directory */
+        return listener_set_open(server->listening.before, false, err);
     return 0;
 }
 
@@ -158,6 +160,7 @@ void listening_go(struct server *server) {
         describe_begin(server); /* one that waits for its clients is no probe */
     }
     server->listening.before = listener_close(server->listening.before);
+    listening_apply(server); /* what was taken over is as open as the image before had it */
 }
 
 void listening_apply(struct server *server) {

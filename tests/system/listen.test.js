@@ -333,4 +333,40 @@ describe('the socket', { concurrency: 4 }, () => {
         chmodSync(home.path('run'), 0o755);
         assert.match(await refusal(home), /is open to others; mend it with: chmod 700/);
     }));
+
+    const open = { access: { allow_uid: '65534' } };
+    const modes = (one) => [mode(one.home.path('run')), mode(one.path)];
+
+    test('and its directory are closed when nobody else is let in any more', () => listening(async (one, home) => {
+        const client = await one.client();
+        assert.deepEqual(modes(one), [0o711, 0o666]);
+        home.configure({});
+        await until('both to be closed', () => String(modes(one)) === String([0o700, 0o600]));
+        home.configure(open);
+        await until('both to be open', () => String(modes(one)) === String([0o711, 0o666]));
+        await restarts({ value: (name, args) => client.value(name, args), pid: one.pid });
+        assert.deepEqual(modes(one), [0o711, 0o666]);
+        home.configure({});
+        await until('both to be closed', () => String(modes(one)) === String([0o700, 0o600]));
+        await restarts({ value: (name, args) => client.value(name, args), pid: one.pid });
+        assert.deepEqual(modes(one), [0o700, 0o600]);
+    }, { prepare: (home) => home.configure(open) }));
+
+    for (const [how, end] of [['has ended', (server) => server.signal('SIGTERM')], ['was killed', (server) => server.kill()]])
+        test(`and its directory do not stay open when the server ${how}`, () => listening(async (one, home) => {
+            await (await one.client()).destroy();
+            assert.deepEqual(modes(one), [0o711, 0o666]);
+            await end(one.server);
+            assert.equal(mode(home.path('run')), how === 'has ended' ? 0o700 : 0o711);
+            home.configure({});
+            const next = new Listening(home);
+            try {
+                const client = await next.client();
+                assert.equal(await client.text('echo', { message: 'b' }), 'b');
+                assert.deepEqual(modes(next), [0o700, 0o600]);
+                await client.destroy();
+            } finally {
+                await next.server.kill();
+            }
+        }, { prepare: (home) => home.configure(open) }));
 });

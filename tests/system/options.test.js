@@ -66,7 +66,7 @@ async function admits(one, home, option) {
         await stranger.initialize();
         assert.equal(await stranger.text('echo', { message: 'let in' }), 'let in');
         home.configure({ listen: { unix: path }, access: { [option]: '' } });
-        await until('the socket to be closed to others', () => modes()[1] === 0o600);
+        await until('the socket and its directory to be closed to others', () => String(modes()) === String([0o700, 0o600]));
         assert.equal(await stranger.text('echo', { message: 'still in' }), 'still in');
         await stranger.close();
         const second = new Stranger(path);

@@ -188,7 +188,61 @@ static void is_opened_to_others_and_closed_again(void **state) {
     assert_int_equal(mode_of(place.dir), 0711);
     assert_int_equal(listener_set_open(listener, false, &err), 0);
     assert_int_equal(mode_of(place.path), 0600);
+    assert_int_equal(mode_of(place.dir), 0700);
+    assert_int_equal(listener_set_open(listener, true, &err), 0);
+    assert_int_equal(mode_of(place.dir), 0711);
     listener = listener_close(listener);
+    assert_int_equal(mode_of(place.dir), 0700);
+    assert_int_equal(rmdir(place.dir), 0); /* nothing is left in it */
+    place_fini(&place);
+}
+
+static void closes_what_a_server_that_is_gone_had_opened(void **state) {
+    struct place place;
+
+    (void)state;
+    loop_enter();
+    place_init(&place);
+    struct listener *listener = opened(&place, true);
+    listener = listener_free(listener); /* as after a crash: its files stay */
+    assert_int_equal(mode_of(place.dir), 0711);
+    listener = opened(&place, false);
+    assert_int_equal(mode_of(place.path), 0600);
+    assert_int_equal(mode_of(place.dir), 0700);
+    listener = listener_close(listener);
+    place_fini(&place);
+}
+
+static void leaves_a_directory_that_somebody_else_has_opened(void **state) {
+    struct place place;
+
+    (void)state;
+    loop_enter();
+    place_init(&place);
+    assert_int_equal(chmod(place.dir, 0711), 0);
+    refuses(&place, "mend it with: chmod 700");
+    struct listener *listener = opened(&place, true);
+    listener = listener_close(listener);
+    assert_int_equal(mode_of(place.dir), 0711);
+    refuses(&place, "mend it with: chmod 700");
+    place_fini(&place);
+}
+
+static void keeps_a_directory_open_for_the_other_socket_in_it(void **state) {
+    struct theseus_error err = {0};
+    struct listener *other = NULL;
+    struct place place;
+
+    (void)state;
+    loop_enter();
+    place_init(&place);
+    struct listener *listener = opened(&place, true);
+    CLEANUP(free) char *path = path_join(place.dir, "other.sock");
+    assert_int_equal(listener_open(&other, &place.origin, path, true, &err), 0);
+    listener = listener_close(listener);
+    assert_int_equal(mode_of(place.dir), 0711);
+    other = listener_close(other);
+    assert_int_equal(mode_of(place.dir), 0700);
     place_fini(&place);
 }
 
@@ -235,9 +289,15 @@ static void says_when_its_path_is_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_in_when_it_is_told_to),           cmocka_unit_test(replaces_what_was_left_behind),
-        cmocka_unit_test(replaces_what_nobody_will_let_in_on),  cmocka_unit_test(leaves_alone_what_is_no_socket),
-        cmocka_unit_test(is_opened_to_others_and_closed_again), cmocka_unit_test(goes_on_with_one_that_listens),
+        cmocka_unit_test(lets_in_when_it_is_told_to),
+        cmocka_unit_test(replaces_what_was_left_behind),
+        cmocka_unit_test(replaces_what_nobody_will_let_in_on),
+        cmocka_unit_test(leaves_alone_what_is_no_socket),
+        cmocka_unit_test(is_opened_to_others_and_closed_again),
+        cmocka_unit_test(goes_on_with_one_that_listens),
+        cmocka_unit_test(closes_what_a_server_that_is_gone_had_opened),
+        cmocka_unit_test(leaves_a_directory_that_somebody_else_has_opened),
+        cmocka_unit_test(keeps_a_directory_open_for_the_other_socket_in_it),
         cmocka_unit_test(says_when_its_path_is_too_long),
     };
 
