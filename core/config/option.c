@@ -153,9 +153,9 @@ const struct option_def option_table[] = {
      .max = 3600, .help = "how long the person may take to agree to a restart; then it is refused"},
     {"access", "call_by_name", OPT_ENUM, OPT_IN_PLACE, FIELD(access.call_by_name), .text = "read_only",
      .words = call_by_name, .help = "what theseus_call may run: read-only tools, every tool, or none"},
-    {"access", "allow_uid", OPT_PATTERNS, OPT_IN_PLACE, FIELD(access.allow_uid), .text = "",
+    {"access", "allow_uid", OPT_USERS, OPT_IN_PLACE, FIELD(access.allow_uid), .text = "",
      .help = "users, by number or name, who may connect to the socket beside the server's own"},
-    {"access", "allow_gid", OPT_PATTERNS, OPT_IN_PLACE, FIELD(access.allow_gid), .text = "",
+    {"access", "allow_gid", OPT_GROUPS, OPT_IN_PLACE, FIELD(access.allow_gid), .text = "",
      .help = "groups, by number or name, whose members may connect to the socket"},
 };
 

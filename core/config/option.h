@@ -22,6 +22,8 @@ enum option_type {
     OPT_ENUM,     /* an enum whose values are the indices of `words` */
     OPT_WHO,      /* char **, of principal.h: a list, with `words` (may be NULL) as further ones for everybody */
     OPT_RULES,    /* char **, of principal.h */
+    OPT_USERS,    /* char **, of principal.h */
+    OPT_GROUPS,   /* char **, of principal.h */
 };
 
 enum option_change { OPT_IN_PLACE, OPT_NEEDS_REEXEC };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "base/mem.h"
 #include "config/words.h"
 
-enum { USER_BYTES = 16 * 1024, PATTERN_BYTES = 256 };
+enum { USER_BYTES = 16 * 1024, GROUP_BYTES = 1024 * 1024 /* all its members */, PATTERN_BYTES = 256 };
 
 static const char separators[] = ", \t\n";
 static const char uid_prefix[] = "uid:";
@@ -32,13 +33,40 @@ static int look_up(const char *name, uid_t *ret_uid, struct theseus_error *err) 
     return 0;
 }
 
+static int look_up_group(const char *name, struct theseus_error *err) {
+    CLEANUP(free) char *buffer = xcalloc(GROUP_BYTES, 1);
+    struct group entry, *found = NULL;
+
+    if (getgrnam_r(name, &entry, buffer, GROUP_BYTES, &found) != 0 || !found)
+        return fail(err, ERR_INVALID, "there is no group '%.60s'; write the number, or make the group first", name);
+    return 0;
+}
+
 static int parse_number(const char *text, uid_t *ret_uid, struct theseus_error *err) {
     errno = 0;
     unsigned long number = strtoul(text, NULL, 10);
 
     if (errno || number >= (uid_t)-1)
-        return fail(err, ERR_INVALID, "'%.60s' is no number of a user", text);
+        return fail(err, ERR_INVALID, "'%.60s' is no number of a user or a group", text);
     *ret_uid = (uid_t)number;
+    return 0;
+}
+
+static int parse_user(const char *word, char **ret_word, struct theseus_error *err) {
+    uid_t uid = 0;
+
+    if ((is_number(word) ? parse_number(word, &uid, err) : look_up(word, &uid, err)) < 0)
+        return -1;
+    *ret_word = xstrdup(word);
+    return 0;
+}
+
+static int parse_group(const char *word, char **ret_word, struct theseus_error *err) {
+    uid_t gid = 0;
+
+    if ((is_number(word) ? parse_number(word, &gid, err) : look_up_group(word, err)) < 0)
+        return -1;
+    *ret_word = xstrdup(word);
     return 0;
 }
 
@@ -121,6 +149,14 @@ int principal_parse_list(const char *text, const char *const *more, char ***ret_
 
 int principal_parse_rules(const char *text, char ***ret_words, struct theseus_error *err) {
     return parse_each(text, parse_rule, ret_words, err);
+}
+
+int principal_parse_users(const char *text, char ***ret_words, struct theseus_error *err) {
+    return parse_each(text, parse_user, ret_words, err);
+}
+
+int principal_parse_groups(const char *text, char ***ret_words, struct theseus_error *err) {
+    return parse_each(text, parse_group, ret_words, err);
 }
 
 /* ---- asking ---- */

@@ -15,6 +15,11 @@ MUST_CHECK int principal_parse_list(const char *text, const char *const *more, c
 /* PATTERN (everybody) or PATTERN@PRINCIPAL, each. */
 MUST_CHECK int principal_parse_rules(const char *text, char ***ret_words, struct theseus_error *err);
 
+/* Users, or groups, by number or name, none at all included; kept as they are written. One that is not there is refused.
+ */
+MUST_CHECK int principal_parse_users(const char *text, char ***ret_words, struct theseus_error *err);
+MUST_CHECK int principal_parse_groups(const char *text, char ***ret_words, struct theseus_error *err);
+
 /* Does the list name that user? One of "more" is none of its principals. */
 bool principal_listed(char *const *words, long uid);
 bool principal_says(char *const *words, const char *word); /* the list is that one word */

@@ -106,6 +106,9 @@ char *option_syntax(const struct option_def *option) {
     case OPT_RULES:
         return xstrdup("PATTERN for everybody, PATTERN@own, PATTERN@others, PATTERN@uid:NUMBER or PATTERN@uid:NAME, "
                        "separated by commas or spaces");
+    case OPT_USERS:
+    case OPT_GROUPS:
+        return xstrdup("numbers or names, separated by commas or spaces");
     default:
         return xasprintf("%s, %s", unit_of(option->type), range);
     }
@@ -234,7 +237,7 @@ static int set_paths(void *target, const char *value, const char *base_dir, stru
 
 static bool has_words(const struct option_def *option) {
     return option->type == OPT_PATHS || option->type == OPT_PATTERNS || option->type == OPT_WHO ||
-           option->type == OPT_RULES;
+           option->type == OPT_RULES || option->type == OPT_USERS || option->type == OPT_GROUPS;
 }
 
 static void fini(const struct option_def *option, void *structure) {
@@ -278,6 +281,10 @@ int option_set_in(const struct option_def *option, void *structure, const char *
         return principal_parse_list(value, option->words, target, err);
     case OPT_RULES:
         return principal_parse_rules(value, target, err);
+    case OPT_USERS:
+        return principal_parse_users(value, target, err);
+    case OPT_GROUPS:
+        return principal_parse_groups(value, target, err);
     default:
         return set_number(option, target, value, err);
     }
@@ -307,6 +314,8 @@ bool option_same(const struct option_def *option, const struct config *a, const 
     case OPT_PATTERNS:
     case OPT_WHO:
     case OPT_RULES:
+    case OPT_USERS:
+    case OPT_GROUPS:
         return words_same(*(char **const *)in_a, *(char **const *)in_b);
     case OPT_SIZE:
         return *(const size_t *)in_a == *(const size_t *)in_b;

@@ -12,6 +12,7 @@ import { until, within } from '../clients/lib/until.js';
 import { audit, audited } from './lib/audit.js';
 import { serving } from './lib/client.js';
 import { Installed } from './lib/installed.js';
+import { run } from './lib/proc.js';
 import { TOOL, restarts } from './lib/restart.js';
 import { NOBODY, Stranger, listening, skipStrangers } from './lib/socket.js';
 
@@ -95,6 +96,21 @@ describe('principals', { skip: skipStrangers }, () => {
         assert.ok((await own.ask('resources/read', { uri: 'theseus://status' })).result);
         assert.equal(await own.text('echo', { message: 'own' }), 'own');
     }));
+});
+
+describe('users and groups that are not there', () => {
+    for (const [key, what] of [['allow_uid', 'user'], ['allow_gid', 'group']])
+        test(`are refused: access.${key}`, () => listening(async (one, home) => {
+            const client = await one.client();
+            const why = new RegExp(`theseus\\.ini:\\d+: .*there is no ${what} 'nosuch-one'; write the number`);
+            home.configure({ access: { [key]: `0, nosuch-one` } });
+            await until('the refusal', () => why.test(home.log));
+            const { command: binary, env, args } = home.command;
+            const { code, err } = await run(binary, ['check', ...args], { env: { PATH: process.env.PATH, ...env } });
+            assert.equal(code, 1);
+            assert.match(err, why);
+            assert.equal(await client.text('echo', { message: 'a' }), 'a');
+        }));
 });
 
 /* A legacy client whose person can be asked. */

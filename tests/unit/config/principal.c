@@ -57,6 +57,30 @@ static void reads_whom_a_list_names(void **state) {
     list_is_refused("uid:99999999999999999999", "no number of a user");
 }
 
+static void reads_users_and_groups(void **state) {
+    struct theseus_error err = {0};
+    char **words = NULL;
+
+    (void)state;
+    assert_int_equal(principal_parse_users("root, 65534\n7", &words, &err), 0);
+    CLEANUP(free) char *users = joined(words);
+    assert_string_equal(users, "root 65534 7 ");
+    assert_int_equal(principal_parse_groups("root 7", &words, &err), 0);
+    CLEANUP(free) char *groups = joined(words);
+    assert_string_equal(groups, "root 7 ");
+    assert_int_equal(principal_parse_users("", &words, &err), 0);
+    assert_null(*words);
+    (void)words_free(words);
+    assert_int_equal(principal_parse_users("root, nobody-of-that-name", &words, &err), -1);
+    assert_non_null(strstr(err.message, "there is no user 'nobody-of-that-name'; write the number"));
+    assert_int_equal(principal_parse_users("roo*", &words, &err), -1); /* not a pattern */
+    assert_int_equal(principal_parse_users("4294967295", &words, &err), -1);
+    err = (struct theseus_error){0};
+    assert_int_equal(principal_parse_groups("none-of-that-name", &words, &err), -1);
+    assert_non_null(strstr(err.message, "there is no group 'none-of-that-name'; write the number"));
+    assert_int_equal(principal_parse_groups("99999999999999999999", &words, &err), -1);
+}
+
 static void reads_rules(void **state) {
     struct theseus_error err = {0};
     char **words = NULL;
@@ -111,6 +135,7 @@ static void finds_the_first_rule_that_fits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_whom_a_list_names),
+        cmocka_unit_test(reads_users_and_groups),
         cmocka_unit_test(reads_rules),
         cmocka_unit_test(knows_who_is_listed),
         cmocka_unit_test(finds_the_first_rule_that_fits),
