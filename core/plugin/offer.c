@@ -4,9 +4,11 @@
 
 #include <theseus/plugin.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "plugin/resource.h"
+#include "rpc/jsontext.h"
 
 enum { SAYS_WHAT_IT_DOES = THESEUS_READ_ONLY | THESEUS_DESTRUCTIVE | THESEUS_IDEMPOTENT | THESEUS_OPEN_WORLD };
 
@@ -47,6 +49,18 @@ json_t *offer_entry(struct offer *offer) {
     if (!offer->entry)
         log_error("a tool is missing in the list: %s", err.message);
     return offer->entry;
+}
+
+const char *offer_digest(struct offer *offer) {
+    CLEANUP(buf_fini) struct buf canonical = {0};
+    const json_t *entry = offer->digest[0] ? NULL : offer_entry(offer);
+
+    if (!entry)
+        return offer->digest;
+    if (jsontext_write_sorted(entry, &canonical, NULL) < 0)
+        abort(); /* no memory for what is there already */
+    hash_text(buf_span(&canonical), offer->digest);
+    return offer->digest;
 }
 
 struct offer *offer_free(struct offer *offer) {

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/thread.h"
 #include "plugin/tool.h"
@@ -15,6 +16,7 @@ struct offer {
     struct generation *generation; /* borrowed; pinned by whoever looked the offer up */
     json_t *entry;                 /* owned: see offer_entry(). Loop only, like the next one */
     bool wanted;                   /* somebody has asked for it */
+    char digest[HASH_TEXT_BYTES];  /* of it; empty: not made yet */
 
     /* under the registry's lock */
     int refs;         /* the registry, and each run */
@@ -30,3 +32,5 @@ struct offer *offer_free(struct offer *offer);
 
 /* Its full entry of tools/list, borrowed. NULL: its schemas cannot be read, or there is no memory; that is logged. */
 json_t *offer_entry(struct offer *offer) ON_LOOP;
+const char *
+offer_digest(struct offer *offer) ON_LOOP; /* of the entry in canonical form, made once; empty: there is none */

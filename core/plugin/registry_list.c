@@ -106,13 +106,20 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*(struct offer *const *)a)->tool->name, (*(struct offer *const *)b)->tool->name);
 }
 
+/* Sorted by name. To be freed, before the lock is let go. */
+static struct listing listing_locked(struct registry *registry, enum listed what) {
+    struct listing listing = {registry, what, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
+
+    map_each(registry->offers, collect, &listing);
+    qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
+    return listing;
+}
+
 static json_t *list_new(struct registry *registry, enum listed what) ON_LOOP {
     json_t *list = json_array();
 
     registry_lock(registry);
-    struct listing listing = {registry, what, xcalloc(map_count(registry->offers), sizeof(struct offer *)), 0};
-    map_each(registry->offers, collect, &listing);
-    qsort(listing.offers, listing.count, sizeof(struct offer *), by_name);
+    struct listing listing = listing_locked(registry, what);
     for (size_t i = 0; list && i < listing.count; i++) {
         json_t *entry = offer_entry(listing.offers[i]);
         if (entry && json_array_append(list, entry) < 0)
@@ -182,12 +189,38 @@ bool registry_list_ahead(struct registry *registry) {
     return offer;
 }
 
-void registry_digest(const json_t *list, char text[static 33]) {
-    CLEANUP(buf_fini) struct buf canonical = {0};
+static void add_line(struct buf *all, const char *text) {
+    if (buf_printf(all, NULL, "%s\n", text) < 0)
+        abort(); /* no memory for a line */
+}
 
-    if (!list || jsontext_write_sorted(list, &canonical, NULL) < 0)
-        abort(); /* no memory for the list itself */
-    hash_text(buf_span(&canonical), text);
+static void add_digests(struct registry *registry, enum listed what, struct buf *all) ON_LOOP {
+    registry_lock(registry);
+    struct listing listing = listing_locked(registry, what);
+    for (size_t i = 0; i < listing.count; i++)
+        add_line(all, offer_digest(listing.offers[i]));
+    registry_unlock(registry);
+    free(listing.offers);
+    add_line(all, "");
+}
+
+void registry_tools_digest(struct registry *registry, char text[static HASH_TEXT_BYTES]) {
+    CLEANUP(buf_fini) struct buf all = {0};
+
+    add_digests(registry, TOOLS, &all);
+    registry_lock(registry);
+    for (char *const *rule = registry->hide; rule && *rule; rule++)
+        add_line(&all, *rule);
+    registry_unlock(registry);
+    hash_text(buf_span(&all), text);
+}
+
+void registry_resources_digest(struct registry *registry, char text[static HASH_TEXT_BYTES]) {
+    CLEANUP(buf_fini) struct buf all = {0};
+
+    add_digests(registry, RESOURCES, &all);
+    add_digests(registry, TEMPLATES, &all);
+    hash_text(buf_span(&all), text);
 }
 
 char *registry_late_owner(struct registry *registry, const char *name) {

@@ -41,7 +41,7 @@ static int write_request(struct server *server, int fd, const char *tool, json_t
     return 0;
 }
 
-/* The line with the answer; notifications come before it. Owned by `input`. */
+/* The line with the answer; notifications come before it. An error has no id where the request was too long. */
 static bool take_answer(struct buf *input, json_t **ret_answer) {
     for (;;) {
         struct span bytes = buf_span(input);
@@ -51,7 +51,7 @@ static bool take_answer(struct buf *input, json_t **ret_answer) {
         size_t len = (size_t)(end - bytes.data);
         json_t *message = jsontext_read((struct span){bytes.data, len}, NULL);
         buf_consume(input, len + 1, CHUNK);
-        if (json_object_get(message, "id")) {
+        if (json_object_get(message, "id") || json_object_get(message, "error")) {
             *ret_answer = message;
             return true;
         }

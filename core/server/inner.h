@@ -172,8 +172,6 @@ struct listening {
     uint64_t accepted, refused, turned_away; /* by this image */
 };
 
-enum { DIGEST_BYTES = 33 };
-
 struct server {
     struct config_source source;
     char *program, *directory, *boot_id; /* owned */
@@ -221,7 +219,7 @@ struct server {
     struct listener *listener;       /* owned; NULL: not, or not any more */
     struct listening listening;
     struct resume resume;
-    char tools_digest[DIGEST_BYTES], resources_digest[DIGEST_BYTES]; /* of the lists that clients know */
+    char tools_digest[HASH_TEXT_BYTES], resources_digest[HASH_TEXT_BYTES]; /* of the lists that clients know */
     struct loop_task loaded, look_again, asked_by_signal;
     bool look_wanted; /* SIGHUP came while this image arrived */
     bool awake;       /* work was wanted: files may be made, plugins are loaded */

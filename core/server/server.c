@@ -25,44 +25,29 @@
 
 /* ---- what the lower floors ask for ---- */
 
-/* Takes the reference. Is it another list than the one that clients know? */
-static bool takes_digest(char known[static DIGEST_BYTES], json_t *list) {
-    json_auto_t *owned = list;
-    char digest[DIGEST_BYTES];
-    bool first = known[0] == '\0';
+/* Is it of another list than the one that clients know? */
+static bool takes_digest(char known[static HASH_TEXT_BYTES], const char digest[static HASH_TEXT_BYTES]) {
+    bool first = known[0] == '\0', differs = strcmp(digest, known) != 0;
 
-    registry_digest(owned, digest);
-    bool differs = strcmp(digest, known) != 0;
-    memcpy(known, digest, sizeof(digest));
+    memcpy(known, digest, HASH_TEXT_BYTES);
     return differs && !first;
-}
-
-/* Together with what some do not see of them. */
-static json_t *tools_new(struct server *server) ON_LOOP {
-    json_t *list = registry_list_new(server->registry);
-
-    for (char *const *rule = server->config->access.hide; rule && *rule; rule++)
-        (void)json_array_append_new(list, json_string(*rule));
-    return list;
-}
-
-static json_t *resources_new(struct server *server) ON_LOOP {
-    return json_pack("[o, o]", registry_resources_new(server->registry, false),
-                     registry_resources_new(server->registry, true));
 }
 
 /* The lists may have changed: clients are told only of those that really have. */
 static void on_tools_touched(void *arg) {
     struct server *server = arg;
+    char tools[HASH_TEXT_BYTES], resources[HASH_TEXT_BYTES];
     unsigned lists = 0;
 
     loop_enter();
     if (!plugins_are_loaded(server->plugins))
         return;
     plugins_tools_changed(server->plugins);
-    if (takes_digest(server->tools_digest, tools_new(server)))
+    registry_tools_digest(server->registry, tools);
+    registry_resources_digest(server->registry, resources);
+    if (takes_digest(server->tools_digest, tools))
         lists |= LISTEN_TOOLS;
-    if (takes_digest(server->resources_digest, resources_new(server)))
+    if (takes_digest(server->resources_digest, resources))
         lists |= LISTEN_RESOURCES;
     standby_update(server);
     if (lists && server->clients)

@@ -157,9 +157,7 @@ static void names_the_rule_that_is_against_a_call(void **state) {
 
 static void digest_of(struct made_host *made, char text[static 33]) {
     loop_enter();
-    json_auto_t *list = registry_list_new(made->host.registry);
-
-    registry_digest(list, text);
+    registry_tools_digest(made->host.registry, text);
 }
 
 static void tells_a_real_change_from_none(void **state) {
