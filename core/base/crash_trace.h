@@ -15,5 +15,6 @@ void crash_trace_prepare(void);
 
 /* The signal and whose code the thread is in, by blame_current(). */
 void crash_trace_begin(struct crash_note *note, int signum, const siginfo_t *info);
-/* The way there, to `context`, or, where it is NULL, to the caller; and if nobody is to blame so far, the plugin whose image the way leads through first. */
+/* The way there, to `context`, or, where it is NULL, to the caller; and if nobody is to blame so far, the plugin whose
+ * image the way leads through first. */
 void crash_trace_walk(struct crash_note *note, const ucontext_t *context);

@@ -27,14 +27,16 @@ static void read_file(struct config *config, struct build *build) {
         problems_add_error(build->problems, config->file, 0, &err);
     if (r != 0)
         return;
+    config->text = xstrndup(content.data ? content.data : "", content.len);
     CLEANUP(document_free) struct document *document = document_new(config->file, buf_span(&content), build->problems);
     build_add_document(build, document);
 }
 
-static void read_text(struct config *config, struct build *build, struct span text) {
-    config->file = xstrdup(config->search[0]);
+static void read_text(struct config *config, struct build *build, const struct config_source *source) {
+    config->file = xstrdup(source->text_file ? source->text_file : config->search[0]);
+    config->text = xstrndup(source->text.data, source->text.len);
     config->file_exists = true;
-    CLEANUP(document_free) struct document *document = document_new(config->file, text, build->problems);
+    CLEANUP(document_free) struct document *document = document_new(config->file, source->text, build->problems);
     build_add_document(build, document);
 }
 
@@ -48,7 +50,7 @@ int config_load(struct config **ret_config, const struct config_source *source, 
     if (place_config_files(source, &config->search, err) < 0)
         return -1;
     if (source->text.data)
-        read_text(config, &build, source->text);
+        read_text(config, &build, source);
     else
         read_file(config, &build);
     for (size_t i = 0; i < source->set_count; i++)
@@ -69,6 +71,7 @@ struct config *config_free(struct config *config) {
     config->tool_sections = config_sections_free(config->tool_sections, config->tool_count);
     config->search = words_free(config->search);
     free(config->file);
+    free(config->text);
     free(config);
     return NULL;
 }

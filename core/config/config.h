@@ -34,6 +34,7 @@ struct config_section {
 
 struct config {
     char *file; /* absolute: where the settings came from, or would come from */
+    char *text; /* of it; NULL: it does not exist */
     bool file_exists;
     char *
         *search; /* NULL-terminated: every file that was looked for, best first; creating a better one changes `file` */
@@ -116,6 +117,7 @@ struct config_source {
     const char *program;     /* absolute path of the binary; plugins/ beside it is the shipped directory. May be NULL */
     const char *system_file; /* instead of the system's theseus.ini. May be NULL */
     struct span text;        /* data not NULL: the text that `path` holds, which is then not opened */
+    const char *text_file;   /* the file that `text` is of, if it is another one. May be NULL */
 };
 
 /* Called for every problem in the order of lines. `line` 0: of no line; `text` then says by itself what it is about. */

@@ -115,19 +115,40 @@ int clients_open(struct clients *clients, int in, int out, const char *transport
     return 0;
 }
 
-/* Sessions that are awaited cost memory, too: no more of them than there may be clients. */
-static void limit_awaited(struct clients *clients) ON_LOOP {
+static int awaited_of(struct clients *clients, uid_t uid) ON_LOOP {
+    int count = 0;
+
+    list_for_each (link, &clients->conns) {
+        const struct conn *conn = list_entry(link, struct conn, link);
+        count += conn->waits && conn_uid(conn) == uid;
+    }
+    return count;
+}
+
+/* The oldest one of the user who has most of them: others do not pay for it. */
+static struct conn *one_too_many(struct clients *clients) ON_LOOP {
     struct conn *oldest = NULL;
-    int awaited = 0;
+    int most = 0;
 
     list_for_each (link, &clients->conns) {
         struct conn *conn = list_entry(link, struct conn, link);
-        awaited += conn->waits;
-        if (conn->waits && (!oldest || conn->away_ms < oldest->away_ms))
+        bool is_same = oldest && conn_uid(conn) == conn_uid(oldest);
+        int count = !conn->waits ? 0 : is_same ? most : awaited_of(clients, conn_uid(conn));
+        if (count > most || (conn->waits && is_same && conn->away_ms < oldest->away_ms))
             oldest = conn;
+        most = count > most ? count : most;
     }
-    if (oldest && awaited > conn_config(oldest)->limits.max_clients)
-        resume_give_up(oldest);
+    return oldest;
+}
+
+/* Sessions that are awaited cost memory, too: no more of them than there may be clients. */
+static void limit_awaited(struct clients *clients) ON_LOOP {
+    int awaited = 0, max = (*clients->origin.host->config)->limits.max_clients;
+
+    list_for_each (link, &clients->conns)
+        awaited += list_entry(link, struct conn, link)->waits;
+    if (awaited > max)
+        resume_give_up(one_too_many(clients));
 }
 
 int clients_accept(struct clients *clients, int fd, uid_t uid, struct theseus_error *err) {

@@ -146,9 +146,9 @@ extern const struct call_ops output_call_ops;
 void output_answer(struct conn *conn, struct buf *line); /* to a request that has no call; takes the content */
 void output_wake(struct conn *conn);                     /* any thread: what was added is written soon */
 void output_write(struct conn *conn) ON_LOOP;
-bool output_is_full(struct conn *conn);    /* with what is kept */
-bool output_is_written(struct conn *conn); /* nothing waits to be */
-bool output_is_unread(struct conn *conn);  /* is so much not written that the client seems not to read? */
+bool output_is_full(struct conn *conn);          /* with what is kept */
+bool output_is_written(const struct conn *conn); /* nothing waits to be */
+bool output_is_unread(struct conn *conn);        /* is so much not written that the client seems not to read? */
 void output_unpark(struct conn *conn) ON_LOOP;
 void output_unpark_all(struct conn *conn) ON_LOOP;
 

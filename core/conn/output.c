@@ -28,7 +28,7 @@ bool output_is_unread(struct conn *conn) {
     return unread;
 }
 
-bool output_is_written(struct conn *conn) {
+bool output_is_written(const struct conn *conn) {
     ledger_enter(conn->host->ledger);
     bool written = list_empty(&conn->outbox.chunks);
     ledger_leave(conn->host->ledger);

@@ -125,8 +125,8 @@ uint64_t conn_resumptions(const struct conn *conn) {
 
 bool conn_is_only_asking(const struct conn *conn) {
     return conn->in_flight == 1 && conn->held_count == 0 && conn->listen_count == 0 &&
-           frame_rest(conn->frame).len == 0 && !conn->session.secret[0] && !conn->session.revision && !conn->waits &&
-           !conn->lost && !conn->ended && !conn->broken;
+           frame_rest(conn->frame).len == 0 && output_is_written(conn) && !conn->session.secret[0] &&
+           !conn->session.revision && !conn->waits && !conn->lost && !conn->ended && !conn->broken;
 }
 
 static struct map *named_new(const json_t *unanswered) {
@@ -178,7 +178,7 @@ static json_t *fates_new(struct conn *conn, const json_t *unanswered, uint64_t r
 }
 
 /* Under the gate: all that the client has not had, behind the first line of the new stream; `received` is what it has had,
- * whatever is recorded as written. Chunks that are over go to `gone`. */
+ * whatever is recorded as written, and from there both go on counting. Chunks that are over go to `gone`. */
 static void say_again_locked(struct conn *conn, struct chunk *first, uint64_t received, struct list *gone,
                              struct batch *batch) {
     struct outbox *outbox = &conn->outbox;
@@ -203,7 +203,7 @@ static void say_again_locked(struct conn *conn, struct chunk *first, uint64_t re
             outbox_add(outbox, chunk);
         }
     }
-    conn->resumed_up_to = outbox->acknowledged;
+    outbox->acknowledged = conn->resumed_up_to = received; /* some may have been given up, or lost */
     list_for_each (link, &outbox->chunks) {
         const struct chunk *chunk = list_entry(link, struct chunk, link);
         struct output_record record = kept_output(conn, chunk);
@@ -237,6 +237,23 @@ static void move_stream(struct conn *conn, struct conn *from) ON_LOOP {
     conn->resumptions++;
 }
 
+/* Takes the gate when there is memory for what say_again_locked() records; other threads may add to it meanwhile. Without
+ * it nothing is recorded, and all is said all the same. */
+static void enter_with_room(struct conn *conn, size_t first, struct batch *batch) ON_LOOP {
+    const struct outbox *outbox = &conn->outbox;
+    size_t count = 0, bytes = 0;
+
+    ledger_enter(conn->host->ledger);
+    while (!batch->failed && (outbox->count + outbox->kept_count > count || outbox_cost(outbox) > bytes)) {
+        count = 2 * (outbox->count + outbox->kept_count);
+        bytes = 2 * outbox_cost(outbox);
+        ledger_leave(conn->host->ledger);
+        /* Each is dropped and put; beside them there are the first line and the position. */
+        batch->failed = batch_reserve(batch, 2 * count + 2, first + bytes, NULL) < 0;
+        ledger_enter(conn->host->ledger);
+    }
+}
+
 static int put_taken_over(struct conn *conn, struct conn *from, struct chunk *first, uint64_t received,
                           struct theseus_error *err) ON_LOOP {
     CLEANUP(batch_fini) struct batch batch = {.reserve = true};
@@ -248,7 +265,7 @@ static int put_taken_over(struct conn *conn, struct conn *from, struct chunk *fi
     drop_opener(from, &batch);
     int r = conn_pack_record(conn, &record, texts, err);
     batch_put(&batch, &conn_kind, &record);
-    ledger_enter(conn->host->ledger);
+    enter_with_room(conn, first->len, &batch);
     say_again_locked(conn, first, received, &gone, &batch);
     struct position_record position = kept_position(conn);
     batch_put(&batch, &position_kind, &position);

@@ -58,6 +58,8 @@ static int append(struct batch *batch, uint16_t flags, const struct record_kind 
         .flags = flags, .version = kind->version, .kind = {(uint8_t)(kind->number >> 8), (uint8_t)kind->number}};
     size_t at = batch->ops.len;
 
+    if (batch->failed)
+        return -1; /* nothing of it will be stored: no memory need be found for it */
     batch->carried |= carry_has_kind(kind->number);
     if (buf_append(&batch->ops, (struct span){(const char *)&head, sizeof(head)}, NULL) < 0 ||
         record_key(kind, record, &batch->ops, NULL) < 0)

@@ -181,6 +181,13 @@ static const struct record_field boot_fields[] = {
 };
 const struct record_kind boot_kind = KIND(17, boot_record, boot_fields);
 
+static const struct record_field settings_fields[] = {
+    U64(settings_record, number, 1, RECORD_KEY),
+    BYTES(settings_record, file, 2, 0),
+    BYTES(settings_record, text, 3, 0),
+};
+const struct record_kind settings_kind = KIND(32, settings_record, settings_fields);
+
 static const struct record_field task_fields[] = {
     U64(task_record, conn, 1, RECORD_KEY),  U64(task_record, offset, 2, RECORD_KEY),
     U64(task_record, index, 3, RECORD_KEY), BYTES(task_record, id, 4, 0),

@@ -248,6 +248,13 @@ struct boot_record {
 };
 extern const struct record_kind boot_kind;
 
+/* The settings that serve, for an image that finds a mistake in their file. */
+struct settings_record {
+    uint64_t number; /* key: 1 */
+    struct span file, text;
+};
+extern const struct record_kind settings_kind;
+
 /* Numbers that must never be given out twice. Owner: server. */
 struct counter_record {
     struct span name; /* key */

@@ -27,6 +27,7 @@
 #include "server/restart.h"
 #include "server/server.h"
 #include "server/sessions.h"
+#include "server/settings.h"
 #include "server/supervisor.h"
 #include "server/wayback.h"
 #include "store/damage.h"
@@ -133,7 +134,7 @@ static int make_server(struct server **ret_server, struct server_args *args, str
                        struct theseus_error *err) ON_LOOP {
     struct config *config = NULL;
 
-    if (config_load(&config, &args->source, NULL, NULL, err) < 0)
+    if (settings_load(&config, &args->source, args->follows ? *ledger : NULL, &args->keeps_settings, err) < 0)
         return -1;
     args->in = args->listens && is_no_client(STDIN_FILENO) ? -1 : STDIN_FILENO;
     bool has_come = args->follows; /* by an exec: the client's descriptors, too */

@@ -11,7 +11,8 @@
 #include "store/metrics.h"
 #include "store/store.h"
 
-/* {restarts_complete, restarts_failed, reloads, crashes, metrics{…}, alerts[…], figures{…}}; new reference. */
+/* {restarts_complete, restarts_failed, reloads, crashes, metrics{…}, alerts[…], figures{…}}; new reference. Where `err` is set
+ * all the same, some figures are missing. */
 static json_t *history_new(const struct config *config, struct theseus_error *err) {
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
     CLEANUP(store_free) struct store *store = store_new(database);
@@ -44,5 +45,7 @@ int command_metrics(const struct args *args, const struct config_source *source,
         (void)fputs(text, stdout);
     if (!history)
         (void)fprintf(stderr, "theseus: the history cannot be read: %s\n", err.message);
-    return !history || !text;
+    else if (err.code)
+        (void)fprintf(stderr, "theseus: %s\n", err.message);
+    return !text || err.code;
 }

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "server/inner.h"
+#include "server/settings.h"
 
 struct waiting {
     struct list link;
@@ -116,6 +117,7 @@ static void on_agreed(void *arg, const struct theseus_error *err) {
     server->config = TAKE_PTR(state->next);
     state->loaded_ms = clock_wall_ms();
     state->generation++;
+    settings_keep(server);
     log_set_level(server->config->server.log_level);
     server_set_info(server);
     workers_resize(server->workers, server->config->server.workers);

@@ -19,6 +19,7 @@
 #include "server/program.h"
 #include "server/quarantine.h"
 #include "server/restart_inner.h"
+#include "server/settings.h"
 #include "server/standby.h"
 #include "server/supervisor.h"
 #include "server/wayback.h"
@@ -494,6 +495,7 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
         server->lends_config = true; /* it stays the caller's, and is looked at to the end */
         return -1;
     }
+    settings_keep(server);
     extensions_connected(server);
     if (!wayback_is_open())
         standby_begin(server);
@@ -502,6 +504,8 @@ int server_new(struct server **ret_server, const struct server_args *args, struc
     has_session(server);
     if (server->follows) {
         arrival_begin(server);
+        if (args->keeps_settings)
+            reconfigure(server, NULL, NULL); /* which says what is wrong with the file */
     } else {
         clients_start(server->clients);
         listening_go(server);

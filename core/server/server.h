@@ -22,13 +22,14 @@ struct server_args {
     const char *database;   /* NULL: theseus.db in the state directory */
     char *const *argv;      /* of the process; NULL: it cannot restart itself */
     const char *started_by; /* path of what it restarts as; NULL: `program` */
-    bool follows;  /* an image of this process came before, and has left the ledger: `in` and `out` are there */
-    bool is_back;  /* it had been this one, and the one that followed it has failed */
-    bool is_crash; /* it has crashed */
-    bool is_heir;  /* it was another process, which is gone: no descriptor is left; see heir.h */
-    bool is_torn;  /* what the image before was reading or writing at its end is not known */
-    bool listens;  /* other clients connect to a socket: the server does not end with a client */
-    bool is_given; /* … which is `given`, bound and listening already; borrowed */
+    bool follows;        /* an image of this process came before, and has left the ledger: `in` and `out` are there */
+    bool is_back;        /* it had been this one, and the one that followed it has failed */
+    bool is_crash;       /* it has crashed */
+    bool is_heir;        /* it was another process, which is gone: no descriptor is left; see heir.h */
+    bool is_torn;        /* what the image before was reading or writing at its end is not known */
+    bool keeps_settings; /* its file has a mistake: `config` is what the image before went by */
+    bool listens;        /* other clients connect to a socket: the server does not end with a client */
+    bool is_given;       /* … which is `given`, bound and listening already; borrowed */
     int given;
     bool rehearsal; /* only to see whether the plugins can be started: nothing happens outside of the process */
 };

@@ -44,6 +44,7 @@ static int has_versions(sqlite3 *db, bool *ret_has, struct theseus_error *err) {
 
 static int visit_views(sqlite3 *db, figures_visit_fn *visit, void *arg, struct theseus_error *err) {
     CLEANUP(sqlite3_finalize) sqlite3_stmt *views = NULL;
+    struct theseus_error first = {0};
     bool has = false;
     int r;
 
@@ -53,10 +54,17 @@ static int visit_views(sqlite3 *db, figures_visit_fn *visit, void *arg, struct t
         return 0;
     if (db_prepare(db, views_sql, &views, err) < 0)
         return -1;
-    while ((r = sqlite3_step(views)) == SQLITE_ROW)
-        if (visit_rows(db, (const char *)sqlite3_column_text(views, 0), visit, arg, err) < 0)
-            return -1;
-    return r == SQLITE_DONE ? 0 : db_fail(db, err, "cannot read the schema");
+    while ((r = sqlite3_step(views)) == SQLITE_ROW) {
+        struct theseus_error why = {0};
+        if (visit_rows(db, (const char *)sqlite3_column_text(views, 0), visit, arg, &why) < 0 && !first.code)
+            first = why; /* other plugins' views are none the worse */
+    }
+    if (r != SQLITE_DONE)
+        return db_fail(db, err, "cannot read the schema");
+    if (!first.code)
+        return 0;
+    (void)fail(err, first.code, "%s", first.message);
+    return FIGURES_IN_PART;
 }
 
 int figures_each(struct store *store, figures_visit_fn *visit, void *arg, struct theseus_error *err) {
@@ -87,9 +95,10 @@ static void add_figure(void *arg, const struct figure *figure) {
 
 int figures_read(struct store *store, json_t **ret_figures, struct theseus_error *err) {
     json_auto_t *figures = json_object();
+    int r = figures_each(store, add_figure, figures, err);
 
-    if (figures_each(store, add_figure, figures, err) < 0)
+    if (r < 0)
         return -1;
     *ret_figures = json_incref(figures);
-    return 0;
+    return r;
 }

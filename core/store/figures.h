@@ -18,7 +18,9 @@ struct figure {
 
 typedef void figures_visit_fn(void *arg, const struct figure *figure);
 
-/* All of them: plugin → name → label ("": none) → value. New reference in `ret_figures`. */
+enum { FIGURES_IN_PART = 1 }; /* outcome: what a plugin has for a view cannot be read, as `err` says of the first */
+
+/* All of them: plugin → name → label ("": none) → value. New reference in `ret_figures`, also of a part. */
 MUST_CHECK int figures_read(struct store *store, json_t **ret_figures, struct theseus_error *err);
 
 /* In the order of the views. A database that does not exist has none, and none is made. */

@@ -2,9 +2,14 @@
 
 #include "session_row.h"
 
+/* Beyond it there are no rows, and sums with it are numbers still. */
+static const int64_t OFFSET_MAX = INT64_C(1) << 48;
+
 struct page page_of(const struct work *work, int64_t limit_missing) {
+    int64_t offset = work_integer(work, "offset", 0);
+
     return (struct page){.limit = work_integer(work, "limit", limit_missing),
-                         .offset = work_integer(work, "offset", 0)};
+                         .offset = offset < OFFSET_MAX ? offset : OFFSET_MAX};
 }
 
 int page_add(struct work *work, struct page *page, json_t *list, json_t *row) {

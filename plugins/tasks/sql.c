@@ -115,7 +115,7 @@ int sql_number(struct work *work, int64_t missing, int64_t *ret_number, const ch
 }
 
 void sql_done(sqlite3_stmt **statement) {
-    if (*statement)
+    if (sqlite3_stmt_busy(*statement))   /* else sql_next() has seen its end, and reset it */
         (void)sqlite3_reset(*statement); /* repeats the error of its last step, which was reported then */
 }
 

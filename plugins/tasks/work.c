@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "dump.h"
 #include "spares.h"
 #include "tasks.h"
 
@@ -105,14 +106,10 @@ int work_finish(struct work *work) {
     return 0;
 }
 
-static int add_json(const char *bytes, size_t len, void *into) {
-    text_add(into, bytes, len);
-    return 0;
-}
-
 int work_store(struct work *work) {
     text_clear(&work->stored);
-    if (json_dump_callback(work->value, add_json, &work->stored, JSON_COMPACT) < 0 || work->stored.failed)
+    dump_json(&work->stored, work->value);
+    if (work->stored.failed)
         return work_no_memory(work);
     json_decref(TAKE(work->value));
     return 0;

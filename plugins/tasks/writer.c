@@ -333,9 +333,9 @@ static int run_together(struct writer *writer, struct group *group) {
 }
 
 /*
- * Before the group is answered: as many are in flight as it has, and have come meanwhile. Where a commit is quick a group is only half of
- * them, so that the others are answered, and call again, while it is run; where the disk is slow one commit for all of
- * them is better.
+ * Before the group is answered: as many are in flight as it has, and have come meanwhile. Where a commit is quick a group
+ * is only half of them, so that the others are answered, and call again, while it is run; where the disk is slow one commit
+ * for all of them is better.
  */
 static void set_goal(struct writer *writer, const struct group *group) {
     (void)pthread_mutex_lock(&writer->mutex);

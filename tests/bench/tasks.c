@@ -4,9 +4,12 @@
  * Keeps D calls in flight: N tasks are planned, each is updated to in_progress, and each is completed, and every answer
  * is judged. Then pages of 100 tasks are asked for one by one, by state and by words. With -b it is the yardstick: the
  * statements of those three calls in a bare loop of C, in transactions of D, on a database of its own. They are the
- * plugin's, word for word, also those of a group; the groups of the plugin have at most D calls, and with fewer of them
- * a group the loop would be slower.
+ * plugin's, word for word, also those of a group.
+ *
+ * The server groups the calls itself. With -c it is counted in how many transactions it wrote each of the three parts
+ * (`transactions`); with -t the bare loop writes them in as many.
  */
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +21,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "lib/child.h"
 #include "lib/lines.h"
@@ -33,12 +37,15 @@ static const char *const phases[PHASES] = {"plan", "update", "complete"};
 
 struct options {
     unsigned depth, count, queries;
-    const char *bare, *durability;
+    unsigned transactions[PHASES]; /* 0: in as few as DEPTH allows */
+    const char *bare, *durability, *database;
     char **server;
 };
 
 static const char usage[] = "usage: tasks [OPTIONS] -- SERVER ARGS...\n"
                             "       tasks -b FILE [OPTIONS]\n"
+                            "  -c FILE     the server's database, whose transactions are counted\n"
+                            "  -t P,U,C    transactions of the bare loop in its three parts\n"
                             "  -d DEPTH    calls in flight, or of one transaction (64)\n"
                             "  -n COUNT    tasks (20000)\n"
                             "  -q COUNT    pages asked for of either kind (0)\n"
@@ -50,6 +57,7 @@ struct bench {
     struct lines lines;
     char (*names)[NAME]; /* owned: the tasks' ids by number */
     double seconds[PHASES];
+    uint32_t transactions[PHASES];
     double cpu_us; /* of the server, for each call */
     struct samples by_status, by_words;
 };
@@ -122,10 +130,28 @@ static int take_answer(struct bench *bench, enum phase phase, struct span line, 
     return 0;
 }
 
+/* SQLite counts the transactions of a database in the index of its write-ahead log (iChange in its "WAL-Index Format"). */
+static int count_transactions(const struct bench *bench, uint32_t *ret_count, struct theseus_error *err) {
+    enum { CHANGES_AT = 8 };
+
+    *ret_count = 0;
+    if (!bench->options->database)
+        return 0;
+    CLEANUP(free) char *path = xasprintf("%s-shm", bench->options->database);
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, ret_count, sizeof(*ret_count), CHANGES_AT) != (ssize_t)sizeof(*ret_count))
+        return fail_errno(err, "cannot count transactions in '%s'", path);
+    return 0;
+}
+
 static int run_phase(struct bench *bench, enum phase phase, struct theseus_error *err) {
     unsigned sent = 0, answered = 0;
-    int64_t start = clock_now_ns();
+    uint32_t before;
     struct span line;
+
+    if (count_transactions(bench, &before, err) < 0)
+        return -1;
+    int64_t start = clock_now_ns();
 
     while (answered < bench->options->count) {
         for (; sent < bench->options->count && sent - answered < bench->options->depth; sent++) {
@@ -140,6 +166,9 @@ static int run_phase(struct bench *bench, enum phase phase, struct theseus_error
                 return -1;
     }
     bench->seconds[phase] = (double)(clock_now_ns() - start) / 1e9;
+    if (count_transactions(bench, &bench->transactions[phase], err) < 0)
+        return -1;
+    bench->transactions[phase] -= before;
     return 0;
 }
 
@@ -195,13 +224,24 @@ static void print_samples(const char *name, const struct samples *samples) {
            samples_percentile_us(samples, 99) / 1000, samples_percentile_us(samples, 100) / 1000);
 }
 
+/* The first call of all makes the tables; those of the bare loop are there before it begins, too. */
+static int make_tables(struct bench *bench, struct theseus_error *err) {
+    struct span answer;
+
+    return lines_ask(&bench->lines,
+                     "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"tools/call\",\"params\":{\"name\":"
+                     "\"orchestrator_list_sessions\",\"arguments\":{}}}\n",
+                     &answer, err);
+}
+
 static int run_server(const struct options *options, struct theseus_error *err) {
     CLEANUP(bench_fini) struct bench bench = {.options = options, .names = xcalloc(options->count, NAME)};
 
     if (child_start(&bench.child, options->server, false, err) < 0)
         return -1;
     bench.lines.child = &bench.child;
-    if (lines_greet(&bench.lines, err) < 0 || lines_await_tool(&bench.lines, "orchestrator_plan_task", err) < 0)
+    if (lines_greet(&bench.lines, err) < 0 || lines_await_tool(&bench.lines, "orchestrator_plan_task", err) < 0 ||
+        make_tables(&bench, err) < 0)
         return -1;
     int64_t cpu = child_cpu_ns(&bench.child);
     for (enum phase phase = 0; phase < PHASES; phase++)
@@ -212,6 +252,9 @@ static int run_server(const struct options *options, struct theseus_error *err) 
         return -1;
     printf("{");
     print_rates(options, bench.seconds);
+    if (options->database)
+        printf(",\"transactions\":[%u,%u,%u]", bench.transactions[PLAN], bench.transactions[UPDATE],
+               bench.transactions[COMPLETE]);
     if (options->queries > 0) {
         print_samples("by_status", &bench.by_status);
         print_samples("by_words", &bench.by_words);
@@ -415,10 +458,12 @@ static int bare_phase(const struct options *options, sqlite3 *db, enum phase pha
     if (prepare(db, sql[phase], STATEMENTS, statements, err) < 0 || prepare(db, closing, CLOSING, ending, err) < 0 ||
         prepare(db, &opening, 1, ending + CLOSING, err) < 0)
         return -1;
+    const unsigned long few = (options->count + options->depth - 1) / options->depth;
+    const unsigned long groups = options->transactions[phase] ? options->transactions[phase] : few;
     int64_t start = clock_now_ns();
-    for (unsigned done = 0; done < options->count; done += options->depth) {
-        unsigned rest = options->count - done;
-        if (bare_group(db, statements, ending, phase, done, rest < options->depth ? rest : options->depth, err) < 0)
+    for (unsigned long i = 0; i < groups; i++) {
+        unsigned first = (unsigned)(i * options->count / groups), end = (unsigned)((i + 1) * options->count / groups);
+        if (bare_group(db, statements, ending, phase, first, end - first, err) < 0)
             return -1;
     }
     *ret_seconds = (double)(clock_now_ns() - start) / 1e9;
@@ -432,7 +477,7 @@ static int bare_phase(const struct options *options, sqlite3 *db, enum phase pha
 static int bare_open(const struct options *options, sqlite3 **ret_db, struct theseus_error *err) {
     CLEANUP(free)
     char *pragmas = xasprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA foreign_keys = ON; "
-                              "PRAGMA cache_size = -4096",
+                              "PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000",
                               options->durability);
 
     if (sqlite3_open(options->bare, ret_db) != SQLITE_OK)
@@ -469,11 +514,22 @@ static int run_bare(const struct options *options, struct theseus_error *err) {
 
 /* ---- the program ---- */
 
+static bool parse_transactions(const char *text, struct options *options) {
+    unsigned *counts = options->transactions;
+
+    if (sscanf(text, "%u,%u,%u", &counts[PLAN], &counts[UPDATE], &counts[COMPLETE]) != PHASES)
+        return false;
+    for (int i = 0; i < PHASES; i++)
+        if (counts[i] < 1 || counts[i] > options->count) /* which is named before it */
+            return false;
+    return true;
+}
+
 static int parse(int argc, char *argv[], struct options *options) {
     int c;
 
     *options = (struct options){.depth = 64, .count = 20000, .durability = "FULL"};
-    while ((c = getopt(argc, argv, "d:n:q:b:s:")) != -1)
+    while ((c = getopt(argc, argv, "d:n:q:b:s:c:t:")) != -1)
         switch (c) {
         case 'd':
             options->depth = (unsigned)strtoul(optarg, NULL, 10);
@@ -489,6 +545,13 @@ static int parse(int argc, char *argv[], struct options *options) {
             break;
         case 's':
             options->durability = optarg;
+            break;
+        case 'c':
+            options->database = optarg;
+            break;
+        case 't':
+            if (!parse_transactions(optarg, options))
+                return -1;
             break;
         default:
             return -1;

@@ -1,6 +1,6 @@
 /* What a crash does to the server as a whole: which program goes on, what becomes of children and cores, when it gives up. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -35,6 +35,31 @@ describe('behind a crash', { skip, concurrency: 4 }, () => {
                 await crash(client, 'null', place);
             assert.equal(await version(client), before);
         }, { ...mortal(), Place: Installed }));
+
+    /* The image that follows has nobody to ask, and the file is refused: it goes by what served. */
+    test('the settings that served go on, where their file has a mistake by then', () => serving(async (client, home) => {
+        await client.appears('die_null');
+        const good = readFileSync(home.config, 'utf8');
+        const pid = (await client.value('orchestrator_health_check')).pid;
+        const refused = async () => {
+            const health = await client.value('orchestrator_health_check');
+            return health.healthy === false && /limmit/.test(health.issues.join('\n'));
+        };
+        appendFileSync(home.config, '\n[access]\nlimmit = 3\n');
+        await until('the file to be refused', refused);
+        for (let round = 0; round < 3; round++) {
+            await crash(client, 'null');
+            await served(client);
+            await until('the refusal to be told again', refused);
+        }
+        await client.value('orchestrator_restart_server', { reason: 'emergency_shutdown' });
+        await until('the refusal to be told again', refused);
+        assert.equal((await client.value('orchestrator_health_check')).pid, pid);
+        writeFileSync(home.config, good);
+        await until('the file to be taken', async () => !await refused());
+        await crash(client, 'null');
+        await served(client);
+    }, mortal()));
 
     test('a signal of a crash that somebody sends is one', () => serving(async (client, home) => {
         await client.appears('die_null');

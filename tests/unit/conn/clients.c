@@ -47,14 +47,18 @@ static void hall_fini(struct hall *hall) ON_LOOP {
 }
 
 /* Another one has connected; its end. */
-static int comes(struct hall *hall) ON_LOOP {
+static int comes_of(struct hall *hall, uid_t uid) ON_LOOP {
     struct theseus_error err = {0};
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     client_unblock(pair[1]);
-    assert_int_equal(clients_accept(hall->clients, pair[0], getuid(), &err), 0);
+    assert_int_equal(clients_accept(hall->clients, pair[0], uid, &err), 0);
     return pair[1];
+}
+
+static int comes(struct hall *hall) ON_LOOP {
+    return comes_of(hall, getuid());
 }
 
 /* The client that is being looked at: one talks to one at a time. */
@@ -107,6 +111,37 @@ static void forgets_one_that_has_gone_and_no_other(void **state) {
     client_settle(hall.client);
     assert_true(records(&hall) <= before + 1); /* a position */
     (void)close(first);
+    hall_fini(&hall);
+}
+
+/* One that will be back. */
+static void comes_and_goes(struct hall *hall, uint64_t number, uid_t uid) ON_LOOP {
+    int fd = comes_of(hall, uid);
+    struct conn *conn = clients_find(hall->clients, number);
+
+    session_make_secret(conn_session(conn));
+    conn_be_resumable(conn);
+    (void)close(fd);
+    until(hall->client->loop, conn_waits(conn));
+}
+
+static void gives_up_those_who_are_awaited_in_vain_of_whoever_has_most(void **state) {
+    struct hall hall;
+
+    (void)state;
+    loop_enter();
+    hall_init(&hall);
+    hall.client->config->limits.max_clients = 3;
+    comes_and_goes(&hall, 1, getuid());
+    for (uint64_t number = 2; number <= 4; number++)
+        comes_and_goes(&hall, number, getuid() + 1);
+    int fifth = comes(&hall);
+    until(hall.client->loop, hall.over == 1);
+    client_settle(hall.client);
+    assert_non_null(clients_find(hall.clients, 1));
+    assert_null(clients_find(hall.clients, 2));
+    assert_true(conn_waits(clients_find(hall.clients, 3)) && conn_waits(clients_find(hall.clients, 4)));
+    (void)close(fifth);
     hall_fini(&hall);
 }
 
@@ -181,6 +216,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serves_each_for_itself),
         cmocka_unit_test(forgets_one_that_has_gone_and_no_other),
+        cmocka_unit_test(gives_up_those_who_are_awaited_in_vain_of_whoever_has_most),
         cmocka_unit_test(answers_who_says_no_more),
         cmocka_unit_test(comes_back_as_a_whole),
     };

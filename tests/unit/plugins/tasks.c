@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "../../../plugins/tasks/clock.c"
+#include "../../../plugins/tasks/dump.c"
 #include "../../../plugins/tasks/id.c"
 #include "../../../plugins/tasks/text.c"
 #include "../../../plugins/tasks/transition.c"
@@ -16,6 +17,44 @@ static void expect(bool holds, const char *what, const char *other) {
     if (!holds)
         print_error("%s %s\n", what, other);
     assert_true(holds);
+}
+
+/* ---- JSON as text ---- */
+
+/* What is written is read as the same value, whatever it holds. */
+static void dumps_what_is_read_as_the_same(void **state) {
+    static const char *const values[] = {
+        "{}",
+        "[]",
+        "[null,true,false,0,-7,9007199254740993,0.1,-1.5e300]",
+        "{\"a\":{\"b\":[[],{},[1,{\"c\":\"d\"}]]},\"\":\"\"}",
+        "{\"quo\\\"te\":\"back\\\\slash / \\n\\r\\t\",\"é\":\"日本 \\ud83d\\ude00\\u007f\"}",
+        "[\"\\u0001\\u0008\\u000c\\u001f\\u0000 behind a NUL\",\"\\\"\",\"\\\\\\\"\"]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        json_t *value = json_loads(values[i], JSON_ALLOW_NUL, NULL);
+        struct text text = {0};
+        assert_non_null(value);
+        dump_json(&text, value);
+        json_t *read = json_loads(text.data, JSON_ALLOW_NUL, NULL);
+        expect(read && json_equal(read, value) && strlen(text.data) == text.len, "not the same:", values[i]);
+        json_decref(read);
+        json_decref(value);
+        text_fini(&text);
+    }
+}
+
+static void dumps_compactly(void **state) {
+    json_t *value = json_pack("{s:s, s:[i, i, n], s:{}}", "text", "two\nlines", "list", 1, 2, "none");
+    struct text text = {0};
+
+    (void)state;
+    dump_json(&text, value);
+    assert_string_equal(text.data, "{\"text\":\"two\\nlines\",\"list\":[1,2,null],\"none\":{}}");
+    json_decref(value);
+    text_fini(&text);
 }
 
 /* ---- states ---- */
@@ -204,6 +243,8 @@ static void makes_pieces_of_what_the_index_has_not(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dumps_what_is_read_as_the_same),
+        cmocka_unit_test(dumps_compactly),
         cmocka_unit_test(allows_what_the_table_says),
         cmocka_unit_test(names_what_may_follow),
         cmocka_unit_test(finds_a_state_by_its_name),
