@@ -243,14 +243,37 @@ int fs_replace_file(const char *path, struct span content, mode_t mode, struct t
     return draft_keep(&draft, path, err);
 }
 
-int fs_publish(const char *draft, const char *path, struct theseus_error *err) {
+/* Some file systems do not know the flag. */
+static int rename_new(const char *draft, const char *path) {
+    if (renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+        return 0;
+    return errno == EINVAL && link(draft, path) == 0 ? unlink(draft) : -1;
+}
+
+static int publish(const char *draft, const char *path, int (*give_name)(const char *, const char *),
+                   struct theseus_error *err) {
     CLEANUP(fd_close) int fd = open(draft, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0 || fsync(fd) < 0)
         return fail_errno(err, "cannot write '%s'", draft);
-    if (rename(draft, path) < 0)
+    if (give_name(draft, path) < 0)
         return fail_errno(err, "cannot rename '%s' to '%s'", draft, path);
     return sync_dir(path, err);
+}
+
+int fs_publish(const char *draft, const char *path, struct theseus_error *err) {
+    return publish(draft, path, rename, err);
+}
+
+int fs_publish_new(const char *draft, const char *path, struct theseus_error *err) {
+    return publish(draft, path, rename_new, err);
+}
+
+int fs_exists(const char *path, bool *ret_exists, struct theseus_error *err) {
+    struct stat st;
+
+    *ret_exists = stat(path, &st) == 0;
+    return *ret_exists || errno == ENOENT || errno == ENOTDIR ? 0 : fail_errno(err, "cannot examine '%s'", path);
 }
 
 int fs_copy_fd(int from_fd, const char *path, mode_t mode, struct theseus_error *err) {

@@ -42,8 +42,13 @@ MUST_CHECK int fs_replace_file(const char *path, struct span content, mode_t mod
 /* Copies all of `from_fd` to a new file at `path`, by way of a temporary name. */
 MUST_CHECK int fs_copy_fd(int from_fd, const char *path, mode_t mode, struct theseus_error *err);
 
-/* Gives a whole file its name for good: fsync, rename, fsync of the directory. */
+/* Gives a whole file its name for good: fsync, rename, fsync of the directory. What has the name is replaced; by the
+ * second function never, which is an error then. */
 MUST_CHECK int fs_publish(const char *draft, const char *path, struct theseus_error *err);
+MUST_CHECK int fs_publish_new(const char *draft, const char *path, struct theseus_error *err);
+
+/* Is anything there? An error is what leaves that open: no permission, a disk that cannot be read. */
+MUST_CHECK int fs_exists(const char *path, bool *ret_exists, struct theseus_error *err);
 
 /* Removes a directory with the files in it (one level; that is all we make). Best effort: what is left is found next
  * time. */

@@ -236,7 +236,7 @@ static bool is_forgotten(const char *path, const json_t *note) {
     struct stat st;
 
     return stat(path, &st) == 0 && time(NULL) - st.st_mtime > LIMIT_SHELF_DAYS * 86400 &&
-           (!file || access(file, F_OK) < 0);
+           (!file || (access(file, F_OK) < 0 && errno == ENOENT));
 }
 
 static int gather_named(void *arg, const char *path, const char *name, struct theseus_error *err) {

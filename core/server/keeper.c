@@ -1,5 +1,6 @@
 #include "server/keeper.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -357,7 +358,7 @@ void keeper_wake(struct keeper *keeper, struct loop_task *back) {
     keeper->pending = true; /* the first look says whether there is anything to carry */
     keeper->claiming.back = back;
     ledger_watch(keeper->ledger, touch, keeper);
-    if (keeper->goes_on || access(keeper->dir, F_OK) < 0) {
+    if (keeper->goes_on || (access(keeper->dir, F_OK) < 0 && errno == ENOENT)) {
         keeper->pending = keeper->goes_on;
         let_go(keeper);
         return;

@@ -180,7 +180,7 @@ int archive_write(const char *state_dir, const char *file, const struct artifact
         return fail(err, ERR_MISSING, "there is no database at '%s' yet", path);
     if (check_free(file, err) < 0)
         return -1;
-    if (write_draft(path, dir, draft, listener, err) < 0 || fs_publish(draft, file, err) < 0) {
+    if (write_draft(path, dir, draft, listener, err) < 0 || fs_publish_new(draft, file, err) < 0) {
         (void)unlink(draft);
         return -1;
     }
@@ -358,14 +358,15 @@ int archive_restore(const char *state_dir, const char *file, const struct artifa
                     char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
     CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
-    CLEANUP(free) char *aside = access(path, F_OK) == 0 ? aside_path(state_dir) : NULL;
+    bool exists;
 
-    if (fs_make_private_dir(state_dir, err) < 0)
+    if (fs_make_private_dir(state_dir, err) < 0 || fs_exists(path, &exists, err) < 0)
         return -1;
+    CLEANUP(free) char *aside = exists ? aside_path(state_dir) : NULL;
     remove_left(state_dir);
     int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
-        r = aside ? replace(path, draft, aside, err) : fs_publish(draft, path, err);
+        r = aside ? replace(path, draft, aside, err) : fs_publish_new(draft, path, err);
     if (r < 0)
         (void)unlink(draft);
     else

@@ -206,10 +206,11 @@ static int look_through(const char *copy, struct theseus_error *err) {
 int backup_try(const char *path, const char *copy, struct theseus_error *err) {
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
     CLEANUP(fd_close) int lock = -1;
+    bool has_log;
 
-    if (db_lock(path, &lock, err) < 0 || db_check_whole(path, err) < 0)
+    if (db_lock(path, &lock, err) < 0 || db_check_whole(path, err) < 0 || fs_exists(log_path, &has_log, err) < 0)
         return -1;
-    int r = access(log_path, F_OK) == 0 ? copy_open(path, copy, err) : copy_closed(path, copy, err);
+    int r = has_log ? copy_open(path, copy, err) : copy_closed(path, copy, err);
     if (r < 0 || look_through(copy, err) < 0)
         return error_prefix(err, "database '%s': ", path);
     return 0;
@@ -241,10 +242,11 @@ int backup_versions(const char *path, store_version_fn *visit, void *arg, struct
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
     CLEANUP(buf_fini) struct buf uri = {0};
     CLEANUP(fd_close) int lock = -1;
+    bool has_log;
 
-    if (db_lock(path, &lock, err) < 0 || write_uri(&uri, path, err) < 0)
+    if (db_lock(path, &lock, err) < 0 || write_uri(&uri, path, err) < 0 || fs_exists(log_path, &has_log, err) < 0)
         return -1;
-    int r = access(log_path, F_OK) == 0 ? each_version(path, 0, visit, arg, err)
-                                        : each_version(buf_span(&uri).data, SQLITE_OPEN_URI, visit, arg, err);
+    int r = has_log ? each_version(path, 0, visit, arg, err)
+                    : each_version(buf_span(&uri).data, SQLITE_OPEN_URI, visit, arg, err);
     return r < 0 ? error_prefix(err, "database '%s': ", path) : 0;
 }

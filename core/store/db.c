@@ -165,23 +165,30 @@ static int make_draft(const char *draft, const char *path, struct theseus_error 
 static int make_database(const char *path, struct theseus_error *err) {
     CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
 
-    if (make_draft(draft, path, err) == 0 && fs_publish(draft, path, err) == 0)
+    if (make_draft(draft, path, err) == 0 && fs_publish_new(draft, path, err) == 0)
         return 0;
     (void)unlink(draft);
     return -1;
 }
 
-static int64_t size_of(const char *path) {
+/* -1: there is no such file. Whatever else keeps us from knowing is an error, and no reason to make one. */
+static int find_size(const char *path, int64_t *ret_size, struct theseus_error *err) {
     struct stat st;
+    int r = stat(path, &st);
 
-    return stat(path, &st) < 0 ? -1 : st.st_size;
+    if (r < 0 && errno != ENOENT)
+        return fail_errno(err, "cannot examine the database '%s'", path);
+    *ret_size = r < 0 ? -1 : st.st_size;
+    return 0;
 }
 
-int db_check_whole(const char *path, struct theseus_error *err) {
+static int check_whole(const char *path, int64_t size, struct theseus_error *err) {
     CLEANUP(free) char *log = xasprintf("%s-wal", path);
-    int64_t size = size_of(path);
+    int64_t log_size;
 
-    if (size > 0 || (size < 0 && size_of(log) <= 0))
+    if (find_size(log, &log_size, err) < 0)
+        return -1;
+    if (size > 0 || (size < 0 && log_size <= 0))
         return 0;
     return fail(
         err, ERR_INVALID,
@@ -190,13 +197,19 @@ int db_check_whole(const char *path, struct theseus_error *err) {
         path, size == 0 ? "empty: it was truncated" : "gone, and its log is not");
 }
 
+int db_check_whole(const char *path, struct theseus_error *err) {
+    int64_t size;
+
+    return find_size(path, &size, err) < 0 ? -1 : check_whole(path, size, err);
+}
+
 /* Who may do what with it comes first: whatever is wrong with the content, nobody else may see it. */
 static int ready_file(const char *path, struct theseus_error *err) {
-    if (size_of(path) >= 0 && check_file(path, err) < 0)
+    int64_t size;
+
+    if (find_size(path, &size, err) < 0 || (size >= 0 && check_file(path, err) < 0) || check_whole(path, size, err) < 0)
         return -1;
-    if (db_check_whole(path, err) < 0)
-        return -1;
-    return size_of(path) < 0 ? make_database(path, err) : 0;
+    return size < 0 ? make_database(path, err) : 0;
 }
 
 int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {

@@ -2,6 +2,7 @@
  * orchestrator_cleanup_sessions: sessions that nobody needs are put out of the way. Nothing is lost by it: a session with
  * tasks is archived and comes back by orchestrator_resume_session; only one in which nothing was ever planned is deleted.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,6 +37,11 @@ static bool wants(const struct cleanup *cleanup, const char *type) {
     return strcmp(cleanup->type, type) == 0 || strcmp(cleanup->type, "all") == 0;
 }
 
+/* Not merely out of reach. */
+static bool is_gone(const char *directory) {
+    return access(directory, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* Columns behind SESSION_COLUMNS: was it chosen by a connection lately? NULL: it stays. */
 static const char *reason(const struct cleanup *cleanup, sqlite3_stmt *row) {
     const char *directory = sql_text(row, 2);
@@ -45,7 +51,7 @@ static const char *reason(const struct cleanup *cleanup, sqlite3_stmt *row) {
         return "completed";
     if (wants(cleanup, "orphaned") && is_empty && !is_in_use)
         return "orphaned: nothing was planned in it";
-    if (wants(cleanup, "orphaned") && *directory && access(directory, F_OK) < 0)
+    if (wants(cleanup, "orphaned") && *directory && is_gone(directory))
         return "orphaned: its directory is gone";
     if (wants(cleanup, "old") && sqlite3_column_int64(row, 5) <= cleanup->older_than)
         return "old";

@@ -1,6 +1,6 @@
 /* Each step of a restart fails once: the server goes on, says why, and the next restart works. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { serving } from './lib/client.js';
@@ -19,6 +19,7 @@ async function failEach(client, home, t, how) {
     await restarts(client);
     await restarts(client);
     const before = await settledTable(client), names = await client.names();
+    const database = statSync(home.path('state/theseus.db')).ino;
     for (let nth = 1; ; nth++) {
         assert.ok(nth < MOST, 'there is no end of it');
         await fault.quiet(client.pid);
@@ -39,6 +40,7 @@ async function failEach(client, home, t, how) {
         assert.equal(await client.text('echo', { message: name }), name, where);
         assert.deepEqual(await client.names(), names, where);
         assert.deepEqual(rooms(home.path('tmp')), [], where);
+        assert.equal(statSync(home.path('state/theseus.db')).ino, database, `another database, after ${where}`);
         const outcome = `${name} ${report.success ? 'was done without' : `failed it in ${report.phase_reached}`}`;
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
         await restarts(client);

@@ -136,6 +136,43 @@ static void copies_what_is_behind_a_descriptor(void **state) {
     assert_int_equal(st.st_mode & 0777, 0700);
 }
 
+static void gives_a_name_that_is_free(void **state) {
+    CLEANUP(place_fini) char *place = place_new();
+    CLEANUP(free) char *draft = path_join(place, "draft"), *file = path_join(place, "file");
+    CLEANUP(buf_fini) struct buf content = {0};
+    struct theseus_error err = {0};
+
+    (void)state;
+    write_bytes(draft, "first", 5);
+    assert_int_equal(fs_publish_new(draft, file, NULL), 0);
+    assert_int_equal(access(draft, F_OK), -1);
+    write_bytes(draft, "other", 5);
+    assert_int_equal(fs_publish_new(draft, file, &err), -1);
+    assert_non_null(strstr(err.message, "File exists"));
+    assert_int_equal(fs_read_file(file, 100, &content, NULL), 0);
+    assert_true(span_equals(buf_span(&content), "first"));
+    assert_int_equal(fs_publish(draft, file, NULL), 0);
+    content.len = 0;
+    assert_int_equal(fs_read_file(file, 100, &content, NULL), 0);
+    assert_true(span_equals(buf_span(&content), "other"));
+}
+
+static void tells_what_is_missing_from_what_cannot_be_seen(void **state) {
+    CLEANUP(place_fini) char *place = place_new();
+    CLEANUP(free) char *loop = path_join(place, "loop"), *under = path_join(loop, "file");
+    struct theseus_error err = {0};
+    bool exists = false;
+
+    (void)state;
+    assert_int_equal(fs_exists(place, &exists, NULL), 0);
+    assert_true(exists);
+    assert_int_equal(fs_exists(under, &exists, NULL), 0);
+    assert_false(exists);
+    assert_int_equal(symlink(loop, loop), 0);
+    assert_int_equal(fs_exists(under, &exists, &err), -1);
+    assert_non_null(strstr(err.message, under));
+}
+
 static void removes_a_directory_with_its_files(void **state) {
     CLEANUP(place_fini) char *place = place_new();
     CLEANUP(free) char *dir = path_join(place, "dir"), *file = path_join(dir, "file");
@@ -157,6 +194,8 @@ int main(void) {
         cmocka_unit_test(reads_up_to_a_limit),
         cmocka_unit_test(writes_whole_files_and_leaves_no_draft),
         cmocka_unit_test(copies_what_is_behind_a_descriptor),
+        cmocka_unit_test(gives_a_name_that_is_free),
+        cmocka_unit_test(tells_what_is_missing_from_what_cannot_be_seen),
         cmocka_unit_test(removes_a_directory_with_its_files),
     };
 
