@@ -278,17 +278,23 @@ static bool is_known(uint32_t format) {
     return format == FORMAT_NUMBER || format == FORMAT_WITHOUT_ECHO;
 }
 
-/* Either of the two. */
+/* Either of the two. A file that could not be read is not therefore damaged. */
 static int read_identity(int fd, struct format_identity *ret_identity, struct theseus_error *err) {
     static const off_t places[] = {offsetof(struct format_head, identity), offsetof(struct format_head, identity_copy)};
+    struct theseus_error unread = {0};
 
-    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-        if (pread(fd, ret_identity, sizeof(*ret_identity), places[i]) == sizeof(*ret_identity) &&
-            format_is_identity(ret_identity))
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        ssize_t n = pread(fd, ret_identity, sizeof(*ret_identity), places[i]);
+        if (n < 0)
+            (void)fail_errno(&unread, "cannot read the ledger's head");
+        if (n == sizeof(*ret_identity) && format_is_identity(ret_identity))
             return is_known(ret_identity->format) && ret_identity->segment_bytes == SEGMENT_BYTES
                        ? 0
                        : fail(err, ERR_NEWER, "the ledger has format %u, and this binary reads format %d",
                               ret_identity->format, FORMAT_NUMBER);
+    }
+    if (unread.code)
+        return fail(err, unread.code, "%s", unread.message);
     return fail(err, ERR_INVALID, "the file is no ledger, or its head is damaged");
 }
 

@@ -101,25 +101,29 @@ static int lock(const char *path, int *ret_fd, struct theseus_error *err) {
     return 0;
 }
 
-/* What makes it a ledger is written last: without that, whoever made it has not come so far as to use it. */
-static bool is_begun(int fd) {
+/* What makes it a ledger is written last: without that, whoever made it has not come so far as to use it. What cannot
+ * be read is no reason to begin another one in its place. */
+static int look_inside(int fd, const char *path, bool *ret_begun, struct theseus_error *err) {
     static const struct format_identity none;
     struct format_identity one = {0}, other = {0};
 
-    return pread(fd, &one, sizeof(one), 0) > 0 &&
-           pread(fd, &other, sizeof(other), offsetof(struct format_head, identity_copy)) >= 0 &&
-           (memcmp(&one, &none, sizeof(one)) != 0 || memcmp(&other, &none, sizeof(other)) != 0);
+    if (pread(fd, &one, sizeof(one), 0) < 0 ||
+        pread(fd, &other, sizeof(other), offsetof(struct format_head, identity_copy)) < 0)
+        return fail_errno(err, "cannot read '%s'", path);
+    *ret_begun = memcmp(&one, &none, sizeof(one)) != 0 || memcmp(&other, &none, sizeof(other)) != 0;
+    return 0;
 }
 
 int ledgerfile_open(const char *dir, const char *socket, bool open, int *ret_fd, struct theseus_error *err) {
     CLEANUP(free) char *path = path_of(dir, socket);
     CLEANUP(fd_close) int fd = -1;
+    bool begun = false;
 
-    if (fs_make_dir(dir, open ? PASSAGE_DIR : 0700, err) < 0 || check_memory(dir, err) < 0 || lock(path, &fd, err) < 0)
+    if (fs_make_dir(dir, open ? PASSAGE_DIR : 0700, err) < 0 || check_memory(dir, err) < 0 ||
+        lock(path, &fd, err) < 0 || look_inside(fd, path, &begun, err) < 0)
         return -1;
-    int r = is_begun(fd) ? LEDGERFILE_LEFT : 0;
     *ret_fd = fd_take(&fd);
-    return r;
+    return begun ? LEDGERFILE_LEFT : 0;
 }
 
 /* ---- the name ---- */
