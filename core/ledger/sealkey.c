@@ -53,11 +53,13 @@ int seal_key_load(const char *path, struct seal_key *ret_key, struct theseus_err
     unsigned char master[SEAL_KEY_BYTES];
     /* A FIFO in its place may not stop us. */
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const int why = errno;
 
     if (sealing_open_sodium(err) < 0)
         return -1;
     if (sodium.sodium_init() < 0)
         return fail(err, ERR_SYSTEM, "cannot seal: this system gives no random numbers");
+    errno = why;
     if (fd < 0 && errno == ENOENT)
         return SEAL_KEY_MISSING;
     if (fd < 0)

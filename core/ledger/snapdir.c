@@ -85,16 +85,25 @@ static int by_age(const void *a, const void *b) {
     return r ? r : by_serial(a, b);
 }
 
-static void visit(int dir_fd, const char *name, const char *boot_id, struct snap_list *list) {
+static int visit(int dir_fd, const char *name, const char *boot_id, struct snap_list *list, struct theseus_error *err) {
     struct snap snap;
     struct stat st;
 
     if (!parse_name(name, &snap) || (boot_id && strcmp(snap.boot_id, boot_id) != 0))
-        return;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return; /* gone since it was listed */
+        return 0;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) /* unless it is gone since it was listed */
+        return errno == ENOENT ? 0 : fail_errno(err, "cannot examine the snapshot '%s'", name);
     snap.changed_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     list_add(list, &snap);
+    return 0;
+}
+
+static int visit_all(DIR *stream, const char *boot_id, struct snap_list *list, struct theseus_error *err) {
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(stream)); errno = 0)
+        if (visit(dirfd(stream), entry->d_name, boot_id, list, err) < 0)
+            return -1;
+    return errno == 0 ? 0 : fail_errno(err, "cannot read it");
 }
 
 int snapdir_list(const char *dir, const char *boot_id, struct snap_list *ret_list, struct theseus_error *err) {
@@ -103,13 +112,10 @@ int snapdir_list(const char *dir, const char *boot_id, struct snap_list *ret_lis
 
     if (!stream)
         return errno == ENOENT ? SNAPDIR_NONE : fail_errno(err, "cannot open the directory '%s'", dir);
-    errno = 0;
-    for (struct dirent *entry; (entry = readdir(stream)); errno = 0)
-        visit(dirfd(stream), entry->d_name, boot_id, &list);
-    int r = errno == 0 ? 0 : fail_errno(err, "cannot read the directory '%s'", dir);
+    int r = visit_all(stream, boot_id, &list, err);
     (void)closedir(stream);
     if (r < 0)
-        return -1;
+        return error_prefix(err, "directory '%s': ", dir);
     if (list.count)
         qsort(list.snaps, list.count, sizeof(*list.snaps), boot_id ? by_serial : by_age);
     *ret_list = list;

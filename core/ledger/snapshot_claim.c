@@ -4,12 +4,15 @@
  */
 #include "ledger/snapshot_inner.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+
+enum { UNDECIDED = SNAPSHOT_NONE + 1 };
 
 void snapshot_found_fini(struct snapshot_found *found) {
     sealed_fini(&found->sealed);
@@ -35,12 +38,15 @@ static int read_snap(const char *path, const struct seal_key *key, struct sealed
                      struct theseus_error *err) {
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
+    if (fd < 0 && errno == ELOOP)
+        return fail(err, ERR_INVALID, "it is a symbolic link");
     if (fd < 0)
         return fail_errno(err, "cannot open it");
     return check_file(fd, path, err) < 0 ? -1 : seal_read(key, fd, SNAPSHOT_MAX_BYTES, ret_sealed, err);
 }
 
-/* Is `snap` good? One that is not is noted in `found` (SNAPSHOT_NONE). */
+/* Is `snap` good? One that is not is noted in `found` (SNAPSHOT_NONE), and so is one that the system would not read now,
+ * which may be good (UNDECIDED). */
 static int examine(const struct snapshot *snapshot, const struct snap *snap, const struct seal_key *key,
                    struct snapshot_found *found, struct theseus_error *err) {
     CLEANUP(free) char *path = snapdir_path(snapshot->dir, snap);
@@ -60,7 +66,7 @@ static int examine(const struct snapshot *snapshot, const struct snap *snap, con
     }
     if (found->refused++ == 0)
         found->refusal = why;
-    return SNAPSHOT_NONE;
+    return why.code == ERR_SYSTEM ? UNDECIDED : SNAPSHOT_NONE;
 }
 
 /*
@@ -87,7 +93,8 @@ static int take(struct snapshot *snapshot, const struct snap_list *list, size_t 
     return 0;
 }
 
-/* The files of a server whose lock we hold. */
+/* The files of a server whose lock we hold. An older one is not taken in the place of one that may be good: what is
+ * younger would then be set aside. */
 static int claim_locked(struct snapshot *snapshot, const char *boot_id, const struct seal_key *key,
                         struct snapshot_found *found, struct theseus_error *err) {
     CLEANUP(snap_list_fini) struct snap_list list = {0};
@@ -100,8 +107,8 @@ static int claim_locked(struct snapshot *snapshot, const char *boot_id, const st
         int r = examine(snapshot, &list.snaps[i], key, found, err);
         if (r == 0)
             return take(snapshot, &list, i, err);
-        if (r < 0)
-            return -1;
+        if (r != SNAPSHOT_NONE)
+            return r < 0 ? -1 : SNAPSHOT_NONE;
     }
     return SNAPSHOT_NONE;
 }
