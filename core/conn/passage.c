@@ -1,6 +1,7 @@
 #include "conn/passage.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +29,17 @@ static bool is_mark(const char *name) {
 /* Is there a mark beside `except`, which may be NULL? */
 static int find_mark(const char *dir, const char *except, bool *ret_found, struct theseus_error *err) {
     DIR *listing = opendir(dir);
+    bool found = false;
 
     if (!listing)
         return fail_errno(err, "cannot read the directory '%s'", dir);
-    *ret_found = false;
-    for (const struct dirent *entry = readdir(listing); entry && !*ret_found; entry = readdir(listing))
-        *ret_found = is_mark(entry->d_name) && (!except || strcmp(entry->d_name, except) != 0);
+    errno = 0;
+    for (const struct dirent *entry; !found && (entry = readdir(listing)); errno = 0)
+        found = is_mark(entry->d_name) && (!except || strcmp(entry->d_name, except) != 0);
+    int r = !found && errno ? fail_errno(err, "cannot read the directory '%s'", dir) : 0;
     (void)closedir(listing);
-    return 0;
+    *ret_found = found;
+    return r;
 }
 
 bool passage_is_ours(const char *path) {
@@ -80,7 +84,7 @@ static int close_up(const char *dir, const char *mark, struct theseus_error *err
     bool others = false;
 
     if (access(mark, F_OK) < 0)
-        return 0;
+        return errno == ENOENT ? 0 : fail_errno(err, "cannot examine '%s'", mark);
     if (stat(dir, &st) < 0)
         return fail_errno(err, "cannot examine the directory '%s'", dir);
     if (find_mark(dir, path_base(mark), &others, err) < 0)
