@@ -32,7 +32,7 @@ char *shelf_path(const char *state_dir, const char *hash) {
 bool shelf_has(const char *state_dir, const char *hash) {
     CLEANUP(free) char *path = shelf_path(state_dir, hash);
 
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 /* For as long as the descriptor is open nobody else changes anything here. */
@@ -83,17 +83,22 @@ static int write_note(const char *state_dir, const char *plugin, const json_t *n
     return fs_write_file(path, buf_span(&text), 0600, err);
 }
 
-/* One that cannot be read is begun anew: what it said is lost, and what comes must not be. */
-static json_t *note_of(const char *state_dir, const char *plugin) {
+/* New reference in `ret_note`. One that makes no sense is begun anew: what it said is lost, and what comes must not be.
+ * One that could not be read may make sense. */
+static int note_of(const char *state_dir, const char *plugin, json_t **ret_note, struct theseus_error *err) {
     CLEANUP(free) char *path = file_of(state_dir, plugin, ".json");
+    struct theseus_error why = {0};
     json_t *note = NULL;
 
-    if (read_note(path, &note, NULL) < 0 || !json_is_object(note)) {
+    if (read_note(path, &note, &why) < 0 && (why.code == ERR_SYSTEM || why.code == ERR_MEMORY))
+        return fail(err, why.code, "%s", why.message);
+    if (!json_is_object(note)) {
         json_decref(note);
         note = json_object();
     }
     (void)json_object_set_new(note, "plugin", json_string(plugin));
-    return note;
+    *ret_note = note;
+    return 0;
 }
 
 /* ---- keeping ---- */
@@ -118,7 +123,7 @@ static json_t *put_first_new(const json_t *good, const struct shelf_image *image
 static int copy_image(const char *state_dir, const struct shelf_image *image, struct theseus_error *err) {
     CLEANUP(free) char *path = shelf_path(state_dir, image->hash);
 
-    if (shelf_has(state_dir, image->hash))
+    if (access(path, F_OK) == 0)
         return 0;
     CLEANUP(fd_close) int fd = open(image->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -128,10 +133,11 @@ static int copy_image(const char *state_dir, const struct shelf_image *image, st
 
 int shelf_keep(const char *state_dir, const struct shelf_image *image, struct theseus_error *err) {
     CLEANUP(fd_close) int held = -1;
+    json_auto_t *note = NULL;
 
-    if (lock(state_dir, &held, err) < 0 || copy_image(state_dir, image, err) < 0)
+    if (lock(state_dir, &held, err) < 0 || copy_image(state_dir, image, err) < 0 ||
+        note_of(state_dir, image->plugin, &note, err) < 0)
         return -1;
-    json_auto_t *note = note_of(state_dir, image->plugin);
     (void)json_object_set_new(note, "file", json_string(image->file)); /* NULL, and without effect: it is no UTF-8 */
     if (json_object_set_new(note, "good", put_first_new(json_object_get(note, "good"), image)) < 0)
         return fail(err, ERR_MEMORY, "no memory to note an image of plugin '%s'", image->plugin);
@@ -163,12 +169,12 @@ int shelf_good(const char *state_dir, const char *plugin, shelf_wants_fn *wants,
 int shelf_write_bans(const char *state_dir, const char *plugin, const json_t *bans, struct theseus_error *err) {
     CLEANUP(fd_close) int held = -1;
     CLEANUP(free) char *path = file_of(state_dir, plugin, ".json");
+    json_auto_t *note = NULL;
 
-    if (json_array_size(bans) == 0 && access(path, F_OK) < 0)
+    if (json_array_size(bans) == 0 && access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
-    if (lock(state_dir, &held, err) < 0)
+    if (lock(state_dir, &held, err) < 0 || note_of(state_dir, plugin, &note, err) < 0)
         return -1;
-    json_auto_t *note = note_of(state_dir, plugin);
     if (json_object_set(note, "banned", (json_t *)(uintptr_t)bans) < 0)
         return fail(err, ERR_MEMORY, "no memory to note the bans of plugin '%s'", plugin);
     return write_note(state_dir, plugin, note, err);
@@ -184,11 +190,14 @@ static int each_name(const char *state_dir, name_fn *visit, void *arg, struct th
 
     if (!dir)
         return errno == ENOENT ? 0 : fail_errno(err, "cannot read the directory '%s'", dir_path);
-    for (struct dirent *entry; (entry = readdir(dir));) {
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(dir)); errno = 0) {
         CLEANUP(free) char *path = path_join(dir_path, entry->d_name);
         if (visit(arg, path, entry->d_name, err) < 0)
             r = -1;
     }
+    if (errno)
+        r = fail_errno(err, "cannot read the directory '%s'", dir_path);
     (void)closedir(dir);
     return r;
 }
