@@ -1,7 +1,9 @@
 #include "call/proc.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +52,24 @@ void proc_boot_id(char boot[static PROC_BOOT_BYTES]) {
                        buf_span(&content).data);
 }
 
+/* What has just been asked about it has failed: is it, as far as can be told, because there is no such process? */
+static bool is_missing(long pid) {
+    return kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 bool proc_lives(long pid, uint64_t start_time) {
     CLEANUP(free) char *text = NULL;
     const char *behind = NULL;
     uint64_t its_start = 0;
     char state = 0;
 
-    return proc_start_time(pid, &its_start, NULL) == 0 && its_start == start_time &&
-           read_stat(pid, &text, &behind, NULL) == 0 && sscanf(behind, "%c", &state) == 1 && state != 'Z' &&
-           state != 'X';
+    if (proc_start_time(pid, &its_start, NULL) < 0)
+        return !is_missing(pid);
+    if (its_start != start_time)
+        return false;
+    if (read_stat(pid, &text, &behind, NULL) < 0)
+        return !is_missing(pid);
+    return sscanf(behind, "%c", &state) == 1 && state != 'Z' && state != 'X';
 }
 
 static bool is_at_work(long pid, long group) {
@@ -67,13 +78,14 @@ static bool is_at_work(long pid, long group) {
     long its_group = 0;
     char state = 0;
 
-    return read_stat(pid, &text, &behind, NULL) == 0 && sscanf(behind, "%c %*d %ld", &state, &its_group) == 2 &&
-           its_group == group && state != 'Z' && state != 'X';
+    if (read_stat(pid, &text, &behind, NULL) < 0)
+        return !is_missing(pid) && getpgid((pid_t)pid) == (pid_t)group;
+    return sscanf(behind, "%c %*d %ld", &state, &its_group) == 2 && its_group == group && state != 'Z' && state != 'X';
 }
 
 bool proc_group_lives(long group) {
     DIR *dir = opendir("/proc");
-    bool lives = false;
+    bool lives = !dir && !is_missing(-group);
 
     for (struct dirent *entry; dir && !lives && (entry = readdir(dir));) {
         long pid = strtol(entry->d_name, NULL, 10);

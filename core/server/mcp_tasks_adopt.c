@@ -42,20 +42,26 @@ bool adopt_may(const struct mcp_tasks *tasks, const struct mcp_task_row *row) {
     return tasks->origin.adopts && !is_ours(tasks, row);
 }
 
-bool adopt_claim(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left **ret_left) {
-    struct theseus_error err = {0};
+/* What has ended does not write its files any more: they are read first, and whoever cannot do that leaves it to the next
+ * who looks. */
+int adopt_claim(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left **ret_left,
+                struct theseus_error *err) {
+    struct task_left *left = NULL;
+    struct theseus_error why = {0};
 
     if (!adopt_may(tasks, row))
-        return false;
-    int r = mcp_task_claim(tasks->origin.store, row, tasks->pid, tasks->started, &err);
-    if (r < 0)
-        log_warning("task %s cannot be taken over: %s", row->id, err.message);
-    if (r != 0)
-        return false;
-    *ret_left = task_file_read(tasks->dir, row->id);
-    if (*ret_left && task_file_count_end(tasks->dir, row->id, ++(*ret_left)->ends, &err) < 0)
-        log_warning("task %s: %s", row->id, err.message);
-    return true;
+        return ADOPT_NOT;
+    if (task_file_read(tasks->dir, row->id, &left, err) < 0)
+        return -1;
+    int r = mcp_task_claim(tasks->origin.store, row, tasks->pid, tasks->started, err);
+    if (r != 0) {
+        task_left_free(left);
+        return r < 0 ? -1 : ADOPT_NOT;
+    }
+    if (left && task_file_count_end(tasks->dir, row->id, ++left->ends, &why) < 0)
+        log_warning("task %s: %s", row->id, why.message);
+    *ret_left = left;
+    return 0;
 }
 
 /* ---- going on ---- */
@@ -232,13 +238,19 @@ static void note_claimed(struct look *look, struct mcp_task_row *row, struct tas
 static void look_at_row(struct look *look, struct mcp_task_row *row) {
     struct mcp_tasks *tasks = look->tasks;
     struct task_left *left = NULL;
+    struct theseus_error err = {0};
 
-    if (strcmp(row->status, "working") != 0)
+    if (strcmp(row->status, "working") != 0) {
         task_file_forget(tasks->dir, row->id);
-    else if (is_ours(tasks, row))
+    } else if (is_ours(tasks, row)) {
         (void)json_array_append_new(look->strays, json_string(row->id));
-    else if (!adopt_is_at_work(tasks, row) && adopt_claim(tasks, row, &left))
-        note_claimed(look, row, left);
+    } else if (!adopt_is_at_work(tasks, row)) {
+        int r = adopt_claim(tasks, row, &left, &err);
+        if (r == 0)
+            note_claimed(look, row, left);
+        else if (r < 0)
+            log_warning("task %s cannot be taken over: %s", row->id, err.message);
+    }
 }
 
 static void look_at(void *arg, const char *id) {

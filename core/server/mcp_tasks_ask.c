@@ -70,8 +70,12 @@ static bool look(struct question *question) {
     if (question->r != 0 || strcmp(question->row.status, "working") != 0)
         return true;
     question->works = adopt_is_at_work(tasks, &question->row);
-    question->claimed = !question->works && adopt_claim(tasks, &question->row, &question->left);
-    return question->works || question->claimed || !adopt_may(tasks, &question->row);
+    if (question->works)
+        return true;
+    int r = adopt_claim(tasks, &question->row, &question->left, &question->err);
+    question->claimed = r == 0;
+    question->r = r < 0 ? -1 : 0;
+    return r <= 0 || !adopt_may(tasks, &question->row);
 }
 
 static void run_question(void *job) {

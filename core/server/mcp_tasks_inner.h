@@ -81,9 +81,11 @@ bool task_has_failed(struct task *task); /* said once for each; it is tried agai
 void questions_free_all(struct mcp_tasks *tasks) ON_LOOP;
 
 /* mcp_tasks_adopt.c */
-/* On the lane. Is the row of a process that has ended, and ours from now on? `ret_left`: what there is to go on with,
- * owned; NULL: nothing. */
-bool adopt_claim(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left **ret_left);
+/* On the lane. Makes the row of a process that has ended ours. `ret_left`: what there is to go on with, owned; NULL:
+ * nothing. ADOPT_NOT: another was faster, or nothing is adopted here. */
+enum { ADOPT_NOT = 1 };
+MUST_CHECK int adopt_claim(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left **ret_left,
+                           struct theseus_error *err);
 bool adopt_may(const struct mcp_tasks *tasks, const struct mcp_task_row *row);
 /* On the lane. Is it at work in another process? */
 bool adopt_is_at_work(const struct mcp_tasks *tasks, const struct mcp_task_row *row);

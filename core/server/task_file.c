@@ -112,20 +112,11 @@ static bool take_rest(const json_t *head, struct span behind, struct span *ret_r
     return strtoull(hash, NULL, 16) == hash_u64(*ret_rest);
 }
 
-/* The head; NULL: the file is not there, or not whole. */
-static json_t *read_parts(const char *dir, const char *id, const char *what, size_t max, struct buf *ret_text,
-                          struct span *ret_rest) {
-    CLEANUP(free) char *path = path_of(dir, id, what);
+/* The head; NULL: the file is not whole. */
+static json_t *parse_parts(struct span all, struct span *ret_rest) {
+    const char *end = all.len ? memchr(all.data, '\n', all.len) : NULL;
     struct theseus_error err = {0};
 
-    if (access(path, F_OK) < 0)
-        return NULL;
-    if (fs_read_file(path, max, ret_text, &err) < 0) {
-        log_warning("%s", err.message);
-        return NULL;
-    }
-    struct span all = buf_span(ret_text);
-    const char *end = all.len ? memchr(all.data, '\n', all.len) : NULL;
     if (!end)
         return NULL;
     json_auto_t *head = jsontext_read((struct span){all.data, (size_t)(end - all.data)}, &err);
@@ -133,24 +124,48 @@ static json_t *read_parts(const char *dir, const char *id, const char *what, siz
     return head && take_rest(head, behind, ret_rest) ? json_incref(head) : NULL;
 }
 
+/* A new reference to the head; NULL: the file is not there, or not whole. */
+static int read_parts(const char *dir, const char *id, const char *what, size_t max, struct buf *ret_text,
+                      json_t **ret_head, struct span *ret_rest, struct theseus_error *err) {
+    CLEANUP(free) char *path = path_of(dir, id, what);
+    struct theseus_error why = {0};
+
+    *ret_head = NULL;
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    if (fs_read_file(path, max, ret_text, &why) < 0 && why.code != ERR_LIMIT)
+        return fail(err, why.code, "%s", why.message);
+    *ret_head = parse_parts(buf_span(ret_text), ret_rest); /* what is too large is none of ours */
+    return 0;
+}
+
 static uint64_t number_of(const json_t *head) {
     return (uint64_t)json_integer_value(json_object_get(head, "number"));
 }
 
-/* The last checkpoint that is whole: its head; NULL: there is none. */
-static json_t *read_last(const char *dir, const char *id, struct buf *ret_text, struct span *ret_state) {
+/* The last checkpoint that is whole: its head; NULL: there is none. Of one that cannot be read now nobody knows whether it
+ * is the last one. */
+static int read_last(const char *dir, const char *id, struct buf *ret_text, json_t **ret_head, struct span *ret_state,
+                     struct theseus_error *err) {
     struct buf texts[2] = {0};
     struct span states[2] = {0};
-    json_t *heads[2];
+    json_t *heads[2] = {0};
+    int r = 0;
 
-    for (int slot = 0; slot < 2; slot++)
-        heads[slot] = read_parts(dir, id, slot_names[slot], CHECKPOINT_MAX, &texts[slot], &states[slot]);
+    for (int slot = 0; slot < 2 && r == 0; slot++)
+        r = read_parts(dir, id, slot_names[slot], CHECKPOINT_MAX, &texts[slot], &heads[slot], &states[slot], err);
     int last = number_of(heads[1]) > number_of(heads[0]);
+    if (r == 0) {
+        *ret_text = texts[last];
+        *ret_head = heads[last];
+        *ret_state = states[last];
+    } else {
+        json_decref(heads[last]);
+        buf_fini(&texts[last]);
+    }
     json_decref(heads[!last]);
     buf_fini(&texts[!last]);
-    *ret_text = texts[last];
-    *ret_state = states[last];
-    return heads[last];
+    return r;
 }
 
 /* ---- life ---- */
@@ -221,17 +236,20 @@ static int give_up_locked(struct task_file *file, const struct theseus_error *wh
 }
 
 /* Which is the last one, after another image or process has written them; 0: there is none. */
-static uint64_t find_number(const struct task_file *file) {
+static int find_number(const struct task_file *file, uint64_t *ret_number, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf text = {0};
+    json_auto_t *head = NULL;
     struct span state;
-    json_auto_t *head = read_last(file->dir, file->id, &text, &state);
 
-    return number_of(head);
+    if (read_last(file->dir, file->id, &text, &head, &state, err) < 0)
+        return -1;
+    *ret_number = number_of(head);
+    return 0;
 }
 
 static int write_next_locked(struct task_file *file, struct span state, uint64_t inner, struct theseus_error *err) {
-    if (file->number == 0)
-        file->number = find_number(file);
+    if (file->number == 0 && find_number(file, &file->number, err) < 0)
+        return -1;
     file->number++;
     return overwrite_parts(file->dir, file->id, slot_names[file->number % 2],
                            json_pack("{s:I, s:I}", "number", (json_int_t)file->number, "inner", (json_int_t)inner),
@@ -296,30 +314,43 @@ void task_file_remove(struct task_file *file) {
 
 /* ---- of a process that has ended ---- */
 
-static uint64_t read_ends(const char *dir, const char *id) {
+static int read_ends(const char *dir, const char *id, uint64_t *ret_ends, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf text = {0};
+    json_auto_t *head = NULL;
     struct span rest;
-    json_auto_t *head = read_parts(dir, id, "ends", CALL_MAX, &text, &rest);
 
-    return (uint64_t)json_integer_value(json_object_get(head, "ends"));
+    if (read_parts(dir, id, "ends", CALL_MAX, &text, &head, &rest, err) < 0)
+        return -1;
+    *ret_ends = (uint64_t)json_integer_value(json_object_get(head, "ends"));
+    return 0;
 }
 
-struct task_left *task_file_read(const char *dir, const char *id) {
+static int read_left(struct task_left *left, const char *dir, const char *id, struct theseus_error *err) {
+    json_auto_t *head = NULL;
+
+    if (read_parts(dir, id, "call", CALL_MAX, &left->text, &left->head, &left->request, err) < 0 ||
+        read_last(dir, id, &left->checkpoint, &head, &left->state, err) < 0 ||
+        read_ends(dir, id, &left->ends, err) < 0)
+        return -1;
+    left->inner = (uint64_t)json_integer_value(json_object_get(head, "inner"));
+    return 0;
+}
+
+int task_file_read(const char *dir, const char *id, struct task_left **ret_left, struct theseus_error *err) {
     struct task_left *left = xcalloc(1, sizeof(*left));
     char boot[PROC_BOOT_BYTES];
+    int r = read_left(left, dir, id, err);
 
-    left->head = read_parts(dir, id, "call", CALL_MAX, &left->text, &left->request);
-    if (!left->head || json_integer_value(json_object_get(left->head, "version")) != VERSION) {
+    if (r < 0 || !left->head || json_integer_value(json_object_get(left->head, "version")) != VERSION) {
         task_left_free(left);
-        return NULL;
+        *ret_left = NULL;
+        return r;
     }
-    json_auto_t *head = read_last(dir, id, &left->checkpoint, &left->state);
-    left->inner = (uint64_t)json_integer_value(json_object_get(head, "inner"));
-    left->ends = read_ends(dir, id);
     proc_boot_id(boot);
     const char *then = json_string_value(json_object_get(left->head, "boot"));
     left->same_boot = then && boot[0] && strcmp(then, boot) == 0;
-    return left;
+    *ret_left = left;
+    return 0;
 }
 
 void task_left_free(struct task_left *left) {

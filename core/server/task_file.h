@@ -59,8 +59,8 @@ struct task_left {
     bool same_boot; /* the machine has not gone down since */
 };
 
-/* NULL: there is nothing, or nothing that is whole. */
-struct task_left *task_file_read(const char *dir, const char *id);
+/* *ret_left: owned; NULL: there is nothing, or nothing that is whole. An error is what cannot be read now. */
+MUST_CHECK int task_file_read(const char *dir, const char *id, struct task_left **ret_left, struct theseus_error *err);
 void task_left_free(struct task_left *left);
 /* One more process has begun it. */
 MUST_CHECK int task_file_count_end(const char *dir, const char *id, uint64_t ends, struct theseus_error *err);

@@ -57,9 +57,17 @@ static int put(struct task *task, const char *state) {
     return r;
 }
 
+static struct task_left *read_one(const char *dir, const char *id) {
+    struct theseus_error err = {0};
+    struct task_left *left;
+
+    assert_int_equal(task_file_read(dir, id, &left, &err), 0);
+    return left;
+}
+
 /* What the next process finds. */
 static void finds(const struct task *task, const char *request, const char *state) {
-    struct task_left *left = task_file_read(task->dir, "one");
+    struct task_left *left = read_one(task->dir, "one");
 
     assert_non_null(left);
     assert_true(span_equals(left->request, request));
@@ -133,13 +141,13 @@ static void keeps_no_secret(void **state) {
 
     (void)state;
     assert_int_equal(task_file_create(file, &asked, &err), TASK_FILE_SECRET);
-    assert_null(task_file_read(tasks, "two"));
+    assert_null(read_one(tasks, "two"));
     make(&task, dir, "{}");
     assert_int_equal(put(&task, "1"), 0);
     assert_int_equal(put(&task, "\"s3cret\""), 0); /* the call goes on, here alone */
-    assert_null(task_file_read(task.dir, "one"));
+    assert_null(read_one(task.dir, "one"));
     assert_int_equal(put(&task, "2"), 0);
-    assert_null(task_file_read(task.dir, "one"));
+    assert_null(read_one(task.dir, "one"));
     end(&task);
 }
 
@@ -159,7 +167,7 @@ static void takes_an_earlier_checkpoint_unless_there_is_one(void **state) {
 }
 
 static uint64_t ends_of(const struct task *task) {
-    struct task_left *left = task_file_read(task->dir, "one");
+    struct task_left *left = read_one(task->dir, "one");
     uint64_t ends = left->ends;
 
     task_left_free(left);
@@ -200,6 +208,27 @@ static int files_of(const struct task *task) {
     return files;
 }
 
+/* The last one may be what cannot be read. */
+static void takes_no_earlier_one_where_the_last_cannot_be_read(void **state) {
+    CLEANUP(tempdir_remove) char *dir = tempdir_make();
+    struct theseus_error err = {0};
+    struct task_left *left;
+    struct task task;
+
+    (void)state;
+    make(&task, dir, "{}");
+    CLEANUP(free) char *last = path_join(task.dir, "one.even"), *aside = path_join(dir, "aside");
+    assert_int_equal(put(&task, "1"), 0);
+    assert_int_equal(put(&task, "2"), 0);
+    assert_int_equal(rename(last, aside), 0);
+    assert_int_equal(symlink(last, last), 0);
+    assert_int_equal(task_file_read(task.dir, "one", &left, &err), -1);
+    assert_non_null(strstr(err.message, last));
+    assert_int_equal(rename(aside, last), 0);
+    finds(&task, "{}", "2");
+    end(&task);
+}
+
 static void leaves_nothing_behind(void **state) {
     CLEANUP(tempdir_remove) char *dir = tempdir_make();
     struct task task;
@@ -224,6 +253,7 @@ int main(void) {
         cmocka_unit_test(keeps_no_secret),
         cmocka_unit_test(takes_an_earlier_checkpoint_unless_there_is_one),
         cmocka_unit_test(counts_ends_until_the_next_checkpoint),
+        cmocka_unit_test(takes_no_earlier_one_where_the_last_cannot_be_read),
         cmocka_unit_test(leaves_nothing_behind),
     };
 
