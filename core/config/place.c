@@ -1,5 +1,6 @@
 #include "config/place.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,25 +32,25 @@ int place_config_files(const struct config_source *source, char ***ret_files, st
     return 0;
 }
 
-static bool is_directory(const char *path, struct stat *ret_st) {
-    return stat(path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
+/* One that cannot be examined now is not given up for another place, where nothing is: whoever uses it says what is
+ * wrong. */
+static bool is_directory(const char *path, uid_t owner) {
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return errno != ENOENT && errno != ENOTDIR && errno != EACCES;
+    return S_ISDIR(st.st_mode) && (owner == (uid_t)-1 || st.st_uid == owner);
 }
 
 char *place_runtime_dir(const char *user_dir, const char *state_dir) {
-    struct stat st;
-
-    if (is_directory(user_dir, &st) && st.st_uid == getuid())
-        return path_join(user_dir, "theseus");
-    return path_join(state_dir, "run");
+    return is_directory(user_dir, getuid()) ? path_join(user_dir, "theseus") : path_join(state_dir, "run");
 }
 
 char *place_shipped_plugins(const char *program) {
-    struct stat st;
-
     if (program) {
         CLEANUP(free) char *dir = path_dir(program);
         CLEANUP(free) char *beside = path_join(dir, "plugins");
-        if (is_directory(beside, &st))
+        if (is_directory(beside, (uid_t)-1))
             return TAKE_PTR(beside);
     }
     return xstrdup(THESEUS_LIBDIR "/theseus/plugins");
