@@ -138,6 +138,11 @@ static void disable(struct plugins *plugins, struct source *source) ON_LOOP {
     source->conflict = true;
 }
 
+/* What cannot be told now is not gone. */
+static bool is_gone(const struct source *source) {
+    return access(source->path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES);
+}
+
 /* Disabled plugins go at once: the file is there, but not wanted. */
 static bool is_over(const struct source *source) {
     return access(source->path, F_OK) == 0;
@@ -312,7 +317,7 @@ static void on_gone(void *arg) {
         if (!source->gone || loop_now_ms(plugins->host->loop) < source->gone_due_ms)
             continue;
         source->gone = timer_free(source->gone);
-        if (access(source->path, F_OK) == 0)
+        if (!is_gone(source))
             continue; /* it came back, and its event tells */
         ini_changed |= source->is_ini;
         drop(plugins, source);

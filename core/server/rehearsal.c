@@ -76,8 +76,11 @@ static int check_room(const char *database, const char *room, struct theseus_err
 static int rehearse(const struct found *found, const char *database, const char *room, struct theseus_error *err) {
     CLEANUP(free) char *copy = path_join(room, "theseus.db");
     CLEANUP(store_free) struct store *store = store_new(copy);
+    bool exists;
 
-    if (access(database, F_OK) == 0 && (check_room(database, room, err) < 0 || backup_try(database, copy, err) < 0))
+    if (fs_exists(database, &exists, err) < 0)
+        return -1;
+    if (exists && (check_room(database, room, err) < 0 || backup_try(database, copy, err) < 0))
         return -1;
     CLEANUP(free) struct store_steps *parts = xcalloc(found->count + 1, sizeof(*parts));
     struct migration migration = {.parts = parts};

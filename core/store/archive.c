@@ -308,9 +308,13 @@ static int keep_aside(const char *path, const char *aside, struct theseus_error 
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
     CLEANUP(free) char *log_aside = xasprintf("%s-wal", aside);
 
-    if (rename(log_path, log_aside) < 0 && errno != ENOENT) /* there only if it could not be folded in */
-        return fail_errno(err, "cannot rename '%s' to '%s'", log_path, log_aside);
-    return link(path, aside) == 0 ? 0 : fail_errno(err, "cannot give '%s' the name '%s'", path, aside);
+    if (link(path, aside) < 0)
+        return fail_errno(err, "cannot give '%s' the name '%s'", path, aside);
+    if (rename(log_path, log_aside) == 0 || errno == ENOENT) /* there only if it could not be folded in */
+        return 0;
+    (void)fail_errno(err, "cannot rename '%s' to '%s'", log_path, log_aside);
+    (void)unlink(aside); /* its other name is left */
+    return -1;
 }
 
 static int replace(const char *path, const char *draft, const char *aside, struct theseus_error *err) {

@@ -105,8 +105,7 @@ static int copy_under_new_name(sqlite3 *db, const char *dir, char **ret_path, st
             continue; /* within the same millisecond */
         if (copy_db(db, draft, err) < 0)
             return -1;
-        if (rename(draft, path) < 0) {
-            (void)fail_errno(err, "cannot rename '%s' to '%s'", draft, path);
+        if (fs_publish_new(draft, path, err) < 0) {
             (void)unlink(draft);
             return -1;
         }
