@@ -1,5 +1,6 @@
 #include "artifact.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,10 +64,13 @@ int artifact_add(struct work *work, const struct artifact *artifact, char ret_id
                    artifact->created_at ? artifact->created_at : work->now);
 }
 
-bool artifact_is_whole(struct work *work, const char *hash, int64_t bytes, bool deep) {
+int artifact_check(struct work *work, const char *hash, int64_t bytes, bool deep, bool *ret_whole) {
     CLEANUP(text_fini) struct text path = {0};
 
-    return artifact_path(work, hash, &path) == 0 && file_is_whole(path.data, hash, bytes, deep);
+    if (artifact_path(work, hash, &path) == 0)
+        return file_check(path.data, hash, bytes, deep, ret_whole);
+    errno = ENOMEM;
+    return -1;
 }
 
 /* ---- as JSON ---- */

@@ -31,5 +31,5 @@ json_t *artifact_list_new(struct work *work, int64_t task, int64_t limit, bool w
 int artifact_path(struct work *work, const char *hash, struct text *into);
 /* The directory of the files. */
 int artifact_directory(struct work *work, struct text *into);
-/* Is the file there, and (deep) has it still the content of its name? */
-bool artifact_is_whole(struct work *work, const char *hash, int64_t bytes, bool deep);
+/* As file_check(): is the file there, and (deep) has it still the content of its name? */
+int artifact_check(struct work *work, const char *hash, int64_t bytes, bool deep, bool *ret_whole);

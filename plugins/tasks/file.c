@@ -84,6 +84,7 @@ static int make_directory(const char *directory, mode_t mode, struct theseus_err
 
 int file_store(const char *directory, const char *name, const char *content, size_t len, struct theseus_error *err) {
     CLEANUP(text_fini) struct text path = {0};
+    bool whole;
 
     text_print(&path, "%s/%s", directory, name);
     if (path.failed)
@@ -91,7 +92,8 @@ int file_store(const char *directory, const char *name, const char *content, siz
     if (make_directory(directory, 0700, err) < 0)
         return -1;
     /* Young again: what has no row is removed when it is old, and the row comes only now. */
-    if (file_is_whole(path.data, name, (int64_t)len, true) && utimensat(AT_FDCWD, path.data, NULL, 0) == 0)
+    if (file_check(path.data, name, (int64_t)len, true, &whole) == 0 && whole &&
+        utimensat(AT_FDCWD, path.data, NULL, 0) == 0)
         return 0;
     return write_and_rename(directory, path.data, 0600, content, len, err);
 }
@@ -119,17 +121,19 @@ int file_read(const char *path, struct text *into) {
     return n < 0 || into->failed ? -1 : 0;
 }
 
-bool file_is_whole(const char *path, const char *hash, int64_t bytes, bool deep) {
+int file_check(const char *path, const char *hash, int64_t bytes, bool deep, bool *ret_whole) {
     CLEANUP(text_fini) struct text content = {0};
     struct stat st;
     char is[65];
 
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != bytes)
-        return false;
-    if (!deep)
-        return true;
-    if (file_read(path, &content) < 0)
-        return false;
-    file_hash(content.data ? content.data : "", content.len, is);
-    return strcmp(is, hash) == 0;
+    *ret_whole = false;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    if (S_ISREG(st.st_mode) && st.st_size == bytes) {
+        if (deep && file_read(path, &content) < 0)
+            return -1;
+        file_hash(content.data ? content.data : "", content.len, is);
+        *ret_whole = !deep || strcmp(is, hash) == 0;
+    }
+    return 0;
 }

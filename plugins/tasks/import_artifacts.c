@@ -2,6 +2,7 @@
  * The original's artifacts: those in its table, and those that it has written into files beside its database, named
  * TASK_artifact_NUMBER.txt, of which no table knows.
  */
+#include <errno.h>
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -146,11 +147,16 @@ static int each_file(struct import *import, const char *directory, char *name, f
     text_print(&found.origin, "file %s", name);
     if (path.failed || summary.failed || found.origin.failed)
         return work_no_memory(import->work);
-    if (stat(path.data, &st) < 0)
+    bool seen = stat(path.data, &st) == 0;
+    if (!seen && errno == ENOENT)
         return 0; /* it has just gone */
     import->artifacts.found++;
     import->table = "artifacts";
     import->id = found.origin.data + strlen("file ");
+    if (!seen) {
+        import_lose(import, "it cannot be read");
+        return 0;
+    }
     read_content(import, path.data, &st, &found);
     *mark = '\0';
     found.task = name;
@@ -180,7 +186,10 @@ static int each_in_directory(struct import *import, found_fn *then) {
     text_print(&directory, "%.*s/artifacts", (int)(strrchr(path, '/') - path), path);
     if (directory.failed)
         return work_no_memory(import->work);
-    int count = scandir(directory.data, &entries, NULL, compare); /* most have none */
+    int count = scandir(directory.data, &entries, NULL, compare);
+    if (count < 0 && errno != ENOENT && errno != ENOTDIR) /* most have none */
+        return work_refuse(import->work, "'%.120s' cannot be read, and nothing is imported: %s", directory.data,
+                           strerror(errno));
     for (int i = 0; i < count; i++) {
         if (r == 0 && is_artifact(entries[i]->d_name))
             r = each_file(import, directory.data, entries[i]->d_name, then);

@@ -2,6 +2,7 @@
 #include "scan.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,8 +16,11 @@ enum { STRAY_MS = 3600 * 1000 }; /* a file is older than the call that wrote it 
 static int look(struct scan *scan, sqlite3_stmt *row) {
     const char *hash = sql_text(row, 3);
     bool was_missing = sqlite3_column_int(row, 5);
-    bool is_there = artifact_is_whole(scan->work, hash, sqlite3_column_int64(row, 4), scan->level >= SCAN_FULL);
+    bool is_there = false;
 
+    if (artifact_check(scan->work, hash, sqlite3_column_int64(row, 4), scan->level >= SCAN_FULL, &is_there) < 0)
+        return scan_note(scan, "unreadable_artifact", sql_text(row, 2), false,
+                         "the file of %s cannot be read (%s): artifacts/%s", sql_text(row, 1), strerror(errno), hash);
     if (is_there != was_missing)
         return 0; /* as it is known */
     if (scan->mends && sql_run(scan->work, "UPDATE task_artifacts SET missing = ?2 WHERE id = ?1", "ii",
