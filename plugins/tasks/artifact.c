@@ -77,36 +77,50 @@ int artifact_check(struct work *work, const char *hash, int64_t bytes, bool deep
 
 /*
  * Columns: artifact_id, artifact_type, next_action, summary, content, hash, bytes, file_paths, created_at.
- * NULL: its file is not there, or holds something else than was handed in; nobody is to build on that.
+ * *ret_content NULL: its file is not there, or holds something else than was handed in; nobody is to build on that.
  */
-static json_t *content_new(struct work *work, sqlite3_stmt *row) {
+static int read_content(struct work *work, sqlite3_stmt *row, json_t **ret_content) {
     CLEANUP(text_fini) struct text path = {0}, content = {0};
     const char *hash = sql_text(row, 5);
     char is[65];
 
+    *ret_content = hash ? NULL : json_string(sql_text(row, 4));
     if (!hash)
-        return json_string(sql_text(row, 4));
-    if (artifact_path(work, hash, &path) < 0 || file_read(path.data, &content) < 0)
-        return NULL; /* the row says that it is missing once maintenance has seen that */
+        return 0;
+    if (artifact_path(work, hash, &path) < 0)
+        return -1;
+    if (file_read(path.data, &content) < 0) /* the row says that it is missing once maintenance has seen that */
+        return errno == ENOENT || errno == ENOTDIR
+                   ? 0
+                   : work_refuse(work, "the file of artifact '%s' cannot be read: %s", sql_text(row, 0),
+                                 strerror(errno));
     file_hash(content.data ? content.data : "", content.len, is);
-    return strcmp(is, hash) == 0 ? json_stringn(content.data ? content.data : "", content.len) : NULL;
+    *ret_content = strcmp(is, hash) == 0 ? json_stringn(content.data ? content.data : "", content.len) : NULL;
+    return 0;
 }
 
-static json_t *row_new(struct work *work, sqlite3_stmt *row, bool with_content) {
+/* A new reference. */
+static int make_row(struct work *work, sqlite3_stmt *row, bool with_content, json_t **ret_object) {
+    json_t *content = NULL;
+
+    if (with_content && read_content(work, row, &content) < 0)
+        return -1;
     size_t len = text_fitting(sql_text(row, 3), with_content ? (size_t)-2 : 60);
     json_t *object = json_pack("{s:s, s:s, s:s%}", "artifact_id", sql_text(row, 0), "artifact_type", sql_text(row, 1),
                                "summary", sql_text(row, 3), len);
 
-    if (!object || !with_content)
-        return object;
+    *ret_object = object;
+    if (!object || !with_content) {
+        json_decref(content);
+        return object ? 0 : work_no_memory(work);
+    }
     (void)json_object_set_new(object, "next_action", json_string(sql_text(row, 2)));
     (void)json_object_set_new(object, "bytes", json_integer(sqlite3_column_int64(row, 6)));
     task_set_time(object, "created_at", sqlite3_column_int64(row, 8));
     if (sql_text(row, 7))
         (void)json_object_set_new(object, "file_paths", json_loads(sql_text(row, 7), JSON_ALLOW_NUL, NULL));
-    json_t *content = content_new(work, row);
     (void)json_object_set_new(object, content ? "content" : "missing", content ? content : json_true());
-    return object;
+    return 0;
 }
 
 json_t *artifact_list_new(struct work *work, int64_t task, int64_t limit, bool with_content) {
@@ -116,11 +130,11 @@ json_t *artifact_list_new(struct work *work, int64_t task, int64_t limit, bool w
                                    "file_paths, created_at FROM task_artifacts WHERE id IN (SELECT id FROM "
                                    "task_artifacts WHERE task = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
                                    "ii", task, limit);
-    json_t *list = json_array();
+    json_t *list = json_array(), *object = NULL;
     int r;
 
-    while ((r = sql_next(work, rows)) > 0)
-        (void)json_array_append_new(list, row_new(work, rows, with_content));
+    while ((r = sql_next(work, rows)) > 0 && (r = make_row(work, rows, with_content, &object)) == 0)
+        (void)json_array_append_new(list, object);
     if (r == 0 && list)
         return list;
     json_decref(list);

@@ -118,6 +118,8 @@ int file_read(const char *path, struct text *into) {
         return -1;
     while ((n = read(fd, buffer, sizeof(buffer))) > 0 || (n < 0 && errno == EINTR))
         text_add(into, buffer, n > 0 ? (size_t)n : 0);
+    if (n >= 0 && into->failed)
+        errno = ENOMEM;
     return n < 0 || into->failed ? -1 : 0;
 }
 
