@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { until } from '../../clients/lib/until.js';
 import { binary } from './home.js';
 
-const WORDS = 6, NAME_BYTES = 32;
+const WORDS = 7, NAME_BYTES = 32;
 
 export class Fault {
     constructor(path) {
@@ -25,27 +25,39 @@ export class Fault {
     }
 
     /* Nothing is called any more in the server that could fail: what it did beside its work has come to its end. */
-    async quiet(pid) {
+    async quiet(pid, how = {}) {
+        this.arm(0xffffffff, { ...how, pid });
+        return this.settled();
+    }
+
+    /* The same of what is armed already; how many calls have been counted. */
+    async settled() {
         let before, same = 0;
-        this.arm(0xffffffff, { pid });
         await until('the server to be quiet', () => {
-            const count = this.#words().readUInt32LE(4);
+            const { count } = this;
             same = count === before ? same + 1 : 0;
             before = count;
             return same === 4;
         });
+        return before;
     }
 
-    /* The n-th call from now on fails; n = 0: none does. */
-    arm(n, { pid, error = 'EIO', inChildren = false }) {
+    /* The n-th call from now on fails; n = 0: none does. `pid` 0: the next process to be started with env(). */
+    arm(n, { pid, error = 'EIO', inChildren = false, more = false }) {
         const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
         const put = (index, value) => words.writeUInt32LE(value, 4 * index);
         put(2, constants.errno[error]);
         put(3, pid);
         put(4, inChildren ? 1 : 0);
+        put(6, more ? 1 : 0);
         writeSync(this.file, words, 0, undefined, 0); /* what was counted is gone before the counting begins */
         put(0, n);
         writeSync(this.file, words, 0, 4, 0);
+    }
+
+    /* How many calls have been counted. */
+    get count() {
+        return this.#words().readUInt32LE(4);
     }
 
     /* The name of the function whose call has failed; undefined: none has. */

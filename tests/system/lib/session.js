@@ -88,6 +88,10 @@ export class Session {
     /* The answer to a resumption on a new socket. */
     async resume(unanswered = [], more = {}) {
         await this.open();
+        return this.resumeHere(unanswered, more);
+    }
+
+    resumeHere(unanswered = [], more = {}) {
         return this.ask('theseus/resume', {
             protocol: 1, version: '0', directory: '/', pid: process.pid, session: this.id, secret: this.secret, unanswered,
             received: this.received, ...more,
