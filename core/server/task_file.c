@@ -329,8 +329,7 @@ static int read_left(struct task_left *left, const char *dir, const char *id, st
     json_auto_t *head = NULL;
 
     if (read_parts(dir, id, "call", CALL_MAX, &left->text, &left->head, &left->request, err) < 0 ||
-        read_last(dir, id, &left->checkpoint, &head, &left->state, err) < 0 ||
-        read_ends(dir, id, &left->ends, err) < 0)
+        read_last(dir, id, &left->checkpoint, &head, &left->state, err) < 0 || read_ends(dir, id, &left->ends, err) < 0)
         return -1;
     left->inner = (uint64_t)json_integer_value(json_object_get(head, "inner"));
     return 0;

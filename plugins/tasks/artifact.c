@@ -90,10 +90,9 @@ static int read_content(struct work *work, sqlite3_stmt *row, json_t **ret_conte
     if (artifact_path(work, hash, &path) < 0)
         return -1;
     if (file_read(path.data, &content) < 0) /* the row says that it is missing once maintenance has seen that */
-        return errno == ENOENT || errno == ENOTDIR
-                   ? 0
-                   : work_refuse(work, "the file of artifact '%s' cannot be read: %s", sql_text(row, 0),
-                                 strerror(errno));
+        return errno == ENOENT || errno == ENOTDIR ? 0
+                                                   : work_refuse(work, "the file of artifact '%s' cannot be read: %s",
+                                                                 sql_text(row, 0), strerror(errno));
     file_hash(content.data ? content.data : "", content.len, is);
     *ret_content = strcmp(is, hash) == 0 ? json_stringn(content.data ? content.data : "", content.len) : NULL;
     return 0;

@@ -2,8 +2,8 @@
  * The original's artifacts: those in its table, and those that it has written into files beside its database, named
  * TASK_artifact_NUMBER.txt, of which no table knows.
  */
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 

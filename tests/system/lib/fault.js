@@ -42,14 +42,15 @@ export class Fault {
         return before;
     }
 
-    /* The n-th call from now on fails; n = 0: none does. `pid` 0: the next process to be started with env(). */
-    arm(n, { pid, error = 'EIO', inChildren = false, more = false }) {
+    /* The n-th call from now on fails; n = 0: none does. `pid` 0: the next process to be started with env().
+     * `more`: 1, what reads and writes as well; 2, pread(), too. */
+    arm(n, { pid, error = 'EIO', inChildren = false, more = 0 }) {
         const words = Buffer.alloc(WORDS * 4 + NAME_BYTES);
         const put = (index, value) => words.writeUInt32LE(value, 4 * index);
         put(2, constants.errno[error]);
         put(3, pid);
         put(4, inChildren ? 1 : 0);
-        put(6, more ? 1 : 0);
+        put(6, more);
         writeSync(this.file, words, 0, undefined, 0); /* what was counted is gone before the counting begins */
         put(0, n);
         writeSync(this.file, words, 0, 4, 0);

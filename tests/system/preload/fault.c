@@ -7,8 +7,8 @@
  * pid tells a server from its children: an exec does not change it.
  *
  * epoll_ctl() is left alone, since libuv aborts the process where that fails in its loop. What reads and writes, looks
- * through directories, and all that SQLite calls is counted where `more` says so: of pread() alone each plugin takes a
- * hundred. Of read() and write() only those of files are: what a pipe's other end sees is another matter.
+ * through directories, and all that SQLite calls is counted where `more` says so, and pread(), of which each plugin takes
+ * a hundred, where it is 2. Of read() and write() only those of files are: what a pipe's other end sees is another matter.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -154,7 +154,8 @@ FALLIBLE(void *, dlopen, NULL, (const char *path, int flags), (path, flags))
 
 FALLIBLE_FILE(ssize_t, read, -1, (int fd, void *bytes, size_t len), (fd, bytes, len))
 FALLIBLE_FILE(ssize_t, write, -1, (int fd, const void *bytes, size_t len), (fd, bytes, len))
-FALLIBLE_MORE(ssize_t, pread, -1, (int fd, void *bytes, size_t len, off_t at), (fd, bytes, len, at))
+FALLIBLE_IF(control && control->more > 1 && fails("pread"), ssize_t, pread, -1,
+            (int fd, void *bytes, size_t len, off_t at), (fd, bytes, len, at))
 FALLIBLE_MORE(ssize_t, pread64, -1, (int fd, void *bytes, size_t len, off64_t at), (fd, bytes, len, at))
 FALLIBLE_MORE(ssize_t, pwrite, -1, (int fd, const void *bytes, size_t len, off_t at), (fd, bytes, len, at))
 FALLIBLE_MORE(ssize_t, pwrite64, -1, (int fd, const void *bytes, size_t len, off64_t at), (fd, bytes, len, at))
