@@ -6,7 +6,8 @@
  * library is loaded into, so a test changes it while the server runs, and what is counted goes on behind an exec. The
  * pid tells a server from its children: an exec does not change it.
  *
- * epoll_ctl() is left alone, since libuv aborts the process where that fails in its loop. What reads and writes, looks
+ * epoll_ctl() is left alone, since libuv aborts the process where that fails in its loop, and so is getrandom(), which
+ * does not fail once a machine runs, and of which libsodium expects no less. What reads and writes, looks
  * through directories, and all that SQLite calls is counted where `more` says so, and pread(), of which each plugin takes
  * a hundred, where it is 2. Of read() and write() only those of files are: what a pipe's other end sees is another matter.
  */
@@ -28,7 +29,6 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -192,7 +192,6 @@ FALLIBLE_MORE(int, listen, -1, (int fd, int most), (fd, most))
 FALLIBLE_MORE(int, connect, -1, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len))
 FALLIBLE_MORE(int, accept4, -1, (int fd, struct sockaddr *restrict address, socklen_t *restrict len, int flags),
               (fd, address, len, flags))
-FALLIBLE_MORE(ssize_t, getrandom, -1, (void *bytes, size_t len, unsigned flags), (bytes, len, flags))
 
 /* These have an argument more where it is needed; one that is not there is no harm to read. */
 EXPORT int open(const char *path, int flags, ...);
