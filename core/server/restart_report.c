@@ -214,6 +214,36 @@ void report_answer(struct server *server, json_t *report) {
     }
 }
 
+/* For the image behind a crash that comes before the answer. */
+static void keep(struct restart *restart, const json_t *report) {
+    if (restart->run || restart->call)
+        restart->facts.report = json_dumps(report, JSON_COMPACT);
+}
+
+void report_end(struct server *server, enum phase phase, json_t *report) {
+    keep(&server->restart, report);
+    restart_end(server, phase);
+    report_answer(server, report);
+}
+
+static void answer_ended(void *arg, struct call *call) {
+    struct server *server = arg;
+    const struct restart_facts *facts = &server->restart.facts;
+
+    if (!facts_is_call(facts, call))
+        return;
+    loop_enter();
+    json_auto_t *report = json_loads(facts->report, 0, NULL);
+    json_t *result = report ? result_new(report) : NULL;
+    method_adopt(&server->methods, conn_of(call), call);
+    call_answer(call, result ? shape_tool_result(call->revision, result) : NULL);
+}
+
+void report_answer_ended(struct server *server) {
+    if (!server->restart.under_way && server->restart.facts.report)
+        clients_each_call(server->clients, answer_ended, server);
+}
+
 /* ---- history ---- */
 
 static double ms_or_unknown(int64_t ns) {
