@@ -169,6 +169,7 @@ enum restart_flags {
     RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
     RESTART_TOLD = 32,    /* clients were told that it comes, and are told how it ends */
     RESTART_RETRIES = 16, /* the new image serves, and tries again what was refused; it is in the history */
+    RESTART_CRASH = 64,   /* it is none: the image goes on for one that has crashed */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */

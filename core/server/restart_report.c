@@ -260,6 +260,15 @@ static json_t *errors_new(const struct restart *restart) {
     return errors;
 }
 
+/* The image before has gone on for one that had crashed, until it has crashed itself. */
+static void report_unfinished(struct server *server, struct history_event *event) ON_LOOP {
+    if (quarantine_report_before(server, event))
+        return;
+    event->kind = HISTORY_CRASH;
+    event->boot_after = server->recovery.boot_before;
+    chronicle_add_once(server->upkeep.chronicle, event);
+}
+
 void report_to_history(struct server *server) {
     const struct restart *restart = &server->restart;
     const struct restart_facts *facts = &restart->facts;
@@ -296,6 +305,8 @@ void report_to_history(struct server *server) {
         heir_add_to_event(server, &event);
     if (recovery_is_restart(server))
         quarantine_report(server, &event);
+    else if (is_set(server, RESTART_CRASH))
+        report_unfinished(server, &event);
     else
         chronicle_add(server->upkeep.chronicle, &event);
 }
