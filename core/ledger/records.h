@@ -188,11 +188,10 @@ struct restart_record {
     uint64_t held_ns;    /* since when tool calls wait */
     uint64_t suspend_ns; /* how long running calls were waited for */
     uint64_t requests_held, calls_interrupted, bytes_carried;
-    struct span error; /* why the new image gave up; empty: it has not, or could not say */
-    struct span lost;  /* what was left behind on the way; empty: nothing */
-    struct span cause; /* why the server restarts by itself; empty: somebody asked */
-    struct span
-        report; /* JSON: it is over, and that is what who asked is answered with; empty: nobody is, or not yet */
+    struct span error;  /* why the new image gave up; empty: it has not, or could not say */
+    struct span lost;   /* what was left behind on the way; empty: nothing */
+    struct span cause;  /* why the server restarts by itself; empty: somebody asked */
+    struct span report; /* JSON: it is over, and who asked is answered with that; empty: nobody is, or not yet */
 };
 extern const struct record_kind restart_kind;
 
