@@ -284,6 +284,7 @@ static void wire(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .misses = missing_on_call,
         .refused = on_refused,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,
