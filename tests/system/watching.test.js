@@ -36,7 +36,10 @@ const hello = (client, name) => client.ask('initialize', { protocolVersion: '202
 describe('theseus status', { concurrency: 4 }, () => {
     test('shows a server that runs: who it serves, and how it is', () => serving(async (client, home) => {
         await client.names();
-        const [sign] = await seen(home);
+        const [sign] = await until('its client to be seen', async () => {
+            const list = await signs(home);
+            return list[0]?.clients.length === 1 && list[0].host?.name && list;
+        });
         assert.equal(sign.pid, client.process.pid);
         assert.equal(sign.config, home.config);
         assert.equal(sign.host.name, 'system');
@@ -77,6 +80,38 @@ describe('theseus status', { concurrency: 4 }, () => {
         const [sign] = await seen(home);
         writeFileSync(home.path('run', 'servers', `${process.pid}.json`), JSON.stringify({ ...sign, pid: process.pid }));
         assert.equal((await signs(home)).length, 1);
+    }));
+
+    test('shows a server as soon as it serves', () => serving(async (client, home) => {
+        const path = ({ pid }) => home.path('run', 'servers', `${pid}.json`);
+        await until('a sign within half a second', async () => { /* of one of them: the machine may be busy */
+            const other = await new Client(home).initialize();
+            try {
+                await other.names();
+                const ready = Date.now();
+                await until('the sign', () => existsSync(path(other)));
+                return Date.now() - ready < 500;
+            } finally {
+                await other.close();
+            }
+        });
+    }));
+
+    test('says how old the figures are', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        client.process.kill('SIGSTOP'); /* it writes no other */
+        const path = home.path('run', 'servers', `${client.process.pid}.json`);
+        const shown = async (seconds) => {
+            const then = Date.now() / 1000 - seconds;
+            utimesSync(path, then, then);
+            return { text: (await theseus(home, 'status')).stdout, age: (await signs(home))[0].age_s };
+        };
+        const fresh = await shown(0), aged = await shown(12);
+        client.process.kill('SIGCONT');
+        assert.doesNotMatch(fresh.text, /as of/);
+        assert.match(aged.text, /healthy, up 0 min \d+ s, as of 1\d s ago\n/);
+        assert.ok(aged.age >= 12 && aged.age < 20, String(aged.age));
     }));
 
     test('tells one that is silent from one that works', () => serving(async (client, home) => {
