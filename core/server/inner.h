@@ -252,8 +252,17 @@ struct server {
 #define KEPT_GIVEN_LISTENER "listener.given" /* … or that the process was started with */
 
 /* server.c */
-MUST_CHECK int server_record_boot(struct server *server, struct theseus_error *err) ON_LOOP;
 void server_set_info(struct server *server) ON_LOOP; /* what clients are told of the server, from the configuration */
+
+/* upcalls.c: what the lower floors tell and ask */
+void upcalls_init(struct server *server) ON_LOOP;
+void upcalls_wake(void *arg); /* the first real work */
+void upcalls_on_conn_over(void *arg, struct conn *conn);
+void upcalls_on_hangup(void *arg, int signum);
+
+/* boot.c: who this server is, from image to image */
+void boot_init(struct server *server, const struct server_args *args) ON_LOOP;
+MUST_CHECK int boot_keep(struct server *server, struct theseus_error *err) ON_LOOP;
 
 /* warnings.c */
 void warnings_look(struct server *server) ON_LOOP;   /* the plugins or the configuration have changed */

@@ -38,7 +38,7 @@ static int record_all(struct server *server, struct theseus_error *err) ON_LOOP 
     facts->requests_held = (uint64_t)tally.held;
     facts->bytes_carried = ledger_stats(server->ledger).live_bytes;
     if (keep(server, KEPT_IMAGES_LOCK, imagedir_lock_fd(server->imagedir), err) < 0 ||
-        keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || server_record_boot(server, err) < 0)
+        keep(server, KEPT_SNAPSHOT_LOCK, upkeep_lock_fd(server), err) < 0 || boot_keep(server, err) < 0)
         return -1;
     return facts_record(facts, server->ledger, err);
 }

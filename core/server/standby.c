@@ -31,7 +31,7 @@ void standby_update(struct server *server) {
         return;
     keep(server, KEPT_IMAGES_LOCK, &standby->images_lock, imagedir_lock_fd(server->imagedir));
     keep(server, KEPT_SNAPSHOT_LOCK, &standby->snapshot_lock, upkeep_lock_fd(server));
-    if (server_record_boot(server, &err) < 0)
+    if (boot_keep(server, &err) < 0)
         log_error("%s", err.message);
     crash_set_core_dump(server->config->server.core_dump);
 }
