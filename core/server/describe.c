@@ -136,15 +136,9 @@ void describe_init(struct server *server) {
         presence_new(server->loop, server->upkeep.lane, server->config->server.runtime_dir, describe, server);
 }
 
-static enum presence_first first_of(const struct server *server) {
-    if (!server->argv)
-        return PRESENCE_LATE;
-    return server->follows ? PRESENCE_SOON : PRESENCE_AT_ONCE;
-}
-
 void describe_begin(struct server *server) {
     presence_also(server->presence, server->config->metrics.file, prometheus_render);
-    presence_begin(server->presence, first_of(server));
+    presence_begin(server->presence, !server->follows && !server->listener);
 }
 
 void describe_changed(struct server *server) {

@@ -10,8 +10,7 @@
 #include "server/signs.h"
 
 enum {
-    AT_ONCE_MS = 1,   /* behind what waited for the server to be ready */
-    LATE_MS = 1000,   /* many do not live longer */
+    FIRST_MS = 1000,  /* many servers do not live longer */
     SOON_MS = 200,    /* several changes are one */
     LAZY_MS = 1000,   /* clients come by the hundred */
     EVERY_MS = 15000, /* numbers grow without telling */
@@ -117,15 +116,13 @@ void presence_touch_lazily(struct presence *presence) {
     touch(presence, LAZY_MS);
 }
 
-void presence_begin(struct presence *presence, enum presence_first first) {
-    bool begins = !presence->begun;
-
-    presence->begun = true;
-    if (begins && first == PRESENCE_LATE) {
+void presence_begin(struct presence *presence, bool is_new) {
+    if (is_new && !presence->begun) {
         presence->young = true;
-        timer_start(presence->timer, LATE_MS, 0);
+        timer_start(presence->timer, FIRST_MS, 0);
     }
-    touch(presence, begins && first == PRESENCE_AT_ONCE ? AT_ONCE_MS : SOON_MS);
+    presence->begun = true;
+    presence_touch(presence);
 }
 
 void presence_also(struct presence *presence, const char *path, presence_render_fn *render) {

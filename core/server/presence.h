@@ -23,10 +23,8 @@ struct presence *presence_new(struct loop *loop, struct lane *lane, const char *
 /* The file stays unless it was removed. The lane is gone. */
 struct presence *presence_free(struct presence *presence) ON_LOOP;
 
-/* There is real work. The first sign: late, if there is one at all, of what is no server of its own; soon, where a sign of
- * the image before is there; else at once. The second time it is a touch. */
-enum presence_first { PRESENCE_AT_ONCE, PRESENCE_SOON, PRESENCE_LATE };
-void presence_begin(struct presence *presence, enum presence_first first) ON_LOOP;
+/* There is real work. `is_new`: no image came before, and nobody has to know at once. */
+void presence_begin(struct presence *presence, bool is_new) ON_LOOP;
 void presence_touch(struct presence *presence) ON_LOOP;        /* something has changed */
 void presence_touch_lazily(struct presence *presence) ON_LOOP; /* … of what changes often */
 /* The same text for a collector of metrics, at `path`; NULL: not wanted. `render` turns the description into it. */

@@ -82,21 +82,6 @@ describe('theseus status', { concurrency: 4 }, () => {
         assert.equal((await signs(home)).length, 1);
     }));
 
-    test('shows a server as soon as it serves', () => serving(async (client, home) => {
-        const path = ({ pid }) => home.path('run', 'servers', `${pid}.json`);
-        await until('a sign within half a second', async () => { /* of one of them: the machine may be busy */
-            const other = await new Client(home).initialize();
-            try {
-                await other.names();
-                const ready = Date.now();
-                await until('the sign', () => existsSync(path(other)));
-                return Date.now() - ready < 500;
-            } finally {
-                await other.close();
-            }
-        });
-    }));
-
     test('says how old the figures are', () => serving(async (client, home) => {
         await client.names();
         await seen(home);

@@ -43,7 +43,7 @@ static json_t *describe(void *arg) {
     return json_object();
 }
 
-static struct shown *shown_new_at(enum presence_first first) {
+static struct shown *shown_new(void) {
     struct shown *shown = xcalloc(1, sizeof(*shown));
     CLEANUP(free) char *dir = signs_dir(root);
 
@@ -52,12 +52,8 @@ static struct shown *shown_new_at(enum presence_first first) {
     shown->lane = lane_new(shown->loop, "signs", "others see how this server is");
     shown->presence = presence_new(shown->loop, shown->lane, root, describe, shown);
     shown->path = sign_path(dir, getpid());
-    presence_begin(shown->presence, first);
+    presence_begin(shown->presence, false);
     return shown;
-}
-
-static struct shown *shown_new(void) {
-    return shown_new_at(PRESENCE_SOON);
 }
 
 static struct shown *shown_free(struct shown *shown) {
@@ -95,38 +91,6 @@ static void asks_for_nothing_behind_its_end(void **state) {
     assert_int_equal(shown->described, 0);
 }
 
-static json_t *count(void *arg) {
-    (*(int *)arg)++;
-    return json_object();
-}
-
-static void writes_the_first_one_at_once(void **state) {
-    CLEANUP(shown_free) struct shown *soon = shown_new_at(PRESENCE_SOON);
-    int described = 0;
-
-    (void)state;
-    loop_enter();
-    struct presence *at_once = presence_new(soon->loop, soon->lane, root, count, &described);
-    presence_begin(at_once, PRESENCE_AT_ONCE); /* it overtakes the other */
-    for (int64_t end = clock_now_ns() + PATIENCE_MS * INT64_C(1000000); described == 0 && clock_now_ns() < end;)
-        (void)loop_turn(soon->loop, 10);
-    assert_int_equal(described, 1);
-    assert_int_equal(soon->described, 0);
-    soon->lane = lane_free(soon->lane);
-    (void)presence_free(at_once);
-}
-
-static void writes_that_of_what_is_no_server_of_its_own_late(void **state) {
-    CLEANUP(shown_free) struct shown *shown = shown_new_at(PRESENCE_LATE);
-
-    (void)state;
-    loop_enter();
-    presence_touch(shown->presence);
-    turn_for(shown, LONGER_THAN_SOON_MS);
-    assert_int_equal(shown->described, 0);
-    turn_until_described(shown);
-}
-
 static void leaves_no_file_that_was_being_written_when_it_was_removed(void **state) {
     struct shown *shown = shown_new();
     CLEANUP(free) char *path = xstrdup(shown->path);
@@ -156,8 +120,6 @@ static void leaves_the_file_to_the_next_image(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(writes_the_first_one_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(writes_that_of_what_is_no_server_of_its_own_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_for_nothing_behind_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leaves_no_file_that_was_being_written_when_it_was_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leaves_the_file_to_the_next_image, set_up, tear_down),
