@@ -76,10 +76,11 @@ TRANSCRIPT_MODES := pipe socket rebuild rebuild-early
 # What only one thread does holds no race: ThreadSanitizer, under which all takes several times as long, leaves it to the
 # other variants.
 ifneq ($(findstring thread,$(SANITIZE)),)
-TRANSCRIPT_MODES := pipe socket
+TRANSCRIPT_MODES := pipe
+FUZZ_TARGETS :=
 UNIT_TESTS := $(filter-out $(addprefix $(BUILD)/tests/unit/,base/% config/% rpc/% conn/recover ledger/damage),$(UNIT_TESTS))
-SYSTEM_TESTS := $(filter-out $(patsubst %,tests/system/%.test.js,restart-faults command options modes messages refused \
-    files tool-list tasks-states templates import archive services),$(SYSTEM_TESTS))
+SYSTEM_TESTS := $(filter-out tests/system/guide/% $(patsubst %,tests/system/%.test.js,restart-faults start-faults command \
+    options modes messages refused files tool-list tasks-states templates import archive services watching),$(SYSTEM_TESTS))
 endif
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*.c)))
 
@@ -321,7 +322,9 @@ fuzz-replay: $(REPLAYS) fixtures
 	done
 
 bench-programs: $(BENCH_PROGRAMS)
-test-programs: all fixtures preloads candidates $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) $(BENCH_PROGRAMS) $(BUILD)/tools/print
+# Of the variants no benchmark is run.
+test-programs: all fixtures preloads candidates $(UNIT_TESTS) $(TRANSCRIPT_RUNNER) $(REPLAYS) \
+    $(if $(SANITIZE)$(COVERAGE),,$(BENCH_PROGRAMS)) $(BUILD)/tools/print
 
 .PHONY: check test demo bench
 # In parts that follow each other, each with all processors unless the caller has said how many. (The + tells make that
@@ -363,7 +366,7 @@ asan:
 	+@$(VARIANT) BUILD=build/asan SANITIZE=address,undefined CFLAGS='-O1 -g'
 
 tsan:
-	+@$(VARIANT) BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g'
+	+@$(VARIANT) PARTS='$(filter-out fuzz-replay,$(VARIANT_PARTS))' BUILD=build/tsan SANITIZE=thread CFLAGS='-O1 -g'
 
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
