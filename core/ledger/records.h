@@ -191,8 +191,7 @@ struct restart_record {
     struct span error; /* why the new image gave up; empty: it has not, or could not say */
     struct span lost;  /* what was left behind on the way; empty: nothing */
     struct span cause; /* why the server restarts by itself; empty: somebody asked */
-    struct span
-        report; /* JSON: it is over, and that is what who asked is answered with; empty: nobody is, or not yet */
+    struct span report; /* JSON: it is over, and who asked is answered with that; empty: nobody is, or not yet */
 };
 extern const struct record_kind restart_kind;
 
