@@ -210,9 +210,9 @@ $(PRELOADS): $(BUILD)/%.so: %.c $(BUILD)/flags
 
 CANDIDATES := none preflight-exits preflight-crashes preflight-hangs preflight-differs \
     first-exits first-crashes first-aborts first-hangs early-exits early-crashes early-aborts early-hangs early-fails \
-    late-exits late-crashes late-aborts late-hangs
+    late-exits late-crashes late-aborts late-hangs ended-crashes
 CANDIDATE_PROGRAMS := $(CANDIDATES:%=$(BUILD)/tests/candidates/%)
-CANDIDATE_WRAPS := preflight_main ledger_digest ledger_open server_new conn_start
+CANDIDATE_WRAPS := preflight_main ledger_digest ledger_open server_new conn_start restart_end
 # Where the version is said, said otherwise; the rest is the server's own.
 CANDIDATE_OBJECTS := $(patsubst %.c,$(BUILD)/obj/candidates/%.o,$(shell grep -l THESEUS_VERSION core/*/*.c))
 

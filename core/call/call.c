@@ -105,21 +105,35 @@ static void finish(struct call *call, struct buf *line) {
     (void)call->ops->finish(call, &batch, line);
 }
 
+/* `r`, with its `err`: of writing the line. */
+static void finish_written(struct call *call, int r, struct buf *line, const struct theseus_error *err) {
+    if (r < 0) {
+        log_error("an answer could not be written: %s", err->message);
+        buf_fini(line); /* half a line would spoil the next one too */
+    }
+    finish(call, line);
+}
+
 static void finish_failed(struct call *call, const struct theseus_error *error, json_t *data) {
     CLEANUP(buf_fini) struct buf line = {0};
     struct theseus_error err = {0};
 
-    if (message_write_error(call->id, error, data, &line, &err) < 0) {
-        log_error("an answer could not be written: %s", err.message);
-        buf_fini(&line); /* half a line would spoil the next one too */
-    }
-    finish(call, &line);
+    int r = message_write_error(call->id, error, data, &line, &err);
+    finish_written(call, r, &line, &err);
 }
 
 void call_fail(struct call *call, const struct theseus_error *error, json_t *data) {
     json_auto_t *owned = data;
 
     finish_failed(call, error, owned);
+}
+
+void call_fail_text(struct call *call, enum errc code, const char *text) {
+    CLEANUP(buf_fini) struct buf line = {0};
+    struct theseus_error err = {0};
+
+    int r = message_write_error_text(call->id, code, text, &line, &err);
+    finish_written(call, r, &line, &err);
 }
 
 /* What a result longer than the limit is answered with. */

@@ -142,6 +142,7 @@ static inline bool call_is_over(const struct call *call) {
 void call_answer(struct call *call, json_t *result); /* steals; shaped already, save for the members of every result */
 void call_answer_list(struct call *call, json_t *result); /* the same for results that a client might keep */
 void call_fail(struct call *call, const struct theseus_error *error, json_t *data); /* JSON-RPC error; steals data */
+void call_fail_text(struct call *call, enum errc code, const char *text); /* the same at any length; it is UTF-8 */
 void call_cancel(struct call *call); /* the client does not want it any more: nothing is said */
 
 /* After `ms` from acceptance (the first time counts) the call is answered with an error (as `timed_out` makes it) and

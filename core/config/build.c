@@ -78,11 +78,12 @@ static void set_option(struct build *build, const struct option_def *option, con
 
     if (option->compute && !*entry->value)
         return; /* asks for the default */
-    *line = entry->line ? entry->line : BUILD_FROM_SET;
-    if (config_is_secret_ref(entry->value))
+    if (config_is_secret_ref(entry->value)) {
         (void)fail(&err, ERR_INVALID, "env: and file: are for [plugin:NAME] and [tool:NAME] only");
-    else if (option_set(option, build->config, entry->value, dir ? dir : "/", &err) == 0)
+    } else if (option_set(option, build->config, entry->value, dir ? dir : "/", &err) == 0) {
+        *line = entry->line ? entry->line : BUILD_FROM_SET;
         return;
+    }
     problems_add(build->problems, file, entry->line, "%s.%s: %s", option->section, option->key, err.message);
 }
 
@@ -197,8 +198,6 @@ static void check_memory(struct build *build) {
 void build_finish(struct build *build) {
     struct config *config = build->config;
 
-    if (build->problems->count > 0)
-        return; /* refused anyway */
     for (size_t i = 0; i < option_count; i++)
         if (build->lines[i] == 0)
             option_set_default(&option_table[i], config, build->source);

@@ -40,26 +40,55 @@ static void read_text(struct config *config, struct build *build, const struct c
     build_add_document(build, document);
 }
 
-int config_load(struct config **ret_config, const struct config_source *source, config_problem_fn *problem, void *arg,
-                struct theseus_error *err) {
-    CLEANUP(config_free) struct config *config = xcalloc(1, sizeof(*config));
-    CLEANUP(problems_fini) struct problems problems = {0};
+/* `of_file` and `of_sets` may be the same: then nothing of it is finished that has a mistake. */
+static struct config *read_new(const struct config_source *source, char **search, struct problems *of_file,
+                               struct problems *of_sets) {
+    struct config *config = xcalloc(1, sizeof(*config));
     CLEANUP(build_fini) struct build build = {0};
 
-    build_init(&build, config, source, &problems);
-    if (place_config_files(source, &config->search, err) < 0)
-        return -1;
+    build_init(&build, config, source, of_file);
+    config->search = search;
     if (source->text.data)
         read_text(config, &build, source);
     else
         read_file(config, &build);
+    build.problems = of_sets;
     for (size_t i = 0; i < source->set_count; i++)
         build_add_set(&build, source->sets[i]);
-    build_finish(&build);
+    build.problems = of_file;
+    if (of_sets->count == 0)
+        build_finish(&build);
+    return config;
+}
+
+int config_load(struct config **ret_config, const struct config_source *source, config_problem_fn *problem, void *arg,
+                struct theseus_error *err) {
+    CLEANUP(problems_fini) struct problems problems = {0};
+    char **search;
+
+    if (place_config_files(source, &search, err) < 0)
+        return -1;
+    CLEANUP(config_free) struct config *config = read_new(source, search, &problems, &problems);
     if (problems_tell(&problems, problem, arg, err) < 0)
         return -1;
     *ret_config = TAKE_PTR(config);
     return 0;
+}
+
+int config_load_readable(struct config **ret_config, const struct config_source *source, config_problem_fn *problem,
+                         void *arg, struct theseus_error *err) {
+    CLEANUP(problems_fini) struct problems of_file = {0};
+    CLEANUP(problems_fini) struct problems of_sets = {0};
+    struct theseus_error ignored = {0};
+    char **search;
+
+    if (place_config_files(source, &search, err) < 0)
+        return -1;
+    CLEANUP(config_free) struct config *config = read_new(source, search, &of_file, &of_sets);
+    if (problems_tell(&of_sets, NULL, NULL, err) < 0)
+        return -1;
+    *ret_config = TAKE_PTR(config);
+    return problems_tell(&of_file, problem, arg, &ignored) < 0 ? CONFIG_IN_PART : 0;
 }
 
 struct config *config_free(struct config *config) {

@@ -126,6 +126,15 @@ typedef void config_problem_fn(void *arg, const char *file, int line, const char
 /* A file that does not exist is no problem. `problem` may be NULL; `err` gets the first one as "FILE:LINE: text". */
 MUST_CHECK int config_load(struct config **ret_config, const struct config_source *source, config_problem_fn *problem,
                            void *arg, struct theseus_error *err);
+
+/*
+ * The same for who only looks at servers that run: what is wrong with the file is told, and what cannot be read of it has
+ * its default. -1: it is the command line that is wrong.
+ */
+enum { CONFIG_IN_PART = 1 };
+MUST_CHECK int config_load_readable(struct config **ret_config, const struct config_source *source,
+                                    config_problem_fn *problem, void *arg, struct theseus_error *err);
+
 struct config *config_free(struct config *config);
 
 /* An INI file in a plugin directory: [tool:NAME] sections and nothing else. It is valid as a whole or refused. */

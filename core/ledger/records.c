@@ -150,6 +150,7 @@ static const struct record_field restart_fields[] = {
     BYTES(restart_record, error, 21, 0),
     BYTES(restart_record, lost, 22, 0),
     BYTES(restart_record, cause, 23, 0),
+    BYTES(restart_record, report, 24, 0),
 };
 const struct record_kind restart_kind = KIND(13, restart_record, restart_fields);
 

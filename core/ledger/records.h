@@ -169,6 +169,7 @@ enum restart_flags {
     RESTART_OWN = 8,      /* the image that runs is executed again, whatever stands at its path */
     RESTART_TOLD = 32,    /* clients were told that it comes, and are told how it ends */
     RESTART_RETRIES = 16, /* the new image serves, and tries again what was refused; it is in the history */
+    RESTART_CRASH = 64,   /* it is none: the image goes on for one that has crashed */
 };
 
 /* The restart under way; there is at most one. Times of the monotonic clock are in nanoseconds. Owner: server. */
@@ -187,9 +188,10 @@ struct restart_record {
     uint64_t held_ns;    /* since when tool calls wait */
     uint64_t suspend_ns; /* how long running calls were waited for */
     uint64_t requests_held, calls_interrupted, bytes_carried;
-    struct span error; /* why the new image gave up; empty: it has not, or could not say */
-    struct span lost;  /* what was left behind on the way; empty: nothing */
-    struct span cause; /* why the server restarts by itself; empty: somebody asked */
+    struct span error;  /* why the new image gave up; empty: it has not, or could not say */
+    struct span lost;   /* what was left behind on the way; empty: nothing */
+    struct span cause;  /* why the server restarts by itself; empty: somebody asked */
+    struct span report; /* JSON: it is over, and who asked is answered with that; empty: nobody is, or not yet */
 };
 extern const struct record_kind restart_kind;
 

@@ -60,6 +60,9 @@ struct plugin_host {
     /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
      * no other reason than that. */
     bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
+    /* Optional. On the loop: what else there is to say to who calls a tool that is not there: it follows "unknown tool 'x'".
+     * Owned. */
+    char *(*misses)(void *arg, const struct call *call);
     /* Optional. Any thread: a client may not call that tool, or read that resource. */
     void (*refused)(void *arg, const struct call *call, const char *name, const char *why);
     /* Optional. On the loop: the process of an isolated plugin has come to an end of its own (fate.h). NULL: it is not

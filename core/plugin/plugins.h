@@ -135,6 +135,7 @@ json_t *plugins_durations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_generations_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_waiting_new(struct plugins *plugins) ON_LOOP;
 json_t *plugins_refused_new(struct plugins *plugins) ON_LOOP;
+json_t *plugins_refused_files_new(const struct plugins *plugins) ON_LOOP; /* without sections that are left out */
 /* The same, and the files that are on their way. New reference. */
 json_t *plugins_not_serving_new(struct plugins *plugins) ON_LOOP;
 /* What the directories hold otherwise than it serves, [{plugin?, file, change}]: "new", "changed" or "removed", and

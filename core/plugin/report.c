@@ -128,7 +128,7 @@ static void add_unloaded(void *arg, const struct ban *ban) ON_LOOP {
                                           crashes_of(plugins, ban->hash), "probation", 0, "good", 0));
 }
 
-json_t *plugins_refused_new(struct plugins *plugins) {
+json_t *plugins_refused_files_new(const struct plugins *plugins) {
     json_t *refused = json_array();
 
     list_for_each (link, &plugins->sources) {
@@ -137,6 +137,12 @@ json_t *plugins_refused_new(struct plugins *plugins) {
             (void)json_array_append_new(refused,
                                         json_pack("{s:s, s:s}", "file", source->path, "reason", source->refused));
     }
+    return refused;
+}
+
+json_t *plugins_refused_new(struct plugins *plugins) {
+    json_t *refused = plugins_refused_files_new(plugins);
+
     claims_report(plugins, refused);
     return refused;
 }

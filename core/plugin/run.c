@@ -474,6 +474,17 @@ static void refuse_access(struct run *run, const struct theseus_error *err) ON_L
     (void)run_unref(run);
 }
 
+/* The same for a tool that is hidden, of which nothing may be learnt. */
+static void fail_unknown(struct run *run) ON_LOOP {
+    const struct plugin_host *host = run->host;
+    CLEANUP(free) char *more = host->misses ? host->misses(host->arg, run->request) : xstrdup("");
+    CLEANUP(free) char *text = xasprintf("unknown tool '%.100s'%s", run->name, more);
+
+    utf8_mend(text);
+    call_fail_text(run->request, ERR_PARAMS, text);
+    (void)run_unref(run);
+}
+
 static void refuse_unknown(struct run *run, bool hidden) ON_LOOP {
     CLEANUP(free) char *owner = hidden ? NULL : registry_late_owner(run->host->registry, run->name);
     struct theseus_error err = {0};
@@ -492,9 +503,7 @@ static void refuse_unknown(struct run *run, bool hidden) ON_LOOP {
         refuse(run, &err);
         return;
     }
-    (void)fail(&err, ERR_PARAMS, "unknown tool '%.100s'", run->name);
-    call_fail(run->request, &err, NULL);
-    (void)run_unref(run);
+    fail_unknown(run);
 }
 
 int run_check_args(const struct run *run, struct theseus_error *err) {

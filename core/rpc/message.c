@@ -116,17 +116,24 @@ int message_write_result(const json_t *id, const json_t *result, struct buf *out
     return put(out, "}\n", err);
 }
 
+static int put_error(const json_t *id, enum errc code, const char *text, struct buf *out, struct theseus_error *err) {
+    if (put_head(id, out, err) < 0 || buf_printf(out, err, ",\"error\":{\"code\":%d,\"message\":", code_of(code)) < 0)
+        return -1;
+    return jsontext_write_string(span_of(text), out, err);
+}
+
 int message_write_error(const json_t *id, const struct theseus_error *error, const json_t *data, struct buf *out,
                         struct theseus_error *err) {
-    struct span text = span_of(error->message);
-
-    if (put_head(id, out, err) < 0 ||
-        buf_printf(out, err, ",\"error\":{\"code\":%d,\"message\":", code_of((enum errc)error->code)) < 0 ||
-        jsontext_write_string(text, out, err) < 0)
+    if (put_error(id, (enum errc)error->code, error->message, out, err) < 0)
         return -1;
     if (data && (put(out, ",\"data\":", err) < 0 || jsontext_write(data, out, err) < 0))
         return -1;
     return put(out, "}}\n", err);
+}
+
+int message_write_error_text(const json_t *id, enum errc code, const char *text, struct buf *out,
+                             struct theseus_error *err) {
+    return put_error(id, code, text, out, err) < 0 ? -1 : put(out, "}}\n", err);
 }
 
 /* `,"method":"…","params":{…}}` */

@@ -34,6 +34,9 @@ MUST_CHECK int message_id_key(const json_t *id, struct buf *out, struct theseus_
 MUST_CHECK int message_write_result(const json_t *id, const json_t *result, struct buf *out, struct theseus_error *err);
 MUST_CHECK int message_write_error(const json_t *id, const struct theseus_error *error, const json_t *data,
                                    struct buf *out, struct theseus_error *err);
+/* The same with a text of any length. */
+MUST_CHECK int message_write_error_text(const json_t *id, enum errc code, const char *text, struct buf *out,
+                                        struct theseus_error *err);
 MUST_CHECK int message_write_notification(const char *method, const json_t *params, struct buf *out,
                                           struct theseus_error *err);
 MUST_CHECK int message_write_request(const char *id, const char *method, const json_t *params, struct buf *out,

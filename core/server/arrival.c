@@ -64,8 +64,7 @@ static bool same_key(const struct call_key *a, const struct call_key *b) {
 
 /* That the restart answers. */
 static bool is_asker(const struct server *server, const struct call *call) {
-    return server->restart.under_way && facts_has_call(&server->restart.facts) &&
-           same_key(&call->key, &server->restart.facts.key);
+    return server->restart.under_way && facts_is_call(&server->restart.facts, call);
 }
 
 /* A call whose child processes are still there waits for their end, wherever it would go on. */
@@ -227,9 +226,8 @@ static void completed(struct server *server) ON_LOOP {
     const struct restart *restart = &server->restart;
 
     server->last_duration_ms = (clock_now_ns() - restart->facts.started_ns) / 1000000;
-    restart_end(server, PHASE_COMPLETE);
     drop_note(server);
-    report_answer(server, report_complete_new(server));
+    report_end(server, PHASE_COMPLETE, report_complete_new(server));
 }
 
 static void look_at_program(const struct server *server) ON_LOOP {
@@ -291,9 +289,8 @@ static void come_back(struct server *server) ON_LOOP {
     explain(server);
     plugins_drop_saved(server->plugins);
     restart->reached = restart->facts.phase;
-    restart_end(server, PHASE_FAILED);
+    report_end(server, PHASE_FAILED, report_failed_new(server));
     recovery_report_back(server);
-    report_answer(server, report_failed_new(server));
 }
 
 static void note_failure(struct ledger *ledger, const struct theseus_error *err) {
@@ -485,6 +482,7 @@ void arrival_begin(struct server *server) {
         clients_each_call(server->clients, find_asker, server);
     if (restart->call)
         restart_answer_early(server);
+    report_answer_ended(server);
     if (server->recovery.came)
         recovery_begin(server);
     else if (server->is_back)

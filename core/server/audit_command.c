@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "config/option.h"
 #include "server/commands.h"
+#include "server/onlooker.h"
 #include "store/audit.h"
 #include "store/store.h"
 
@@ -64,7 +65,7 @@ int command_audit(const struct args *args, const struct config_source *source, c
     (void)program;
     int r = read_since(args->since, &since_ms, &err);
     if (r == 0)
-        r = config_load(&config, source, NULL, NULL, &err);
+        r = onlooker_load(&config, source, &err);
     if (r == 0) {
         CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
         CLEANUP(store_free) struct store *store = store_new(database);

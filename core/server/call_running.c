@@ -9,6 +9,7 @@
 #include "connect/enquiry.h"
 #include "server/call_words.h"
 #include "server/commands.h"
+#include "server/onlooker.h"
 #include "server/signs.h"
 
 static const char *socket_of(const json_t *sign) {
@@ -72,7 +73,7 @@ int command_call_running(const struct config_source *source, long pid, const cha
     json_auto_t *answer = NULL;
     struct theseus_error err = {0};
 
-    if (config_load(&config, source, NULL, NULL, &err) < 0 || call_words_write(tool, arguments, &line, &err) < 0 ||
+    if (onlooker_load(&config, source, &err) < 0 || call_words_write(tool, arguments, &line, &err) < 0 ||
         ask(config, pid, buf_span(&line), &answer, &err) < 0) {
         (void)fprintf(stderr, "theseus: %s\n", err.message);
         return EXIT_PROTOCOL_ERROR;

@@ -274,11 +274,20 @@ static void keep(struct chronicle *chronicle, struct entry *entry) {
         entry->kept = record.number;
 }
 
-void chronicle_add(struct chronicle *chronicle, const struct history_event *event) {
+static void add(struct chronicle *chronicle, const struct history_event *event, bool again) {
     struct entry *entry = entry_of_event(event);
 
+    entry->again = again;
     keep(chronicle, entry);
     give(chronicle, entry);
+}
+
+void chronicle_add(struct chronicle *chronicle, const struct history_event *event) {
+    add(chronicle, event, false);
+}
+
+void chronicle_add_once(struct chronicle *chronicle, const struct history_event *event) {
+    add(chronicle, event, true);
 }
 
 static void add_kept(void *arg, const void *recorded) {

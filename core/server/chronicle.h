@@ -27,8 +27,9 @@ struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the res
 /* What the image before did not come to write. */
 void chronicle_go_on(struct chronicle *chronicle);
 
-/* Any thread, at once. */
+/* Any thread, at once. `once`: unless there is one of that kind, time and image, which an image before may have written. */
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event);
+void chronicle_add_once(struct chronicle *chronicle, const struct history_event *event);
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line);
 
 /* Somebody asked for `action` ("restart", "reload") on `target` (NULL: the server); `refusal` NULL: it is begun. */

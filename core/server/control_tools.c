@@ -1,6 +1,10 @@
 /* Services about plugins and their tools as they are now. */
+#include <stdlib.h>
+
+#include "base/utf8.h"
 #include "plugin/access.h"
 #include "plugin/registry.h"
+#include "plugin/run.h"
 #include "server/inner.h"
 #include "server/services.h"
 
@@ -10,10 +14,12 @@ json_t *service_plugins(struct server *server, struct run *run, const json_t *ar
     return plugins_report_new(server->plugins);
 }
 
-static json_t *no_such_tool_new(const char *name) {
-    json_t *error = json_pack("{s:s++}", "error", "there is no tool '", name, "'");
+static json_t *no_such_tool_new(struct server *server, const struct run *run, const char *name) ON_LOOP {
+    CLEANUP(free) char *more = missing_words(server, run->request);
+    CLEANUP(free) char *text = xasprintf("there is no tool '%s'%s", name, more);
 
-    return error ? error : control_error_new("there is no tool of that name");
+    utf8_mend(text);
+    return control_error_new(text);
 }
 
 /* The flags of the tool that `args` names; else the answer that says why there are none. */
@@ -26,10 +32,10 @@ static json_t *find_flags(struct server *server, const struct run *run, const js
         return control_error_new("'name' is missing");
     int access = access_check(run, name, &err);
     if (access != 0)
-        return access < 0 ? control_error_new(err.message) : no_such_tool_new(name);
+        return access < 0 ? control_error_new(err.message) : no_such_tool_new(server, run, name);
     struct offer *offer = registry_find(server->registry, name);
     if (!offer)
-        return no_such_tool_new(name);
+        return no_such_tool_new(server, run, name);
     *ret_flags = offer->tool->flags;
     registry_release(server->registry, offer);
     return NULL;

@@ -356,6 +356,10 @@ void describe_changed(struct server *server) ON_LOOP;
 void describe_clients_changed(struct server *server) ON_LOOP;
 void describe_reconfigured(void *arg, const char *outcome); /* because a signal asked for it: see server.looks */
 
+/* missing.c: "; plugin 'x' is refused: why", behind what is said of a tool that is not there; empty: nothing. Owned. */
+char *missing_words(struct server *server, const struct call *call) ON_LOOP;
+char *missing_on_call(void *arg, const struct call *call); /* for struct plugin_host; on the loop */
+
 /* leave.c */
 /* For calls to end, and for cancelled ones to end; with SERVER_TIDYING_MS together under the 1.5 s that a server may
  * take to leave. */

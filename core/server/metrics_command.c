@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "server/commands.h"
+#include "server/onlooker.h"
 #include "server/prometheus.h"
 #include "server/signs.h"
 #include "store/figures.h"
@@ -34,7 +35,7 @@ int command_metrics(const struct args *args, const struct config_source *source,
     struct theseus_error err = {0};
 
     (void)args, (void)program;
-    if (config_load(&config, source, NULL, NULL, &err) < 0) {
+    if (onlooker_load(&config, source, &err) < 0) {
         (void)fprintf(stderr, "theseus: %s\n", err.message);
         return 1;
     }

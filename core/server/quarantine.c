@@ -21,6 +21,21 @@ static void set_text(char *to, size_t size, const char *from) {
     utf8_mend(to);
 }
 
+static void end_text(char *text, size_t size) {
+    text[size - 1] = '\0';
+    utf8_mend(text);
+}
+
+void quarantine_mend(struct verdict *verdict) {
+    end_text(verdict->plugin, sizeof(verdict->plugin));
+    end_text(verdict->version, sizeof(verdict->version));
+    end_text(verdict->hash, sizeof(verdict->hash));
+    end_text(verdict->good_version, sizeof(verdict->good_version));
+    end_text(verdict->failed, sizeof(verdict->failed));
+    if ((unsigned)verdict->next > QUARANTINE_UNLOADED)
+        verdict->next = QUARANTINE_STILL_THERE;
+}
+
 /* ---- what is known ---- */
 
 /* The image that serves the plugin. */

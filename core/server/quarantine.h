@@ -43,6 +43,9 @@ void quarantine_on_crashed(void *arg, const struct plugin_crash *crash, struct p
 /* "still there", "reverted", "unloaded": what a client is told. */
 const char *quarantine_next_text(enum quarantine_next next);
 
+/* What a process in trouble has left of one need not be what was meant: afterwards every text ends. */
+void quarantine_mend(struct verdict *verdict);
+
 /* The same for the server that arrives: it keeps the verdict, whose text is asked for afterwards. */
 void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
 /* The plugins that there are have been loaded. Does nothing serve of one that was to be reverted? Then it is unloaded. */
@@ -54,6 +57,8 @@ const char *quarantine_next(const struct server *server, const struct crash_note
  * audit. It reads symbol tables, so after clients are served again. `measured` has the figures of the restart.
  */
 void quarantine_report(struct server *server, const struct history_event *measured) ON_LOOP;
+/* The same of the crash before that, if it has left a note and the image behind it has not come to say anything. */
+bool quarantine_report_before(struct server *server, const struct history_event *measured) ON_LOOP;
 
 /* Somebody insists: what crashed is tried again when its file is looked at next, and nothing is held against it. */
 void quarantine_forgive(struct server *server) ON_LOOP;

@@ -9,6 +9,7 @@
 #include "plugin/backtrace.h"
 #include "plugin/ban.h"
 #include "plugin/fate.h"
+#include "server/crash_left.h"
 #include "server/crash_words.h"
 #include "server/inner.h"
 #include "server/quarantine.h"
@@ -55,6 +56,7 @@ struct saying {
     const struct crash_note *note;
     const struct verdict *verdict;
     const struct plugin_crash *apart;
+    bool again; /* it may have been said already */
 };
 
 static char *next_text(const struct saying *saying) {
@@ -133,7 +135,7 @@ static void say(const struct saying *saying, struct history_event *event) ON_LOO
         log_error("plugin '%s' %s: %s", verdict->plugin, verdict->version, next);
     event->subject = if_any(verdict->plugin);
     event->errors = errors;
-    chronicle_add(saying->server->upkeep.chronicle, event);
+    (saying->again ? chronicle_add_once : chronicle_add)(saying->server->upkeep.chronicle, event);
     if (verdict->next == QUARANTINE_STILL_THERE)
         return;
     write_audit(saying, message);
@@ -145,9 +147,24 @@ void quarantine_report(struct server *server, const struct history_event *measur
 
     event.kind = HISTORY_CRASH;
     if (server->recovery.noted)
-        say(&(struct saying){server, &server->recovery.note, &server->verdict, NULL}, &event);
+        say(&(struct saying){server, &server->recovery.note, &server->verdict, NULL, false}, &event);
     else
         chronicle_add(server->upkeep.chronicle, &event);
+    crash_left_told(server->ledger);
+}
+
+bool quarantine_report_before(struct server *server, const struct history_event *measured) {
+    struct history_event event = *measured;
+    struct crash_untold untold;
+
+    if (!crash_left_untold(server->ledger, &untold))
+        return false;
+    event.kind = HISTORY_CRASH;
+    event.started_ms = untold.at_ms;
+    event.boot_after = server->recovery.boot_before;
+    say(&(struct saying){server, &untold.note, &untold.verdict, NULL, true}, &event);
+    crash_left_told(server->ledger);
+    return true;
 }
 
 /* ---- isolated plugins ---- */
@@ -176,7 +193,7 @@ void quarantine_on_crashed(void *arg, const struct plugin_crash *crash, struct p
     event.success = verdict.next == QUARANTINE_STILL_THERE;
     event.boot_before = event.boot_after = server->boot_id;
     event.version_before = event.version_after = THESEUS_VERSION;
-    say(&(struct saying){server, crash->note, &verdict, crash}, &event);
+    say(&(struct saying){server, crash->note, &verdict, crash, false}, &event);
     *ret_fate = (struct plugin_fate){fates[verdict.next], verdict.crashes};
 }
 

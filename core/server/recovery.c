@@ -177,6 +177,7 @@ void recovery_prepare(struct server *server) {
     }
     if (recovery->came && !recovery->noted)
         recovery->note = (struct crash_note){.at_ns = clock_now_ns()};
+    recovery->at_ms = clock_wall_ms() - (clock_now_ns() - recovery->note.at_ns) / 1000000;
     recovery->what = what_new(recovery, server->heir.came);
     if (!recovery->came)
         return;
@@ -300,27 +301,55 @@ bool recovery_explains(void *arg, const struct call *call, const char *tool, str
 
 /* ---- the restart ---- */
 
-/* A restart that was on its way is over, and its asker hears of that; unless the image that has crashed served already
- * and was trying plugins again: the asker is answered when this one has tried the rest. */
-static void end_restart(struct server *server, bool retries) ON_LOOP {
+/* The image that has crashed served already, and was trying plugins again; or followed one that had. Who asked for that
+ * is answered when this one has tried the rest. */
+static bool is_awaited(const struct server *server) ON_LOOP {
+    const struct restart *restart = &server->restart;
+    const unsigned flags = restart->facts.flags;
+
+    return restart->under_way && !server->heir.came &&
+           (flags & RESTART_RETRIES || (flags & RESTART_CRASH && restart->call));
+}
+
+/* A restart that was on its way is over, and its asker hears of that. */
+static void end_restart(struct server *server, bool awaited) ON_LOOP {
     struct restart *restart = &server->restart;
     enum phase reached = restart->facts.phase;
 
     if (!restart->under_way)
         return;
     restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(reached), "message", server->recovery.what));
-    if (retries) {
+    if (awaited && restart->facts.flags & RESTART_RETRIES) {
         restart_end(server, PHASE_COMPLETE);
         return;
     }
-    log_warning("the restart failed in phase %s: %s", phase_name(reached), server->recovery.what);
     restart->reached = reached;
-    restart_end(server, PHASE_FAILED);
-    report_answer(server, report_failed_new(server));
+    if (restart->facts.flags & RESTART_CRASH)
+        log_warning("the server had not gone on from the crash before that yet: it was in phase %s",
+                    phase_name(reached));
+    else
+        log_warning("the restart failed in phase %s: %s", phase_name(reached), server->recovery.what);
+    if (awaited)
+        restart_end(server, PHASE_FAILED);
+    else
+        report_end(server, PHASE_FAILED, report_failed_new(server));
+}
+
+/* Of the crash before this one, where the image behind it had not come to do so. `reached`: how far that one had come. */
+static void report_before(struct server *server, enum phase reached) ON_LOOP {
+    struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", 0);
+
+    event.mechanism = "reexec";
+    event.phase = phase_name(reached);
+    event.success = reached == PHASE_COMPLETE;
+    event.preserve_state = true;
+    event.by = (struct asker){.transport = "crash", .uid = -1};
+    event.version_after = THESEUS_VERSION;
+    quarantine_report_before(server, &event);
 }
 
 /* And another one has taken place. */
-static void begin_restart(struct server *server, bool retries) ON_LOOP {
+static void begin_restart(struct server *server, bool awaited) ON_LOOP {
     const struct asker by = {.transport = server->heir.came ? "start" : "crash", .uid = -1};
     struct restart *restart = &server->restart;
     const struct call_key key = restart->facts.key;
@@ -330,14 +359,14 @@ static void begin_restart(struct server *server, bool retries) ON_LOOP {
     json_decref(restart->errors);
     restart->errors = json_array();
     restart->facts = (struct restart_facts){
-        .flags = RESTART_PRESERVE,
-        .key = retries ? key : (struct call_key){0},
+        .flags = RESTART_PRESERVE | RESTART_CRASH,
+        .key = awaited ? key : (struct call_key){0},
         .reason = xstrdup("error_recovery"),
         .asker = facts_pack_asker(&by, NULL),
         .boot_before = xstrdup(server->recovery.boot_before ? server->recovery.boot_before : ""),
         .version_before = xstrdup(THESEUS_VERSION),
         .started_ns = at_ns,
-        .started_ms = clock_wall_ms() - (clock_now_ns() - at_ns) / 1000000,
+        .started_ms = server->recovery.at_ms,
         .stopped_ns = at_ns,
         .held_ns = at_ns,
         .attempt = 1,
@@ -363,6 +392,15 @@ static void tell(struct server *server) ON_LOOP {
     clients_flush(server->clients);
 }
 
+/* Until the history has heard of it. */
+static void keep(const struct server *server) ON_LOOP {
+    const struct recovery *recovery = &server->recovery;
+    const struct crash_untold untold = {.at_ms = recovery->at_ms, .note = recovery->note, .verdict = server->verdict};
+
+    if (recovery->noted)
+        crash_left_keep(server->ledger, &untold);
+}
+
 /* The crash is counted; who is concerned hears of it at once, unless it depends on what can be loaded. */
 static void judge(struct server *server) ON_LOOP {
     struct recovery *recovery = &server->recovery;
@@ -371,6 +409,7 @@ static void judge(struct server *server) ON_LOOP {
         quarantine_count(server, &recovery->note);
         recovery->next = recovery->note.plugin[0] ? quarantine_next(server, &recovery->note) : NULL;
     }
+    keep(server);
     recovery->begun = true;
     if (server->verdict.next != QUARANTINE_REVERTED || !server->awake)
         tell(server);
@@ -378,15 +417,18 @@ static void judge(struct server *server) ON_LOOP {
 
 void recovery_begin(struct server *server) {
     const struct recovery *recovery = &server->recovery;
-    bool retries = server->restart.under_way && server->restart.facts.flags & RESTART_RETRIES && !server->heir.came;
+    const struct restart *restart = &server->restart;
+    const enum phase reached = restart->under_way ? restart->facts.phase : PHASE_COMPLETE;
+    const bool awaited = is_awaited(server);
 
     log_error("%s%s%s%s; the server goes on in a new %s", recovery->what, recovery->note.tool[0] ? " in tool " : "",
               recovery->note.tool[0]   ? recovery->note.tool
               : recovery->note.slot[0] ? " in "
                                        : "",
               recovery->note.tool[0] ? "" : recovery->note.slot, server->heir.came ? "process" : "image");
-    end_restart(server, retries);
-    begin_restart(server, retries);
+    end_restart(server, awaited);
+    report_before(server, reached);
+    begin_restart(server, awaited);
     judge(server);
 }
 
@@ -397,6 +439,7 @@ void recovery_settle(struct server *server) {
         return;
     quarantine_settle(server);
     recovery->next = quarantine_next(server, &recovery->note);
+    keep(server);
     tell(server);
 }
 
@@ -412,7 +455,7 @@ void recovery_begin_back(struct server *server) {
 void recovery_report_back(struct server *server) {
     const struct recovery *recovery = &server->recovery;
     const int64_t ago_ns = clock_now_ns() - recovery->note.at_ns;
-    struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", clock_wall_ms() - ago_ns / 1000000);
+    struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", recovery->at_ms);
 
     if (!recovery->noted)
         return;

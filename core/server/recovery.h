@@ -23,6 +23,7 @@ struct recovery {
     bool came;  /* this image follows one that has crashed */
     bool noted; /* and there is a note of that; or of a call that has crashed the one behind this (is_back) */
     struct crash_note note;
+    int64_t at_ms;                 /* wall clock: when it has crashed */
     struct recovery_later *laters; /* owned: of the plugin that is to blame, when it is for no call */
     size_t later_count;
     bool begun;        /* this image goes on for the one that has crashed */

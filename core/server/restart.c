@@ -48,6 +48,15 @@ enum phase restart_phase(const struct server *server) {
     return server->restart.facts.phase;
 }
 
+static int record(struct restart_facts *facts, struct ledger *ledger, struct theseus_error *err) {
+    if (facts_record(facts, ledger, err) == 0)
+        return 0;
+    if (!facts->report)
+        return -1;
+    free(TAKE_PTR(facts->report)); /* that it is over matters more than what is said of it */
+    return facts_record(facts, ledger, err);
+}
+
 void restart_set_phase(struct server *server, enum phase phase) {
     struct restart *restart = &server->restart;
     struct theseus_error err = {0};
@@ -55,7 +64,7 @@ void restart_set_phase(struct server *server, enum phase phase) {
 
     restart->facts.phase = phase;
     log_info("restart: %s", phase_name(phase));
-    if (facts_record(&restart->facts, server->ledger, &err) < 0)
+    if (record(&restart->facts, server->ledger, &err) < 0)
         log_error("the restart cannot be recorded: %s", err.message);
     if (call && phase != PHASE_FAILED)
         call_progress_step(call, phase_progress(phase), 100, phase_name(phase));
@@ -110,8 +119,7 @@ void restart_fail(struct server *server, const struct theseus_error *err) {
     restart_add_error(server, json_pack("{s:s, s:s}", "phase", phase_name(reached), "message", err->message));
     undo(server);
     restart->reached = reached;
-    restart_end(server, PHASE_FAILED);
-    report_answer(server, report_failed_new(server));
+    report_end(server, PHASE_FAILED, report_failed_new(server));
 }
 
 bool restart_goes_on(struct server *server) {

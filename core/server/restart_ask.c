@@ -67,15 +67,13 @@ static void on_reconfigured(void *arg, const char *outcome) ON_LOOP {
         restart_add_error(server, refused);
         restart->reached = PHASE_PREPARING;
         restart->in_place = true;
-        restart_end(server, PHASE_FAILED);
-        report_answer(server, report_failed_new(server));
+        report_end(server, PHASE_FAILED, report_failed_new(server));
     } else if (reconfigure_needs_image(server)) {
         restart_prepare(server);
     } else {
         restart->in_place = true;
         restart->unchanged = strcmp(outcome, "unchanged") == 0;
-        restart_end(server, PHASE_COMPLETE);
-        report_answer(server, report_complete_new(server));
+        report_end(server, PHASE_COMPLETE, report_complete_new(server));
     }
 }
 

@@ -12,7 +12,7 @@ static char *text_or_null(struct span span) {
 
 void facts_fini(struct restart_facts *facts) {
     char *texts[] = {facts->reason, facts->asker, facts->boot_before, facts->version_before,
-                     facts->error,  facts->lost,  facts->cause};
+                     facts->error,  facts->lost,  facts->cause,       facts->report};
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         free(texts[i]);
@@ -44,6 +44,7 @@ int facts_record(const struct restart_facts *facts, struct ledger *ledger, struc
         .error = span_or_empty(facts->error),
         .lost = span_or_empty(facts->lost),
         .cause = span_or_empty(facts->cause),
+        .report = span_or_empty(facts->report),
     };
 
     return ledger_put(ledger, &restart_kind, &record, err);
@@ -65,6 +66,7 @@ static void read_record(void *arg, const void *recorded) {
         .error = text_or_null(record->error),
         .lost = text_or_null(record->lost),
         .cause = text_or_null(record->cause),
+        .report = text_or_null(record->report),
         .started_ms = (int64_t)record->started_ms,
         .started_ns = (int64_t)record->started_ns,
         .timeout_ms = (int64_t)record->timeout_ms,

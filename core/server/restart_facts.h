@@ -15,9 +15,10 @@ struct restart_facts {
     char *reason;        /* texts are owned; NULL: not known */
     char *asker;         /* JSON */
     char *boot_before, *version_before;
-    char *error; /* why the new image gave up */
-    char *lost;  /* what was left behind on the way */
-    char *cause; /* why the server restarts by itself */
+    char *error;  /* why the new image gave up */
+    char *lost;   /* what was left behind on the way */
+    char *cause;  /* why the server restarts by itself */
+    char *report; /* it is over, and who asked is answered with that */
     int64_t started_ms, started_ns, timeout_ms, stopped_ns, held_ns, suspend_ns;
     uint64_t attempt, requests_held, calls_interrupted, bytes_carried;
 };
@@ -34,4 +35,12 @@ json_t *facts_unpack_asker(const struct restart_facts *facts, struct asker *ret_
 
 static inline bool facts_has_call(const struct restart_facts *facts) {
     return facts->key.conn > 0;
+}
+
+/* Is it the one that asked? */
+static inline bool facts_is_call(const struct restart_facts *facts, const struct call *call) {
+    const struct call_key *key = &call->key;
+
+    return facts_has_call(facts) && key->conn == facts->key.conn && key->offset == facts->key.offset &&
+           key->index == facts->key.index;
 }

@@ -214,6 +214,36 @@ void report_answer(struct server *server, json_t *report) {
     }
 }
 
+/* For the image behind a crash that comes before the answer. */
+static void keep(struct restart *restart, const json_t *report) {
+    if (restart->run || restart->call)
+        restart->facts.report = json_dumps(report, JSON_COMPACT);
+}
+
+void report_end(struct server *server, enum phase phase, json_t *report) {
+    keep(&server->restart, report);
+    restart_end(server, phase);
+    report_answer(server, report);
+}
+
+static void answer_ended(void *arg, struct call *call) {
+    struct server *server = arg;
+    const struct restart_facts *facts = &server->restart.facts;
+
+    if (!facts_is_call(facts, call))
+        return;
+    loop_enter();
+    json_auto_t *report = json_loads(facts->report, 0, NULL);
+    json_t *result = report ? result_new(report) : NULL;
+    method_adopt(&server->methods, conn_of(call), call);
+    call_answer(call, result ? shape_tool_result(call->revision, result) : NULL);
+}
+
+void report_answer_ended(struct server *server) {
+    if (!server->restart.under_way && server->restart.facts.report)
+        clients_each_call(server->clients, answer_ended, server);
+}
+
 /* ---- history ---- */
 
 static double ms_or_unknown(int64_t ns) {
@@ -228,6 +258,15 @@ static json_t *errors_new(const struct restart *restart) {
         (void)json_array_append_new(
             errors, json_pack("{s:s, s:s}", "phase", phase_name(PHASE_PREPARING), "message", restart->facts.cause));
     return errors;
+}
+
+/* The image before has gone on for one that had crashed, until it has crashed itself. */
+static void report_unfinished(struct server *server, struct history_event *event) ON_LOOP {
+    if (quarantine_report_before(server, event))
+        return;
+    event->kind = HISTORY_CRASH;
+    event->boot_after = server->recovery.boot_before;
+    chronicle_add_once(server->upkeep.chronicle, event);
 }
 
 void report_to_history(struct server *server) {
@@ -266,6 +305,8 @@ void report_to_history(struct server *server) {
         heir_add_to_event(server, &event);
     if (recovery_is_restart(server))
         quarantine_report(server, &event);
+    else if (is_set(server, RESTART_CRASH))
+        report_unfinished(server, &event);
     else
         chronicle_add(server->upkeep.chronicle, &event);
 }

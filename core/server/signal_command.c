@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "server/commands.h"
+#include "server/onlooker.h"
 #include "server/signs.h"
 
 enum { LOOK_MS = 20, RELOAD_WAIT_MS = 60000, RESTART_SPARE_MS = 10000 };
@@ -113,7 +114,7 @@ static int signal_and_wait(const struct args *args, const struct config_source *
     struct theseus_error err = {0};
     int status = -1;
 
-    if (config_load(&config, source, NULL, NULL, &err) == 0) {
+    if (onlooker_load(&config, source, &err) == 0) {
         struct request request = {.config = config};
         int limit_ms = signum == SIGHUP ? RELOAD_WAIT_MS : config->restart.total_restart * 1000 + RESTART_SPARE_MS;
         if (choose(&request, args, &err) == 0 && send(&request, signum, &err) == 0)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "server/commands.h"
+#include "server/onlooker.h"
 #include "server/rows.h"
 #include "server/signs.h"
 #include "server/status_server.h"
@@ -118,7 +119,7 @@ int command_status(const struct args *args, const struct config_source *source, 
     struct theseus_error err = {0};
 
     (void)program;
-    if (config_load(&config, source, NULL, NULL, &err) < 0)
+    if (onlooker_load(&config, source, &err) < 0)
         return complain(&err);
     for (;;) {
         if (args->watch && isatty(STDOUT_FILENO))

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "server/rows.h"
 
-enum { SILENT_S = 30, CLIENT_ROWS = 8 }; /* a server says something every 15 s */
+enum { FRESH_S = 2, SILENT_S = 30, CLIENT_ROWS = 8 }; /* a server says something every 15 s */
 
 static const char *text_of(const json_t *object, const char *name) {
     const char *text = json_string_value(json_object_get(object, name));
@@ -29,18 +29,28 @@ static char *span_text(long long seconds) {
     return xasprintf("%lld min %lld s", minutes, seconds % 60);
 }
 
+/* How old all of it is, where that matters. Owned. */
+static char *age_text(long long age) {
+    if (age <= FRESH_S)
+        return xstrdup("");
+    if (age < SILENT_S)
+        return xasprintf(", as of %lld s ago", age);
+    CLEANUP(free) char *silent = span_text(age);
+    return xasprintf(", silent for %s", silent);
+}
+
 static void print_head(FILE *out, const json_t *sign) {
     const json_t *health = json_object_get(sign, "health");
     long long age = number_of(sign, "age_s");
     bool is_silent = age >= SILENT_S, is_well = json_is_true(json_object_get(health, "healthy"));
     CLEANUP(free) char *up = span_text(number_of(health, "uptime_s") + (age > 0 ? age : 0));
-    CLEANUP(free) char *silent = span_text(age);
+    CLEANUP(free) char *as_of = age_text(age);
 
-    (void)fprintf(out, "theseus %s, pid %lld, %s, up %s%s%s\n", text_of(sign, "version"), number_of(sign, "pid"),
+    (void)fprintf(out, "theseus %s, pid %lld, %s, up %s%s\n", text_of(sign, "version"), number_of(sign, "pid"),
                   is_silent ? "NOT HEARD OF"
                   : is_well ? "healthy"
                             : "NOT HEALTHY",
-                  up, is_silent ? ", silent for " : "", is_silent ? silent : "");
+                  up, as_of);
     if (is_silent)
         rows_print(out, "to be mended", "it runs and says nothing: stopped, or busy with something that does not end");
 }

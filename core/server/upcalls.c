@@ -200,6 +200,7 @@ void upcalls_init(struct server *server) {
         .tools_touched = on_tools_touched,
         .idle = on_generation_idle,
         .control = control_run,
+        .misses = missing_on_call,
         .refused = on_refused,
         .secret = upkeep_on_secret,
         .settled = upkeep_on_settled,

@@ -1,11 +1,8 @@
 #include "store/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +13,7 @@
 #include "base/limits.h"
 #include "store/backup.h"
 #include "store/db.h"
+#include "store/draft.h"
 #include "store/migrate.h"
 #include "store/schema.h"
 #include "store/store.h"
@@ -174,14 +172,14 @@ int archive_write(const char *state_dir, const char *file, const struct artifact
                   struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
     CLEANUP(free) char *dir = path_join(state_dir, ARTIFACTS_DIR);
-    CLEANUP(free) char *draft = xasprintf("%s.%d.new", file, (int)getpid());
+    CLEANUP(free) char *draft = draft_path(file);
 
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return fail(err, ERR_MISSING, "there is no database at '%s' yet", path);
     if (check_free(file, err) < 0)
         return -1;
     if (write_draft(path, dir, draft, listener, err) < 0 || fs_publish_new(draft, file, err) < 0) {
-        (void)unlink(draft);
+        draft_remove(draft);
         return -1;
     }
     return 0;
@@ -334,45 +332,21 @@ static char *aside_path(const char *state_dir) {
     return xasprintf("%s/backups/before-restore-%s.db", state_dir, text);
 }
 
-/* "theseus.db.PID.new", or what SQLite had beside it, of a process that is gone: it was killed in the middle. */
-static bool is_left(const char *name) {
-    static const char before[] = DATABASE ".";
-    char *end = NULL;
-
-    if (strncmp(name, before, sizeof(before) - 1) != 0)
-        return false;
-    long pid = strtol(name + sizeof(before) - 1, &end, 10);
-    return pid > 0 && pid <= INT_MAX && strncmp(end, ".new", strlen(".new")) == 0 && kill((pid_t)pid, 0) < 0 &&
-           errno == ESRCH;
-}
-
-/* Best effort: what is left is found next time. */
-static void remove_left(const char *state_dir) {
-    DIR *dir = opendir(state_dir);
-    const struct dirent *entry;
-
-    while (dir && (entry = readdir(dir)))
-        if (is_left(entry->d_name))
-            (void)unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        (void)closedir(dir);
-}
-
 int archive_restore(const char *state_dir, const char *file, const struct artifacts_listener *listener,
                     char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
-    CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
+    CLEANUP(free) char *draft = draft_path(path);
     bool exists;
 
     if (fs_make_private_dir(state_dir, err) < 0 || fs_exists(path, &exists, err) < 0)
         return -1;
     CLEANUP(free) char *aside = exists ? aside_path(state_dir) : NULL;
-    remove_left(state_dir);
+    draft_sweep(path);
     int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
         r = aside ? replace(path, draft, aside, err) : fs_publish_new(draft, path, err);
     if (r < 0)
-        (void)unlink(draft);
+        draft_remove(draft);
     else
         *ret_aside = TAKE_PTR(aside);
     return r;

@@ -19,6 +19,7 @@
 
 #include "base/fs.h"
 #include "store/damage.h"
+#include "store/draft.h"
 
 #define CACHE_KIB "256" /* of each connection: there is one per thread, and the tables are small */
 
@@ -144,7 +145,7 @@ static int use_wal(sqlite3 *db, struct theseus_error *err) {
 
 /* SQLite would make the file for everybody to read; its -wal and -shm files take the mode of this one. */
 static int make_file(const char *draft, const char *path, struct theseus_error *err) {
-    (void)unlink(draft); /* of a process that was killed, and had this one's number */
+    draft_remove(draft); /* of a process that was killed, and had this one's number */
     CLEANUP(fd_close) int fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     return fd >= 0 ? 0 : fail_errno(err, "cannot make the database '%s'", path);
@@ -163,11 +164,12 @@ static int make_draft(const char *draft, const char *path, struct theseus_error 
 
 /* It has its name only when it has begun to be a database: whatever has the name and is empty has been emptied. */
 static int make_database(const char *path, struct theseus_error *err) {
-    CLEANUP(free) char *draft = xasprintf("%s.%d.new", path, (int)getpid());
+    CLEANUP(free) char *draft = draft_path(path);
 
+    draft_sweep(path);
     if (make_draft(draft, path, err) == 0 && fs_publish_new(draft, path, err) == 0)
         return 0;
-    (void)unlink(draft);
+    draft_remove(draft);
     return -1;
 }
 

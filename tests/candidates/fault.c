@@ -5,24 +5,35 @@
  *     first       as an image that follows another, before it has read the ledger
  *     early       likewise, when it has read the ledger and the configuration
  *     late        likewise, when all is restored and only the serving is missing
+ *     ended       when a restart is over, well or not, and who asked is not answered yet; not as an image behind a crash
  *
  *     exits, crashes, aborts, hangs; fails: as it does by itself; differs: it reads the ledger otherwise. "none": nothing of this, another version.
  *
  * The server knows nothing of it: the linker leads calls of the functions below here.
  */
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "conn/conn.h"
+#include "server/handover.h"
 #include "server/preflight.h"
+#include "server/restart_inner.h"
 #include "server/server.h"
 
-static bool follows; /* this image follows another; found out before the server can take the variable away */
+enum { IS_CRASH = 4 }; /* of the variable's last number */
+
+/* This image follows another, one that has crashed; found out before the server can take the variable away. */
+static bool follows, follows_crash;
 
 __attribute__((constructor)) static void look_at_environment(void) {
-    follows = getenv("THESEUS_HANDOVER") != NULL;
+    const char *text = getenv(HANDOVER_VARIABLE);
+    unsigned flags = 0;
+
+    follows = text != NULL;
+    follows_crash = text && sscanf(text, "%*d:%*d:%u", &flags) == 1 && flags & IS_CRASH;
 }
 
 /* Volatile, for compilers and sanitizers that would see through it. */
@@ -86,4 +97,12 @@ void __wrap_conn_start(struct conn *conn) {
     if (follows)
         fail_at("late");
     __real_conn_start(conn);
+}
+
+void __real_restart_end(struct server *server, enum phase phase);
+void __wrap_restart_end(struct server *server, enum phase phase);
+void __wrap_restart_end(struct server *server, enum phase phase) {
+    __real_restart_end(server, phase);
+    if (!follows_crash)
+        fail_at("ended");
 }

@@ -76,8 +76,12 @@ describe('principals', { skip: skipStrangers }, () => {
             await refuses(stranger, 'theseus_call', { name: 'theseus_plugins' }, /there is no tool 'theseus_plugins'/);
             const { results } = await stranger.value('batch', { calls: [{ tool: 'echo', arguments: { message: 'a' } }] });
             assert.match(results[0].text, denied);
-            const hidden = await stranger.ask('tools/call', { name: 'theseus_plugins', arguments: {} });
-            assert.deepEqual([hidden.error.code, hidden.error.message], [-32602, "unknown tool 'theseus_plugins'"]);
+            home.drop('abi');
+            await own.refused('abi.so', /ABI/);
+            const unknown = async (client, name) => (await client.ask('tools/call', { name, arguments: {} })).error;
+            assert.deepEqual(await unknown(stranger, 'theseus_plugins'), { code: -32602, message: "unknown tool 'theseus_plugins'" });
+            assert.equal((await unknown(stranger, 'nowhere')).message, "unknown tool 'nowhere'", 'who may not see what is refused is not told here');
+            assert.match((await unknown(own, 'nowhere')).message, /plugin 'abi' is refused/);
             const lines = await audited(home, { action: 'call', target: 'echo', result: 'refused' }, 3);
             assert.ok(lines.every((line) => line.requested_by.uid === NOBODY && line.timestamp && line.session));
             await audited(home, { action: 'call', target: 'theseus_plugins', result: 'refused' }, 2);

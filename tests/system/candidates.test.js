@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { skip } from './lib/crash.js';
 import { binary } from './lib/home.js';
 import { Installed, candidate, candidateVersion } from './lib/installed.js';
 import { children, standing } from './lib/proc.js';
@@ -79,7 +80,7 @@ function removeImages(home, plugin) {
 const soon = { restart: { process_startup: 2 } };
 const counting = ['counter'];
 
-function candidates(title, body, { sections = {}, drops = counting, ...options } = {}) {
+function candidates(title, body, { sections = {}, drops = counting, program, ...options } = {}) {
     test(title, () => serving(async (client, home) => {
         await client.appears('count');
         await body(client, home);
@@ -87,6 +88,8 @@ function candidates(title, body, { sections = {}, drops = counting, ...options }
         ...options,
         Place: Installed,
         prepare: (home) => {
+            if (program)
+                home.install(candidate(program));
             drops.forEach((name) => home.drop(name));
             home.configure(sections);
         },
@@ -211,6 +214,49 @@ describe('a candidate that passes its examination and then', { concurrency: 3 },
         returns(`${when}-hangs`, /the new server did not come up within restart\.process_startup \(2 s\)/,
             { sections: soon });
     }
+});
+
+/* The restart is over in the records, and its call is not answered: the next image knows the answer. */
+describe('a server that crashes between the end of a restart and the answer', { skip }, () => {
+    const candidateCrash = /the server crashed with SIGSEGV; the server goes on in a new image/;
+    const tells = async (client, home, expected) => {
+        assert.match(home.log, candidateCrash);
+        const { history, current_status } = await until('the history', async () => {
+            const seen = await client.value('orchestrator_restart_status', { include_history: true });
+            return seen.history.recent_crashes.length === 1 && seen;
+        });
+        assert.equal(history.recent_restarts.length, 1, JSON.stringify(history));
+        assert.equal(history.recent_restarts[0].success, expected);
+        assert.equal(current_status.maintenance_mode, false);
+    };
+
+    candidates('tells that it was complete', async (client, home) => {
+        const before = await identity(client), calls = traffic(client);
+        home.install(candidate('ended-crashes'));
+        const answer = restart(client);
+        calls.add(20);
+        const { result, error } = await answer;
+        assert.ok(result, JSON.stringify(error));
+        assert.equal(result.isError, undefined, JSON.stringify(result));
+        const report = result.structuredContent;
+        assert.deepEqual([report.success, report.phase, report.progress], [true, 'complete', 100]);
+        assert.deepEqual(report.server_version, { before: before.server_version, after: candidateVersion });
+        assert.equal(report.boot_id.before, before.boot_id);
+        assert.ok(report.blackout_ms > 0 && report.plugins.length > 0);
+        assert.deepEqual(JSON.parse(result.content[0].text), report);
+        await calls.check();
+        await tells(client, home, true);
+    });
+
+    candidates('tells that it has failed', async (client, home) => {
+        home.uninstall();
+        const { result, error } = await restart(client);
+        assert.ok(result, JSON.stringify(error));
+        const report = result.structuredContent;
+        assert.deepEqual([report?.success, report?.phase, report?.phase_reached], [false, 'failed', 'preparing'], JSON.stringify(result));
+        assert.match(report.message, /cannot open '.*': No such file/);
+        await tells(client, home, false);
+    }, { program: 'ended-crashes' });
 });
 
 describe('a good candidate', () => {

@@ -130,6 +130,59 @@ describe('a call that was held during a restart and crashes', { skip }, () => {
     }, { prepare: (home) => home.configure({ crash: { probation: 0, probation_calls: 0 } }) }));
 });
 
+/* Calls on the loop's thread that have come together: the image that goes on for one of them meets the next at once. */
+describe('crashes of which each comes before the server has gone on from the one before', { skip, concurrency: 2 }, () => {
+    const SQL = `SELECT json_group_array(json_object('kind', kind, 'reason', reason, 'success', success, 'subject', subject,
+        'error', json_extract(errors, '$[0]'))) FROM (SELECT * FROM history ORDER BY id)`;
+    const history = async (home, count) => until('the history', async () => {
+        const { out } = await run('sqlite3', [home.path('state', 'theseus.db'), SQL]);
+        const rows = JSON.parse(out || '[]'); /* there is no database yet, or it is busy */
+        return rows.length >= count && rows;
+    });
+    const judgeHistory = (rows) => {
+        const seen = rows.map(({ reason, subject, error }) => `${reason} ${subject} ${error.tool} ${error.signal} ${error.next}`);
+        assert.deepEqual(seen.sort(), ways.map((way) => `error_recovery dies inline_${way} ${WAYS[way]} still there`).sort());
+        assert.deepEqual(rows.map((one) => one.error.crashes).sort((a, b) => a - b), ways.map((_, index) => index + 1));
+        assert.equal(rows.at(-1).success, 1);
+        assert.ok(rows.some((one) => !one.success), 'some were not gone on from when the next one came');
+        for (const { success, error } of rows) {
+            assert.match(error.message, /^plugin 'dies' 1.0 crashed with SIG[A-Z]+ in tool 'inline_[a-z]+'; it is still there$/);
+            assert.ok(Array.isArray(error.backtrace), success);
+        }
+    };
+    const dieAll = (client) => {
+        client.process.stdin.cork(); /* one write */
+        const dying = ways.map((way) => ({ way, answer: client.call(`inline_${way}`) }));
+        client.process.stdin.uncork();
+        return dying;
+    };
+    const judgeAll = async (dying) => {
+        for (const { way, answer } of dying)
+            judgeCrash(await within(`the answer of inline_${way}`, answer), { signal: WAYS[way] });
+    };
+
+    test('are told to their calls and the history, each with who is to blame', () => serving(async (client, home) => {
+        await client.appears('inline_null');
+        await judgeAll(dieAll(client));
+        judgeHistory(await history(home, ways.length));
+        assert.equal((await client.plugin('dies')).crashes, ways.length);
+        await served(client);
+    }, mortal()));
+
+    test('are so behind a restart, too, which is one that has failed', () => serving(async (client, home) => {
+        await client.appears('inline_null');
+        const restart = beginRestart(client);
+        await restart.reaches('maintenance_mode');
+        const dying = dieAll(client);
+        const report = await within('the report', restart.report);
+        await judgeAll(dying);
+        const rows = await history(home, ways.length + 1);
+        assert.deepEqual(rows.filter((one) => one.kind === 'restart').map((one) => [one.reason, !!one.success]), [['manual_request', report.success]]);
+        judgeHistory(rows.filter((one) => one.kind === 'crash'));
+        await served(client);
+    }, mortal()));
+});
+
 /* The client has stopped reading, and what it is sent stays where it is. */
 async function unread(client, home, die) {
     const before = crashes(home);

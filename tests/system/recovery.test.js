@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
-import { skip } from './lib/crash.js';
+import { KEY, skip, unlimited } from './lib/crash.js';
 import { beginRestart, mappings, restart, restarts } from './lib/restart.js';
 
 const recover = (client) => restarts(client, { reason: 'error_recovery' });
@@ -106,10 +106,10 @@ describe('the answer to a restart with reason error_recovery', { concurrency: 4 
     }));
 
     /* It was refused, and now hangs for longer than the restart may take. */
-    const hangs = async (client, home, seconds) => {
+    const hangs = async (client, home, seconds, more = {}) => {
         await client.names();
         /* One limit throughout: with another one it would be tried again before the restart, and hold that up. */
-        home.configure({ restart: { process_startup: seconds }, 'plugin:hangstop': { hang: 'start' } });
+        home.configure({ restart: { process_startup: seconds }, 'plugin:hangstop': { hang: 'start' }, ...more });
         home.drop('hangstop');
         await client.refused('hangstop.so', /did not come back/);
         const restart = beginRestart(client, { reason: 'error_recovery', timeout: 10 });
@@ -132,6 +132,19 @@ describe('the answer to a restart with reason error_recovery', { concurrency: 4 
         isNamed(await restart.report);
         await client.exited;
     }, drops({})));
+
+    test('comes behind crashes of which each comes before the server has gone on from the one before', { skip }, () =>
+        serving(async (client, home) => {
+            const restart = await hangs(client, home, 3, unlimited);
+            await until('the plugin to be started', () => threads(client.pid) > 0);
+            const dying = ['null', 'abort', 'ill'].map((way) => client.call(`inline_${way}`));
+            const [first] = await Promise.all(dying.map(async (answer) => (await answer).result._meta[KEY]));
+            assert.equal(first.plugin, 'dies');
+            const report = await restart.report;
+            assert.equal(report.success, true, JSON.stringify(report));
+            assert.match(report.message, /went on behind a crash while it tried plugins again: plugin 'dies' 1\.0 crashed/);
+            assert.deepEqual(notServing(report).map(([file]) => file), ['hangstop.so']);
+        }, drops(unlimited, 'dies')));
 
     test('comes in its time when a plugin does not come back', { skip: !process.env.THESEUS_LONG }, () =>
         serving(async (client, home) => {

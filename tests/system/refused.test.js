@@ -1,9 +1,10 @@
 /* Plugins that are wrong in every way there is: each is refused in words, and what served before goes on serving. */
 import assert from 'node:assert/strict';
+import { truncateSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
-import { serving } from './lib/client.js';
+import { Client, serving } from './lib/client.js';
 import { atMost } from './lib/home.js';
 
 const impatient = { prepare: (home) => home.configure({ restart: { process_startup: 1 } }) };
@@ -52,6 +53,41 @@ describe('a bad plugin', { concurrency: 4 }, () => {
         assert.equal((await client.value('theseus_plugins')).refused.length, 3);
     }, {
         prepare: (home) => ['abi', 'ctorcrash', 'greet', 'nosymbol'].forEach((name) => home.drop(name)),
+    }));
+
+    test('is named to who calls a tool that is not there, for it may be one of its tools', () => serving(async (client, home) => {
+        const call = async (name) => (await client.ask('tools/call', { name, arguments: {} })).error;
+        assert.deepEqual(await call('nowhere'), { code: -32602, message: "unknown tool 'nowhere'" });
+        home.drop('abi');
+        await client.refused('abi.so', bad.abi);
+        const { code, message } = await call('nowhere');
+        assert.equal(code, -32602);
+        assert.match(message, /^unknown tool 'nowhere'; plugin 'abi' is refused: was built for ABI \d+ .*build it against/);
+        const byName = await client.result('theseus_call', { name: 'nowhere' });
+        assert.match(byName.content[0].text, /there is no tool 'nowhere'; plugin 'abi' is refused: was built for ABI/);
+        home.put('half.ini', '[tool:half]\n');
+        ['nosymbol', 'needs', 'duptool'].forEach((name) => home.drop(name));
+        await client.refused('duptool.so', bad.duptool);
+        await client.refused('needs.so', bad.needs);
+        await client.refused('nosymbol.so', bad.nosymbol);
+        const many = (await call('nowhere')).message;
+        assert.equal(many.match(/ is refused: /g).length, 3);
+        assert.match(many, /; so are \d others, which theseus_plugins names$/);
+        for (const name of ['abi', 'nosymbol', 'needs', 'duptool'])
+            home.delete(`${name}.so`);
+        home.delete('half.ini');
+        await until('nothing to be refused', async () => (await call('nowhere')).message === "unknown tool 'nowhere'");
+    }));
+
+    test('for want of a database says how to mend it when its tools are called', () => serving(async (client, home) => {
+        await client.text('orchestrator_plan_task', { title: 'a', description: 'a' });
+        await client.close();
+        truncateSync(home.path('state', 'theseus.db'));
+        const other = await new Client(home).initialize();
+        await other.refused('tasks.so', /it was truncated/);
+        const { error } = await other.ask('tools/call', { name: 'orchestrator_plan_task', arguments: { title: 'a', description: 'a' } });
+        assert.match(error.message, /^unknown tool 'orchestrator_plan_task'.*; plugin 'tasks' is refused: .*it was truncated.*theseus restore FILE/);
+        await other.close();
     }));
 
     test('whose thread_local has a destructor is quarantined, visibly, when it goes', () => serving(async (client, home) => {

@@ -36,7 +36,10 @@ const hello = (client, name) => client.ask('initialize', { protocolVersion: '202
 describe('theseus status', { concurrency: 4 }, () => {
     test('shows a server that runs: who it serves, and how it is', () => serving(async (client, home) => {
         await client.names();
-        const [sign] = await seen(home);
+        const [sign] = await until('its client to be seen', async () => {
+            const list = await signs(home);
+            return list[0]?.clients.length === 1 && list[0].host?.name && list;
+        });
         assert.equal(sign.pid, client.process.pid);
         assert.equal(sign.config, home.config);
         assert.equal(sign.host.name, 'system');
@@ -77,6 +80,23 @@ describe('theseus status', { concurrency: 4 }, () => {
         const [sign] = await seen(home);
         writeFileSync(home.path('run', 'servers', `${process.pid}.json`), JSON.stringify({ ...sign, pid: process.pid }));
         assert.equal((await signs(home)).length, 1);
+    }));
+
+    test('says how old the figures are', () => serving(async (client, home) => {
+        await client.names();
+        await seen(home);
+        client.process.kill('SIGSTOP'); /* it writes no other */
+        const path = home.path('run', 'servers', `${client.process.pid}.json`);
+        const shown = async (seconds) => {
+            const then = Date.now() / 1000 - seconds;
+            utimesSync(path, then, then);
+            return { text: (await theseus(home, 'status')).stdout, age: (await signs(home))[0].age_s };
+        };
+        const fresh = await shown(0), aged = await shown(12);
+        client.process.kill('SIGCONT');
+        assert.doesNotMatch(fresh.text, /as of/);
+        assert.match(aged.text, /healthy, up 0 min \d+ s, as of 1\d s ago\n/);
+        assert.ok(aged.age >= 12 && aged.age < 20, String(aged.age));
     }));
 
     test('tells one that is silent from one that works', () => serving(async (client, home) => {
@@ -178,6 +198,57 @@ describe('a command that signals a server', { concurrency: 4 }, () => {
         await other.close();
         await client.close();
         assert.match((await theseus(home, 'restart')).stderr, /no server runs with this configuration/);
+    }));
+});
+
+/* Somebody has just broken the file, and wants to know how the server is. */
+describe('with a mistake in the configuration', { concurrency: 4 }, () => {
+    const broken = (home) => `[server]\nstate_dir = ${home.path('state')}\nno_such_key = 1\nruntime_dir = ${home.path('run')}\nworkers = many\n`;
+    const warned = (home, { stderr }) => {
+        assert.match(stderr, /^theseus: warning: .*theseus\.ini:3: unknown key 'no_such_key'/);
+        assert.match(stderr, /^theseus: warning: .*theseus\.ini:5: server\.workers: /m);
+        assert.match(stderr, new RegExp(`read as far as it can be; servers are looked for in '${home.path('run')}', the database in '${home.path('state')}'`));
+    };
+
+    test('servers are still seen, asked and told', () => listening(async (one, home) => {
+        await one.client();
+        await seen(home);
+        home.write(broken(home));
+        const shown = await theseus(home, 'status');
+        assert.match(shown.stdout, new RegExp(`pid ${one.pid}, `));
+        assert.equal(shown.code, 0);
+        warned(home, shown);
+        const asked = await theseus(home, 'call', '--running', 'echo', '{"message":"a"}');
+        assert.equal(asked.stdout, 'a\n');
+        assert.equal(asked.code, 0);
+        warned(home, asked);
+        const counted = await theseus(home, 'metrics');
+        assert.match(counted.stdout, /^theseus_healthy\{/m);
+        assert.equal(counted.code, 0);
+        warned(home, counted);
+        const reloaded = await theseus(home, 'reload');
+        assert.match(reloaded.stdout, /^configuration: refused: .*no_such_key/m);
+        assert.equal(reloaded.code, 1);
+        warned(home, reloaded);
+        const restarted = await theseus(home, 'restart', String(one.pid));
+        assert.match(restarted.stdout, /the last restart/);
+        warned(home, restarted);
+        const audited = await theseus(home, 'audit', '--since', '1h');
+        assert.equal(audited.code, 0);
+        warned(home, audited);
+    }));
+
+    test('the exit status is that of the command, and --set is none of the file\'s', () => serving(async (client, home) => {
+        await client.close();
+        home.write(broken(home));
+        assert.equal((await theseus(home, 'status')).code, 0);
+        const reloaded = await theseus(home, 'reload');
+        assert.equal(reloaded.code, 1);
+        assert.match(reloaded.stderr, /^theseus: no server runs with this configuration$/m);
+        assert.equal((await theseus(home, 'call', '--running', 'echo')).code, 2);
+        const set = await theseus(home, 'status', '--set', 'server.no_such=1');
+        assert.equal(set.code, 1);
+        assert.match(set.stderr, /^theseus: --set server\.no_such: unknown key/m);
     }));
 });
 

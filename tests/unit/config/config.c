@@ -183,6 +183,67 @@ static void puts_the_first_problem_into_the_error(void **state) {
     assert_non_null(strstr(said.text, "x.ini:3: unknown key 'worker' in [server]; did you mean 'workers'?"));
 }
 
+/* NULL: the command line is wrong. What is wrong with the file is in `said`. */
+static struct config *load_readable(const char *path, const char *set, struct said *said, struct theseus_error *err) {
+    const struct config_source source = {.path = path, .sets = &set, .set_count = set ? 1 : 0};
+    struct config *config = NULL;
+
+    *said = (struct said){0};
+    *err = (struct theseus_error){0};
+    int r = config_load_readable(&config, &source, note, said, err);
+    assert_int_equal(r, err->code ? -1 : *said->text ? CONFIG_IN_PART : 0);
+    return config;
+}
+
+static void reads_for_an_onlooker_what_can_be_read(void **state) {
+    static const char text[] =
+        "[server]\nstate_dir = /state\nworkers = many\nno_such = 1\n[limits\nmax_line = 2M\n"
+        "[server]\nruntime_dir = /run/x\n[plugins]\nsettle_ms = 7\n[plugin:a]\n.isolation = ?\nb = c\n";
+    CLEANUP(dir_remove) struct dir dir = dir_new();
+    CLEANUP(free) char *path = dir_file(&dir, "x.ini", text, 0600);
+    struct said said;
+    struct theseus_error err;
+    CLEANUP(config_free) struct config *config = load_readable(path, NULL, &said, &err);
+    CLEANUP(config_free) struct config *defaults = load_readable("/not/there.ini", NULL, &said, &err);
+
+    (void)state;
+    assert_string_equal(said.text, "");
+    assert_string_equal(config->server.state_dir, "/state");
+    assert_string_equal(config->server.runtime_dir, "/run/x");
+    assert_int_equal(config->plugins.settle_ms, 7);
+    assert_int_equal(config->server.workers, defaults->server.workers);
+    assert_int_equal(config->limits.max_line, defaults->limits.max_line);
+    assert_string_equal(setting(&config->plugin_sections[0], "b"), "c");
+}
+
+static void tells_an_onlooker_all_that_is_wrong_with_the_file(void **state) {
+    CLEANUP(dir_remove) struct dir dir = dir_new();
+    CLEANUP(free) char *path = dir_file(&dir, "x.ini", "[server]\nname =\nno_such = 1\n", 0600);
+    CLEANUP(free) char *open_path = dir_file(&dir, "open.ini", "[server]\nname = a\n", 0622);
+    struct said said;
+    struct theseus_error err;
+    CLEANUP(config_free) struct config *config = load_readable(path, "server.state_dir=/state", &said, &err);
+
+    (void)state;
+    assert_non_null(strstr(said.text, "x.ini:2: server.name: "));
+    assert_non_null(strstr(said.text, "x.ini:3: unknown key 'no_such' in [server]"));
+    assert_string_equal(config->server.state_dir, "/state");
+    CLEANUP(config_free) struct config *untrusted = load_readable(open_path, NULL, &said, &err);
+    assert_non_null(strstr(said.text, "may be written by others"));
+    assert_string_not_equal(untrusted->server.name, "a");
+}
+
+static void refuses_an_onlooker_what_is_wrong_on_the_command_line(void **state) {
+    CLEANUP(dir_remove) struct dir dir = dir_new();
+    CLEANUP(free) char *path = dir_file(&dir, "x.ini", "[server]\nname =\n", 0600);
+    struct said said;
+    struct theseus_error err;
+
+    (void)state;
+    assert_null(load_readable(path, "server.no_such=1", &said, &err));
+    assert_non_null(strstr(err.message, "--set server.no_such: unknown key"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefers_the_named_file_then_the_environment_the_home_and_the_system),
@@ -195,6 +256,9 @@ int main(void) {
         cmocka_unit_test(refuses_what_is_no_file),
         cmocka_unit_test(refuses_a_file_that_is_too_large),
         cmocka_unit_test(puts_the_first_problem_into_the_error),
+        cmocka_unit_test(reads_for_an_onlooker_what_can_be_read),
+        cmocka_unit_test(tells_an_onlooker_all_that_is_wrong_with_the_file),
+        cmocka_unit_test(refuses_an_onlooker_what_is_wrong_on_the_command_line),
     };
 
     return cmocka_run_group_tests_name("config/config", tests, NULL, NULL);

@@ -186,6 +186,38 @@ static void takes_nothing_that_was_emptied_for_a_new_one(void **state) {
     assert_int_equal(db_open(path, &db, NULL), 0);
 }
 
+static pid_t ended_pid(void) {
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    return child;
+}
+
+static void removes_what_a_process_left_that_was_killed_while_it_made_one(void **state) {
+    static const char *const of_draft[] = {"", "-wal", "-shm", "-journal"};
+    CLEANUP(free) char *path = path_join(*state, "theseus.db");
+    const pid_t dead = ended_pid();
+    CLEANUP(free) char *others = xasprintf("%s.%d.new", path, (int)getppid());
+    CLEANUP(free) char *no_draft = xasprintf("%s.%d.news", path, (int)dead);
+    CLEANUP(db_close) sqlite3 *db = NULL;
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(of_draft); i++) {
+        CLEANUP(free) char *left = xasprintf("%s.%d.new%s", path, (int)(i % 2 ? dead : getpid()), of_draft[i / 2]);
+        assert_int_equal(fs_write_file(left, span_of("left"), 0600, NULL), 0);
+    }
+    assert_int_equal(fs_write_file(others, span_of("made"), 0600, NULL), 0);
+    assert_int_equal(fs_write_file(no_draft, span_of("kept"), 0600, NULL), 0);
+    assert_int_equal(db_open(path, &db, NULL), 0);
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(of_draft); i++) {
+        CLEANUP(free) char *left = xasprintf("%s.%d.new%s", path, (int)(i % 2 ? dead : getpid()), of_draft[i / 2]);
+        assert_int_equal(access(left, F_OK), -1);
+    }
+    assert_int_equal(access(others, F_OK), 0);
+    assert_int_equal(access(no_draft, F_OK), 0);
+}
+
 static void refuses_what_is_no_file(void **state) {
     CLEANUP(free) char *path = path_join(*state, "theseus.db");
     struct theseus_error err = {0};
@@ -256,6 +288,7 @@ int main(void) {
         scratch_test(names_the_cure_for_a_file_without_writing),
         scratch_test(says_that_a_damaged_file_is_no_database),
         scratch_test(takes_nothing_that_was_emptied_for_a_new_one),
+        scratch_test(removes_what_a_process_left_that_was_killed_while_it_made_one),
         scratch_test(refuses_what_is_no_file),
         scratch_test(refuses_two_statements_in_one_text),
         scratch_test(reports_a_failure_in_the_words_of_sqlite),
