@@ -325,6 +325,49 @@ static int replace(const char *path, const char *draft, const char *aside, struc
     return fs_publish(draft, path, err);
 }
 
+/* Whoever has a database with a log open holds a lock in the memory that they share, also when the file is gone. */
+static int check_unused(const char *path, const char *memory, struct theseus_error *err) {
+    CLEANUP(fd_close) int fd = open(memory, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0)
+        return fail_errno(err, "cannot find out who uses '%s'", memory);
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    return fail(err, ERR_BUSY,
+                "a server (pid %d) has '%s' open, though it is gone; end it first, by closing its client",
+                (int)lock.l_pid, path);
+}
+
+/* A log that has lost its database would be taken for that of the other one. */
+static int put_log_aside(const char *path, const char *log_path, const char *aside, struct theseus_error *err) {
+    CLEANUP(free) char *dir = path_dir(aside), *memory = xasprintf("%s-shm", path);
+    CLEANUP(fd_close) int lock = -1;
+
+    if (fs_make_private_dir(dir, err) < 0 || db_lock_place(path, &lock, err) < 0 || check_unused(path, memory, err) < 0)
+        return -1;
+    if (rename(log_path, aside) < 0)
+        return fail_errno(err, "cannot rename '%s' to '%s'", log_path, aside);
+    if (unlink(memory) < 0 && errno != ENOENT)
+        return fail_errno(err, "cannot remove '%s'", memory);
+    return 0;
+}
+
+/* Where nothing has the name. `ret_aside`: the log that was there; owned. NULL: there was none. */
+static int begin(const char *path, const char *draft, const char *aside, char **ret_aside, struct theseus_error *err) {
+    CLEANUP(free) char *log_path = xasprintf("%s-wal", path), *log_aside = xasprintf("%s-wal", aside);
+    bool has_log;
+
+    *ret_aside = NULL;
+    if (fs_exists(log_path, &has_log, err) < 0 || (has_log && put_log_aside(path, log_path, log_aside, err) < 0))
+        return -1;
+    if (has_log)
+        *ret_aside = TAKE_PTR(log_aside);
+    return fs_publish_new(draft, path, err);
+}
+
 static char *aside_path(const char *state_dir) {
     char text[CLOCK_TEXT_BYTES];
 
@@ -335,19 +378,19 @@ static char *aside_path(const char *state_dir) {
 int archive_restore(const char *state_dir, const char *file, const struct artifacts_listener *listener,
                     char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *path = path_join(state_dir, DATABASE);
-    CLEANUP(free) char *draft = draft_path(path);
+    CLEANUP(free) char *draft = draft_path(path), *aside = aside_path(state_dir);
+    CLEANUP(free) char *log_aside = NULL;
     bool exists;
 
     if (fs_make_private_dir(state_dir, err) < 0 || fs_exists(path, &exists, err) < 0)
         return -1;
-    CLEANUP(free) char *aside = exists ? aside_path(state_dir) : NULL;
     draft_sweep(path);
     int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
-        r = aside ? replace(path, draft, aside, err) : fs_publish_new(draft, path, err);
+        r = exists ? replace(path, draft, aside, err) : begin(path, draft, aside, &log_aside, err);
     if (r < 0)
         draft_remove(draft);
     else
-        *ret_aside = TAKE_PTR(aside);
+        *ret_aside = exists ? TAKE_PTR(aside) : TAKE_PTR(log_aside);
     return r;
 }

@@ -214,11 +214,16 @@ static int ready_file(const char *path, struct theseus_error *err) {
     return size < 0 ? make_database(path, err) : 0;
 }
 
-int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
+int db_lock_place(const char *path, int *ret_lock_fd, struct theseus_error *err) {
     CLEANUP(free) char *dir = path_dir(path);
+
+    return lock_dir(dir, ret_lock_fd, err);
+}
+
+int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err) {
     CLEANUP(fd_close) int lock = -1;
 
-    if (lock_dir(dir, &lock, err) < 0 || check_file(path, err) < 0)
+    if (db_lock_place(path, &lock, err) < 0 || check_file(path, err) < 0)
         return -1;
     *ret_lock_fd = fd_take(&lock);
     return 0;

@@ -15,6 +15,8 @@ enum { DB_BUSY_TIMEOUT_MS = 5000 }; /* how long one waits for another's write lo
 MUST_CHECK int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err);
 /* Nobody begins to open it while *ret_lock_fd is open. Refuses what db_open() would; the file must be there. */
 MUST_CHECK int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err);
+/* The same of one that is gone. */
+MUST_CHECK int db_lock_place(const char *path, int *ret_lock_fd, struct theseus_error *err);
 /* Refuses an empty file, and a log without its database: SQLite would take the one for a new database, and put the other
  * into another one. */
 MUST_CHECK int db_check_whole(const char *path, struct theseus_error *err);

@@ -1,6 +1,6 @@
 /* Keeping the database: theseus backup, theseus restore and theseus check --deep. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { Client, serving } from './lib/client.js';
@@ -76,9 +76,13 @@ describe('the database', { concurrency: 4 }, () => {
         await client.appears('db_put');
         await put(client, 'a', 'kept');
         assert.equal((await theseus('backup', file)).code, 0);
+        for (let i = 0; i < 40; i++)
+            await put(client, i % 2 ? `b${i}` : 'a', 'later'.repeat(500));
+        const log = home.path('log');
+        copyFileSync(`${path}-wal`, log);
         await client.close();
         for (const [damage, words] of [[() => truncateSync(path), /is empty: it was truncated.*theseus restore FILE/],
-            [() => { rmSync(path); writeFileSync(`${path}-wal`, 'its log', { mode: 0o600 }); }, /is gone, and its log is not/]]) {
+            [() => { rmSync(path); copyFileSync(log, `${path}-wal`); }, /is gone, and its log is not/]]) {
             damage();
             await again(async (other, health) => {
                 assert.equal(health.healthy, false);
@@ -96,6 +100,19 @@ describe('the database', { concurrency: 4 }, () => {
         rmSync(path);
         rmSync(`${path}-wal`, { force: true });
         await again((other, health) => assert.equal(health.healthy, true, 'who removes it begins anew'));
+    }, { prepare }));
+
+    test('is not put in the place of one that was taken from under a server', () => serving(async (client, home) => {
+        const theseus = commandOf(home), file = home.path('kept.db'), path = home.path('state', 'theseus.db');
+        await client.appears('db_put');
+        await put(client, 'a', 'kept');
+        assert.equal((await theseus('backup', file)).code, 0);
+        renameSync(path, `${path}.away`);
+        const { code, err } = await theseus('restore', file);
+        assert.equal(code, 1);
+        assert.match(err, new RegExp(`a server \\(pid ${client.pid}\\) has '${path}' open, though it is gone; end it first`));
+        renameSync(`${path}.away`, path);
+        assert.equal(await get(client, 'a'), 'kept');
     }, { prepare }));
 
     test('is not replaced by what is no database', () => serving(async (client, home) => {
