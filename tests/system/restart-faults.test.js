@@ -5,12 +5,9 @@ import { describe, test } from 'node:test';
 
 import { serving } from './lib/client.js';
 import { Fault } from './lib/fault.js';
-import { sanitized } from './lib/home.js';
 import { restart, restarts, rooms, settledTable, settles } from './lib/restart.js';
 
 const MOST = 2000; /* steps; there are some hundred */
-const skip = sanitized && 'a library that is preloaded comes before the run-time library of the sanitizer';
-
 
 async function failEach(client, home, t, how) {
     const fault = client.fault;

@@ -9,13 +9,13 @@ import { until, within } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
 import { Fault } from './lib/fault.js';
 import { Home, sanitized } from './lib/home.js';
-import { long, sample } from './lib/sample.js';
+import { long, sample, seed } from './lib/sample.js';
 import { Session } from './lib/session.js';
 import { listening } from './lib/socket.js';
 import { Tasks, sql } from './lib/tasks.js';
 
 const skip = sanitized && 'a library that is preloaded comes before the run-time library of the sanitizer';
-const ERRORS = long ? ['EIO', 'ENOMEM', 'EMFILE'] : [['EIO', 'ENOMEM', 'EMFILE'][Math.trunc(Date.now() / 1000) % 3]];
+const ERRORS = long ? ['EIO', 'ENOMEM', 'EMFILE'] : [['EIO', 'ENOMEM', 'EMFILE'][seed % 3]];
 const WANTED = 40; /* steps of each kind of work */
 const MORE = long ? 2 : 1;
 const LARGE = 'a line that is a part of something large\n'.repeat(4000);
