@@ -247,7 +247,10 @@ int fs_replace_file(const char *path, struct span content, mode_t mode, struct t
 static int rename_new(const char *draft, const char *path) {
     if (renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
         return 0;
-    return errno == EINVAL && link(draft, path) == 0 ? unlink(draft) : -1;
+    if (errno != EINVAL || link(draft, path) < 0)
+        return -1;
+    (void)unlink(draft); /* the file has its name; another one does no harm */
+    return 0;
 }
 
 static int publish(const char *draft, const char *path, int (*give_name)(const char *, const char *),

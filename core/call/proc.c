@@ -85,14 +85,18 @@ static bool is_at_work(long pid, long group) {
 
 bool proc_group_lives(long group) {
     DIR *dir = opendir("/proc");
-    bool lives = !dir && !is_missing(-group);
+    bool lives = false;
 
-    for (struct dirent *entry; dir && !lives && (entry = readdir(dir));) {
+    if (!dir)
+        return !is_missing(-group);
+    errno = 0;
+    for (struct dirent *entry; !lives && (entry = readdir(dir)); errno = 0) {
         long pid = strtol(entry->d_name, NULL, 10);
         lives = pid > 0 && is_at_work(pid, group);
     }
-    if (dir)
-        (void)closedir(dir);
+    if (errno && !lives)
+        lives = !is_missing(-group);
+    (void)closedir(dir);
     return lives;
 }
 

@@ -40,24 +40,20 @@ static void read_text(struct config *config, struct build *build, const struct c
     build_add_document(build, document);
 }
 
-/* `of_file` and `of_sets` may be the same: then nothing of it is finished that has a mistake. */
-static struct config *read_new(const struct config_source *source, char **search, struct problems *of_file,
-                               struct problems *of_sets) {
+/* Takes `search`. */
+static struct config *read_new(const struct config_source *source, char **search, struct problems *problems) {
     struct config *config = xcalloc(1, sizeof(*config));
     CLEANUP(build_fini) struct build build = {0};
 
-    build_init(&build, config, source, of_file);
+    build_init(&build, config, source, problems);
     config->search = search;
     if (source->text.data)
         read_text(config, &build, source);
     else
         read_file(config, &build);
-    build.problems = of_sets;
     for (size_t i = 0; i < source->set_count; i++)
         build_add_set(&build, source->sets[i]);
-    build.problems = of_file;
-    if (of_sets->count == 0)
-        build_finish(&build);
+    build_finish(&build);
     return config;
 }
 
@@ -68,27 +64,32 @@ int config_load(struct config **ret_config, const struct config_source *source, 
 
     if (place_config_files(source, &search, err) < 0)
         return -1;
-    CLEANUP(config_free) struct config *config = read_new(source, search, &problems, &problems);
+    CLEANUP(config_free) struct config *config = read_new(source, search, &problems);
     if (problems_tell(&problems, problem, arg, err) < 0)
         return -1;
     *ret_config = TAKE_PTR(config);
     return 0;
 }
 
+/* Without any file. */
+static int check_sets(const struct config_source *source, struct theseus_error *err) {
+    CLEANUP(config_free) struct config *config = NULL;
+    struct config_source alone = *source;
+
+    alone.text = (struct span){"", 0};
+    return config_load(&config, &alone, NULL, NULL, err);
+}
+
 int config_load_readable(struct config **ret_config, const struct config_source *source, config_problem_fn *problem,
                          void *arg, struct theseus_error *err) {
-    CLEANUP(problems_fini) struct problems of_file = {0};
-    CLEANUP(problems_fini) struct problems of_sets = {0};
-    struct theseus_error ignored = {0};
+    CLEANUP(problems_fini) struct problems problems = {0};
+    struct theseus_error told = {0};
     char **search;
 
-    if (place_config_files(source, &search, err) < 0)
+    if (check_sets(source, err) < 0 || place_config_files(source, &search, err) < 0)
         return -1;
-    CLEANUP(config_free) struct config *config = read_new(source, search, &of_file, &of_sets);
-    if (problems_tell(&of_sets, NULL, NULL, err) < 0)
-        return -1;
-    *ret_config = TAKE_PTR(config);
-    return problems_tell(&of_file, problem, arg, &ignored) < 0 ? CONFIG_IN_PART : 0;
+    *ret_config = read_new(source, search, &problems);
+    return problems_tell(&problems, problem, arg, &told) < 0 ? CONFIG_IN_PART : 0;
 }
 
 struct config *config_free(struct config *config) {

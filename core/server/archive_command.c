@@ -70,6 +70,6 @@ int command_restore(const struct args *args, const struct config_source *source,
         return report(&err);
     (void)printf("%s is the database of %s now\n", args->rest[0], config->server.state_dir);
     if (aside)
-        (void)printf("the one before is kept as %s\n", aside);
+        (void)printf("what was there is kept as %s\n", aside);
     return faults > 0;
 }

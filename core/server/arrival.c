@@ -482,7 +482,8 @@ void arrival_begin(struct server *server) {
         clients_each_call(server->clients, find_asker, server);
     if (restart->call)
         restart_answer_early(server);
-    report_answer_ended(server);
+    if (!recovery_gives_up(server))
+        report_answer_ended(server);
     if (server->recovery.came)
         recovery_begin(server);
     else if (server->is_back)

@@ -2,8 +2,9 @@
  * What happened to this server, written down: events of the history, lines of the audit, and alerts that appear or end.
  *
  * What is given is copied and written by a thread of the chronicle's own, in the order in which it came: the loop never
- * waits for the database. Nothing is opened, made or started before there is something to write. What is written survives
- * the end of the process at once; that thread does not wait for the disk, for an exec would have to wait for the thread.
+ * waits for the database. Nothing is opened, made or started before there is something to write. What is written
+ * survives the end of the process at once; that thread does not wait for the disk, for an exec would have to wait for
+ * the thread.
  */
 #pragma once
 
@@ -27,7 +28,8 @@ struct chronicle *chronicle_free(struct chronicle *chronicle); /* writes the res
 /* What the image before did not come to write. */
 void chronicle_go_on(struct chronicle *chronicle);
 
-/* Any thread, at once. `once`: unless there is one of that kind, time and image, which an image before may have written. */
+/* Any thread, at once. The second: unless there is one of that kind, time and image, which an image before may have
+ * written. */
 void chronicle_add(struct chronicle *chronicle, const struct history_event *event);
 void chronicle_add_once(struct chronicle *chronicle, const struct history_event *event);
 void chronicle_audit(struct chronicle *chronicle, const struct audit_line *line);

@@ -13,7 +13,7 @@ static void warn(void *arg, const char *file, int line, const char *text) {
 int onlooker_load(struct config **ret_config, const struct config_source *source, struct theseus_error *err) {
     int r = config_load_readable(ret_config, source, warn, NULL, err);
 
-    if (r == CONFIG_IN_PART)
+    if (r == CONFIG_IN_PART && (*ret_config)->file_exists)
         (void)fprintf(
             stderr,
             "theseus: warning: '%s' is read as far as it can be; servers are looked for in '%s', the database "

@@ -48,7 +48,8 @@ void quarantine_mend(struct verdict *verdict);
 
 /* The same for the server that arrives: it keeps the verdict, whose text is asked for afterwards. */
 void quarantine_count(struct server *server, const struct crash_note *note) ON_LOOP;
-/* The plugins that there are have been loaded. Does nothing serve of one that was to be reverted? Then it is unloaded. */
+/* The plugins that there are have been loaded. Does nothing serve of one that was to be reverted? Then it is unloaded.
+ */
 void quarantine_settle(struct server *server) ON_LOOP;
 const char *quarantine_next(const struct server *server, const struct crash_note *note) ON_LOOP;
 
@@ -57,7 +58,8 @@ const char *quarantine_next(const struct server *server, const struct crash_note
  * audit. It reads symbol tables, so after clients are served again. `measured` has the figures of the restart.
  */
 void quarantine_report(struct server *server, const struct history_event *measured) ON_LOOP;
-/* The same of the crash before that, if it has left a note and the image behind it has not come to say anything. */
+/* The same of the crash before that, at once, if it has left a note and the image behind it has not come to say
+ * anything. False: there is none. */
 bool quarantine_report_before(struct server *server, const struct history_event *measured) ON_LOOP;
 
 /* Somebody insists: what crashed is tried again when its file is looked at next, and nothing is held against it. */

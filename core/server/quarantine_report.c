@@ -162,8 +162,8 @@ bool quarantine_report_before(struct server *server, const struct history_event 
     event.kind = HISTORY_CRASH;
     event.started_ms = untold.at_ms;
     event.boot_after = server->recovery.boot_before;
+    crash_left_told(server->ledger); /* before it is: should that crash, it does so once */
     say(&(struct saying){server, &untold.note, &untold.verdict, NULL, true}, &event);
-    crash_left_told(server->ledger);
     return true;
 }
 

@@ -215,13 +215,13 @@ void report_answer(struct server *server, json_t *report) {
 }
 
 /* For the image behind a crash that comes before the answer. */
-static void keep(struct restart *restart, const json_t *report) {
+static void keep_report(struct restart *restart, const json_t *report) {
     if (restart->run || restart->call)
         restart->facts.report = json_dumps(report, JSON_COMPACT);
 }
 
 void report_end(struct server *server, enum phase phase, json_t *report) {
-    keep(&server->restart, report);
+    keep_report(&server->restart, report);
     restart_end(server, phase);
     report_answer(server, report);
 }

@@ -89,10 +89,11 @@ static int copy_database(struct trial *trial, const char *database, struct these
 
 int trial_copy(struct trial *trial, const char *state_dir, struct theseus_error *err) {
     CLEANUP(free) char *database = path_join(state_dir, "theseus.db");
+    const bool is_missing = access(database, F_OK) < 0 && errno == ENOENT;
 
-    if (access(database, F_OK) < 0 && errno == ENOENT)
-        return access(state_dir, F_OK) == 0 ? fs_make_private_dir(state_dir, err) : 0; /* is what is there private? */
-    if (copy_database(trial, database, err) == 0)
+    if (is_missing && access(state_dir, F_OK) == 0 && fs_make_private_dir(state_dir, err) < 0)
+        return -1; /* what is there is not private */
+    if ((is_missing ? backup_check_missing(database, err) : copy_database(trial, database, err)) == 0)
         return 0;
     trial->refused = true;
     free(trial->database);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "store/backup.h"
 #include "store/db.h"
 #include "store/draft.h"
@@ -178,6 +179,7 @@ int archive_write(const char *state_dir, const char *file, const struct artifact
         return fail(err, ERR_MISSING, "there is no database at '%s' yet", path);
     if (check_free(file, err) < 0)
         return -1;
+    draft_sweep(file);
     if (write_draft(path, dir, draft, listener, err) < 0 || fs_publish_new(draft, file, err) < 0) {
         draft_remove(draft);
         return -1;
@@ -344,28 +346,37 @@ static int check_unused(const char *path, const char *memory, struct theseus_err
 /* A log that has lost its database would be taken for that of the other one. */
 static int put_log_aside(const char *path, const char *log_path, const char *aside, struct theseus_error *err) {
     CLEANUP(free) char *dir = path_dir(aside), *memory = xasprintf("%s-shm", path);
-    CLEANUP(fd_close) int lock = -1;
 
-    if (fs_make_private_dir(dir, err) < 0 || db_lock_place(path, &lock, err) < 0 || check_unused(path, memory, err) < 0)
+    if (fs_make_private_dir(dir, err) < 0 || check_unused(path, memory, err) < 0)
         return -1;
-    if (rename(log_path, aside) < 0)
-        return fail_errno(err, "cannot rename '%s' to '%s'", log_path, aside);
     if (unlink(memory) < 0 && errno != ENOENT)
         return fail_errno(err, "cannot remove '%s'", memory);
-    return 0;
+    return rename(log_path, aside) == 0 ? 0 : fail_errno(err, "cannot rename '%s' to '%s'", log_path, aside);
+}
+
+/* Without either of the two the next server would begin anew. */
+static void put_log_back(const char *path, const char *log_path, const char *aside) {
+    if (access(path, F_OK) < 0 && rename(aside, log_path) < 0)
+        log_error("the log of the database, '%s', cannot be given its name back, '%s': %s", aside, log_path,
+                  strerror(errno));
 }
 
 /* Where nothing has the name. `ret_aside`: the log that was there; owned. NULL: there was none. */
 static int begin(const char *path, const char *draft, const char *aside, char **ret_aside, struct theseus_error *err) {
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path), *log_aside = xasprintf("%s-wal", aside);
+    CLEANUP(fd_close) int lock = -1;
     bool has_log;
 
     *ret_aside = NULL;
-    if (fs_exists(log_path, &has_log, err) < 0 || (has_log && put_log_aside(path, log_path, log_aside, err) < 0))
+    if (db_lock_place(path, &lock, err) < 0 || fs_exists(log_path, &has_log, err) < 0 ||
+        (has_log && put_log_aside(path, log_path, log_aside, err) < 0))
         return -1;
-    if (has_log)
+    int r = fs_publish_new(draft, path, err);
+    if (r < 0 && has_log)
+        put_log_back(path, log_path, log_aside);
+    else if (has_log)
         *ret_aside = TAKE_PTR(log_aside);
-    return fs_publish_new(draft, path, err);
+    return r;
 }
 
 static char *aside_path(const char *state_dir) {

@@ -17,9 +17,10 @@ MUST_CHECK int archive_write(const char *state_dir, const char *file, const stru
                              struct theseus_error *err);
 
 /*
- * Makes `file` the database of `state_dir`, after a look through all of it. What was there is renamed to
- * *ret_aside (owned; NULL: there was nothing): the database, or a log that has lost its own. The listener is told of artifacts that are not there, neither in `file` nor
- * before. ERR_BUSY: somebody has it open; ERR_NEWER: `file` is of a newer server.
+ * Makes `file` the database of `state_dir`, after a look through all of it. What was there, the database or
+ * a log that has lost its own, is renamed to *ret_aside (owned; NULL: there was nothing). The listener is told of
+ * artifacts that are not there, neither in `file` nor before. ERR_BUSY: somebody has it open; ERR_NEWER: `file` is of a
+ * newer server.
  */
 MUST_CHECK int archive_restore(const char *state_dir, const char *file, const struct artifacts_listener *listener,
                                char **ret_aside, struct theseus_error *err);

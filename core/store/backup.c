@@ -202,6 +202,10 @@ static int look_through(const char *copy, struct theseus_error *err) {
     return db_damaged(verdict, err);
 }
 
+int backup_check_missing(const char *path, struct theseus_error *err) {
+    return db_check_whole(path, err);
+}
+
 int backup_try(const char *path, const char *copy, struct theseus_error *err) {
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path);
     CLEANUP(fd_close) int lock = -1;

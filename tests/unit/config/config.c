@@ -242,6 +242,9 @@ static void refuses_an_onlooker_what_is_wrong_on_the_command_line(void **state) 
     (void)state;
     assert_null(load_readable(path, "server.no_such=1", &said, &err));
     assert_non_null(strstr(err.message, "--set server.no_such: unknown key"));
+    assert_null(load_readable(path, "limits.memory=1", &said, &err));
+    assert_null(load_readable(path, "limits.max_line=999M", &said, &err));
+    assert_null(load_readable(path, "plugin:x..memory=zz", &said, &err));
 }
 
 int main(void) {
