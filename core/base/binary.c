@@ -71,7 +71,8 @@ int binary_open(struct binary *ret_binary, const char *path, struct theseus_erro
     return 0;
 }
 
-/* It runs, so it can be executed, whatever has become of its file since; a file that may only be executed is no worse. */
+/* It runs, so it can be executed, whatever has become of its file since; a file that may only be executed is no worse.
+ */
 int binary_open_own(struct binary *ret_binary, struct theseus_error *err) {
     int fd = open(OWN, O_RDONLY | O_CLOEXEC);
 

@@ -1,6 +1,6 @@
 /*
- * A program that this process may become, held by descriptor: what was examined is what is executed, whatever happens to
- * the file's name meanwhile.
+ * A program that this process may become, held by descriptor: what was examined is what is executed, whatever happens
+ * to the file's name meanwhile.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ struct binary {
     struct stat seen; /* when it was examined */
 };
 
-/* Opens and examines: a regular file that may be executed, an ELF program for this machine, neither script nor setuid. */
+/* Opens and examines: a regular file that may be executed, an ELF program for this machine, neither script nor setuid.
+ */
 MUST_CHECK int binary_open(struct binary *ret_binary, const char *path, struct theseus_error *err);
 /* The image that runs now: it is not examined, and its file may have gone. */
 MUST_CHECK int binary_open_own(struct binary *ret_binary, struct theseus_error *err);

@@ -15,8 +15,8 @@ struct blame {
     const char *plugin, *version, *hash; /* borrowed; hash: of the image, in hexadecimal */
     const char *tool, *slot;             /* borrowed; the tool that is called, or the slot ("start"); the other NULL */
     bool structured;                     /* the tool that the client has called declares an output schema */
-    /* Key of the client's request; conn 0: it is for none. A plugin's thread has that of the call which made it, whether
-     * or not it works for that. */
+    /* Key of the client's request; conn 0: it is for none. A plugin's thread has that of the call which made it,
+     * whether or not it works for that. */
     uint64_t conn, offset, index;
     struct blame *outer; /* set by blame_enter(): what goes on afterwards */
 };

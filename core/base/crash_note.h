@@ -1,6 +1,6 @@
 /*
- * What a crash handler leaves: plain memory, since a handler can neither allocate nor write records. Addresses are of the
- * process that crashed; the table of modules gives them a meaning.
+ * What a crash handler leaves: plain memory, since a handler can neither allocate nor write records. Addresses are of
+ * the process that crashed; the table of modules gives them a meaning.
  */
 #pragma once
 

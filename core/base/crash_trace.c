@@ -118,7 +118,8 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *context, void *arg) 
     return ++walk->steps < STEPS_MAX && walk->note->frame_count < CRASH_FRAMES_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-/* Looks up what it needs through the linker's table without locks (_dl_find_object of glibc 2.35), and allocates nothing. */
+/* Looks up what it needs through the linker's table without locks (_dl_find_object of glibc 2.35), and allocates
+ * nothing. */
 static void unwind(struct crash_note *note, uint64_t from) {
     struct walk walk = {.note = note, .from = from, .found = from == UNKNOWN_PC};
 

@@ -1,10 +1,10 @@
 /*
- * How code of a plugin can end the process, and who is told: by the signals of a crash, by exit() and quick_exit(), or by
- * ending a thread of the server's that it runs on.
+ * How code of a plugin can end the process, and who is told: by the signals of a crash, by exit() and quick_exit(), or
+ * by ending a thread of the server's that it runs on.
  *
- * Such code shares the handlers of the process, and the signal mask and the stack for handlers of its thread; what it has
- * changed of them, fatal_mend() puts back. A child that it has forked is none of ours: the functions here tell nobody of
- * what happens there. _exit() cannot be seen from within.
+ * Such code shares the handlers of the process, and the signal mask and the stack for handlers of its thread; what it
+ * has changed of them, fatal_mend() puts back. A child that it has forked is none of ours: the functions here tell
+ * nobody of what happens there. _exit() cannot be seen from within.
  *
  * A process has one end, so this is state of the process.
  */

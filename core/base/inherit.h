@@ -1,6 +1,7 @@
 /*
- * The descriptors that a crash takes along into the next image: a set that may be looked at in a signal handler, whatever
- * the rest of the process is doing. Whoever opens or closes one of them says so. State of the process; any thread.
+ * The descriptors that a crash takes along into the next image: a set that may be looked at in a signal handler,
+ * whatever the rest of the process is doing. Whoever opens or closes one of them says so. State of the process; any
+ * thread.
  */
 #pragma once
 

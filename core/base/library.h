@@ -1,6 +1,6 @@
 /*
- * A library of the system that is mapped when it is wanted, and stays: what only some servers ever need costs the others
- * neither time at their start, and at each exec, nor memory.
+ * A library of the system that is mapped when it is wanted, and stays: what only some servers ever need costs the
+ * others neither time at their start, and at each exec, nor memory.
  *
  * Whoever wraps it declares a struct of pointers to the functions, and calls them through that once library_open() has
  * succeeded.

@@ -2,8 +2,8 @@
  * The limit on the process's memory, and the part of it that is the core's.
  *
  * The limit is RLIMIT_DATA, the private memory that can be written: the heap, and the stacks of threads. Memory that is
- * shared, as the ledger's is, and addresses that are only reserved do not count. It is set lower than what is asked for,
- * by a reserve: when an allocation of the core's fails, it is tried again with that much more, for that moment. So
+ * shared, as the ledger's is, and addresses that are only reserved do not count. It is set lower than what is asked
+ * for, by a reserve: when an allocation of the core's fails, it is tried again with that much more, for that moment. So
  * whoever eats all memory finds its end before the core does.
  *
  * The limit belongs to the process, so this is state of the process. Any thread, where nothing else is said.
@@ -23,8 +23,8 @@ enum {
 
 /* 0: none. Children that are started inherit it, each for itself. */
 MUST_CHECK int memlimit_set(size_t bytes, struct theseus_error *err);
-/* The same of all addresses (RLIMIT_AS), for a process that is to have no more whatever it does. Once, in place of that,
- * before there is another thread. */
+/* The same of all addresses (RLIMIT_AS), for a process that is to have no more whatever it does. Once, in place of
+ * that, before there is another thread. */
 MUST_CHECK int memlimit_set_addresses(size_t bytes, struct theseus_error *err);
 
 /* Around an exec: the limit is what it was before any was set, and again ours. Async-signal-safe. */

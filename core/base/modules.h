@@ -1,6 +1,7 @@
 /*
- * What is mapped where: the program, libraries, plugins. The dynamic linker may not be asked in a signal handler, so the
- * table is made anew whenever something was mapped or unmapped, and a handler finds the last one. State of the process.
+ * What is mapped where: the program, libraries, plugins. The dynamic linker may not be asked in a signal handler, so
+ * the table is made anew whenever something was mapped or unmapped, and a handler finds the last one. State of the
+ * process.
  */
 #pragma once
 

@@ -50,8 +50,8 @@ struct call_ops {
 
 /* Keeps the checkpoints of a call where they outlive the process, too. */
 struct call_journal {
-    /* Any thread. From here on the call's next attempt, in whatever process, begins there; `inner`: inner calls that had
-     * ended by then. -1: that is not so, and neither does an earlier one hold. */
+    /* Any thread. From here on the call's next attempt, in whatever process, begins there; `inner`: inner calls that
+     * had ended by then. -1: that is not so, and neither does an earlier one hold. */
     int (*checkpoint)(struct call_journal *journal, struct span state, uint64_t inner, struct theseus_error *err);
     void (*unref)(struct call_journal *journal); /* the call's reference */
 };
@@ -104,7 +104,8 @@ struct call {
     bool urgent;    /* not to be kept waiting by other work; set when it is accepted */
     atomic_bool cancelled, suspending;
     atomic_uint_fast64_t inner_calls, inner_ended; /* counted on from the last checkpoint when it is run again */
-    /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched. */
+    /* Optional: makes another result of a tool's; false: what it says is an error instead. Set before it is dispatched.
+     */
     bool (*reshape)(struct call *call, json_t **result, struct theseus_error *err, json_t **ret_data);
     json_t *shape;          /* owned: of whoever set that */
     atomic_bool said_error; /* the handler itself has answered with an error */

@@ -92,8 +92,8 @@ void keep_inner_left(struct call *call, uint64_t index) {
         warn_unrecorded("the end of an inner call", &err);
 }
 
-/* Behind the record: whoever sets the journal reads that afterwards. Also when the call is over: its handler is still at
- * work, and may be gone on with elsewhere. */
+/* Behind the record: whoever sets the journal reads that afterwards. Also when the call is over: its handler is still
+ * at work, and may be gone on with elsewhere. */
 static int tell_journal(struct call *call, const struct checkpoint_record *record, struct theseus_error *err) {
     struct call_journal *journal = atomic_load(&call->journal);
 

@@ -8,7 +8,8 @@
 bool keep_entered(struct call *call);
 /* Its handler has returned and will answer later; `structured`: with a result that has an output schema. */
 void keep_later(struct call *call, const char *plugin, bool structured);
-/* Bars the way: no handler of this image has been entered, and none will be. False: one has been, or an earlier image's. */
+/* Bars the way: no handler of this image has been entered, and none will be. False: one has been, or an earlier
+ * image's. */
 bool keep_bar(struct call *call);
 MUST_CHECK int keep_checkpoint(struct call *call, json_t *state, struct theseus_error *err); /* steals */
 MUST_CHECK int keep_child(struct call *call, long pid, struct theseus_error *err);

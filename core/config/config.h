@@ -128,8 +128,8 @@ MUST_CHECK int config_load(struct config **ret_config, const struct config_sourc
                            void *arg, struct theseus_error *err);
 
 /*
- * The same for who only looks at servers that run: what is wrong with the file is told, and what cannot be read of it has
- * its default. -1: it is the command line that is wrong.
+ * The same for who only looks at servers that run: what is wrong with the file is told, and what cannot be read of it
+ * has its default. -1: it is the command line that is wrong.
  */
 enum { CONFIG_IN_PART = 1 };
 MUST_CHECK int config_load_readable(struct config **ret_config, const struct config_source *source,

@@ -1,7 +1,7 @@
 /*
- * Principals: who may do what, as [access] says it. A principal is the user of the client's process, as the kernel tells
- * it: `own` (the server's), `others` (every other), or `uid:N`. Lists are kept as words in which names of users have
- * become numbers already, so that asking looks nobody up. A uid below 0 is an unknown user: one of the others.
+ * Principals: who may do what, as [access] says it. A principal is the user of the client's process, as the kernel
+ * tells it: `own` (the server's), `others` (every other), or `uid:N`. Lists are kept as words in which names of users
+ * have become numbers already, so that asking looks nobody up. A uid below 0 is an unknown user: one of the others.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ MUST_CHECK int principal_parse_list(const char *text, const char *const *more, c
 /* PATTERN (everybody) or PATTERN@PRINCIPAL, each. */
 MUST_CHECK int principal_parse_rules(const char *text, char ***ret_words, struct theseus_error *err);
 
-/* Users, or groups, by number or name, none at all included; kept as they are written. One that is not there is refused.
+/* Users, or groups, by number or name, none at all included; kept as they are written. One that is not there is
+ * refused.
  */
 MUST_CHECK int principal_parse_users(const char *text, char ***ret_words, struct theseus_error *err);
 MUST_CHECK int principal_parse_groups(const char *text, char ***ret_words, struct theseus_error *err);

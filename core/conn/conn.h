@@ -114,8 +114,8 @@ uint64_t conn_resumptions(const struct conn *conn) ON_LOOP;
 void conn_note_refused(struct conn *conn) ON_LOOP; /* somebody who has not proved to be the client asked for it */
 /*
  * "active"; "disconnected": awaited, or there for its tasks alone; "failed": awaited, and somebody was refused;
- * "reconnecting": taken over, and not all that had collected is confirmed; "restored": that has been, or no line has come
- * since it was made from records.
+ * "reconnecting": taken over, and not all that had collected is confirmed; "restored": that has been, or no line has
+ * come since it was made from records.
  */
 const char *conn_state(const struct conn *conn) ON_LOOP;
 /* Has the client of that stream said one thing alone, which is being worked on? */
@@ -126,7 +126,8 @@ struct conn_resumption {
     json_t *result;                /* beside `fates` */
     uint64_t received;
 };
-/* `conn` goes on with the stream of `from`, which is lost then and to be ended. Its own stream is closed, if it has one. */
+/* `conn` goes on with the stream of `from`, which is lost then and to be ended. Its own stream is closed, if it has
+ * one. */
 MUST_CHECK int conn_take_over(struct conn *conn, struct conn *from, const struct conn_resumption *resumption,
                               struct theseus_error *err) ON_LOOP;
 
@@ -172,9 +173,9 @@ void conn_cancel_all(struct conn *conn) ON_LOOP;
 /* ---- calls that go on as tasks ---- */
 
 /*
- * Answers the call with `line` (its content is taken), commits `batch` with that, and lets the call go on: it is no work
- * of this connection any more and its id is free. What it ends with becomes an outcome_record under its key, which is
- * whoever's who is told of it. False: it was over already, or has been detached; then nothing happened.
+ * Answers the call with `line` (its content is taken), commits `batch` with that, and lets the call go on: it is no
+ * work of this connection any more and its id is free. What it ends with becomes an outcome_record under its key, which
+ * is whoever's who is told of it. False: it was over already, or has been detached; then nothing happened.
  */
 bool conn_detach(struct conn *conn, struct call *call, struct batch *batch, struct buf *line) ON_LOOP;
 
@@ -204,7 +205,8 @@ MUST_CHECK int conn_listen(struct conn *conn, struct call *call, unsigned wants,
 /* Visits every name under that kind, of the legacy session too; some of them several times. */
 typedef void conn_topic_fn(void *arg, const char *name);
 void conn_each_topic(struct conn *conn, const char *kind, conn_topic_fn *visit, void *arg) ON_LOOP;
-/* Sends a notification to every subscription, and to the legacy session, that has `name` among its topics of that kind. */
+/* Sends a notification to every subscription, and to the legacy session, that has `name` among its topics of that kind.
+ */
 void conn_tell(struct conn *conn, const char *kind, const char *name, const char *method, json_t *params) ON_LOOP;
 /* Tells every subscription that wants it, and the legacy session. */
 void conn_list_changed(struct conn *conn, unsigned lists) ON_LOOP;

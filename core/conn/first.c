@@ -1,4 +1,5 @@
-/* limits.first_line: whoever connects, begins to say something and does not end it takes a place that others may need. */
+/* limits.first_line: whoever connects, begins to say something and does not end it takes a place that others may need.
+ */
 #include "base/log.h"
 #include "conn/inner.h"
 #include "loop/timer.h"

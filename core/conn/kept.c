@@ -1,6 +1,6 @@
 /*
- * Answers of a session that can be taken over by another stream: what has left is kept until the client says that it has
- * come, for what the stream before has swallowed is said again to the next one.
+ * Answers of a session that can be taken over by another stream: what has left is kept until the client says that it
+ * has come, for what the stream before has swallowed is said again to the next one.
  */
 #include <stdlib.h>
 

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The supplementary groups, and the one that it has otherwise. A kernel that cannot tell the former tells the latter. */
+/* The supplementary groups, and the one that it has otherwise. A kernel that cannot tell the former tells the latter.
+ */
 static int ask_groups(struct peer *peer, int fd, gid_t own, struct theseus_error *err) {
     socklen_t size = 0;
 

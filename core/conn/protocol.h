@@ -1,6 +1,6 @@
 /*
- * What `theseus connect` and the server's socket say to each other beside the client's own lines, framed as those are. C
- * is connect, S the server.
+ * What `theseus connect` and the server's socket say to each other beside the client's own lines, framed as those are.
+ * C is connect, S the server.
  *
  *   message                who, when                       what it says
  *   ---------------------  ------------------------------  ----------------------------------------------------------
@@ -28,9 +28,9 @@
  *                                                                   only tells again
  *
  * N counts lines with answers to requests since hello: an array of answers is one, errors without an id, notifications
- * and the answers to hello and resume are none. Of what C has written it names in `unanswered` what has left as a whole;
- * what S has accepted and C does not name was cancelled meanwhile, and S cancels it. Ids that begin with "theseus:" are
- * C's own. Both understand a protocol that is one apart, and speak the lower one.
+ * and the answers to hello and resume are none. Of what C has written it names in `unanswered` what has left as a
+ * whole; what S has accepted and C does not name was cancelled meanwhile, and S cancels it. Ids that begin with
+ * "theseus:" are C's own. Both understand a protocol that is one apart, and speak the lower one.
  */
 #pragma once
 

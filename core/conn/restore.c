@@ -1,7 +1,7 @@
 /*
  * Connections from their records: as the image before has left them, or, where that ended inside the gate, as much of
- * that as is certain. Records come kind by kind, those of all connections together: each is looked at once, however many
- * connections there are.
+ * that as is certain. Records come kind by kind, those of all connections together: each is looked at once, however
+ * many connections there are.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
- * A session that outlives its stream. When the stream of one that began with a hello ends, all that its client has asked
- * for goes on and the answers collect, until another stream takes the session over or the client is not awaited any
- * more. What was not read to the end of a line is gone: the client knows that nobody has answered it.
+ * A session that outlives its stream. When the stream of one that began with a hello ends, all that its client has
+ * asked for goes on and the answers collect, until another stream takes the session over or the client is not awaited
+ * any more. What was not read to the end of a line is gone: the client knows that nobody has answered it.
  */
 #include <stdlib.h>
 
@@ -177,8 +177,8 @@ static json_t *fates_new(struct conn *conn, const json_t *unanswered, uint64_t r
     return fates;
 }
 
-/* Under the gate: all that the client has not had, behind the first line of the new stream; `received` is what it has had,
- * whatever is recorded as written, and from there both go on counting. Chunks that are over go to `gone`. */
+/* Under the gate: all that the client has not had, behind the first line of the new stream; `received` is what it has
+ * had, whatever is recorded as written, and from there both go on counting. Chunks that are over go to `gone`. */
 static void say_again_locked(struct conn *conn, struct chunk *first, uint64_t received, struct list *gone,
                              struct batch *batch) {
     struct outbox *outbox = &conn->outbox;
@@ -237,8 +237,8 @@ static void move_stream(struct conn *conn, struct conn *from) ON_LOOP {
     conn->resumptions++;
 }
 
-/* Takes the gate when there is memory for what say_again_locked() records; other threads may add to it meanwhile. Without
- * it nothing is recorded, and all is said all the same. */
+/* Takes the gate when there is memory for what say_again_locked() records; other threads may add to it meanwhile.
+ * Without it nothing is recorded, and all is said all the same. */
 static void enter_with_room(struct conn *conn, size_t first, struct batch *batch) ON_LOOP {
     const struct outbox *outbox = &conn->outbox;
     size_t count = 0, bytes = 0;

@@ -8,7 +8,8 @@
 
 /*
  * `request` is one line with its end, and has an id. New reference to the answer, as it came; who goes away meanwhile
- * takes the request back with him. -1 too when nothing came of the greeting within some seconds, or the server went away.
+ * takes the request back with him. -1 too when nothing came of the greeting within some seconds, or the server went
+ * away.
  */
 MUST_CHECK int enquiry_ask(const char *path, const char *directory, struct span request, json_t **ret_answer,
                            struct theseus_error *err);

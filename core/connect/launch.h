@@ -18,8 +18,8 @@ struct launch *launch_new(struct loop *loop, const char *program, const struct c
                           const char *socket, launch_fn *fn, void *arg) ON_LOOP;
 struct launch *launch_free(struct launch *launch) ON_LOOP; /* a server that is being started goes on */
 
-/* Begins an attempt, unless one runs. One that fails at once is told before it returns. False: somebody else is starting
- * a server, and nothing is told of that. */
+/* Begins an attempt, unless one runs. One that fails at once is told before it returns. False: somebody else is
+ * starting a server, and nothing is told of that. */
 bool launch_try(struct launch *launch) ON_LOOP;
 bool launch_runs(const struct launch *launch) ON_LOOP;
 

@@ -1,7 +1,7 @@
 /*
- * A new version of this program in place of the old one, under the same client and the same socket: the file that it was
- * started from has changed, nothing is being worked on, and the new one can be executed at all. What the next image has
- * to know goes along in memory; the descriptors stay open.
+ * A new version of this program in place of the old one, under the same client and the same socket: the file that it
+ * was started from has changed, nothing is being worked on, and the new one can be executed at all. What the next image
+ * has to know goes along in memory; the descriptors stay open.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /*
  * What of a ledger is carried beyond the life of the machine: the plugins' state, and the calls that are at work, with
- * their requests and checkpoints, and which of them are tasks. A request that no handler has entered had no effect, and is not carried.
+ * their requests and checkpoints, and which of them are tasks. A request that no handler has entered had no effect, and
+ * is not carried.
  *
  * The content is a short head with a version, and the records as they stand in the ledger, fields that this version
  * does not know included. It is written and read by one kind of machine, in its own byte order.
@@ -34,8 +35,8 @@ void carried_fini(struct carried *carried);
 void carried_fini_cleanup(struct carried *carried);
 
 /*
- * Visits what is in `content`: requests, runs, checkpoints, state, then tasks. Kinds that are not known are passed over. ERR_NEWER:
- * a later version wrote it; ERR_INVALID: it is none of ours. Then nothing was visited.
+ * Visits what is in `content`: requests, runs, checkpoints, state, then tasks. Kinds that are not known are passed
+ * over. ERR_NEWER: a later version wrote it; ERR_INVALID: it is none of ours. Then nothing was visited.
  */
 typedef void carry_visit_fn(void *arg, const struct record_kind *kind, const void *record);
 MUST_CHECK int carry_unpack(struct span content, carry_visit_fn *visit, void *arg, struct theseus_error *err);

@@ -1,9 +1,9 @@
 /*
  * What the ledger's file looks like. Everything in it is written by this machine for itself, in its own byte order.
  *
- * First the head, then the echo, then segments. The log is a chain of extents, numbered from 1; an extent is a run of segments that
- * lie together, mostly one. In an extent follows batch upon batch; an end mark says that the log goes on in the next
- * extent. A batch is a head and records, and lies in one extent; everything begins at multiples of 8 bytes.
+ * First the head, then the echo, then segments. The log is a chain of extents, numbered from 1; an extent is a run of
+ * segments that lie together, mostly one. In an extent follows batch upon batch; an end mark says that the log goes on
+ * in the next extent. A batch is a head and records, and lies in one extent; everything begins at multiples of 8 bytes.
  *
  * The echo holds once more what was appended last, for the memory of the log's end can be written to by any code of the
  * process that has gone astray: batches and end marks as they are in the log, one behind the other, from the beginning

@@ -32,8 +32,8 @@ struct item {
     uint64_t place;
 };
 
-/* Every record, or only those of a kind (0: all), in the order of their keys; not one whose length is damaged. The array
- * is the caller's. Outside the gate. */
+/* Every record, or only those of a kind (0: all), in the order of their keys; not one whose length is damaged. The
+ * array is the caller's. Outside the gate. */
 size_t index_sorted(const struct index *index, uint16_t kind, struct item **ret_items);
 
 DEFINE_CLEANUP(struct index *, index_free)

@@ -32,8 +32,8 @@ static const struct format_batch *write_head(const struct journal *journal, stru
     return (const void *)to;
 }
 
-/* `full`: the extent before it is sealed. One that is left early soon holds nothing: to seal it would be of no use. Behind
- * the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
+/* `full`: the extent before it is sealed. One that is left early soon holds nothing: to seal it would be of no use.
+ * Behind the end, where nothing exists yet: the mark, and the next extent as the last one. The next set_end() makes
  * both true. */
 static void chain(struct journal *journal, uint32_t first, uint32_t count, bool full) {
     uint64_t word = format_seal((journal->last + 1) << 10 | (count - 1), journal->nonce);

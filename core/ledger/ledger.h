@@ -120,8 +120,8 @@ MUST_CHECK int ledger_copy(struct ledger *ledger, int *ret_fd, struct theseus_er
  * MiB; others may commit. */
 MUST_CHECK int ledger_compact(struct ledger *ledger, struct theseus_error *err);
 
-/* The same, and the memory that this has made free goes back to the system. For when little happens: what comes next has
- * to ask for some again. */
+/* The same, and the memory that this has made free goes back to the system. For when little happens: what comes next
+ * has to ask for some again. */
 MUST_CHECK int ledger_shrink(struct ledger *ledger, struct theseus_error *err);
 
 struct ledger_stats {

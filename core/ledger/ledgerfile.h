@@ -4,7 +4,8 @@
  *
  * It lies on a tmpfs, in memory, and never on a disk, for it says in plain what clients have asked and what plugins
  * remember. It is the user's alone, and locked (flock) for the life of the process, across exec too: of two servers for
- * one socket the second one finds it locked. It is named by the socket, and removed by a server that leaves. Linux only.
+ * one socket the second one finds it locked. It is named by the socket, and removed by a server that leaves. Linux
+ * only.
  */
 #pragma once
 

@@ -90,8 +90,8 @@ static bool split_front(struct parts *parts, char *at, char *lost, const char *e
     return true;
 }
 
-/* `batch`: an undamaged head, or NULL. Lengths that are damaged may lead to the end by chance, so what the head confirms
- * goes first; it cannot where a record's checksum is what was damaged. */
+/* `batch`: an undamaged head, or NULL. Lengths that are damaged may lead to the end by chance, so what the head
+ * confirms goes first; it cannot where a record's checksum is what was damaged. */
 static bool split(struct parts *parts, const struct format_batch *batch, char *at, const char *end) {
     bool exact = split_exactly(parts, at, end);
     char *lost = at;

@@ -4,8 +4,8 @@
  * Each kind is one plain struct (records.h) and one table of its fields. The table encodes and decodes it, so that a
  * kind has exactly one way in and one way out. A field is written with its number and its length: a reader skips a
  * number that it does not know, and a field that is not there reads as zero. The fields marked RECORD_KEY, first in the
- * table, make the key; numbers in it are big-endian, so that the order of the keys' bytes is the order of the numbers. A field marked
- * RECORD_SPARSE is not written when it is zero or empty, as it mostly is.
+ * table, make the key; numbers in it are big-endian, so that the order of the keys' bytes is the order of the numbers.
+ * A field marked RECORD_SPARSE is not written when it is zero or empty, as it mostly is.
  */
 #pragma once
 

@@ -45,8 +45,8 @@ static int read_snap(const char *path, const struct seal_key *key, struct sealed
     return check_file(fd, path, err) < 0 ? -1 : seal_read(key, fd, SNAPSHOT_MAX_BYTES, ret_sealed, err);
 }
 
-/* Is `snap` good? One that is not is noted in `found` (SNAPSHOT_NONE), and so is one that the system would not read now,
- * which may be good (UNDECIDED). */
+/* Is `snap` good? One that is not is noted in `found` (SNAPSHOT_NONE), and so is one that the system would not read
+ * now, which may be good (UNDECIDED). */
 static int examine(const struct snapshot *snapshot, const struct snap *snap, const struct seal_key *key,
                    struct snapshot_found *found, struct theseus_error *err) {
     CLEANUP(free) char *path = snapdir_path(snapshot->dir, snap);

@@ -4,9 +4,9 @@
  * no access can fail.
  *
  * A segment that is full is made read-only, so that code gone astray finds out that it is, and cannot change anything.
- * Writable are the front, the segment at the log's end, those that are being filled, and memory with nothing in it. That
- * takes system calls, which every other processor that is at work here feels: it is done by whoever leaves the gate, and
- * not for a segment that is left early and soon empty.
+ * Writable are the front, the segment at the log's end, those that are being filled, and memory with nothing in it.
+ * That takes system calls, which every other processor that is at work here feels: it is done by whoever leaves the
+ * gate, and not for a segment that is left early and soon empty.
  *
  * The functions that end in _locked are called inside the gate and make no system call; the others outside of it.
  */
@@ -65,15 +65,16 @@ void space_give_locked(struct space *space, size_t first, size_t count);
 void space_fix_locked(struct space *space, size_t first, size_t bytes);
 void space_mark_used_locked(struct space *space, size_t first, size_t count);
 
-/* The same with segments that are not ready, or get their memory now. It is the one that may be called inside the gate as well, as the
- * last resort of a caller that cannot leave it. */
+/* The same with segments that are not ready, or get their memory now. It is the one that may be called inside the gate
+ * as well, as the last resort of a caller that cannot leave it. */
 MUST_CHECK int space_add(struct space *space, bool inside, size_t count, enum room_for what_for, int *ret_first,
                          struct theseus_error *err);
 
 /* Keeps a few segments free, not more, not less, and seals what is to be sealed. Cheap when there is nothing to do. */
 void space_tend(struct space *space);
 
-/* There is a segment for space_take_locked(), if there is a free one; the second form only if one will soon be wanted. */
+/* There is a segment for space_take_locked(), if there is a free one; the second form only if one will soon be wanted.
+ */
 void space_make_ready(struct space *space);
 void space_prepare(struct space *space);
 

@@ -32,8 +32,8 @@ void dirnotify_remove(struct dirnotify *notify, int id) ON_LOOP;
 
 /*
  * To make such a descriptor and to close it takes the system milliseconds. One that an earlier image of the process has
- * left can be had again: what it still watches for nobody is dropped at its first event. `fd` stays the caller's, and is
- * open until it is offered no more.
+ * left can be had again: what it still watches for nobody is dropped at its first event. `fd` stays the caller's, and
+ * is open until it is offered no more.
  */
 void dirnotify_offer(int fd) ON_LOOP;
 void dirnotify_offer_none(void) ON_LOOP;

@@ -32,7 +32,8 @@ struct lane_job {
     struct list link;
 };
 
-/* `name`: the thread's. `waits`: what is said where no thread can be had, such as "no snapshot is written"; borrowed. */
+/* `name`: the thread's. `waits`: what is said where no thread can be had, such as "no snapshot is written"; borrowed.
+ */
 struct lane *lane_new(struct loop *loop, const char *name, const char *waits) ON_LOOP;
 
 /*

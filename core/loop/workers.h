@@ -1,7 +1,7 @@
 /*
  * The threads on which tools run that may block: a queue, first come, first served, in which those for whom there is
- * work take turns; who wants much waits behind who wants little. A thread is made when work is waiting and none is idle,
- * up to the number; a server that is only probed makes none.
+ * work take turns; who wants much waits behind who wants little. A thread is made when work is waiting and none is
+ * idle, up to the number; a server that is only probed makes none.
  *
  * Urgent work goes before all other, and where every thread is busy one more is made for it, which leaves again; and
  * another one while that is busy. So a piece of it waits for nothing, though one other may take long.

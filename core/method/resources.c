@@ -1,6 +1,6 @@
 /*
- * Resources: what plugins have to be read under a URI. Reading one runs its handler as a tool's, with all that is true of
- * calls; what it answers is then told in the words of resources/read.
+ * Resources: what plugins have to be read under a URI. Reading one runs its handler as a tool's, with all that is true
+ * of calls; what it answers is then told in the words of resources/read.
  */
 #include <stdlib.h>
 #include <string.h>

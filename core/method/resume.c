@@ -1,6 +1,6 @@
 /*
- * theseus/resume, ack and bye: what `theseus connect` says beside its client's own lines. Whether a session may be taken
- * over is the server's to say.
+ * theseus/resume, ack and bye: what `theseus connect` says beside its client's own lines. Whether a session may be
+ * taken over is the server's to say.
  */
 #include "method/method.h"
 

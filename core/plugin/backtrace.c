@@ -46,7 +46,8 @@ static const struct crash_module *module_at(const struct crash_note *note, uint6
     return NULL;
 }
 
-/* Addresses but the first are those to return to: they may be another function's first, and what was called is before. */
+/* Addresses but the first are those to return to: they may be another function's first, and what was called is before.
+ */
 static json_t *frame_new(const struct crash_note *note, uint32_t index) {
     const uint64_t address = note->frames[index];
     const int back = index > 0;

@@ -1,6 +1,6 @@
 /*
- * The addresses of a crash note in words: "echo.so+0x1234: crash_null+0x14". In two steps, for the symbols are in files, which
- * takes time: first which module, and where in it; then what that is called.
+ * The addresses of a crash note in words: "echo.so+0x1234: crash_null+0x14". In two steps, for the symbols are in
+ * files, which takes time: first which module, and where in it; then what that is called.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 /* How a person gets from a frame to a line. */
 #define BACKTRACE_HINT "MODULE+OFFSET: addr2line -Cfie MODULE OFFSET names the line"
 
-/* {"path", "offset", "back"} for each frame, the innermost first; a string for what lies in no module. New reference. */
+/* {"path", "offset", "back"} for each frame, the innermost first; a string for what lies in no module. New reference.
+ */
 json_t *backtrace_new(const struct crash_note *note);
 
 /* Puts words in the place of each frame. Any thread. */

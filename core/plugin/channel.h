@@ -64,7 +64,8 @@ MUST_CHECK int channel_serve(struct channel *channel, const struct channel_user 
 
 /*
  * For a thread that never waits. Sending: 0, or -1: nothing or not all of it was sent, for it is longer than `longest`
- * or the other side does not read. Receiving: 0 with one message (new reference), CHANNEL_NOTHING, CHANNEL_ENDED, or -1.
+ * or the other side does not read. Receiving: 0 with one message (new reference), CHANNEL_NOTHING, CHANNEL_ENDED, or
+ * -1.
  */
 MUST_CHECK int channel_send_now(struct channel *channel, json_t *message, size_t longest); /* steals */
 MUST_CHECK int channel_receive_now(struct channel *channel, json_t **ret_message, struct theseus_error *err);

@@ -12,8 +12,8 @@ struct theseus_plugin;
 struct tool;
 
 /*
- * Checks everything the structure says and gives its tools and resources (an array, owned) as the host keeps them. Messages do not
- * name the plugin: it may have no name.
+ * Checks everything the structure says and gives its tools and resources (an array, owned) as the host keeps them.
+ * Messages do not name the plugin: it may have no name.
  */
 MUST_CHECK int contract_check(const struct theseus_plugin *plugin, struct tool ***ret_tools, size_t *ret_count,
                               struct theseus_error *err);

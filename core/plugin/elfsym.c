@@ -1,6 +1,6 @@
 /*
- * Every number in the file is held against its size before it is used, and what does not fit is no symbol: this looks at
- * the file of a plugin that has just crashed, which may be anything.
+ * Every number in the file is held against its size before it is used, and what does not fit is no symbol: this looks
+ * at the file of a plugin that has just crashed, which may be anything.
  */
 #include "plugin/elfsym.h"
 

@@ -124,7 +124,7 @@ int guest_mark_started(struct guest *guest, struct theseus_error *err) {
     return r;
 }
 
-/* ---- the keeper: one thread for the life of the guest. The system ends the process with the thread that started it ---- */
+/* ---- the keeper: one thread for the life of the guest; the process ends with the thread that started it ---- */
 
 /* No call comes to it any more; those in it may end. */
 static void retire(struct guest *guest, struct process *process) {

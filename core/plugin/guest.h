@@ -1,7 +1,7 @@
 /*
  * A plugin that is kept apart: its code runs in a process of its own (inside.h) and never in the server's. To the rest
- * of the plugin floor it looks like a mapped one: a struct theseus_plugin whose slots and handlers are ours, and ask that
- * process.
+ * of the plugin floor it looks like a mapped one: a struct theseus_plugin whose slots and handlers are ours, and ask
+ * that process.
  *
  * One that crashes takes the calls with it that run in it, which are answered, and is started again, unless the host
  * says otherwise: there crashes are counted, for all plugins alike. A slot or a call that does not come back is ended

@@ -1,6 +1,6 @@
 /*
- * The handler of every tool of an isolated plugin. It asks the process and waits, on the worker on which the plugin's own
- * handler would run: what that wants of the host is done on the very thread on which it would be done otherwise.
+ * The handler of every tool of an isolated plugin. It asks the process and waits, on the worker on which the plugin's
+ * own handler would run: what that wants of the host is done on the very thread on which it would be done otherwise.
  */
 #include <stdlib.h>
 

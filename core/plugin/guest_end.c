@@ -1,7 +1,7 @@
 /*
- * The end of an incarnation: what it was, whose call it was in, and what becomes of the plugin. That is for the server to
- * decide (struct plugin_host), on the loop; until it has, nobody who waits for the end hears of it, so that every answer
- * says the same. A server that leaves decides nothing any more.
+ * The end of an incarnation: what it was, whose call it was in, and what becomes of the plugin. That is for the server
+ * to decide (struct plugin_host), on the loop; until it has, nobody who waits for the end hears of it, so that every
+ * answer says the same. A server that leaves decides nothing any more.
  */
 #include <errno.h>
 #include <signal.h>

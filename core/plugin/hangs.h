@@ -1,10 +1,10 @@
 /*
  * Threads that do not come back from a plugin's code.
  *
- * A worker is stuck when its call was given up (its time was over, or it was cancelled) and the handler has not returned
- * some seconds later; as long as somebody waits for the call it is busy, however long that takes. The thread on which
- * the slots run is stuck when a slot has not returned within its limit. Nothing short of another process image ends
- * such a thread; it can only be named, and replaced.
+ * A worker is stuck when its call was given up (its time was over, or it was cancelled) and the handler has not
+ * returned some seconds later; as long as somebody waits for the call it is busy, however long that takes. The thread
+ * on which the slots run is stuck when a slot has not returned within its limit. Nothing short of another process image
+ * ends such a thread; it can only be named, and replaced.
  *
  * A tool that runs on the loop's own thread and does not come back stops everything: that is told at once.
  */

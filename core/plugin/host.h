@@ -50,18 +50,18 @@ struct plugin_host {
     void (*resource_changed)(void *arg, const char *uri);
     /* Optional. On the loop: nothing is being loaded any more, or again. */
     void (*settled)(void *arg);
-    /* Optional. On the loop: a plugin waits for a restart that migrates its schema. NULL: there can be none, so a schema
-     * is migrated when the plugin is started. */
+    /* Optional. On the loop: a plugin waits for a restart that migrates its schema. NULL: there can be none, so a
+     * schema is migrated when the plugin is started. */
     void (*outdated)(void *arg);
     /* Optional. On the loop: threads are stuck, or are not any more; again and again while any worker is. */
     void (*stuck)(void *arg);
     /* Optional. Any thread: the loop's thread does not come back from a plugin's code. */
     void (*stalled)(void *arg);
-    /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False: for
-     * no other reason than that. */
+    /* Optional. On the loop: why a call that a handler of an earlier image was at work on is not begun again. False:
+     * for no other reason than that. */
     bool (*explains)(void *arg, const struct call *call, const char *tool, struct theseus_error *err);
-    /* Optional. On the loop: what else there is to say to who calls a tool that is not there: it follows "unknown tool 'x'".
-     * Owned. */
+    /* Optional. On the loop: what else there is to say to who calls a tool that is not there: it follows "unknown tool
+     * 'x'". Owned. */
     char *(*misses)(void *arg, const struct call *call);
     /* Optional. Any thread: a client may not call that tool, or read that resource. */
     void (*refused)(void *arg, const struct call *call, const char *name, const char *why);

@@ -195,7 +195,8 @@ void loader_on_lane(struct candidate *candidate, work_fn *run, void (*then)(stru
 
 /* promote.c */
 void promote(struct candidate *candidate) ON_LOOP;
-/* Two steps of it beforehand, of one that replaces nothing: the generation, and its start. Ends one that does not do. */
+/* Two steps of it beforehand, of one that replaces nothing: the generation, and its start. Ends one that does not do.
+ */
 void promote_prepare(struct candidate *candidate) ON_LOOP;
 void promote_begin(struct candidate *candidate);             /* on the lane; if it is prepared */
 void promote_on_idle(struct generation *generation) ON_LOOP; /* no call of it runs */

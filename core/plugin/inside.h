@@ -4,7 +4,8 @@
  * those do is asked of the server (channel.h).
  *
  * Threads: the first one waits for what the server sends over the control socket – the other end of a channel, on which
- * a thread of its own then serves, or the number of a tool that is gone – and ends the process when the server has gone.
+ * a thread of its own then serves, or the number of a tool that is gone – and ends the process when the server has
+ * gone.
  */
 #pragma once
 
@@ -76,7 +77,8 @@ extern const struct theseus_host inside_host; /* inside_host.c */
 MUST_CHECK int inside_ask(struct inside *inside, json_t *question, json_t **ret_answer, struct theseus_error *err);
 /* -1: it cannot be said (err). */
 MUST_CHECK int inside_tell(struct inside *inside, json_t *message, struct theseus_error *err);
-/* The same, but it goes with the next message. Only on the thread that serves a call whose handler is about to return. */
+/* The same, but it goes with the next message. Only on the thread that serves a call whose handler is about to return.
+ */
 MUST_CHECK int inside_tell_with_next(struct inside *inside, json_t *message, struct theseus_error *err);
 void inside_begin_serving(struct inside *inside, int fd); /* a channel of the server's: takes it */
 /* The same, while the server may ask back: `serve` as in struct channel_user. */

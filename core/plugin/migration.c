@@ -31,8 +31,8 @@ static bool is_a_restarts(const struct generation *generation, int pending) {
     return pending > 0 && pending < known_steps(generation) && host->outdated && !host->rehearsal;
 }
 
-/* Is what the test-load has found enough? All steps, which never become fewer; or none, where that is looked at again when
- * the tables are made. */
+/* Is what the test-load has found enough? All steps, which never become fewer; or none, where that is looked at again
+ * when the tables are made. */
 static bool is_found(const struct generation *generation) {
     return generation->schema == known_steps(generation) ||
            (generation->schema == 0 && (generation->slots.flags & THESEUS_SCHEMA_ON_USE));

@@ -20,7 +20,8 @@ void plugins_let_go(struct plugins *plugins) ON_LOOP;
 
 /* Begins the first scan, unless that was done. */
 void plugins_load(struct plugins *plugins) ON_LOOP;
-/* What loads the plugins has no effect from here on, before plugins_let_begin(): state comes back that they are to find. */
+/* What loads the plugins has no effect from here on, before plugins_let_begin(): state comes back that they are to
+ * find. */
 void plugins_hold_back(struct plugins *plugins) ON_LOOP;
 void plugins_let_begin(struct plugins *plugins) ON_LOOP;
 
@@ -67,8 +68,8 @@ void plugins_configure(struct plugins *plugins) ON_LOOP;
  */
 void plugins_restore(struct plugins *plugins, struct loop_task *done) ON_LOOP;
 /*
- * Optional, before plugins_restore(): the images are mapped and checked meanwhile; no slot is called. Without a limit of
- * its own: somebody must see to it that an image whose constructors hang comes to an end.
+ * Optional, before plugins_restore(): the images are mapped and checked meanwhile; no slot is called. Without a limit
+ * of its own: somebody must see to it that an image whose constructors hang comes to an end.
  */
 void plugins_restore_early(struct plugins *plugins) ON_LOOP;
 
@@ -92,8 +93,9 @@ void plugins_drop_proposals(struct plugins *plugins) ON_LOOP;
 
 /*
  * Before plugins_restore(): nothing of what is restored is started before all of it is mapped and checked, `done` was
- * told what steps their schemas have (`err`: one of them cannot be loaded), and plugins_start() is called, with what was
- * applied of them, and the database before (NULL: none). `schemas` is the callee's to free; the steps are the images'.
+ * told what steps their schemas have (`err`: one of them cannot be loaded), and plugins_start() is called, with what
+ * was applied of them, and the database before (NULL: none). `schemas` is the callee's to free; the steps are the
+ * images'.
  */
 typedef void plugins_mustered_fn(void *arg, struct store_steps *schemas, size_t count, const struct theseus_error *err);
 void plugins_muster(struct plugins *plugins, plugins_mustered_fn *done, void *arg) ON_LOOP;
@@ -127,7 +129,8 @@ bool plugins_have_runs(const struct plugins *plugins) ON_LOOP;
 /* host->idle leads here. */
 void plugins_on_idle(struct generation *generation) ON_LOOP;
 
-/* {"plugins": […], "refused": […], "disabled": […], "stuck": […]}: everything that theseus_plugins shows. New reference. */
+/* {"plugins": […], "refused": […], "disabled": […], "stuck": […]}: everything that theseus_plugins shows. New
+ * reference. */
 json_t *plugins_report_new(struct plugins *plugins) ON_LOOP;
 /* Plugin name → {"sum": seconds, "up_to": [[seconds, calls that took less], …], "count": calls}. New reference. */
 json_t *plugins_durations_new(struct plugins *plugins) ON_LOOP;

@@ -1,8 +1,8 @@
 /*
  * A newer version of a plugin, when the database has older tables of it: what serves goes on with the schema that it
- * knows, and the newer one waits here, checked but not started, for a restart. It is proposed to the next process image,
- * which migrates the schema and takes it in place of what served. If nothing comes of that, the image before lets go of
- * it, and does not try the same file again.
+ * knows, and the newer one waits here, checked but not started, for a restart. It is proposed to the next process
+ * image, which migrates the schema and takes it in place of what served. If nothing comes of that, the image before
+ * lets go of it, and does not try the same file again.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -111,7 +111,8 @@ json_t *registry_resources_new(struct registry *registry, bool templates) ON_LOO
 char *registry_find_resource(struct registry *registry, const char *uri, json_t **ret_args);
 /* Makes the entry of one more tool, for which nobody has asked yet. False: there is none. */
 bool registry_list_ahead(struct registry *registry) ON_LOOP;
-/* Hashes of the lists, with what some users do not see of the tools: another one when, and only when, a list is another. */
+/* Hashes of the lists, with what some users do not see of the tools: another one when, and only when, a list is
+ * another. */
 void registry_tools_digest(struct registry *registry, char text[static HASH_TEXT_BYTES]) ON_LOOP;
 void registry_resources_digest(struct registry *registry, char text[static HASH_TEXT_BYTES]) ON_LOOP;
 /* Of which plugin was this tool, when it was still there? Owned; NULL: not lately. */

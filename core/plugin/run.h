@@ -90,8 +90,8 @@ void run_progress(struct run *run, double done, double total, const char *messag
  */
 int run_reply(struct run *run, json_t *result);
 
-/* The same where the plugin's process has crashed: an error result with `crash` in its _meta; where no result of the tool
- * can be one, an error of the protocol with it. Steals `crash`. */
+/* The same where the plugin's process has crashed: an error result with `crash` in its _meta; where no result of the
+ * tool can be one, an error of the protocol with it. Steals `crash`. */
 int run_reply_crash(struct run *run, const char *text, json_t *crash);
 
 /* For run.c, run_wait.c and inner.c. */

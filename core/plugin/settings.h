@@ -22,8 +22,8 @@ MUST_CHECK int settings_new(json_t **ret_settings, const struct theseus_plugin *
                             const struct settings_extra *extra, struct theseus_error *err);
 
 /*
- * Visits what in `settings`, as settings_new() made them, is a secret: what stands elsewhere (env:, file:), and what the
- * plugin's config_schema marks so (writeOnly). `key` is for messages.
+ * Visits what in `settings`, as settings_new() made them, is a secret: what stands elsewhere (env:, file:), and what
+ * the plugin's config_schema marks so (writeOnly). `key` is for messages.
  */
 typedef void settings_secret_fn(void *arg, const char *key, const json_t *value);
 void settings_each_secret(const json_t *settings, const struct theseus_plugin *plugin, const struct config *config,

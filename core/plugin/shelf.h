@@ -20,10 +20,12 @@ struct shelf_image { /* everything is borrowed */
     const char *path; /* of what is to be kept */
 };
 
-/* Keeps the image: the newest good one of its plugin. The oldest is not known any more, and goes with the next sweep. */
+/* Keeps the image: the newest good one of its plugin. The oldest is not known any more, and goes with the next sweep.
+ */
 MUST_CHECK int shelf_keep(const char *state_dir, const struct shelf_image *image, struct theseus_error *err);
 
-/* The youngest good image of the plugin for which `wants` says true and which is there. 0, or SHELF_NONE. Owned texts. */
+/* The youngest good image of the plugin for which `wants` says true and which is there. 0, or SHELF_NONE. Owned texts.
+ */
 enum { SHELF_NONE = 1 };
 typedef bool shelf_wants_fn(void *arg, const char *hash);
 MUST_CHECK int shelf_good(const char *state_dir, const char *plugin, shelf_wants_fn *wants, void *arg, char **ret_hash,

@@ -1,4 +1,5 @@
-/* What every child that loads plugins on trial has in common. Its crash is an answer, and what it said before is too. */
+/* What every child that loads plugins on trial has in common. Its crash is an answer, and what it said before is too.
+ */
 #pragma once
 
 #include <jansson.h>

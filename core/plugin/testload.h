@@ -3,8 +3,8 @@
  * child is our own binary; it loads and checks one file after the other, calls no slot, and says how far it has got.
  * One that does not come back is blamed on the file it had begun, and another child goes on with the rest.
  *
- * A child that has come to its end has also looked into the database: how far each component's schema is. A server whose
- * plugins find theirs as they know it does not open the database before somebody works with it.
+ * A child that has come to its end has also looked into the database: how far each component's schema is. A server
+ * whose plugins find theirs as they know it does not open the database before somebody works with it.
  */
 #pragma once
 

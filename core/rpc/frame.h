@@ -24,7 +24,8 @@ MUST_CHECK char *frame_room(struct frame *frame, size_t size);
 void frame_added(struct frame *frame, size_t count);
 
 /* Many streams that are mostly silent share one room: it is lent to the one that is being read, whose bytes move there,
- * and given back when the lines are cut. What is left of one is copied; a long rest keeps its memory. `room` is empty. */
+ * and given back when the lines are cut. What is left of one is copied; a long rest keeps its memory. `room` is empty.
+ */
 void frame_lend(struct frame *frame, struct buf *room);
 void frame_give_back(struct frame *frame, struct buf *room);
 

@@ -2,8 +2,8 @@
  * The id of a request that cannot be read, so that whoever waits for its answer hears what is wrong.
  *
  * Goes along the bytes with nothing but the structure in mind: strings, brackets, and the members of the outermost
- * object. What the structure does not depend on may be wrong: how deep it is, what stands in a string, how a number or a
- * word is spelled. At the first byte that stands where it cannot, it looks no further. An id counts if it is whole,
+ * object. What the structure does not depend on may be wrong: how deep it is, what stands in a string, how a number or
+ * a word is spelled. At the first byte that stands where it cannot, it looks no further. An id counts if it is whole,
  * stands there once, and belongs to a request, which has a method: a response has an id of ours. A key with an
  * escape might be any key, and ends the search too.
  */

@@ -123,9 +123,9 @@ static void print_shortest(double value, char printed[static REAL_BYTES]) {
 }
 
 /*
- * What printf() makes of it, changed to what jansson would write: whatever the locale has for a point (it can be several
- * bytes) becomes '.', the exponent loses its plus and its zeros in front, and without point and exponent ".0" says that
- * this is no integer.
+ * What printf() makes of it, changed to what jansson would write: whatever the locale has for a point (it can be
+ * several bytes) becomes '.', the exponent loses its plus and its zeros in front, and without point and exponent ".0"
+ * says that this is no integer.
  */
 static int write_real(struct writer *writer, double value) {
     char printed[REAL_BYTES];

@@ -1,7 +1,7 @@
 /*
- * `theseus call TOOL [JSON | -]`: one call in a fresh server. The server is the real one; its client is this process, at
- * the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too. With --running the
- * server is one that runs (call_running.c).
+ * `theseus call TOOL [JSON | -]`: one call in a fresh server. The server is the real one; its client is this process,
+ * at the other end of a socket pair. Other commands whose work is a plugin's do it by such a call, too. With --running
+ * the server is one that runs (call_running.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -138,7 +138,8 @@ static int take_pid(char *const **words, int *count, long *ret_pid, struct these
     return 0;
 }
 
-/* "-": what comes on standard input, which may be longer than a word of a command line, and is seen by nobody in /proc. */
+/* "-": what comes on standard input, which may be longer than a word of a command line, and is seen by nobody in /proc.
+ */
 static json_t *arguments_new(const char *word, struct theseus_error *err) {
     CLEANUP(buf_fini) struct buf text = {0};
 

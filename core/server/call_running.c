@@ -1,6 +1,6 @@
 /*
- * `theseus call --running [PID] TOOL [JSON | -]`: the call is one of a client that connects to the socket of a server that
- * runs. Which one is found by the signs; where there is none that has a socket, by the configuration.
+ * `theseus call --running [PID] TOOL [JSON | -]`: the call is one of a client that connects to the socket of a server
+ * that runs. Which one is found by the signs; where there is none that has a socket, by the configuration.
  */
 #include <stdlib.h>
 #include <string.h>

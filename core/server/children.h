@@ -3,8 +3,8 @@
  *
  * One that a call had started is ended with its group (SIGTERM, and SIGKILL for what is still there a second later) and
  * reaped before its call is answered or run again. Other calls do not wait for that. One of the server's own, which
- * tried out a plugin or a candidate, is killed; one that writes a core is left in peace, however many images come and go
- * meanwhile. Any other one is reaped when it ends, since nobody else will.
+ * tried out a plugin or a candidate, is killed; one that writes a core is left in peace, however many images come and
+ * go meanwhile. Any other one is reaped when it ends, since nobody else will.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /*
- * access.restart = confirm: before a restart that a client asks for, the person at that client is asked, by elicitation.
+ * access.restart = confirm: before a restart that a client asks for, the person at that client is asked, by
+ * elicitation.
  *
- * Legacy: a request of ours, elicitation/create, while the call waits. Modern: the call is answered with input_required,
- * and comes again with the answer and our requestState. Either is good once, for the same user and the same restart, and
- * for access.confirm_within; no image after this one knows of it.
+ * Legacy: a request of ours, elicitation/create, while the call waits. Modern: the call is answered with
+ * input_required, and comes again with the answer and our requestState. Either is good once, for the same user and the
+ * same restart, and for access.confirm_within; no image after this one knows of it.
  */
 #pragma once
 

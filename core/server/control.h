@@ -19,7 +19,8 @@ struct asked {
     struct run *run; /* who asks; gone as soon as the server ends (control_is_closed()) */
     const json_t *args;
     const json_t *facts; /* what `gather` gave; NULL where there is none */
-    /* For `begin`: what it works with, and how that is freed when the question is over, answered or not. On the loop. */
+    /* For `begin`: what it works with, and how that is freed when the question is over, answered or not. On the loop.
+     */
     void *work;
     void (*end)(void *work);
 };

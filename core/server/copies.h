@@ -1,7 +1,7 @@
 /*
  * Copies of the server: child processes that a plugin has forked, that have executed nothing since, and that nobody was
- * told of. They hold the pipes of the clients, who would wait for the end of the server for ever; so they are killed when
- * it leaves. What writes a core is left in peace, and so is a child that runs a program.
+ * told of. They hold the pipes of the clients, who would wait for the end of the server for ever; so they are killed
+ * when it leaves. What writes a core is left in peace, and so is a child that runs a program.
  */
 #pragma once
 

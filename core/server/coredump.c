@@ -5,8 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* It writes for as long as that takes: neither is a client to wait for the end of what the server sends, nor somebody for
- * a lock of the server's. */
+/* It writes for as long as that takes: neither is a client to wait for the end of what the server sends, nor somebody
+ * for a lock of the server's. */
 static void end_by(int signum) {
     struct rlimit limit;
     sigset_t none;

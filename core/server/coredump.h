@@ -1,4 +1,5 @@
-/* A core of a process that has crashed and goes on: a child process, which is its copy, writes it. Linux and glibc only. */
+/* A core of a process that has crashed and goes on: a child process, which is its copy, writes it. Linux and glibc
+ * only. */
 #pragma once
 
 #include <stdbool.h>

@@ -215,7 +215,8 @@ static void note_crash(const struct fault *fault) {
     end_limit(timer);
 }
 
-/* Somebody else has sent it: the thread has come to no harm, and what it does inside the gate it can bring to its end. */
+/* Somebody else has sent it: the thread has come to no harm, and what it does inside the gate it can bring to its end.
+ */
 static bool may_go_on(const siginfo_t *info) {
     return info->si_code == SI_USER && ledger_gate_is_own(crash.ledger);
 }

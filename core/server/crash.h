@@ -1,13 +1,13 @@
 /*
- * When this image crashes, its own binary is executed in its place, with the same ledger: the next image answers the call
- * that crashed, and goes on with everything else (recovery.h).
+ * When this image crashes, its own binary is executed in its place, with the same ledger: the next image answers the
+ * call that crashed, and goes on with everything else (recovery.h).
  *
  * The thread that crashes writes down where, and asks the loop to execute, which does it between two of its callbacks:
  * no line and no record is half written then. A loop that has crashed itself, or waits for what the crashed thread
  * holds, does not: after a moment the crashed thread takes the gate and executes. Others that crash meanwhile wait.
  *
- * From the signal to the exec nothing is called that is not async-signal-safe. What it takes is made ready before. A fault
- * of the handler itself, too, leads to the exec; the next one ends the process.
+ * From the signal to the exec nothing is called that is not async-signal-safe. What it takes is made ready before. A
+ * fault of the handler itself, too, leads to the exec; the next one ends the process.
  *
  * A process has one such way, so this is state of the process.
  */

@@ -1,6 +1,7 @@
 /*
- * The note of a crash in the ledger's scratch memory, where the next image finds it. That one tells the history of it when
- * it serves, and keeps it until then beside its place: should it crash itself before, the image after it tells of both.
+ * The note of a crash in the ledger's scratch memory, where the next image finds it. That one tells the history of it
+ * when it serves, and keeps it until then beside its place: should it crash itself before, the image after it tells of
+ * both.
  */
 #pragma once
 

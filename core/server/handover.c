@@ -26,7 +26,8 @@ static int set_inheritable(int fd, bool inheritable) {
 
 /* ---- what came along ---- */
 
-/* Only descriptors that are really open: the variable may have been set by somebody else. One that is, is never lost. */
+/* Only descriptors that are really open: the variable may have been set by somebody else. One that is, is never lost.
+ */
 static int own(int fd) {
     return fd > STDERR_FILENO && (set_inheritable(fd, false) == 0 || errno != EBADF) ? fd : -1;
 }

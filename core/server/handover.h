@@ -1,9 +1,9 @@
 /*
  * From image to image: which descriptors go along, and the exec itself.
  *
- * Descriptors are close-on-exec until the last moment. Those that go along are the ledger's, the clients' (they stand in
- * the records of the connections) and what was recorded here under a name. The environment tells the next image where
- * the ledger is, and from which binary the way back leads.
+ * Descriptors are close-on-exec until the last moment. Those that go along are the ledger's, the clients' (they stand
+ * in the records of the connections) and what was recorded here under a name. The environment tells the next image
+ * where the ledger is, and from which binary the way back leads.
  */
 #pragma once
 

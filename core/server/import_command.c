@@ -1,6 +1,6 @@
 /*
- * `theseus import FILE`: the tasks of the original system's database come into this server's. What tasks are is known to
- * the plugin that keeps them: it has a tool for that, which no list shows.
+ * `theseus import FILE`: the tasks of the original system's database come into this server's. What tasks are is known
+ * to the plugin that keeps them: it has a tool for that, which no list shows.
  */
 #include <stdlib.h>
 

@@ -319,7 +319,8 @@ bool upkeep_is_stuck(const struct server *server) ON_LOOP;
 void upkeep_on_secret(void *arg, const char *plugin, const char *key, const json_t *value);
 void upkeep_on_settled(void *arg);
 struct asker upkeep_asker(const struct theseus_client_info *client); /* borrows */
-/* For the audit, and for the event that comes of it. `client` NULL: a signal; `refusal` NULL: it is going to be done. */
+/* For the audit, and for the event that comes of it. `client` NULL: a signal; `refusal` NULL: it is going to be done.
+ */
 void upkeep_asked_to_reload(struct server *server, const struct theseus_client_info *client, const char *plugin,
                             const char *refusal) ON_LOOP;
 void upkeep_configured(struct server *server, const char *outcome) ON_LOOP;

@@ -1,4 +1,5 @@
-/* The calls that were at work when a server ended, from its records: nobody waits for them any more, and they are told. */
+/* The calls that were at work when a server ended, from its records: nobody waits for them any more, and they are told.
+ */
 #pragma once
 
 #include <jansson.h>

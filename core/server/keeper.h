@@ -2,11 +2,11 @@
  * The keeper writes the sealed snapshot: what a cold start brings back after the machine went down (ledger/carry.h).
  *
  * At most 2 s after something of it changed, at most every 5 s, and when the server leaves. It is woken by the change
- * itself: an idle server is left alone. It reads, seals and writes on the lane. While there is nothing to carry there is no
- * file and no key. No record that contains a secret is written.
+ * itself: an idle server is left alone. It reads, seals and writes on the lane. While there is nothing to carry there
+ * is no file and no key. No record that contains a secret is written.
  *
- * At the first real work of a cold start it claims what a dead server left, and puts the state back before any plugin is
- * loaded. A checkpoint is of no use any more, for whoever asked has gone: interrupted calls are reported.
+ * At the first real work of a cold start it claims what a dead server left, and puts the state back before any plugin
+ * is loaded. A checkpoint is of no use any more, for whoever asked has gone: interrupted calls are reported.
  */
 #pragma once
 

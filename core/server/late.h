@@ -1,8 +1,8 @@
 /*
  * Descriptors that the exec would close slowly. For an inotify descriptor the system waits until no processor can be
  * looking at its marks any more, milliseconds each, and an exec closes while nobody is served. So they go along, and
- * the next image watches its own directories through them. What it has no use for it closes beside its work: but whoever
- * crashes then has to wait for that thread, which no signal wakes.
+ * the next image watches its own directories through them. What it has no use for it closes beside its work: but
+ * whoever crashes then has to wait for that thread, which no signal wakes.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /*
- * The extension io.modelcontextprotocol/tasks: a call of a client that declared it is answered with a task when its tool
- * says that it takes long, or when it has run for tasks.promote_after; then it goes on, and the client asks for it.
+ * The extension io.modelcontextprotocol/tasks: a call of a client that declared it is answered with a task when its
+ * tool says that it takes long, or when it has run for tasks.promote_after; then it goes on, and the client asks for
+ * it.
  *
  * A task is in the database before it is announced, so that it is found whatever becomes of the process: while that
  * lives, restarts included, the call goes on like any other. When it has ended, one other process that has the same
@@ -52,7 +53,8 @@ void mcp_tasks_restore(struct mcp_tasks *tasks, struct clients *clients) ON_LOOP
 
 /* The plugins are there: tasks of processes that have ended are looked for, now and then from here on. */
 void mcp_tasks_loaded(struct mcp_tasks *tasks) ON_LOOP;
-/* The process leaves: calls that are tasks are let go, for another one to go on with. Nobody waits for their answers. */
+/* The process leaves: calls that are tasks are let go, for another one to go on with. Nobody waits for their answers.
+ */
 void mcp_tasks_let_go(struct mcp_tasks *tasks) ON_LOOP;
 /* What is on its way into the database gets there; turns the loop until then, or for so long. */
 void mcp_tasks_finish(struct mcp_tasks *tasks, int timeout_ms) ON_LOOP;

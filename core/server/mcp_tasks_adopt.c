@@ -2,12 +2,12 @@
  * Tasks of processes that have ended.
  *
  * The row of a task names the process that works on it. Who finds that ended puts itself in its place, in one statement
- * that does nothing if another was faster; so there is one successor at most. It is looked for them when the plugins are
- * there, now and then afterwards, and when a client asks for one.
+ * that does nothing if another was faster; so there is one successor at most. It is looked for them when the plugins
+ * are there, now and then afterwards, and when a client asks for one.
  *
- * The call is run again where its tool allows that, or goes on behind its last checkpoint: as the same call, with the key
- * and the client that it had, so that what it has written is not written twice. Else the task ends, and says how far it
- * had got.
+ * The call is run again where its tool allows that, or goes on behind its last checkpoint: as the same call, with the
+ * key and the client that it had, so that what it has written is not written twice. Else the task ends, and says how
+ * far it had got.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +42,8 @@ bool adopt_may(const struct mcp_tasks *tasks, const struct mcp_task_row *row) {
     return tasks->origin.adopts && !is_ours(tasks, row);
 }
 
-/* What has ended does not write its files any more: they are read first, and whoever cannot do that leaves it to the next
- * who looks. */
+/* What has ended does not write its files any more: they are read first, and whoever cannot do that leaves it to the
+ * next who looks. */
 int adopt_claim(struct mcp_tasks *tasks, const struct mcp_task_row *row, struct task_left **ret_left,
                 struct theseus_error *err) {
     struct task_left *left = NULL;

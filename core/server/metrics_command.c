@@ -12,8 +12,8 @@
 #include "store/metrics.h"
 #include "store/store.h"
 
-/* {restarts_complete, restarts_failed, reloads, crashes, metrics{…}, alerts[…], figures{…}}; new reference. Where `err` is set
- * all the same, some figures are missing. */
+/* {restarts_complete, restarts_failed, reloads, crashes, metrics{…}, alerts[…], figures{…}}; new reference. Where `err`
+ * is set all the same, some figures are missing. */
 static json_t *history_new(const struct config *config, struct theseus_error *err) {
     CLEANUP(free) char *database = path_join(config->server.state_dir, "theseus.db");
     CLEANUP(store_free) struct store *store = store_new(database);

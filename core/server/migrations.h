@@ -4,8 +4,8 @@
  *
  * A restart that this server asks for by itself and that fails is not asked for again for the same steps.
  *
- * Where another process has migrated further than this program knows, nothing of it is touched; a newer plugin or a newer
- * program that is there is taken.
+ * Where another process has migrated further than this program knows, nothing of it is touched; a newer plugin or a
+ * newer program that is there is taken.
  */
 #pragma once
 

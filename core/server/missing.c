@@ -1,6 +1,7 @@
 /*
- * What a client is told besides when it calls a tool that is not there: which plugins were refused. Nobody knows what tools
- * they would have, so it may well be one of theirs. Who may not see that in theseus_plugins is not told here either.
+ * What a client is told besides when it calls a tool that is not there: which plugins were refused. Nobody knows what
+ * tools they would have, so it may well be one of theirs. Who may not see that in theseus_plugins is not told here
+ * either.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * The configuration for commands that look at servers that run. They are wanted most by somebody who has just broken it, so
- * a mistake in the file is a warning on stderr: the directories are what matters, and they seldom have one.
+ * The configuration for commands that look at servers that run. They are wanted most by somebody who has just broken
+ * it, so a mistake in the file is a warning on stderr: the directories are what matters, and they seldom have one.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
  * The sign of a running server: a small file in the runtime directory that says which process it is, whom it serves and
- * how it is. Written a moment after something of it has changed, and now and then; by rename, so that a reader finds all
- * of it. One whose process is gone is not shown, and removed by whoever looks (signs.h).
+ * how it is. Written a moment after something of it has changed, and now and then; by rename, so that a reader finds
+ * all of it. One whose process is gone is not shown, and removed by whoever looks (signs.h).
  */
 #pragma once
 

@@ -335,7 +335,8 @@ static void end_restart(struct server *server, bool awaited) ON_LOOP {
         report_end(server, PHASE_FAILED, report_failed_new(server));
 }
 
-/* Of the crash before this one, where the image behind it had not come to do so. `reached`: how far that one had come. */
+/* Of the crash before this one, where the image behind it had not come to do so. `reached`: how far that one had come.
+ */
 static void report_before(struct server *server, enum phase reached) ON_LOOP {
     struct history_event event = history_event_of(HISTORY_CRASH, "error_recovery", 0);
 

@@ -17,7 +17,8 @@ struct reloads;
 struct reloads *reloads_new(struct loop *loop, struct chronicle *chronicle) ON_LOOP;
 struct reloads *reloads_free(struct reloads *reloads) ON_LOOP;
 
-/* Somebody asks, for one plugin or (NULL) for everything: the audit notes it. `refusal` NULL: it is going to be done. */
+/* Somebody asks, for one plugin or (NULL) for everything: the audit notes it. `refusal` NULL: it is going to be done.
+ */
 void reloads_ask(struct reloads *reloads, const struct asker *by, const char *session, const char *plugin,
                  const char *refusal) ON_LOOP;
 

@@ -2,11 +2,12 @@
  * What the server does by itself about what only another image can mend.
  *
  * Threads that do not come back from a plugin's code: their calls are answered, and other threads take their place; but
- * they cannot be ended. When more than half of the workers are stuck, the server executes the image that runs once more:
- * the others' calls go on as at any restart that does not wait, and the stuck threads are gone. The same helps where
- * memory is used up and nobody gives it back (memory.c).
+ * they cannot be ended. When more than half of the workers are stuck, the server executes the image that runs once
+ * more: the others' calls go on as at any restart that does not wait, and the stuck threads are gone. The same helps
+ * where memory is used up and nobody gives it back (memory.c).
  *
- * It does so a second time only after a call has been served: where nothing works any more, another image would not help.
+ * It does so a second time only after a call has been served: where nothing works any more, another image would not
+ * help.
  */
 #include <signal.h>
 

@@ -43,8 +43,8 @@ bool restart_is_under_way(const struct server *server) ON_LOOP;
 enum phase restart_phase(const struct server *server) ON_LOOP; /* PHASE_IDLE, COMPLETE or FAILED: none is under way */
 
 /*
- * For a new image that cannot begin: notes why and goes back, before anything is undone or removed that the image before
- * goes on with. Returns if there is no way back. `ledger` NULL: it cannot be read.
+ * For a new image that cannot begin: notes why and goes back, before anything is undone or removed that the image
+ * before goes on with. Returns if there is no way back. `ledger` NULL: it cannot be read.
  */
 void arrival_give_up(struct ledger *ledger, const struct theseus_error *err);
 

@@ -1,6 +1,6 @@
 /*
- * How a restart begins: who may ask for it, what with, and what is refused at once. A new configuration alone is taken in
- * place where that is enough.
+ * How a restart begins: who may ask for it, what with, and what is refused at once. A new configuration alone is taken
+ * in place where that is enough.
  */
 #include <stdlib.h>
 

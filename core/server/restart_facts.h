@@ -1,4 +1,5 @@
-/* What is known of a restart, by either of its two images: in memory, and as the record that goes from one to the other. */
+/* What is known of a restart, by either of its two images: in memory, and as the record that goes from one to the
+ * other. */
 #pragma once
 
 #include <jansson.h>

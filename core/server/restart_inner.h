@@ -31,7 +31,8 @@ json_t *report_pending_new(const struct server *server) ON_LOOP;
 void report_to_history(struct server *server) ON_LOOP;
 void report_answer(struct server *server,
                    json_t *report) ON_LOOP; /* to who asked; steals. Harmless where nobody waits */
-/* The same at its end, in one piece: who asked is answered, by this image or the next one, if and only if it has ended. */
+/* The same at its end, in one piece: who asked is answered, by this image or the next one, if and only if it has ended.
+ */
 void report_end(struct server *server, enum phase phase, json_t *report) ON_LOOP;
 /* The image before has ended a restart, and has not come to answer who asked. */
 void report_answer_ended(struct server *server) ON_LOOP;

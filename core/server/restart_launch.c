@@ -71,7 +71,8 @@ static int execute(struct server *server, struct theseus_error *err) ON_LOOP {
     return fail_errno(err, "'%s' could not be executed", restart->candidate.path);
 }
 
-/* Somebody asks how the restart goes, or for another one: that is answered in this very turn of the loop, or the next. */
+/* Somebody asks how the restart goes, or for another one: that is answered in this very turn of the loop, or the next.
+ */
 static bool waits(const struct restart *restart) {
     return clock_now_ns() - restart->blocked_ns < URGENT_MS * INT64_C(1000000);
 }

@@ -1,6 +1,6 @@
 /*
- * What clients hear of a restart that they did not ask for: that one is coming, and what became of it. Only a restart by
- * another image is told of, and its end only where its beginning was.
+ * What clients hear of a restart that they did not ask for: that one is coming, and what became of it. Only a restart
+ * by another image is told of, and its end only where its beginning was.
  */
 #include "rpc/revision.h"
 #include "server/restart_inner.h"

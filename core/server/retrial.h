@@ -1,10 +1,10 @@
 /*
  * The last step of a restart with reason `error_recovery`: plugin files that were refused, and plugins that were taken
- * away for a crash, are tried again. The restart is complete, and answered, when that is over or its time is; what still
- * does not serve then is named.
+ * away for a crash, are tried again. The restart is complete, and answered, when that is over or its time is; what
+ * still does not serve then is named.
  *
- * A plugin that crashes the server while it is tried is taken away as ever; the image behind that crash goes on with the
- * rest, and gives the answer.
+ * A plugin that crashes the server while it is tried is taken away as ever; the image behind that crash goes on with
+ * the rest, and gives the answer.
  */
 #pragma once
 

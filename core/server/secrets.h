@@ -1,6 +1,6 @@
 /*
- * The secrets that plugins were given, and whether a record contains one. Once one is known it stays known: what was put
- * somewhere while it was a secret is not forgotten with it. Any thread.
+ * The secrets that plugins were given, and whether a record contains one. Once one is known it stays known: what was
+ * put somewhere while it was a secret is not forgotten with it. Any thread.
  */
 #pragma once
 

@@ -13,7 +13,8 @@
 
 struct server;
 
-/* Those of the file, or, if they are refused, those that `ledger` has (NULL: there is no image before). `ret_kept`: these. */
+/* Those of the file, or, if they are refused, those that `ledger` has (NULL: there is no image before). `ret_kept`:
+ * these. */
 MUST_CHECK int settings_load(struct config **ret_config, const struct config_source *source, struct ledger *ledger,
                              bool *ret_kept, struct theseus_error *err);
 void settings_keep(struct server *server) ON_LOOP; /* for the next image; a failure is logged */

@@ -11,8 +11,8 @@ char *signs_dir(const char *runtime_dir);        /* owned */
 char *sign_path(const char *dir, pid_t process); /* owned */
 
 /*
- * What every server that runs says of itself: an array of objects, by pid. Files of processes that are gone are removed;
- * those that cannot be read are told on stderr. New reference.
+ * What every server that runs says of itself: an array of objects, by pid. Files of processes that are gone are
+ * removed; those that cannot be read are told on stderr. New reference.
  */
 json_t *signs_read(const char *runtime_dir);
 

@@ -1,7 +1,7 @@
 /*
- * The sweep: every buffer.cleanup_interval, once the server is awake, what nobody needs any more goes: snapshots of dead
- * servers, private directories of dead processes, images that no plugin would go back to, old entries of the history
- * and the audit.
+ * The sweep: every buffer.cleanup_interval, once the server is awake, what nobody needs any more goes: snapshots of
+ * dead servers, private directories of dead processes, images that no plugin would go back to, old entries of the
+ * history and the audit.
  */
 #pragma once
 

@@ -143,8 +143,8 @@ static uint64_t number_of(const json_t *head) {
     return (uint64_t)json_integer_value(json_object_get(head, "number"));
 }
 
-/* The last checkpoint that is whole: its head; NULL: there is none. Of one that cannot be read now nobody knows whether it
- * is the last one. */
+/* The last checkpoint that is whole: its head; NULL: there is none. Of one that cannot be read now nobody knows whether
+ * it is the last one. */
 static int read_last(const char *dir, const char *id, struct buf *ret_text, json_t **ret_head, struct span *ret_state,
                      struct theseus_error *err) {
     struct buf texts[2] = {0};

@@ -7,9 +7,9 @@
  *                     returns, for a handler may have an effect then that must not be repeated
  *     ID.ends         how often a process has ended since the last checkpoint while it ran the call
  *
- * Nothing is waited for: it is there whatever becomes of the process. One that is not whole has not been returned from, so
- * the one before it is the last one. When the machine goes down the last one may be lost, and an earlier one be in its
- * place: `same_boot` says whether it did.
+ * Nothing is waited for: it is there whatever becomes of the process. One that is not whole has not been returned from,
+ * so the one before it is the last one. When the machine goes down the last one may be lost, and an earlier one be in
+ * its place: `same_boot` says whether it did.
  */
 #pragma once
 

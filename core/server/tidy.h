@@ -1,7 +1,7 @@
 /*
- * Memory that many clients have filled for a moment, given back: when for a while none has come, gone, or confirmed what
- * it has got, what is dead in the ledger gives way, and what the heap holds free goes back to the system. By itself the
- * ledger does so only while something is written to it, and the heap only at its end.
+ * Memory that many clients have filled for a moment, given back: when for a while none has come, gone, or confirmed
+ * what it has got, what is dead in the ledger gives way, and what the heap holds free goes back to the system. By
+ * itself the ledger does so only while something is written to it, and the heap only at its end.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* What is not wrong, but most likely not meant: said in the log when it comes, and by the health check while it is so. */
+/* What is not wrong, but most likely not meant: said in the log when it comes, and by the health check while it is so.
+ */
 #include <stdlib.h>
 
 #include "base/log.h"

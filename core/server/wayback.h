@@ -8,7 +8,8 @@
 
 #include "ledger/ledger.h"
 
-/* What the image that came back finds of why: in the ledger's scratch memory, since a handler can write nothing else. */
+/* What the image that came back finds of why: in the ledger's scratch memory, since a handler can write nothing else.
+ */
 struct wayback_note {
     char magic[8]; /* WAYBACK_MAGIC: the rest is meant */
     int signum;    /* that ended the image; 0: it left by itself */
@@ -17,8 +18,8 @@ struct wayback_note {
 
 struct handover;
 
-/* Before the ledger is read: an image that cannot read it goes back, too. The binary's descriptor is closed with the way;
- * the ledger's is kept open by the caller. */
+/* Before the ledger is read: an image that cannot read it goes back, too. The binary's descriptor is closed with the
+ * way; the ledger's is kept open by the caller. */
 MUST_CHECK int wayback_open(const struct handover *handover, char *const *argv, struct theseus_error *err);
 MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *err);
 /*
@@ -27,7 +28,8 @@ MUST_CHECK int wayback_set_ledger(struct ledger *ledger, struct theseus_error *e
  */
 void wayback_hold(void);
 void wayback_release(void);
-/* This image is there to stay. Whoever has taken a signal over meanwhile keeps it. Harmless where there is no way back. */
+/* This image is there to stay. Whoever has taken a signal over meanwhile keeps it. Harmless where there is no way back.
+ */
 void wayback_close(void);
 bool wayback_is_open(void);
 

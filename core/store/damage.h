@@ -4,8 +4,8 @@
  *
  * SQLite has one place to tell of errors, and does not say there of which database. So each connection of the process
  * says when it is opened and when a statement begins on it: the one that a thread was last heard of is the one that has
- * failed there. A plugin may have databases of its own, which are not the server's affair. What fails while a statement is
- * prepared on one of these, right after the thread has used the server's, is still taken for the server's.
+ * failed there. A plugin may have databases of its own, which are not the server's affair. What fails while a statement
+ * is prepared on one of these, right after the thread has used the server's, is still taken for the server's.
  */
 #pragma once
 

@@ -250,8 +250,8 @@ int db_open(const char *path, sqlite3 **ret_db, struct theseus_error *err) {
 sqlite3 *db_close(sqlite3 *db) {
     sqlite3_stmt *statement;
 
-    /* Closing frees the virtual tables first, with the statements that they keep for themselves and that nobody else may
-     * finalise. What is left then has been forgotten by somebody. */
+    /* Closing frees the virtual tables first, with the statements that they keep for themselves and that nobody else
+     * may finalise. What is left then has been forgotten by somebody. */
     if (!db || sqlite3_close(db) == SQLITE_OK)
         return NULL;
     while ((statement = sqlite3_next_stmt(db, NULL)))

@@ -17,8 +17,8 @@ MUST_CHECK int db_open(const char *path, sqlite3 **ret_db, struct theseus_error 
 MUST_CHECK int db_lock(const char *path, int *ret_lock_fd, struct theseus_error *err);
 /* The same of one that is gone. */
 MUST_CHECK int db_lock_place(const char *path, int *ret_lock_fd, struct theseus_error *err);
-/* Refuses an empty file, and a log without its database: SQLite would take the one for a new database, and put the other
- * into another one. */
+/* Refuses an empty file, and a log without its database: SQLite would take the one for a new database, and put the
+ * other into another one. */
 MUST_CHECK int db_check_whole(const char *path, struct theseus_error *err);
 sqlite3 *db_close(sqlite3 *db); /* finalises whatever is still prepared on it, whoever prepared it */
 

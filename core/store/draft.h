@@ -1,6 +1,6 @@
 /*
- * Drafts: files beside the one that they are to become, named "FILE.PID.new" for the process that makes them. One that is
- * killed leaves its draft, and what SQLite had beside it; whoever makes the next one removes those.
+ * Drafts: files beside the one that they are to become, named "FILE.PID.new" for the process that makes them. One that
+ * is killed leaves its draft, and what SQLite had beside it; whoever makes the next one removes those.
  */
 #pragma once
 

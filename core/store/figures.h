@@ -1,6 +1,6 @@
 /*
- * What plugins have to say in numbers: each row of the view NAME_figures of a plugin that has one. Whoever looks reads them
- * from the database, so they are those of all servers that share it, and right when none runs.
+ * What plugins have to say in numbers: each row of the view NAME_figures of a plugin that has one. Whoever looks reads
+ * them from the database, so they are those of all servers that share it, and right when none runs.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * MCP tasks: requests that were answered with a task, for whoever asks for one later, also after the process that worked
- * on it is gone. Any thread; each function may wait for the database.
+ * MCP tasks: requests that were answered with a task, for whoever asks for one later, also after the process that
+ * worked on it is gone. Any thread; each function may wait for the database.
  */
 #pragma once
 

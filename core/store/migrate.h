@@ -31,10 +31,10 @@ struct migration {
 };
 
 /*
- * Applies what is pending of all parts, in one transaction: everything or nothing. Foreign keys are not enforced between
- * the steps, so that a table can be rebuilt without its dependants' rows being deleted; instead every reference in the
- * database is checked before the commit. When several processes come at once, one migrates, and the others wait for it
- * and find nothing to do. A database that has more steps than are known is ERR_NEWER.
+ * Applies what is pending of all parts, in one transaction: everything or nothing. Foreign keys are not enforced
+ * between the steps, so that a table can be rebuilt without its dependants' rows being deleted; instead every reference
+ * in the database is checked before the commit. When several processes come at once, one migrates, and the others wait
+ * for it and find nothing to do. A database that has more steps than are known is ERR_NEWER.
  */
 MUST_CHECK int store_migrate_all(struct store *store, const struct migration *migration, struct theseus_error *err);
 

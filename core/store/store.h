@@ -45,9 +45,9 @@ MUST_CHECK int store_statement(struct store *store, const char *component, const
 void store_forget(struct store *store, const char *component);
 
 /*
- * What the calling thread commits from here on survives the end of every process at once, and the loss of power once the
- * system has brought it to the disk by itself. Until then nothing waits for the disk: neither the thread, nor an exec of
- * the process, which a thread that waits for a disk would hold up.
+ * What the calling thread commits from here on survives the end of every process at once, and the loss of power once
+ * the system has brought it to the disk by itself. Until then nothing waits for the disk: neither the thread, nor an
+ * exec of the process, which a thread that waits for a disk would hold up.
  */
 MUST_CHECK int store_relax(struct store *store, struct theseus_error *err);
 

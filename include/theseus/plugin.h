@@ -193,26 +193,27 @@ struct theseus_plugin {
     void (*stop)(void *self);
     /*
      * SQL, one step each, NULL-terminated; append only: a published step never changes. Those that are pending are
-     * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together with
-     * those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails then.
+     * applied before `start`: at once where the plugin has no tables yet, else by a restart of the server, together
+     * with those of all other plugins, in one transaction and behind a backup. They stay applied when `start` fails
+     * then.
      *
-     * What is too large for a row may be a file in the directory `artifacts` beside the database, called by the SHA-256 of
-     * what it holds (hexadecimal, lower case), and on the disk before the row. A view called after the plugin, NAME_files,
-     * with the columns `name` and `bytes` says which files the rows name: `theseus check --deep` and `theseus backup`
-     * compare them.
+     * What is too large for a row may be a file in the directory `artifacts` beside the database, called by the SHA-256
+     * of what it holds (hexadecimal, lower case), and on the disk before the row. A view called after the plugin,
+     * NAME_files, with the columns `name` and `bytes` says which files the rows name: `theseus check --deep` and
+     * `theseus backup` compare them.
      *
-     * A view NAME_figures with the columns `name`, `label` (text, or NULL) and `value` (a number) is what the plugin has to
-     * say in numbers: `theseus status` and `theseus metrics` read it.
+     * A view NAME_figures with the columns `name`, `label` (text, or NULL) and `value` (a number) is what the plugin
+     * has to say in numbers: `theseus status` and `theseus metrics` read it.
      */
     const char *const *migrations;
     const struct theseus_tool *tools; /* ends with {0} */
     unsigned flags;
     const struct theseus_resource *resources; /* ends with {0} */
     /*
-     * The first client has subscribed to one of its resources (`on`), or the last one has gone. A plugin that has to look
-     * for changes looks only at these, and only while there are any; one that learns of them by itself needs no such
-     * slot. On the loop thread, before the client hears that its subscription holds: it takes a note and returns. A new
-     * generation is told of all that there are. Not called for a plugin in a process of its own.
+     * The first client has subscribed to one of its resources (`on`), or the last one has gone. A plugin that has to
+     * look for changes looks only at these, and only while there are any; one that learns of them by itself needs no
+     * such slot. On the loop thread, before the client hears that its subscription holds: it takes a note and returns.
+     * A new generation is told of all that there are. Not called for a plugin in a process of its own.
      */
     void (*subscribed)(void *self, const char *uri, bool on);
 };
@@ -433,8 +434,9 @@ static inline const char *theseus_args_text(struct theseus_call *call) {
 
 /*
  * Runs another tool as part of this call, on this thread: validated as if a client had asked; shares cancellation,
- * deadline and progress (what it reports counts as a part of the step at which this call is); at most 8 deep. Steals `args` (NULL: {}). Returns 0 with the CallToolResult (new reference;
- * look at its isError), or -1: no such tool, or not to be run here (theseus_last_error).
+ * deadline and progress (what it reports counts as a part of the step at which this call is); at most 8 deep. Steals
+ * `args` (NULL: {}). Returns 0 with the CallToolResult (new reference; look at its isError), or -1: no such tool, or
+ * not to be run here (theseus_last_error).
  */
 static inline int theseus_call_tool(struct theseus_call *call, const char *name, json_t *args, json_t **ret_result) {
     return call->host->call_tool(call, name, args, ret_result);
@@ -486,8 +488,8 @@ static inline const json_t *theseus_config(const struct theseus_ctx *ctx) {
     return ctx->host->config(ctx);
 }
 
-/* Borrowed, during `start` only: what `save` of the generation before returned, or before a restart its own. NULL: there
- * was none, or the server crashed. */
+/* Borrowed, during `start` only: what `save` of the generation before returned, or before a restart its own. NULL:
+ * there was none, or the server crashed. */
 static inline const json_t *theseus_saved(const struct theseus_ctx *ctx) {
     return ctx->host->saved(ctx);
 }
@@ -510,8 +512,8 @@ static inline int theseus_state_update(struct theseus_ctx *ctx, const char *key,
 }
 
 /* The server's database, one connection a thread, migrated to what `migrations` asks. Borrowed; NULL:
- * theseus_last_error, also when a later version of the plugin, in another process, has migrated it further. So ask for it
- * in each call, and do not keep it. */
+ * theseus_last_error, also when a later version of the plugin, in another process, has migrated it further. So ask for
+ * it in each call, and do not keep it. */
 static inline struct sqlite3 *theseus_db(struct theseus_ctx *ctx) {
     return ctx->host->db(ctx);
 }
@@ -545,8 +547,8 @@ static inline int theseus_tool_remove(struct theseus_ctx *ctx, const char *name)
     return ctx->host->tool_remove(ctx, name);
 }
 
-/* What is read under this URI (of one of the plugin's resources) is another thing now: clients that subscribed are told.
- * 0, or -1: this host has no resources (theseus_last_error). */
+/* What is read under this URI (of one of the plugin's resources) is another thing now: clients that subscribed are
+ * told. 0, or -1: this host has no resources (theseus_last_error). */
 static inline int theseus_resource_changed(struct theseus_ctx *ctx, const char *uri) {
     size_t needed = offsetof(struct theseus_host, resource_changed) + sizeof(ctx->host->resource_changed);
 

@@ -3,8 +3,8 @@
  *
  * Before a step is entered, a checkpoint says so and carries the results of all steps before it. If the process is
  * replaced, the next run of this very call finds the checkpoint: steps that are over are not run again; a step that was
- * entered and has no result is run again if its tool is read-only or idempotent. If not, nobody knows whether it had its
- * effect, and its result says just that: "uncertain".
+ * entered and has no result is run again if its tool is read-only or idempotent. If not, nobody knows whether it had
+ * its effect, and its result says just that: "uncertain".
  *
  * Invariant: no step is entered before the checkpoint that says so has been recorded. A step whose checkpoint cannot be
  * recorded is not run, and neither is what follows it.

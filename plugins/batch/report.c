@@ -1,4 +1,5 @@
-/* The answer: every step and what became of it, structured, and as text for those who do not read structured content. */
+/* The answer: every step and what became of it, structured, and as text for those who do not read structured content.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

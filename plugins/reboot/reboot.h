@@ -15,8 +15,8 @@ extern const char reboot_prepare_input[], reboot_prepare_output[];
 extern const char reboot_status_input[], reboot_status_output[];
 extern const char reboot_reconnect_input[], reboot_reconnect_output[];
 
-/* Asks the core: `defaults` (stolen) with the arguments over them. New reference: an object, with "error" where the core
- * refused. NULL: the core has nothing to say. */
+/* Asks the core: `defaults` (stolen) with the arguments over them. New reference: an object, with "error" where the
+ * core refused. NULL: the core has nothing to say. */
 json_t *reboot_ask(struct theseus_call *call, const char *verb, json_t *defaults, const json_t *args);
 
 /* Answers the call with what the core said (stolen; NULL: it said nothing). */

@@ -3,8 +3,9 @@
 #include "sql.h"
 
 /*
- * A call is run again when the next image of the server begins, or when another server goes on with it: an MCP task lives
- * for 7 days, what a snapshot has for 30. Who writes so much that this would be a table of any size keeps the newest.
+ * A call is run again when the next image of the server begins, or when another server goes on with it: an MCP task
+ * lives for 7 days, what a snapshot has for 30. Who writes so much that this would be a table of any size keeps the
+ * newest.
  */
 static const int64_t KEPT_MS = 31 * INT64_C(24 * 3600 * 1000);
 enum { KEPT_MAX = 500000, OLD_AT_ONCE = 5000, MANY_AT_ONCE = 50000 };

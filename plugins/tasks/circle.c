@@ -2,8 +2,8 @@
  * Circles of waiting: a task waits for its prerequisites, and a parent for its children. None can be made through the
  * tools; a database that was imported or written by others may have them.
  *
- * All edges of the scope are read once and walked depth-first. An edge back to a task that is still on the path closes a
- * circle, and is the one that mending cuts.
+ * All edges of the scope are read once and walked depth-first. An edge back to a task that is still on the path closes
+ * a circle, and is the one that mending cuts.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
- * jansson looks for circles in what it writes, with a table of all that it is inside of, and asks of every character what
- * it is. Here there is no circle, for values come from a parser or are built from new ones, and their strings are UTF-8
- * already.
+ * jansson looks for circles in what it writes, with a table of all that it is inside of, and asks of every character
+ * what it is. Here there is no circle, for values come from a parser or are built from new ones, and their strings are
+ * UTF-8 already.
  */
 #include "dump.h"
 

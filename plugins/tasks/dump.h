@@ -1,4 +1,5 @@
-/* JSON as text, compact: what json_dumps() writes, for the writer's thread, which does it for each call that it runs. */
+/* JSON as text, compact: what json_dumps() writes, for the writer's thread, which does it for each call that it runs.
+ */
 #pragma once
 
 #include <jansson.h>

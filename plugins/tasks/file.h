@@ -20,5 +20,6 @@ int file_store(const char *directory, const char *name, const char *content, siz
 int file_replace(const char *directory, const char *name, const char *content, size_t len, struct theseus_error *err);
 
 int file_read(const char *path, struct text *into); /* 0 or -1 */
-/* Is it there with so many bytes, and (deep) with the content that has this hash? -1 and errno: that cannot be told now. */
+/* Is it there with so many bytes, and (deep) with the content that has this hash? -1 and errno: that cannot be told
+ * now. */
 int file_check(const char *path, const char *hash, int64_t bytes, bool deep, bool *ret_whole);

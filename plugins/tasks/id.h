@@ -1,6 +1,6 @@
 /*
- * Names for sessions, tasks and artifacts: "task_" and fourteen letters and digits. The first nine are the time, so that
- * a new one sorts behind all before it and an index grows at its end; the others are chance.
+ * Names for sessions, tasks and artifacts: "task_" and fourteen letters and digits. The first nine are the time, so
+ * that a new one sorts behind all before it and an index grows at its end; the others are chance.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
  * What the original system has stored, taken into this one.
  *
  * Each row that comes over is remembered by what it was there, so that importing again takes only what is new. What
- * cannot be taken, a row or a part of one, is noted with the reason; nothing is left out in silence. The rest of a row's
- * metadata that has no place of its own here is kept in the context of the task, under "imported".
+ * cannot be taken, a row or a part of one, is noted with the reason; nothing is left out in silence. The rest of a
+ * row's metadata that has no place of its own here is kept in the context of the task, under "imported".
  */
 #pragma once
 

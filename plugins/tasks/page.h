@@ -1,5 +1,6 @@
 /*
- * A page of a list: so many rows as were asked for, and no more of them than an answer can carry, whatever stands in them.
+ * A page of a list: so many rows as were asked for, and no more of them than an answer can carry, whatever stands in
+ * them.
  *
  *     struct page page = page_of(work, 100);
  *     while ((r = sql_next(work, rows)) > 0 && (r = page_add(work, &page, list, row_new(rows))) == 0)

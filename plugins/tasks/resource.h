@@ -14,6 +14,6 @@ extern const struct theseus_resource resources[];
 
 enum { RESOURCE_NONE = 1 };
 
-/* What is read under `uri` now, of which the transaction of `work` decides. New reference in `ret_value`. 0; RESOURCE_NONE:
- * there is no such thing; -1: `err`. */
+/* What is read under `uri` now, of which the transaction of `work` decides. New reference in `ret_value`. 0;
+ * RESOURCE_NONE: there is no such thing; -1: `err`. */
 int resource_read(struct work *work, const char *uri, json_t **ret_value);

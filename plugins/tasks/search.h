@@ -12,7 +12,7 @@ int search_update(struct work *work); /* brings it up to what the transaction ha
  * they stand; word* is the beginning of a word. Of one session; 0: of all.
  *
  * The index has words as they stand between blanks and signs. Scripts that write without blanks, and signs themselves,
- * emoji among them, it cannot find: such a word goes into `pieces` instead, a list of texts that have to be contained, and
- * `into` stays empty where all are.
+ * emoji among them, it cannot find: such a word goes into `pieces` instead, a list of texts that have to be contained,
+ * and `into` stays empty where all are.
  */
 void search_expression(struct text *into, json_t *pieces, const char *typed, int64_t session);

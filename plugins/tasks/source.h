@@ -1,9 +1,9 @@
 /*
  * A database of the original system, read and never touched.
  *
- * It may be in use, or left behind by a process that was killed, with its last changes in the write-ahead log beside it.
- * SQLite would make files beside it to read that. So database and log are copied, when neither changed meanwhile; the
- * copy takes the log in, and its name goes as soon as it is open.
+ * It may be in use, or left behind by a process that was killed, with its last changes in the write-ahead log beside
+ * it. SQLite would make files beside it to read that. So database and log are copied, when neither changed meanwhile;
+ * the copy takes the log in, and its name goes as soon as it is open.
  */
 #pragma once
 

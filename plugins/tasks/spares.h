@@ -1,9 +1,9 @@
 /*
  * Runs of tools that are over, kept for the next ones.
  *
- * A run is begun on the loop thread, filled by the writer and answered by a third thread. Were its memory given back each
- * time, these would wait for each other in free() and malloc(), which is what most of a write's time went into. Any
- * thread.
+ * A run is begun on the loop thread, filled by the writer and answered by a third thread. Were its memory given back
+ * each time, these would wait for each other in free() and malloc(), which is what most of a write's time went into.
+ * Any thread.
  */
 #pragma once
 

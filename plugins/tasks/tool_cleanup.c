@@ -1,6 +1,7 @@
 /*
- * orchestrator_cleanup_sessions: sessions that nobody needs are put out of the way. Nothing is lost by it: a session with
- * tasks is archived and comes back by orchestrator_resume_session; only one in which nothing was ever planned is deleted.
+ * orchestrator_cleanup_sessions: sessions that nobody needs are put out of the way. Nothing is lost by it: a session
+ * with tasks is archived and comes back by orchestrator_resume_session; only one in which nothing was ever planned is
+ * deleted.
  */
 #include <errno.h>
 #include <string.h>

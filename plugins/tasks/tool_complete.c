@@ -1,5 +1,6 @@
 /*
- * orchestrator_complete_task: what was worked out is kept as an artifact, and next_action says what becomes of the task.
+ * orchestrator_complete_task: what was worked out is kept as an artifact, and next_action says what becomes of the
+ * task.
  *
  * The file of a large artifact is written by a thread of its own (queue.h) before the call is queued for the writer: it
  * is on the disk before the row that names it.

@@ -12,8 +12,8 @@ int tree_add_dependencies(struct work *work, json_t *row, int64_t id);
 int tree_add_children(struct work *work, json_t *row, int64_t id, struct page *page);
 
 /*
- * May a child of `parent` (0: of none) wait for `prerequisite`? Refused where that waits for the parent: a task waits for
- * its prerequisites, and a parent for its children, so all would wait for each other.
+ * May a child of `parent` (0: of none) wait for `prerequisite`? Refused where that waits for the parent: a task waits
+ * for its prerequisites, and a parent for its children, so all would wait for each other.
  */
 int tree_check_wait(struct work *work, const char *prerequisite_id, int64_t parent, int64_t prerequisite);
 

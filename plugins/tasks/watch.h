@@ -1,10 +1,10 @@
 /*
  * Tells clients of the resources that they have subscribed to and that are another thing now.
  *
- * Whoever writes says nothing of what: a thread looks at what is watched when the database has changed, whichever thread
- * or process did that, and compares it with what it was when it was looked at last. While nothing is watched there is
- * nothing to do. What it knew is kept as the plugin's state, so that a change which falls into a restart, or between two
- * generations of the plugin, is told behind it.
+ * Whoever writes says nothing of what: a thread looks at what is watched when the database has changed, whichever
+ * thread or process did that, and compares it with what it was when it was looked at last. While nothing is watched
+ * there is nothing to do. What it knew is kept as the plugin's state, so that a change which falls into a restart, or
+ * between two generations of the plugin, is told behind it.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
  * One run of a tool: what it was asked, whose tasks it is about, and what it answers.
  *
  * A tool is a function on this. It runs inside a transaction, on a worker when it only reads and on the writer's thread
- * when it writes (writer.h), and may be run again from its beginning when the transaction did not come about. It returns
- * 0 with `value` and `text` filled, or -1 with `err`, the sentence for whoever asked.
+ * when it writes (writer.h), and may be run again from its beginning when the transaction did not come about. It
+ * returns 0 with `value` and `text` filled, or -1 with `err`, the sentence for whoever asked.
  */
 #pragma once
 
@@ -77,7 +77,8 @@ int64_t work_integer(const struct work *work, const char *key, int64_t missing);
 
 /* The answer stands: `value` and `text`, of which nothing may be missing. 0, or -1. */
 int work_finish(struct work *work);
-/* Writes `value` out as what is to be stored, and drops it: whoever answers reads it again, on another thread. 0, or -1. */
+/* Writes `value` out as what is to be stored, and drops it: whoever answers reads it again, on another thread. 0, or
+ * -1. */
 int work_store(struct work *work);
 
 int work_reply(struct work *work); /* with the answer or `err`, and frees. THESEUS_DONE */

@@ -161,8 +161,8 @@ static struct work *wait_first(struct writer *writer) {
 }
 
 /*
- * More calls for the group; NULL: it is complete. Those that are expected are waited for, since one commit more costs more
- * than a short wait. They are run as they come, in handfuls: to be woken for each costs as much as to run it.
+ * More calls for the group; NULL: it is complete. Those that are expected are waited for, since one commit more costs
+ * more than a short wait. They are run as they come, in handfuls: to be woken for each costs as much as to run it.
  */
 static struct work *wait_more(struct writer *writer, struct group *group) {
     int64_t now = now_ns(), until = group->begun_ns + GROUP_NS;
@@ -208,8 +208,8 @@ static void find_answer(struct work *work) {
 }
 
 /*
- * In the transaction. 0: it did its work, or was refused before it had changed anything; -1: the transaction is of no use.
- * (A savepoint for each call would allow to undo one alone, and costs a copy of every page that it touches.)
+ * In the transaction. 0: it did its work, or was refused before it had changed anything; -1: the transaction is of no
+ * use. (A savepoint for each call would allow to undo one alone, and costs a copy of every page that it touches.)
  */
 static int run_one(struct writer *writer, struct work *work) {
     sqlite3 *db = theseus_db(writer->tasks->ctx);
@@ -333,9 +333,9 @@ static int run_together(struct writer *writer, struct group *group) {
 }
 
 /*
- * Before the group is answered: as many are in flight as it has, and have come meanwhile. Where a commit is quick a group
- * is only half of them, so that the others are answered, and call again, while it is run; where the disk is slow one commit
- * for all of them is better.
+ * Before the group is answered: as many are in flight as it has, and have come meanwhile. Where a commit is quick a
+ * group is only half of them, so that the others are answered, and call again, while it is run; where the disk is slow
+ * one commit for all of them is better.
  */
 static void set_goal(struct writer *writer, const struct group *group) {
     (void)pthread_mutex_lock(&writer->mutex);

@@ -1,15 +1,15 @@
 /*
  * The one thread of this process that writes, and the queue before it.
  *
- * Calls that queue up are one transaction, and all are answered when the commit is through. One that is refused after it
- * has changed something, or a transaction that fails as a whole (a full disk), undoes all of it; then they are run again
- * one by one, so that each fails or succeeds for itself.
+ * Calls that queue up are one transaction, and all are answered when the commit is through. One that is refused after
+ * it has changed something, or a transaction that fails as a whole (a full disk), undoes all of it; then they are run
+ * again one by one, so that each fails or succeeds for itself.
  *
  * A call that is run again after a restart or a crash is answered with what it was answered first: the answer is stored
  * under theseus_call_key() in the transaction that has its effect.
  *
- * Other processes write too. Whoever wants to waits for them, for as long as its oldest call would: "database is locked"
- * is nothing that a client ever reads.
+ * Other processes write too. Whoever wants to waits for them, for as long as its oldest call would: "database is
+ * locked" is nothing that a client ever reads.
  */
 #pragma once
 

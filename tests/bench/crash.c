@@ -1,9 +1,9 @@
 /*
  * Crashes: crash [OPTIONS] -- SERVER ARGS…
  *
- * A tool crashes the server, now on the loop, now on a worker, and is answered by the next image: the time from the request
- * to that answer is measured. A planned restart follows each, and says itself how long nothing was handled. Both in
- * turns, so that what the machine does meanwhile meets them alike.
+ * A tool crashes the server, now on the loop, now on a worker, and is answered by the next image: the time from the
+ * request to that answer is measured. A planned restart follows each, and says itself how long nothing was handled.
+ * Both in turns, so that what the machine does meanwhile meets them alike.
  *
  * And what it costs to say for each request whose code runs, against the processor time that a request takes in all.
  */

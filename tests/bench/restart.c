@@ -1,8 +1,8 @@
 /*
  * Restarts under load: restart [OPTIONS] -- SERVER ARGS…
  *
- * Requests of four kinds of tools, and pings, go out at a steady rate while the server is restarted again and again (or,
- * with -r, while a plugin's file is replaced by its other build). Every answer is judged.
+ * Requests of four kinds of tools, and pings, go out at a steady rate while the server is restarted again and again
+ * (or, with -r, while a plugin's file is replaced by its other build). Every answer is judged.
  *
  * The server says of each restart how long nothing was handled (blackout_ms). The client's view of that is the longest
  * time between two answers to pings around it, less the usual time. The yardstick for both is measured in turns with

@@ -130,7 +130,8 @@ static int take_answer(struct bench *bench, enum phase phase, struct span line, 
     return 0;
 }
 
-/* SQLite counts the transactions of a database in the index of its write-ahead log (iChange in its "WAL-Index Format"). */
+/* SQLite counts the transactions of a database in the index of its write-ahead log (iChange in its "WAL-Index Format").
+ */
 static int count_transactions(const struct bench *bench, uint32_t *ret_count, struct theseus_error *err) {
     enum { CHANGES_AT = 8 };
 
@@ -266,9 +267,9 @@ static int run_server(const struct options *options, struct theseus_error *err) 
 /* ---- the yardstick ---- */
 
 /*
- * Those of one call, in their order and word for word what the plugin asks for, and what is bound to them (bind_value());
- * those of a whole transaction stand around them. What the plugin need not ask for each call, because it remembers the
- * session and counts the open tasks, is not asked here.
+ * Those of one call, in their order and word for word what the plugin asks for, and what is bound to them
+ * (bind_value()); those of a whole transaction stand around them. What the plugin need not ask for each call, because
+ * it remembers the session and counts the open tasks, is not asked here.
  */
 enum { TASK, CHECK, WRITE, MORE, KEEP, STATEMENTS };
 

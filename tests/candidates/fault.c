@@ -5,9 +5,10 @@
  *     first       as an image that follows another, before it has read the ledger
  *     early       likewise, when it has read the ledger and the configuration
  *     late        likewise, when all is restored and only the serving is missing
- *     ended       when a restart is over, well or not, and who asked is not answered yet; not as an image behind a crash
+ *     ended       when a restart is over, well or not, and who asked is not answered yet; not behind a crash
  *
- *     exits, crashes, aborts, hangs; fails: as it does by itself; differs: it reads the ledger otherwise. "none": nothing of this, another version.
+ *     exits, crashes, aborts, hangs; fails: as it does by itself; differs: it reads the ledger otherwise. "none":
+ *     nothing of this, another version.
  *
  * The server knows nothing of it: the linker leads calls of the functions below here.
  */

@@ -1,7 +1,7 @@
 /*
  * A ledger's file: arbitrary bytes; or, when the first byte is odd, a sound ledger in which the rest of the input, four
- * bytes at a time, changes single bytes. Without the first byte's second bit it has no echo. Whatever opens can be used,
- * and comes back the same.
+ * bytes at a time, changes single bytes. Without the first byte's second bit it has no echo. Whatever opens can be
+ * used, and comes back the same.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /*
- * A sealed file: arbitrary bytes; or, when the first byte is odd, a sound one in which the rest of the input, three bytes
- * at a time, changes single bytes. What is read is exactly what was sealed. The input is taken apart as the content of a
- * snapshot as well.
+ * A sealed file: arbitrary bytes; or, when the first byte is odd, a sound one in which the rest of the input, three
+ * bytes at a time, changes single bytes. What is read is exactly what was sealed. The input is taken apart as the
+ * content of a snapshot as well.
  *
  * The corpus was made with printf: `whole` is '\001'; `changes` is '\001' and triples of place (two bytes) and mask;
  * `content` is '\000', "thcarry\n", the version and the number of records.

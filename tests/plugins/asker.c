@@ -1,6 +1,6 @@
 /*
- * Asks the core's services what it is told to ask, and says the answer as it came. Beside that: calls of every kind that
- * take as long as they are told, and one that keeps a transaction open.
+ * Asks the core's services what it is told to ask, and says the answer as it came. Beside that: calls of every kind
+ * that take as long as they are told, and one that keeps a transaction open.
  */
 #include <sqlite3.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /*
- * A tool for each way to die: `die_WAY` on the worker, `inline_WAY` on the loop thread. {"where": "thread"} lets a thread of
- * the plugin's own die while the call waits for its answer. {"ms": N} takes its time before.
+ * A tool for each way to die: `die_WAY` on the worker, `inline_WAY` on the loop thread. {"where": "thread"} lets a
+ * thread of the plugin's own die while the call waits for its answer. {"ms": N} takes its time before.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -96,7 +96,8 @@ static void by_heap(void) {
 /* What the compiler must not know either. */
 static void (*volatile forget)(void *) = free;
 
-/* malloc() itself follows a pointer to nowhere, inside its lock: a free chunk between two others, whose link was changed. */
+/* malloc() itself follows a pointer to nowhere, inside its lock: a free chunk between two others, whose link was
+ * changed. */
 static void by_malloc(void) {
     char *chunks[CHUNKS] = {malloc(CHUNK), malloc(CHUNK)};
 

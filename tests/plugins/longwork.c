@@ -1,4 +1,5 @@
-/* Tools that take long: one that says so and goes on at its checkpoint, one that says so and fails, one that says nothing. */
+/* Tools that take long: one that says so and goes on at its checkpoint, one that says so and fails, one that says
+ * nothing. */
 #include <stdio.h>
 #include <time.h>
 

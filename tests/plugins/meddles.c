@@ -1,7 +1,7 @@
 /*
- * Does to the process what is not a plugin's to do, and does not crash for it: a tool for each, in a call on a worker, or
- * on the loop's thread where it is called inline_WHAT. {"where": "thread"} does it on a thread of the plugin's own while
- * the call waits. Its setting `at_start` does it in start().
+ * Does to the process what is not a plugin's to do, and does not crash for it: a tool for each, in a call on a worker,
+ * or on the loop's thread where it is called inline_WHAT. {"where": "thread"} does it on a thread of the plugin's own
+ * while the call waits. Its setting `at_start` does it in start().
  */
 #include <pthread.h>
 #include <signal.h>

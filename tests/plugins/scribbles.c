@@ -1,8 +1,9 @@
 /*
- * Code gone astray: `scribble` writes into the server's ledger, which it finds among the mappings of its process. {"where":
- * "sealed"} hits the first byte of what cannot be written to; {"where": "open", "find": [PARTS]} changes one byte of each
- * place where the joined parts stand, {"echo": true} in what is there a second time as well. `keep` and `kept` are a value
- * to look for. `haunt` goes on doing so on a thread of its own: what is written later is hit when it comes.
+ * Code gone astray: `scribble` writes into the server's ledger, which it finds among the mappings of its process.
+ * {"where": "sealed"} hits the first byte of what cannot be written to; {"where": "open", "find": [PARTS]} changes one
+ * byte of each place where the joined parts stand, {"echo": true} in what is there a second time as well. `keep` and
+ * `kept` are a value to look for. `haunt` goes on doing so on a thread of its own: what is written later is hit when it
+ * comes.
  */
 #include <stdatomic.h>
 #include <stdbool.h>

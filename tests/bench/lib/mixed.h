@@ -1,7 +1,7 @@
 /*
- * Requests of several kinds at a steady rate each, and the judge of their answers: each is answered once and rightly, or
- * counted under what is wrong with it. An error is explained if it says what has become of the call; none of these tools
- * gives another one.
+ * Requests of several kinds at a steady rate each, and the judge of their answers: each is answered once and rightly,
+ * or counted under what is wrong with it. An error is explained if it says what has become of the call; none of these
+ * tools gives another one.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * Lets time pass. Preloaded into a server, it puts a number of milliseconds, which a test changes while the server runs,
- * on top of the monotonic clock: whatever waits for its time finds that it has come. The kernel's own timers are left
- * alone, and so is who sleeps already: something must wake it.
+ * Lets time pass. Preloaded into a server, it puts a number of milliseconds, which a test changes while the server
+ * runs, on top of the monotonic clock: whatever waits for its time finds that it has come. The kernel's own timers are
+ * left alone, and so is who sleeps already: something must wake it.
  *
  * $THESEUS_CLOCK names a file with that number, 8 bytes, little-endian. It is mapped, so that an exec changes nothing.
  */

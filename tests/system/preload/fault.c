@@ -8,8 +8,9 @@
  *
  * epoll_ctl() is left alone, since libuv aborts the process where that fails in its loop, and so is getrandom(), which
  * does not fail once a machine runs, and of which libsodium expects no less. What reads and writes, looks
- * through directories, and all that SQLite calls is counted where `more` says so, and pread(), of which each plugin takes
- * a hundred, where it is 2. Of read() and write() only those of files are: what a pipe's other end sees is another matter.
+ * through directories, and all that SQLite calls is counted where `more` says so, and pread(), of which each plugin
+ * takes a hundred, where it is 2. Of read() and write() only those of files are: what a pipe's other end sees is
+ * another matter.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -220,8 +221,8 @@ EXPORT int fcntl(int fd, int command, ...) {
     return fails("fcntl") ? -1 : (int)syscall(SYS_fcntl, fd, command, argument);
 }
 
-/* As SQLite calls them. It does not expect that a lock cannot be given back, nor does that happen to a file that is open:
- * the connection would have it for as long as it is open. */
+/* As SQLite calls them. It does not expect that a lock cannot be given back, nor does that happen to a file that is
+ * open: the connection would have it for as long as it is open. */
 EXPORT int open64(const char *path, int flags, ...);
 EXPORT int open64(const char *path, int flags, ...) {
     va_list more;

@@ -1,6 +1,7 @@
 /*
  * A search for the way to a crash that comes to no end. Preloaded into a server, it keeps whoever unwinds the stack in
- * a signal handler for ever, when he looks for the first object: waiting, or turning round and round if $THESEUS_UNWIND says "busy".
+ * a signal handler for ever, when he looks for the first object: waiting, or turning round and round if $THESEUS_UNWIND
+ * says "busy".
  */
 #include <dlfcn.h>
 #include <signal.h>

@@ -2,7 +2,8 @@
  * Whoever holds the gate allocates nothing and frees nothing: the thread that is about to replace the process image
  * waits for it, and malloc's own locks may be held by a thread that has crashed.
  *
- * Every allocation of the process is looked at: under a sanitizer through its hooks, else by standing in malloc's place.
+ * Every allocation of the process is looked at: under a sanitizer through its hooks, else by standing in malloc's
+ * place.
  */
 #include "test.h"
 

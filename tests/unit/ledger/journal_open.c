@@ -194,7 +194,8 @@ static bool is_zero(const struct run *run, size_t from, size_t to) {
     return true;
 }
 
-/* Of the batch in which it was cut some records may be there: no request is further than it, or less far than before. */
+/* Of the batch in which it was cut some records may be there: no request is further than it, or less far than before.
+ */
 static void assert_between(struct ledger *ledger, const enum stage *before, const enum stage *behind) {
     bool accepted[REQUESTS] = {false}, entered[REQUESTS] = {false};
 

@@ -2,8 +2,8 @@
  * A disk that loses its power. While it is watched, everything that SQLite writes through its default file system goes
  * to the files, and into a list; what they would hold had the power gone at any point of it can be made from that list.
  *
- * A write that was not synced may have reached the disk or not, whatever came behind it: cut_at() takes all of those, or
- * none, or some. The shared memory file is rebuilt by whoever comes next, and is left out.
+ * A write that was not synced may have reached the disk or not, whatever came behind it: cut_at() takes all of those,
+ * or none, or some. The shared memory file is rebuilt by whoever comes next, and is left out.
  */
 #pragma once
 
