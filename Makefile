@@ -79,7 +79,7 @@ ifneq ($(findstring thread,$(SANITIZE)),)
 TRANSCRIPT_MODES := pipe
 FUZZ_TARGETS :=
 UNIT_TESTS := $(filter-out $(addprefix $(BUILD)/tests/unit/,base/% config/% rpc/% conn/recover ledger/damage),$(UNIT_TESTS))
-SYSTEM_TESTS := $(filter-out tests/system/guide/% $(patsubst %,tests/system/%.test.js,restart-faults start-faults command \
+SYSTEM_TESTS := $(filter-out tests/system/guide/% $(patsubst %,tests/system/%.test.js,restart-faults start-faults work-faults restore-faults command \
     options modes messages refused files tool-list tasks-states templates import archive services watching),$(SYSTEM_TESTS))
 endif
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*.c)))
