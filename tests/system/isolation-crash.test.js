@@ -91,7 +91,7 @@ describe('a crash of an isolated plugin', { concurrency: 4 }, () => {
 
     test('lets calls of others run again that may, and goes on at a checkpoint', () => wrecked(async (client) => {
         const calls = ['wreck_sit_again', 'wreck_steps', 'wreck_sit'].map((name) => client.start('tools/call',
-            { name, arguments: { ms: 700 }, _meta: { progressToken: name } }).answer);
+            { name, arguments: { ms: sanitized ? 5000 : 2000 }, _meta: { progressToken: name } }).answer);
         const begun = () => new Set(client.notifications.map((one) => one.params?.progressToken).filter(Boolean));
         await until('them to run', () => begun().size === calls.length);
         await client.result('wreck', { how: 'abort' });

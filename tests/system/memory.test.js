@@ -1,7 +1,6 @@
 /* Plugins that take all memory: it costs their own calls, not the server. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
@@ -9,12 +8,13 @@ import { serving } from './lib/client.js';
 import { KEY, unlimited } from './lib/crash.js';
 import { ask } from './lib/mcp-tasks.js';
 import { sanitized } from './lib/home.js';
+import { ofThreads } from './lib/proc.js';
 
 const skip = sanitized && 'a sanitizer needs memory of its own, and no limit is set';
 const MIB = 1 << 20;
 
 /* The names of the server's threads. */
-const threads = (pid) => readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/comm`, 'utf8').trim());
+const threads = (pid) => ofThreads(pid, 'comm').map((name) => name.trim());
 
 const health = (client) => client.value('orchestrator_health_check');
 const memory = async (client) => (await health(client)).checks.memory;

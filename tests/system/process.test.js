@@ -143,10 +143,15 @@ describe('a server leaves', { concurrency: 4 }, () => {
 
 test('a server that is killed takes a plugin along that hangs while it is tried', () => serving(async (client, home) => {
     home.drop('ctorhang');
+    const says = (pid, file, word) => {
+        try {
+            return readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(word);
+        } catch {
+            return false; /* it has ended since it was listed */
+        }
+    };
     const pids = await until('the trial to hang', () => {
-        const found = children(client.pid).filter((pid) =>
-            readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--test-load') &&
-            readFileSync(`/proc/${pid}/maps`, 'utf8').includes('ctorhang'));
+        const found = children(client.pid).filter((pid) => says(pid, 'cmdline', '--test-load') && says(pid, 'maps', 'ctorhang'));
         return found.length > 0 && found;
     });
     client.process.kill('SIGKILL');

@@ -1,17 +1,16 @@
 /* A restart with reason error_recovery: what hangs is shed, and what was refused or quarantined is tried again. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { KEY, skip, unlimited } from './lib/crash.js';
+import { ofThreads } from './lib/proc.js';
 import { beginRestart, mappings, restart, restarts } from './lib/restart.js';
 
 const recover = (client) => restarts(client, { reason: 'error_recovery' });
 /* Those that run the slots of plugins: one, and those that hang in one. */
-const threads = (pid) => readdirSync(`/proc/${pid}/task`)
-    .filter((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8') === 'plugins\n').length;
+const threads = (pid) => ofThreads(pid, 'comm').filter((name) => name === 'plugins\n').length;
 const drops = (options, ...names) => ({
     prepare: (home) => {
         names.forEach((name) => home.drop(name));

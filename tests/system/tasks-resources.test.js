@@ -1,10 +1,10 @@
 /* Tasks and sessions under URIs: read, and told of when they change, whichever process has changed them. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
+import { ofThreads } from './lib/proc.js';
 import { restarts } from './lib/restart.js';
 import { Tasks, sql, worker } from './lib/tasks.js';
 
@@ -57,8 +57,7 @@ const read = async (client, uri, ask = eras.legacy) => {
     assert.equal(result.contents[0].mimeType, 'application/json');
     return JSON.parse(result.contents[0].text);
 };
-const threads = (client) => readdirSync(`/proc/${client.pid}/task`)
-    .filter((one) => readFileSync(`/proc/${client.pid}/task/${one}/comm`, 'utf8').trim() === 'tasks').length;
+const threads = (client) => ofThreads(client.pid, 'comm').filter((name) => name.trim() === 'tasks').length;
 const works = (what, body) => test(what, () => serving(async (client, home) => body(new Tasks(client), client, home)));
 
 describe('the resources of tasks', { concurrency: 4 }, () => {

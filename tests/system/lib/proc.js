@@ -45,11 +45,19 @@ export function alive(pid) {
     }
 }
 
-/* Pids of the child processes that any thread of `pid` has started. */
-export function children(pid) {
-    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-        readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number));
+/* What that file says of each thread of `pid`; one that ends meanwhile is left out. */
+export function ofThreads(pid, file) {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+        try {
+            return [readFileSync(`/proc/${pid}/task/${task}/${file}`, 'utf8')];
+        } catch {
+            return [];
+        }
+    });
 }
+
+/* Pids of the child processes that any thread of `pid` has started. */
+export const children = (pid) => ofThreads(pid, 'children').flatMap((text) => text.split(' ').filter(Boolean).map(Number));
 
 /* Runs a program to its end: {code, signal, out, err}. */
 export async function run(command, args, { deadlineMs = 20_000, ...options } = {}) {
