@@ -1,5 +1,6 @@
 /* A server that listens on its socket, and clients that connect to it. */
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 
 import { until, within } from '../../clients/lib/until.js';
@@ -59,11 +60,19 @@ export class Stranger extends Client {
     }
 }
 
+/* Tells one socket from the next one of the same name. */
+export const markOf = (path) => {
+    const { ino, ctimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
+    return ino && `${ino} ${ctimeMs}`;
+};
+
 export class Listening {
     clients = [];
+    #leftOver; /* the mark of a dead server's socket: a child that it was starting may hold it for a moment more */
 
-    constructor(home, { more = [], stdio = ['ignore', 'pipe', 'pipe'], env = {} } = {}) {
+    constructor(home, { more = [], stdio = ['ignore', 'pipe', 'pipe'], env = {}, leftOver } = {}) {
         this.home = home;
+        this.#leftOver = leftOver;
         this.path = home.path('run', 'theseus.sock');
         this.server = new Client(home, { more: ['--listen', ...more], stdio, env });
     }
@@ -72,19 +81,20 @@ export class Listening {
         return this.server.pid;
     }
 
+    async #reach(path) {
+        if (this.#leftOver === undefined || markOf(path) !== this.#leftOver) {
+            const one = new SocketClient(path);
+            if (await one.connected.then(() => true, () => false))
+                return one;
+        }
+        const { exitCode, signalCode } = this.server.process;
+        assert.equal(exitCode ?? signalCode, null, this.server.stderr);
+        return undefined;
+    }
+
     /* One that is connected; the first ones wait until somebody listens. */
     async connect(path = this.path) {
-        const client = await until(`somebody to listen on ${path}`, async () => {
-            const one = new SocketClient(path);
-            try {
-                await one.connected;
-                return one;
-            } catch {
-                const { exitCode, signalCode } = this.server.process;
-                assert.equal(exitCode ?? signalCode, null, this.server.stderr);
-                return undefined;
-            }
-        });
+        const client = await until(`somebody to listen on ${path}`, () => this.#reach(path));
         this.clients.push(client);
         return client;
     }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { until } from '../../clients/lib/until.js';
 import { Home } from './home.js';
-import { Listening } from './socket.js';
+import { Listening, markOf } from './socket.js';
 
 export const MEMORY = '/dev/shm';
 
@@ -40,7 +40,7 @@ export class Dynasty {
 
     /* The next one; `at`: where it is expected to listen. */
     begin(options = {}, at = join(this.home.run, 'theseus.sock')) {
-        const one = new Listening(this.home, options);
+        const one = new Listening(this.home, { ...options, leftOver: markOf(at) });
         one.path = at;
         this.all.push(one);
         return one;

@@ -12,8 +12,8 @@ export class Talker {
     notifications = [];
     idless = []; /* errors without an id */
     bytes = 0; /* of stdout */
-    #left; /* an error: nobody is there any more */
-    #open = new Map(); /* id → {resolve, reject} of who waits */
+    #left; /* how: nobody is there any more */
+    #open = new Map(); /* id → {method, resolve, reject} of who waits */
     #nextId = 1;
     #rest = '';
 
@@ -51,9 +51,13 @@ export class Talker {
 
     /* Whoever still waits for an answer learns that the server has left. */
     disappoint(status) {
-        this.#left ??= new Error(`the server left (${status}) without an answer`);
-        for (const { reject } of this.#open.values())
-            reject(this.#left);
+        this.#left ??= status;
+        for (const { method, reject } of this.#open.values())
+            reject(this.#loss(method));
+    }
+
+    #loss(method) {
+        return new Error(`the server left (${this.#left}) without an answer to ${method}`);
     }
 
     /* The id of the latest request. */
@@ -71,10 +75,10 @@ export class Talker {
 
     /* {id, answer}: the promise of the whole answer. A request that is never answered leaves it open. */
     start(method, params, id = this.#nextId++) {
-        const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
+        const answer = new Promise((resolve, reject) => this.#open.set(id, { method, resolve, reject }));
         answer.catch(() => {}); /* not everybody waits */
         if (this.#left)
-            this.#open.get(id).reject(this.#left);
+            this.#open.get(id).reject(this.#loss(method));
         this.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, ...(params && { params }) })}\n`);
         return { id, answer };
     }
