@@ -73,8 +73,8 @@ REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 TRANSCRIPT_RUNNER := $(BUILD)/tests/transcripts/run
 TRANSCRIPT_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/transcripts/*.c)))
 TRANSCRIPT_MODES := pipe socket rebuild rebuild-early
-# Under the sanitizers all takes several times as long. The transcripts are played in fewer ways, and what only one thread
-# does, which holds no race, ThreadSanitizer leaves to the other variants.
+# Under the sanitizers all takes several times as long. The transcripts are played in fewer ways, and ThreadSanitizer leaves
+# to the other variants what only one thread does, and what brings no threads together that other tests do not.
 ifneq ($(findstring address,$(SANITIZE)),)
 TRANSCRIPT_MODES := socket rebuild
 endif
@@ -84,8 +84,8 @@ FUZZ_TARGETS :=
 UNIT_TESTS := $(filter-out $(addprefix $(BUILD)/tests/unit/,base/% config/% rpc/% conn/recover \
     ledger/damage ledger/journal_open ledger/space ledger/order),$(UNIT_TESTS))
 SYSTEM_TESTS := $(filter-out tests/system/guide/% $(patsubst %,tests/system/%.test.js,restart-faults start-faults work-faults \
-    restore-faults command options modes messages refused files tool-list tasks-states templates import archive services \
-    watching),$(SYSTEM_TESTS))
+    restore-faults command options modes messages refused files tool-list tasks-states templates import archive services),\
+    $(SYSTEM_TESTS))
 endif
 BENCH_PROGRAMS := $(patsubst tests/%.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*.c)))
 

@@ -482,7 +482,7 @@ void arrival_begin(struct server *server) {
         clients_each_call(server->clients, find_asker, server);
     if (restart->call)
         restart_answer_early(server);
-    if (!recovery_gives_up(server))
+    if (!recovery_gives_up(server)) /* should it crash in there, it would do so again and again */
         report_answer_ended(server);
     if (server->recovery.came)
         recovery_begin(server);

@@ -362,7 +362,8 @@ static void put_log_back(const char *path, const char *log_path, const char *asi
 }
 
 /* Where nothing has the name. `ret_aside`: the log that was there; owned. NULL: there was none. */
-static int begin(const char *path, const char *draft, const char *aside, char **ret_aside, struct theseus_error *err) {
+static int put_where_none_is(const char *path, const char *draft, const char *aside, char **ret_aside,
+                             struct theseus_error *err) {
     CLEANUP(free) char *log_path = xasprintf("%s-wal", path), *log_aside = xasprintf("%s-wal", aside);
     CLEANUP(fd_close) int lock = -1;
     bool has_log;
@@ -398,7 +399,7 @@ int archive_restore(const char *state_dir, const char *file, const struct artifa
     draft_sweep(path);
     int r = make_ready(state_dir, file, draft, listener, err);
     if (r == 0)
-        r = exists ? replace(path, draft, aside, err) : begin(path, draft, aside, &log_aside, err);
+        r = exists ? replace(path, draft, aside, err) : put_where_none_is(path, draft, aside, &log_aside, err);
     if (r < 0)
         draft_remove(draft);
     else
