@@ -179,8 +179,7 @@ describe('the child process of a call', { skip, concurrency: 3 }, () => {
         call.then(() => { answered = Date.now(); });
         await crash(client, 'null');
         await served(client);
-        assert.ok(Date.now() - begin < 900, `others have waited for ${Date.now() - begin} ms`);
-        assert.equal(answered, undefined);
+        assert.equal(answered, undefined, 'others have not waited');
         assert.ok(alive(pids(home)[0]));
         const { result } = await within('the answer', call);
         assert.ok(answered - begin >= 950, `${answered - begin} ms`);

