@@ -13,6 +13,7 @@
 #include "server/copies.h"
 #include "server/crash.h"
 #include "server/inner.h"
+#include "server/restart.h"
 
 static void go(struct server *server) ON_LOOP {
     server->over = true;
@@ -30,6 +31,7 @@ static void on_leave_timer(void *arg) {
     } else if (!server->cancelled && is_due) {
         server->cancelled = true;
         log_info("calls that still run are cancelled");
+        restart_leave(server);
         extensions_let_go(server);
         clients_cancel_all(server->clients);
         server->leave_due_ms = loop_now_ms(server->loop) + LEAVE_CANCELLED_MS;

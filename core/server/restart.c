@@ -122,6 +122,11 @@ void restart_fail(struct server *server, const struct theseus_error *err) {
     report_end(server, PHASE_FAILED, report_failed_new(server));
 }
 
+void restart_leave(struct server *server) {
+    if (server->restart.under_way)
+        report_answer(server, report_left_new(server));
+}
+
 bool restart_goes_on(struct server *server) {
     struct theseus_error err = {0};
 

@@ -48,5 +48,8 @@ enum phase restart_phase(const struct server *server) ON_LOOP; /* PHASE_IDLE, CO
  */
 void arrival_give_up(struct ledger *ledger, const struct theseus_error *err);
 
+/* The server leaves, whatever has become of a restart by then: who asked for it is answered. */
+void restart_leave(struct server *server) ON_LOOP;
+
 /* {phase, progress, message, started_at, estimated_completion, maintenance_mode, errors[]}; new reference. */
 json_t *restart_status_new(const struct server *server) ON_LOOP;

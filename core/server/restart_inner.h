@@ -27,6 +27,7 @@ int suspend_interrupt(struct server *server) ON_LOOP; /* ends those that may not
 /* restart_report.c */
 json_t *report_complete_new(struct server *server) ON_LOOP;
 json_t *report_failed_new(const struct server *server) ON_LOOP;
+json_t *report_left_new(const struct server *server) ON_LOOP; /* the server leaves meanwhile */
 json_t *report_pending_new(const struct server *server) ON_LOOP;
 void report_to_history(struct server *server) ON_LOOP;
 void report_answer(struct server *server,

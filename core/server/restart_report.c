@@ -182,6 +182,21 @@ json_t *report_failed_new(const struct server *server) {
     return report;
 }
 
+json_t *report_left_new(const struct server *server) {
+    static const char why[] = "the server was told to end, and leaves before the restart is complete";
+    enum phase reached = server->restart.facts.phase;
+    json_t *report = common_new(server, false, PHASE_FAILED);
+
+    set(report, "progress", json_real(phase_progress(reached)));
+    set(report, "message", json_string(why));
+    set(report, "completed_at", time_new(clock_wall_ms()));
+    set(report, "phase_reached", json_string(phase_name(reached)));
+    set(report, "errors", json_pack("[{s:s, s:s}]", "phase", phase_name(reached), "message", why));
+    add_identity(report, server);
+    add_measured(report, server);
+    return report;
+}
+
 json_t *report_pending_new(const struct server *server) {
     json_t *report = common_new(server, false, server->restart.facts.phase);
 

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { until, within } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
 import { Home, sanitized } from './lib/home.js';
+import { Installed, candidate } from './lib/installed.js';
 import { TOOL, beginRestart, restarts, settledTable, settles } from './lib/restart.js';
 
 const PHASES = ['preparing', 'maintenance_mode', 'suspending_tasks', 'serializing_state', 'starting_process', 'loading_state',
@@ -112,4 +113,25 @@ describe('a server that is told to end during a restart answers and leaves', { c
             t.diagnostic(`${complete} restarts of ${MOMENTS} were complete by then`);
         });
     }
+});
+
+describe('a server that is told to end during a restart that does not get on answers and leaves', { concurrency: 4 }, () => {
+    const slots = { plugins: { watch: 'no' }, 'plugin:hangstop': { hang: 'start' } };
+    for (const signal of ['SIGTERM', 'SIGINT'])
+        for (const [phase, stall] of [
+            ['preparing', (home) => home.install(candidate('preflight-hangs'))],
+            ['resuming_tasks', (home) => home.configure(slots)],
+        ])
+            test(`${signal} in ${phase}`, () => serving(async (client, home) => {
+                await client.appears('hangs');
+                stall(home);
+                const mine = beginRestart(client);
+                await mine.reaches(phase);
+                client.process.kill(signal);
+                const report = await within('the answer', mine.report);
+                assert.equal(report.success, false);
+                assert.equal(report.phase_reached, phase);
+                assert.match(report.message, /told to end, and leaves before the restart is complete/);
+                assert.deepEqual(await within('leaving', client.exited), { code: 0, signal: null });
+            }, { Place: Installed, prepare: (home) => { home.drop('hangstop'); home.configure({ plugins: { watch: 'no' } }); } }));
 });
