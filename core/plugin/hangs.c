@@ -26,8 +26,8 @@ struct hangs {
     struct timer *timer; /* runs while a handler is at work */
     struct stall *stall; /* owned: made when it is first needed */
     struct lack lack;    /* of its thread */
-    struct loop_task returned;
-    bool looking;
+    struct loop_task returned, entered;
+    bool looking; /* the timer runs; written by the loop's thread, and with the lock */
     atomic_bool served;
     struct list slots;    /* hang::link, owned; loop */
     pthread_mutex_t lock; /* of what follows */
@@ -144,8 +144,15 @@ static void on_returned(void *arg) {
 void hangs_watch(struct hangs *hangs) {
     if (hangs->looking)
         return;
+    (void)pthread_mutex_lock(&hangs->lock);
     hangs->looking = true;
+    (void)pthread_mutex_unlock(&hangs->lock);
     timer_start(hangs->timer, LOOK_MS, LOOK_MS);
+}
+
+static void on_entered(void *arg) {
+    loop_enter();
+    hangs_watch(arg);
 }
 
 /* ---- on the handlers' threads ---- */
@@ -155,7 +162,10 @@ void hangs_enter(struct hangs *hangs, struct run *run) {
     run->stay.hang = NULL;
     (void)pthread_mutex_lock(&hangs->lock);
     list_append(&hangs->stays, &run->stay.link);
+    bool unseen = !hangs->looking;
     (void)pthread_mutex_unlock(&hangs->lock);
+    if (unseen) /* it has waited for a thread until nobody looked any more */
+        loop_post_task(hangs->spec.loop, &hangs->entered);
 }
 
 void hangs_leave(struct hangs *hangs, struct run *run) {
@@ -236,6 +246,7 @@ struct hangs *hangs_new(const struct hangs_spec *spec) {
     hangs->spec = *spec;
     hangs->timer = timer_new(spec->loop, on_time, hangs);
     hangs->returned = (struct loop_task){.run = on_returned, .arg = hangs};
+    hangs->entered = (struct loop_task){.run = on_entered, .arg = hangs};
     list_init(&hangs->slots);
     list_init(&hangs->stays);
     list_init(&hangs->stuck);
@@ -253,6 +264,7 @@ struct hangs *hangs_free(struct hangs *hangs) {
     if (!hangs)
         return NULL;
     loop_forget(hangs->spec.loop, &hangs->returned);
+    loop_forget(hangs->spec.loop, &hangs->entered);
     hangs->timer = timer_free(hangs->timer);
     hangs->stall = stall_free(hangs->stall);
     lack_end(hangs->spec.loop, &hangs->lack);

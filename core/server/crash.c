@@ -57,7 +57,8 @@ static struct {
     atomic_int executor; /* the one that executes; 0: none yet */
     atomic_int faults;   /* of these two */
     atomic_int signum;
-} crash = {.wake_fd = -1};
+    atomic_int limit; /* the timer of the search of `first`; negative: there is none */
+} crash = {.wake_fd = -1, .limit = -1};
 
 bool crash_is_handled(void) {
 #ifdef SANITIZED
@@ -172,20 +173,22 @@ static void wait_for_loop(void) {
 
 /* Looking for the way there may come upon a lock that the crashed thread holds, or go round in a circle of what it has
  * spoilt. That it takes too long is then a second crash of the same thread, which ends the search. A timer of the
- * kernel's, as no function of the C library makes one in a handler. Returns its number; negative: there is none. */
-static int limit_walk(void) {
+ * kernel's, as no function of the C library makes one in a handler. */
+static void begin_limit(void) {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGABRT};
     const struct itimerspec limit = {.it_value = {.tv_nsec = WALK_MS * 1000000L}};
     int timer = -1;
 
     event._sigev_un._tid = gettid();
     if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0)
-        return -1;
+        return;
+    atomic_store(&crash.limit, timer);
     (void)syscall(SYS_timer_settime, timer, 0, &limit, NULL);
-    return timer;
 }
 
-static void end_limit(int timer) {
+static void end_limit(void) {
+    int timer = atomic_exchange(&crash.limit, -1);
+
     if (timer >= 0)
         (void)syscall(SYS_timer_delete, timer);
 }
@@ -210,9 +213,9 @@ static void note_crash(const struct fault *fault) {
     note->served = call_served();
     if (atomic_load(&crash.core_dump))
         note->core_pid = coredump_fork(fault->signum);
-    int timer = limit_walk();
+    begin_limit();
     crash_trace_walk(note, fault->context);
-    end_limit(timer);
+    end_limit();
 }
 
 /* Somebody else has sent it: the thread has come to no harm, and what it does inside the gate it can bring to its end.
@@ -248,8 +251,9 @@ _Noreturn static void on_other(void) {
     park();
 }
 
-/* What was to be done in the handler crashes itself. */
+/* What was to be done in the handler crashes itself. That the time of the search ends then is no third crash. */
 _Noreturn static void on_again(int signum) {
+    end_limit();
     if (atomic_fetch_add(&crash.faults, 1) > 1)
         _exit(EXIT_BY_SIGNAL + signum);
     atomic_store(&crash.stage, EXECUTING);

@@ -21,6 +21,7 @@ enum {
     LINGER_MS = 200,    /* how long a pipe may stay open behind the program that was given it */
     STDERR_TAIL = 4096, /* of what a failed program said */
     READ_SIZE = 16384,
+    LAST_READS = 5, /* what a pipe holds, and its end */
 };
 
 enum ending { RUNNING, EXITED, TIMED_OUT, CANCELLED };
@@ -109,17 +110,20 @@ static int longer(int tick) {
     return tick * 2 < TICK_MS ? tick * 2 : TICK_MS;
 }
 
-/* Serves the pipes until they have ended and the program too, or until `until`: then false. */
-static bool serve_until_over(struct run *run, int64_t until) {
-    int tick = 1;
+static bool is_over(const struct run *run) {
+    return pipes_ended(run) && process_is_over(&run->process);
+}
 
-    for (;;) {
-        if (pipes_ended(run) && process_is_over(&run->process))
-            return true;
-        if (now_ms() >= until)
-            return false;
-        tick = serve_pipes(run, tick) ? 1 : longer(tick);
+/* Serves the pipes until they have ended and the program too, or until `until`: then false. What they hold by then is
+ * still read: it may be us who had no time. */
+static bool serve_until_over(struct run *run, int64_t until) {
+    int tick = 1, late = 0;
+
+    while (!is_over(run) && late < LAST_READS) {
+        late += now_ms() >= until;
+        tick = serve_pipes(run, late ? 0 : tick) ? 1 : longer(tick);
     }
+    return is_over(run);
 }
 
 static void end_group(struct run *run) {

@@ -1,4 +1,5 @@
-/* Saves what its settings say: a text, nothing, or too much, and after a while. Says what it found when it started. */
+/* Saves what its settings say: a text, nothing, or too much; after a while, or when a file is gone. Says what it found
+ * when it started. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ static json_t *save(void *arg) {
 
     for (json_int_t ms = json_integer_value(json_object_get(config, "slow_ms")); ms > 0; ms--)
         (void)usleep(1000);
+    for (const char *held = json_string_value(json_object_get(config, "held")); held && access(held, F_OK) == 0;)
+        (void)usleep(1000);
     if (bytes > 0)
         return long_text((size_t)bytes);
     return text ? json_string(text) : NULL;
@@ -79,6 +82,7 @@ const struct theseus_plugin theseus_plugin = {
     .version = "1",
     .config_schema = "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"},"
                      "\"bytes\":{\"type\":\"integer\"},\"slow_ms\":{\"type\":\"integer\"},"
+                     "\"held\":{\"type\":\"string\"},"
                      "\"refuses\":{\"type\":\"boolean\"}}}",
     .start = start,
     .save = save,

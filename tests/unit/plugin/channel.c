@@ -52,7 +52,7 @@ static bool at_once(void *arg) {
     return true;
 }
 
-static const struct channel_user nobody = {.serve = refuse_all, .gives_up = at_once};
+static const struct channel_user nobody = {.serve = refuse_all}, impatient = {.serve = refuse_all, .gives_up = at_once};
 
 static json_t *question(const char *verb) {
     return json_pack("{s:s}", "ask", verb);
@@ -149,7 +149,7 @@ static void carries_long_messages(void **state) {
     (void)state;
     memset(text, 'x', 4 << 20);
     json_t *message = json_pack("{s:s, s:s}", "ask", "nothing", "text", text);
-    assert_int_equal(channel_ask(channel, message, &(struct channel_user){.serve = refuse_all}, &answer, NULL), 0);
+    assert_int_equal(channel_ask(channel, message, &nobody, &answer, NULL), 0);
     other_ends(&other, channel);
 }
 
@@ -170,8 +170,7 @@ static void sends_what_was_held_before_the_next(void **state) {
 
     (void)state;
     assert_int_equal(channel_hold(channel, json_pack("{s:s}", "tell", "a"), NULL), 0);
-    assert_int_equal(channel_ask(channel, question("b"), &(struct channel_user){.serve = refuse_all}, &answer, NULL),
-                     0);
+    assert_int_equal(channel_ask(channel, question("b"), &nobody, &answer, NULL), 0);
     assert_int_equal(channel_tell(channel, json_pack("{s:s}", "tell", "c"), &nobody, NULL), 0);
     other_ends(&other, channel);
     assert_string_equal(notes, "abc");
@@ -200,9 +199,9 @@ static void loses_patience_when_the_user_does(void **state) {
     (void)state;
     memset(text, 'x', 1 << 20);
     assert_int_equal(channel_pair(&channel, &fd, NULL), 0);
-    assert_int_equal(channel_ask(channel, question("x"), &nobody, &answer, NULL), CHANNEL_GIVEN_UP);
+    assert_int_equal(channel_ask(channel, question("x"), &impatient, &answer, NULL), CHANNEL_GIVEN_UP);
     json_t *message = json_pack("{s:s, s:s}", "tell", "x", "text", text); /* which nobody reads */
-    assert_int_equal(channel_tell(channel, message, &nobody, NULL), CHANNEL_GIVEN_UP);
+    assert_int_equal(channel_tell(channel, message, &impatient, NULL), CHANNEL_GIVEN_UP);
     (void)close(fd);
     (void)channel_free(channel);
 }

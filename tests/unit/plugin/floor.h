@@ -55,10 +55,9 @@ static inline void floor_on_saved(void *arg, const struct theseus_error *err) {
 
 static inline void floor_take_config(struct floor *floor, const char *text) {
     CLEANUP(free)
-    char *all = xasprintf(
-        "[server]\nlog_level = error\nstate_dir = %s/state\n[restart]\nprocess_startup = 2\n[plugins]\npath = %s\n"
-        "settle_ms = 10\n%s",
-        floor->place, floor->files, text);
+    char *all = xasprintf("[server]\nlog_level = error\nstate_dir = %s/state\n[plugins]\npath = %s\n"
+                          "settle_ms = 10\n%s",
+                          floor->place, floor->files, text);
     struct said said;
 
     floor->config = config_free(floor->config);
@@ -171,6 +170,11 @@ static inline void floor_be_idle(struct floor *floor) {
     floor->told = false;
     plugins_when_idle(floor->plugins, &task);
     until(floor->owner->loop, floor->told);
+}
+
+/* A handler whose call is answered needs a moment to come back, for which a `save` does not wait very long. */
+static inline void floor_rest(struct floor *floor) {
+    until(floor->owner->loop, plugins_can_save(floor->plugins));
 }
 
 static inline void floor_save(struct floor *floor) {

@@ -153,6 +153,35 @@ static void outlives_the_workers(void **state) {
     made->host.workers = workers_new(made->host.loop, 1);
 }
 
+static atomic_bool worker_is_free;
+
+static void keep_worker(void *work) {
+    (void)work;
+    while (!atomic_load(&worker_is_free))
+        (void)sched_yield();
+}
+
+/* By then there had been nothing to look at for a while. */
+static void sees_one_that_had_to_wait_for_a_thread(void **state) {
+    CLEANUP(watched_free) struct made_host *made = watched_new(1);
+    CLEANUP(generation_made) struct generation *generation = generation_served(made, "p", tools);
+    struct work other = {.run = keep_worker};
+
+    (void)state;
+    atomic_store(&worker_is_free, false);
+    workers_submit(made->host.workers, &other);
+    struct call *call = made_call(made, "stay");
+    for (int64_t end = clock_now_ns() + INT64_C(600000000); clock_now_ns() < end;)
+        (void)loop_turn(made->host.loop, 10);
+    atomic_store(&worker_is_free, true);
+    until(made->host.loop, atomic_load(&inside) == 1);
+    call_cancel(call);
+    until(made->host.loop, hangs_workers(made->host.hangs) == 1);
+    atomic_store(&wanted_back, 1);
+    made_end(made, call);
+    until(made->host.loop, registry_pins(made->host.registry, generation) == 0);
+}
+
 static void names_slots(void **state) {
     CLEANUP(watched_free) struct made_host *made = watched_new(1);
 
@@ -176,6 +205,7 @@ int main(void) {
         cmocka_unit_test(gives_a_stuck_worker_a_successor),
         cmocka_unit_test(does_not_count_a_late_answer_as_served),
         cmocka_unit_test(outlives_the_workers),
+        cmocka_unit_test(sees_one_that_had_to_wait_for_a_thread),
         cmocka_unit_test(names_slots),
     };
 

@@ -418,7 +418,7 @@ static void add_version(struct generation *generation, struct version *version) 
 struct changing {
     struct generation *generation;
     atomic_bool stop;
-    int changes;
+    atomic_int changes;
 };
 
 /* As a plugin's `configure` does it, on a thread that is not the loop's. Each third change is dropped. */
@@ -428,7 +428,7 @@ static void *keep_changing(void *arg) {
     int present = 0;
 
     while (!atomic_load(&changing->stop)) {
-        bool make = ++changing->changes % 3 > 0;
+        bool make = (atomic_fetch_add(&changing->changes, 1) + 1) % 3 > 0;
         registry_begin_change(generation->host->registry, generation);
         (void)theseus_tool_remove(&generation->ctx, "t");
         add_version(generation, &versions[!present]);
@@ -452,7 +452,7 @@ static void never_runs_a_call_with_what_its_arguments_were_not_checked_for(void 
     plugin->ctx.host = &host_table;
     add_version(plugin, &versions[0]);
     assert_int_equal(pthread_create(&thread, NULL, keep_changing, &changing), 0);
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 10000 || atomic_load(&changing.changes) <= 100; i++) {
         const char *args = words[i % ARRAY_SIZE(words)];
         made_end(made, made_call_args(made, "t", args));
         CLEANUP(free) char *said = owner_said(made->owner);
@@ -465,7 +465,7 @@ static void never_runs_a_call_with_what_its_arguments_were_not_checked_for(void 
     }
     atomic_store(&changing.stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(changing.changes > 100 && ran > 5000 && refused > 100);
+    assert_true(ran > 3500 && refused > 100);                                  /* more than what both take */
     until(made->owner->loop, registry_pins(made->host.registry, plugin) == 0); /* a worker may still be leaving */
     assert_int_equal(theseus_tool_remove(&plugin->ctx, "t"), 0);
     assert_int_equal(versions[0].refs + versions[1].refs, 0);

@@ -9,6 +9,7 @@ static const char *const saving[] = {"saves", "counter", NULL};
 
 static void save_and_exec(struct floor *floor) {
     loop_enter();
+    floor_rest(floor);
     plugins_pause(floor->plugins);
     floor_save(floor);
     assert_int_equal(floor->err.code, ERR_UNSET);

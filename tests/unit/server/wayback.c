@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -81,15 +82,22 @@ static void crashes_on_another_thread(void) {
 }
 
 /* The second one crashes while the first one is on its way, which the gate holds up here. */
+static atomic_bool gate_is_held, second_crashes;
+
 static void *hold_gate_on_thread(void *arg) {
     ledger_enter(gated);
-    (void)usleep(50000);
+    atomic_store(&gate_is_held, true);
+    while (!atomic_load(&second_crashes))
+        (void)usleep(1000);
+    (void)usleep(30000); /* so that it has */
     ledger_leave(gated);
     return arg;
 }
 
-static void *crash_soon_on_thread(void *arg) {
-    (void)usleep(20000);
+static void *crash_second_on_thread(void *arg) {
+    while (wayback_is_open()) /* until it is taken */
+        (void)usleep(1000);
+    atomic_store(&second_crashes, true);
     (void)raise(SIGBUS);
     return arg;
 }
@@ -98,9 +106,10 @@ static void crashes_on_two_threads(void) {
     pthread_t thread;
 
     if (pthread_create(&thread, NULL, hold_gate_on_thread, NULL) != 0 ||
-        pthread_create(&thread, NULL, crash_soon_on_thread, NULL) != 0)
+        pthread_create(&thread, NULL, crash_second_on_thread, NULL) != 0)
         _exit(97);
-    (void)usleep(5000);
+    while (!atomic_load(&gate_is_held))
+        (void)usleep(1000);
     (void)raise(SIGSEGV);
 }
 
