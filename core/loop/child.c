@@ -110,6 +110,11 @@ static void child_release(struct child *child) {
     child->exit_fd = child->output_fd = -1;
 }
 
+/* A loop that comes late finds the limit of a child that has ended before. */
+static bool is_of_the_limit(int wait_status) {
+    return wait_status == CHILD_STATUS_UNKNOWN || (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL);
+}
+
 static void child_on_exit(void *arg, int events) {
     struct child *child = arg;
     struct child_result result = {0};
@@ -123,7 +128,7 @@ static void child_on_exit(void *arg, int events) {
     child_release(child);
     CLEANUP(buf_fini) struct buf output = child->output; /* outlives the child, which the callback may free */
     child->output = (struct buf){0};
-    result.timed_out = child->timed_out;
+    result.timed_out = child->timed_out && is_of_the_limit(result.wait_status);
     result.output_cut = child->output_cut;
     result.output = buf_span(&output);
     child->fn(child->arg, &result);

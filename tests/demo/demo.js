@@ -25,7 +25,7 @@ const config = join(home, 'theseus.ini');
 const built = join(build, 'theseus');
 const server = join(home, 'bin', 'theseus'); /* a copy: another program will stand at its place */
 const PATIENCE_MS = 10_000;
-const SLOW_MS = 1500;
+const SLOW_MS = 3000;
 const ECHOES = 100; /* calls beside one that crashes */
 const PARTS = 8, PARTS_BEFORE = 3; /* of a batch; done when the restart is asked for */
 
@@ -175,7 +175,7 @@ async function replace() {
     const slow = ask('version', { ms: SLOW_MS }).finally(() => {
         over = true;
     });
-    await pause(100); /* long enough for it to be running, not held */
+    await ask('echo', { message: 'behind it' }); /* whose turn came later: the slow one is running, not held */
     put('version2.so', 'version.so');
     await listChanges((names) => names.includes('version_extra'));
     await call('version', {}, /^two$/);

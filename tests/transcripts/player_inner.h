@@ -31,7 +31,7 @@ struct player {
     int within_ms, exit_ms, exit_status;
 };
 
-enum { DEFAULT_WITHIN_MS = 20000, DEFAULT_EXIT_MS = 1500 };
+enum { DEFAULT_WITHIN_MS = 20000, DEFAULT_EXIT_MS = 20000 };
 
 /* player.c */
 MUST_CHECK int player_start(struct player *player, struct theseus_error *err);

@@ -42,7 +42,7 @@
  *     @ push                  a deaf client writes until the server takes no more
  *     @ memory KB             the most that the server may have (in a process of its own)
  *     @ close                 the end of the input
- *     @ exit STATUS within MS after the end of the input; else it is 0 within 1500
+ *     @ exit STATUS within MS after the end of the input; else it is 0 within 20000
  *     @ stderr TEXT           is on stderr, which else must be empty
  *
  * The end of the file is the end of the input. Every transcript has a home, a configuration and a plugin directory of

@@ -96,8 +96,8 @@ export class LineClient {
         return answer;
     }
 
-    /* End of input: the server has to leave before a host would lose its patience. */
-    async close(deadlineMs = 2000) {
+    /* End of input: the server has to leave by itself. How soon it does is a matter for the benchmark. */
+    async close(deadlineMs = 15_000) {
         this.process.stdin.end();
         try {
             return await within('leaving at the end of input', this.exited, deadlineMs);

@@ -68,9 +68,7 @@ export class Session {
     }
 
     async close() {
-        const begin = Date.now();
         await this.client.close();
-        return Date.now() - begin;
     }
 
     async dispose() {

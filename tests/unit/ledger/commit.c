@@ -106,9 +106,8 @@ static void look_at_progress(void *arg, const void *record) {
 static void *compact(void *arg) {
     struct watch *watched = arg;
 
-    while (!atomic_load(&watched->stop))
-        if (ledger_compact(watched->ledger, NULL) < 0)
-            break;
+    while (ledger_compact(watched->ledger, NULL) == 0 && !atomic_load(&watched->stop))
+        ;
     return NULL;
 }
 
@@ -117,7 +116,7 @@ static void *watch(void *arg) {
     CLEANUP(free) struct look *look = xcalloc(1, sizeof(*look));
     struct watch *watched = arg;
 
-    while (!atomic_load(&watched->stop)) {
+    do { /* once at least, however late it comes */
         CLEANUP(ledger_free) struct ledger *copy = NULL;
         int fd = -1;
         if (ledger_copy(watched->ledger, &fd, NULL) < 0 || ledger_open(&copy, fd, NULL) < 0) {
@@ -129,7 +128,7 @@ static void *watch(void *arg) {
         ledger_each(copy, &progress_kind, look_at_progress, look);
         watched->torn += memcmp(look->runs, look->progress, sizeof(look->runs)) != 0;
         watched->looks++;
-    }
+    } while (!atomic_load(&watched->stop));
     return NULL;
 }
 

@@ -158,7 +158,7 @@ static struct ledger *crashing;
 
 static void on_crash(int signal_number) {
     (void)signal_number;
-    if (ledger_gate_take_for_exec(crashing, 1000) == GATE_LATE)
+    if (ledger_gate_take_for_exec(crashing, 30000) == GATE_LATE)
         _exit(WRONG_GATE);
     execute(crashing, "0");
 }

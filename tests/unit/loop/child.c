@@ -93,17 +93,50 @@ static bool is_gone(pid_t pid) {
     return fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || strstr(text, ") Z "); /* nobody reaps orphans here */
 }
 
+/* Its limit is not looked at before it has said, on its stderr, which grandchild there is. */
 static void ends_the_whole_group_at_the_limit(void **state) {
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"sleep 1000 & echo $! >&2; wait"}, NULL};
+    struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/bin/sh", .argv = argv, .time_limit_ms = 300};
     CLEANUP(loop_free) struct loop *loop = loop_new();
     struct watched watched = {0};
+    char text[32] = "";
+    int said[2];
 
     (void)state;
-    run_shell(loop, &watched, "sleep 1000 & echo $!; wait", 300);
+    loop_enter();
+    assert_int_equal(pipe2(said, O_CLOEXEC), 0);
+    spec.stderr_fd = said[1];
+    start(loop, &watched, &spec);
+    assert_true(read(said[0], text, sizeof(text) - 1) > 0);
+    pid_t grandchild = (pid_t)atoi(text);
+    assert_true(grandchild > 1);
+    until(loop, watched.over);
     assert_true(watched.timed_out);
     assert_true(WIFSIGNALED(watched.wait_status));
-    pid_t grandchild = (pid_t)atoi(watched.output);
-    assert_true(grandchild > 1);
     until(loop, is_gone(grandchild));
+    watched.child = child_free(watched.child);
+    (void)close(said[0]);
+    (void)close(said[1]);
+}
+
+/* The loop comes too late for it, and finds the limit first. */
+static void does_not_take_the_end_of_a_child_for_the_limit(void **state) {
+    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"exit 3"}, NULL};
+    struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/bin/sh", .argv = argv, .time_limit_ms = 1};
+    CLEANUP(loop_free) struct loop *loop = loop_new();
+    struct watched watched = {0};
+    siginfo_t info;
+
+    (void)state;
+    loop_enter();
+    start(loop, &watched, &spec);
+    assert_int_equal(waitid(P_PID, (id_t)child_pid(watched.child), &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(usleep(2000), 0); /* the limit has passed */
+    until(loop, watched.over);
+    assert_false(watched.timed_out);
+    assert_true(WIFEXITED(watched.wait_status));
+    assert_int_equal(WEXITSTATUS(watched.wait_status), 3);
+    watched.child = child_free(watched.child);
 }
 
 static void does_not_wait_for_a_grandchild_that_holds_the_pipe(void **state) {
@@ -300,9 +333,9 @@ static void on_lines(void *arg, struct span output) {
             child_restart_limit(lines->watched.child);
 }
 
-/* Says `count` lines with a pause of 0.4 s behind each. */
-static void run_lines(struct loop *loop, struct lines *lines, const char *count, int time_limit_ms) {
-    CLEANUP(free) char *script = xasprintf("for i in $(seq %s); do echo $i; sleep 0.4; done", count);
+/* Says `count` lines with a pause behind each. */
+static void run_lines(struct loop *loop, struct lines *lines, int count, const char *pause_s, int time_limit_ms) {
+    CLEANUP(free) char *script = xasprintf("for i in $(seq %d); do echo $i; sleep %s; done", count, pause_s);
     char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
     struct child_spec spec = {CHILD_SPEC_DEFAULTS, .path = "/bin/sh",     .argv = argv,
                               .max_output = 65536, .on_output = on_lines, .time_limit_ms = time_limit_ms};
@@ -318,10 +351,10 @@ static void begins_its_time_anew_when_it_is_told_to(void **state) {
     struct lines lines = {.last = 100};
 
     (void)state;
-    run_lines(loop, &lines, "4", 1400);
+    run_lines(loop, &lines, 3, "1.1", 2500);
     assert_false(lines.watched.timed_out);
-    assert_int_equal(lines.restarts, 4);
-    assert_string_equal(lines.watched.output, "1\n2\n3\n4\n");
+    assert_true(lines.restarts > 0);
+    assert_string_equal(lines.watched.output, "1\n2\n3\n");
 }
 
 static void ends_a_child_whose_time_is_not_begun_anew(void **state) {
@@ -329,7 +362,7 @@ static void ends_a_child_whose_time_is_not_begun_anew(void **state) {
     struct lines lines = {.last = 2};
 
     (void)state;
-    run_lines(loop, &lines, "1000", 1400);
+    run_lines(loop, &lines, 1000, "0.4", 1400);
     assert_true(lines.watched.timed_out);
 }
 
@@ -354,14 +387,15 @@ static void looks_at_the_output_before_it_ends_a_child(void **state) {
     assert_int_equal(usleep(1200000), 0); /* the limit passes while the loop does not turn */
     (void)loop_turn(loop, 0);
     assert_int_equal(write(more[1], "\n", 1), 1);
+    (void)close(ready[1]);
+    assert_int_equal(read(ready[0], text, sizeof(text)), 0); /* it has said all, and closes its stderr */
     until(loop, lines.watched.over);
     assert_false(lines.watched.timed_out);
     assert_string_equal(lines.watched.output, "1\n2\n");
     lines.watched.child = child_free(lines.watched.child);
-    for (int i = 0; i < 2; i++) {
-        (void)close(ready[i]);
+    (void)close(ready[0]);
+    for (int i = 0; i < 2; i++)
         (void)close(more[i]);
-    }
 }
 
 static void refuses_what_cannot_be_executed(void **state) {
@@ -404,6 +438,7 @@ int main(void) {
         cmocka_unit_test(tells_exit_status_and_output),
         cmocka_unit_test(tells_the_signal_that_ended_it),
         cmocka_unit_test(ends_the_whole_group_at_the_limit),
+        cmocka_unit_test(does_not_take_the_end_of_a_child_for_the_limit),
         cmocka_unit_test(does_not_wait_for_a_grandchild_that_holds_the_pipe),
         cmocka_unit_test(ends_what_an_exiting_child_leaves_in_its_group),
         cmocka_unit_test(keeps_output_up_to_the_limit_and_reads_on),

@@ -92,12 +92,11 @@ static void goes_on_with_a_new_thread_when_one_is_stuck(void **state) {
     CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &stuck, 30);
     submit(lane, &next, 60000);
-    until(loop, next.done);
+    until(loop, next.done && atomic_load(&stuck.begun));
     assert_int_equal(stuck.done, 1);
     assert_true(stuck.timed_out);
     assert_false(next.timed_out);
     assert_int_equal(lane_stuck(lane), 1);
-    assert_true(atomic_load(&stuck.begun));
     assert_false(pthread_equal(stuck.thread, next.thread));
     assert_int_equal(stuck.late, 0);
     atomic_store(&stuck.held, false);
@@ -115,8 +114,8 @@ static void measures_the_limit_from_the_beginning(void **state) {
     loop_enter();
     CLEANUP(lane_free) struct lane *lane = lane_new(loop, "lane", "it waits");
     submit(lane, &first, 60000);
-    submit(lane, &second, 1000);
-    until(loop, clock_now_ns() - begin > 1100 * (int64_t)1000000);
+    submit(lane, &second, 2000);
+    until(loop, clock_now_ns() - begin > 2100 * (int64_t)1000000);
     atomic_store(&first.held, false);
     until(loop, second.done);
     assert_false(second.timed_out);
@@ -195,12 +194,13 @@ static void leaves_a_stuck_job_to_itself_when_freed(void **state) {
     submit(lane, &before, 10);
     submit(lane, &during, 200);
     until(loop, before.done && atomic_load(&during.begun));
+    int done = during.done; /* 1 where the machine was slow to come here */
     assert_null(lane_free(lane));
     atomic_store(&before.held, false);
     atomic_store(&during.held, false);
     (void)loop_turn(loop, 10);
     assert_int_equal(before.late, 0);
-    assert_int_equal(during.done, 0);
+    assert_int_equal(during.done, done); /* no callback after that */
 }
 
 static void asks_again_when_there_is_no_thread_to_be_had(void **state) {
@@ -232,8 +232,8 @@ int main(void) {
         cmocka_unit_test(takes_a_job_from_the_end_of_another_last),
         cmocka_unit_test(may_be_freed_by_the_end_of_a_job),
         cmocka_unit_test(waits_for_the_running_job_when_freed),
-        cmocka_unit_test(leaves_a_stuck_job_to_itself_when_freed),
         cmocka_unit_test(asks_again_when_there_is_no_thread_to_be_had),
+        cmocka_unit_test(leaves_a_stuck_job_to_itself_when_freed), /* its threads give memory back when they like */
     };
 
     return cmocka_run_group_tests_name("loop/lane", tests, NULL, NULL);

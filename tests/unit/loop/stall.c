@@ -22,14 +22,16 @@ static struct stall *stall_made(void) {
     return stall;
 }
 
-/* Code that runs on until it is told, or for so long. */
-static int64_t stay_ms(int64_t most_ms) {
-    int64_t begin = clock_now_ns(), ms = 0;
-    int before = atomic_load(&told);
+static int64_t ms_since(int64_t begin_ns) {
+    return (clock_now_ns() - begin_ns) / 1000000;
+}
 
-    while (atomic_load(&told) == before && (ms = (clock_now_ns() - begin) / 1000000) < most_ms)
+/* Code that runs on until it was told so often, or for so long. */
+static void stay(int times, int64_t most_ms) {
+    int64_t begin = clock_now_ns();
+
+    while (atomic_load(&told) < times && ms_since(begin) < most_ms)
         (void)usleep(1000);
-    return ms;
 }
 
 static void tells_once_of_a_stay_that_is_too_long(void **state) {
@@ -37,27 +39,33 @@ static void tells_once_of_a_stay_that_is_too_long(void **state) {
 
     (void)state;
     for (int i = 1; i <= 2; i++) {
+        int64_t begin = clock_now_ns();
         stall_enter(stall, 300);
-        assert_true(stay_ms(20000) >= 300);
+        stay(i, 20000);
+        assert_true(ms_since(begin) >= 300);
         assert_int_equal(atomic_load(&told), i);
-        (void)stay_ms(1000);
+        stay(i + 1, 1000);
         stall_leave(stall);
         assert_int_equal(atomic_load(&told), i);
     }
 }
 
+/* Unless the machine makes a long one of it: what lasts from one look to the next may be told. */
 static void is_silent_about_many_short_ones(void **state) {
     CLEANUP(stall_free) struct stall *stall = stall_made();
-    int64_t end = clock_now_ns() + INT64_C(1500000000);
+    int64_t begin = clock_now_ns(), before = begin, longest = 0;
 
     (void)state;
-    for (int i = 0; clock_now_ns() < end; i++) {
+    for (int i = 0; before - begin < INT64_C(1500000000); i++) {
         stall_enter(stall, 500);
         if (i % 1000 == 0)
             (void)usleep(1000);
         stall_leave(stall);
+        int64_t now = clock_now_ns();
+        longest = now - before > longest ? now - before : longest;
+        before = now;
     }
-    assert_int_equal(atomic_load(&told), 0);
+    assert_true(atomic_load(&told) == 0 || longest >= INT64_C(200000000));
 }
 
 static void wakes_again_after_it_has_slept(void **state) {
@@ -67,10 +75,11 @@ static void wakes_again_after_it_has_slept(void **state) {
     stall_enter(stall, 10);
     stall_leave(stall);
     (void)usleep(800000); /* several looks: nobody is inside, and it sleeps */
+    int before = atomic_load(&told);
     stall_enter(stall, 10);
-    (void)stay_ms(20000);
+    stay(before + 1, 20000);
     stall_leave(stall);
-    assert_int_equal(atomic_load(&told), 1);
+    assert_int_equal(atomic_load(&told), before + 1);
 }
 
 static void can_go_in_the_middle(void **state) {

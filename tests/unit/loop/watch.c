@@ -199,23 +199,37 @@ static void tells_of_links(void **state) {
     await_name(place);
 }
 
-/* For longer than it takes to settle, which each piece begins anew. */
-static void tells_once_of_a_file_written_in_pieces(void **state) {
-    struct place *place = *state;
-    int64_t begin = clock_now_ns();
+/* For longer than it takes to settle, which each piece begins anew. Returns the longest pause, which may settle it. */
+static int64_t write_pieces(struct place *place) {
+    int64_t begin = clock_now_ns(), before = begin, longest = 0;
 
     loop_enter();
-    watch_set_settle(place->watch, 1000);
-    add_dir(place, place->root);
-    expect(place, "file");
-    while (clock_now_ns() - begin < 1200 * (int64_t)1000000) {
+    while (before - begin < 1200 * (int64_t)1000000) {
         put_text(below(place, "file"), "piece");
         (void)loop_turn(place->loop, 10);
-        assert_int_equal(place->names, 0);
+        int64_t now = clock_now_ns();
+        longest = now - before > longest ? now - before : longest;
+        before = now;
     }
-    await_name(place);
-    watch_set_settle(place->watch, SETTLE_MS);
-    await_sentinel(place, ".");
+    return longest;
+}
+
+static void tells_once_of_a_file_written_in_pieces(void **state) {
+    struct place *place = *state;
+    int64_t longest = INT64_MAX;
+
+    loop_enter();
+    add_dir(place, place->root);
+    for (int i = 0; i < 10 && longest >= 900 * (int64_t)1000000; i++) { /* the machine may be slow now and then */
+        watch_set_settle(place->watch, 1000);
+        expect(place, "file");
+        longest = write_pieces(place);
+        assert_true(place->names == 0 || longest >= 900 * (int64_t)1000000);
+        await_name(place);
+        watch_set_settle(place->watch, SETTLE_MS);
+        await_sentinel(place, ".");
+    }
+    assert_true(longest < 900 * (int64_t)1000000);
     assert_int_equal(place->of_expected, 1);
 }
 
@@ -411,10 +425,12 @@ static void tells_nothing_of_a_directory_that_was_removed(void **state) {
     assert_int_equal(mkdir(below(place, "dir"), 0700), 0);
     add_dir(place, below(place, "dir"));
     add_dir(place, place->root);
+    watch_set_settle(place->watch, 10000); /* it is not told before */
     put_text(below(place, "dir/file"), "1");
     expect(place, "file");
     (void)loop_turn(place->loop, 5);
     watch_remove_dir(place->watch, below(place, "dir"));
+    watch_set_settle(place->watch, SETTLE_MS);
     watch_remove_dir(place->watch, "/never/added");
     await_sentinel(place, ".");
     assert_int_equal(place->of_expected, 0);

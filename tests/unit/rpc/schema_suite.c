@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 
 enum { MAX_REMOTES = 256, MAX_FILES = 256, WANTED = 1200, MAX_SECONDS = 2 };
@@ -107,13 +107,13 @@ static void run_file(struct suite *suite, const char *dir, const char *name) {
     CLEANUP(free) char *path = path_join(dir, name);
     json_t *groups = load(path);
     struct tally tally = {0};
-    int64_t began = clock_now_ns();
+    clock_t began = clock(); /* what it has worked: the machine may be busy with something else */
 
     for (size_t i = 0; i < json_array_size(groups); i++)
         run_group(suite, name, json_array_get(groups, i), &tally);
     if (tally.passed < tally.total)
         print_message("%s: %u of %u pass\n", name, tally.passed, tally.total);
-    suite->slow += clock_now_ns() - began > MAX_SECONDS * 1000000000LL;
+    suite->slow += clock() - began > MAX_SECONDS * CLOCKS_PER_SEC;
     suite->passed += tally.passed;
     suite->total += tally.total;
     json_decref(groups);

@@ -8,6 +8,7 @@
 
 #include <sqlite3.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "scratch.h"
 #include "store/backup.h"
@@ -102,7 +103,8 @@ struct writer {
     atomic_int written;
 };
 
-/* Adds ones until it is told to stop, and leaves others a moment between them: SQLite's lock goes to nobody in turn. */
+/* Adds ones until it is told to stop, and leaves others as much time between them: SQLite's lock goes to nobody in turn.
+ */
 static void *write_on(void *arg) {
     struct writer *writer = arg;
     CLEANUP(store_free) struct store *store = store_new(writer->path);
@@ -111,9 +113,11 @@ static void *write_on(void *arg) {
     if (store_db(store, &db, NULL) < 0)
         return NULL;
     while (!atomic_load(&writer->stop)) {
+        int64_t begin = clock_now_ns();
         if (sqlite3_exec(db, "INSERT INTO t VALUES (1)", NULL, NULL, NULL) == SQLITE_OK)
             atomic_fetch_add(&writer->written, 1);
-        (void)sqlite3_sleep(1);
+        int64_t took_ms = (clock_now_ns() - begin) / 1000000;
+        (void)sqlite3_sleep(took_ms < 100 ? 1 + (int)took_ms : 100);
     }
     return NULL;
 }
