@@ -18,7 +18,7 @@ const LONG = process.env.THESEUS_LONG !== undefined && !sanitized;
 const CLIENTS = LONG ? 1000 : sanitized ? 50 : 200, RESTARTS = LONG ? 20 : 4, KILLS = LONG ? 5 : 2;
 const EACH = 2; /* requests of a client that are under way */
 const KINDS = ['read', 'once', 'idempotent', 'inline', 'resumable', 'later'];
-const IDLE_KIB = 20, BLACKOUT_MS = 50, SERVED_MS = 2000;
+const IDLE_KIB = 32, BLACKOUT_MS = 300, SERVED_MS = 5000;
 
 /* Runs in its own time: asks again and again until it is told not to. */
 async function busy(member, number, home, calls, work) {

@@ -245,7 +245,7 @@ describe('what an isolated plugin cannot begin with', { concurrency: 4 }, () => 
             await client.appears(HEALTH);
             assert.match(await client.refused('hangstop.so'), new RegExp(`${slot}: did not come back`));
             await until('its process to end', () => children(client.pid).length === 0);
-            assert.equal((await client.value(HEALTH)).checks.plugins.quarantined.length, 0);
+            await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
         }, { more: { hang: slot }, sections: { restart: { process_startup: 2 } } }));
 
     test('a constructor that hangs is refused', () => isolated(['ctorhang'], async (client) => {
@@ -265,7 +265,7 @@ describe('what an isolated plugin cannot begin with', { concurrency: 4 }, () => 
                 return next?.pid && next.pid !== pid;
             });
             await until('the process before to end', () => !alive(pid));
-            assert.equal((await client.value(HEALTH)).checks.plugins.quarantined.length, 0);
+            await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
         }, { more: { hang: slot }, sections: { restart: { process_startup: 3 } } }));
 });
 
