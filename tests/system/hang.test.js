@@ -267,7 +267,9 @@ describe('a slot that does not come back', { concurrency: 8 }, () => {
             await isStuck(client);
             const [one] = await stuck(client);
             assert.deepEqual({ ...one, stuck_s: 0 }, { plugin: 'hangstop', slot, stuck_s: 0 });
+            const generation = async () => (await health(client)).checks.configuration.generation, hurried = await generation();
             home.configure(unhurried);
+            await until('it to be taken', async () => await generation() !== hurried);
             if (slot !== 'save') {
                 await until('the plugin to be well', async () => (await client.plugin('hangstop')).state === 'active');
                 await restarts(client, { reason: 'error_recovery' });
