@@ -1,6 +1,7 @@
 /*
  * A tool for each way to die: `die_WAY` on the worker, `inline_WAY` on the loop thread. {"where": "thread"} lets a
- * thread of the plugin's own die while the call waits for its answer. {"ms": N} takes its time before.
+ * thread of the plugin's own die while the call waits for its answer. {"ms": N} takes its time before,
+ * {"until": FILE} waits for that file. A call that waits says so as its progress.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -135,13 +136,20 @@ static void wait_ms(json_int_t ms) {
 struct death {
     way_fn *way;
     json_int_t ms;
+    char *until; /* NULL: it waits for nothing */
 };
+
+static void wait_for(const struct death *death) {
+    wait_ms(death->ms);
+    while (death->until && access(death->until, F_OK) < 0)
+        wait_ms(1);
+}
 
 static void run_way(void *arg) {
     struct death death = *(struct death *)arg;
 
     free(arg);
-    wait_ms(death.ms);
+    wait_for(&death);
     death.way();
 }
 
@@ -149,18 +157,22 @@ static int die_on_thread(struct theseus_call *call, struct theseus_ctx *ctx, con
     struct death *copy = malloc(sizeof(*copy));
 
     *copy = *death;
+    if (death->until)
+        copy->until = strdup(death->until); /* it outlives the arguments, and is freed by nobody */
     return theseus_thread(ctx, run_way, copy) < 0 ? theseus_reply_error(call, "no thread") : THESEUS_LATER;
 }
 
 static int die(struct theseus_call *call, void *self, const json_t *args) {
-    const struct death death = {*(way_fn **)theseus_tool_data(call), json_integer_value(json_object_get(args, "ms"))};
+    const struct death death = {*(way_fn **)theseus_tool_data(call), json_integer_value(json_object_get(args, "ms")),
+                                (char *)json_string_value(json_object_get(args, "until"))};
     const char *where = json_string_value(json_object_get(args, "where"));
 
+    theseus_progress(call, 1, 1, "waiting");
     if (where && strcmp(where, "thread") == 0)
         return die_on_thread(call, self, &death);
     if (where && strcmp(where, "answered") == 0)
         theseus_reply_text(call, "answered");
-    wait_ms(death.ms);
+    wait_for(&death);
     death.way();
     return theseus_reply_text(call, "it lives");
 }
@@ -182,9 +194,9 @@ static int die_forked(struct theseus_call *call, void *self, const json_t *args)
 }
 
 static int wait_for_ever(struct theseus_call *call, void *self, const json_t *args) {
-    (void)call;
     (void)self;
     (void)args;
+    theseus_progress(call, 1, 1, "waiting");
     return THESEUS_LATER;
 }
 
@@ -196,7 +208,7 @@ static int start(struct theseus_ctx *ctx, void **ret_self, struct theseus_error 
 
 #define ARGUMENTS                                                                                   \
     "{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":[\"here\",\"thread\",\"answered\"]}," \
-    "\"ms\":{\"type\":\"integer\"}}}"
+    "\"ms\":{\"type\":\"integer\"},\"until\":{\"type\":\"string\"}}}"
 
 #define WAYS(X) \
     X(null) X(bus) X(fpe) X(ill) X(abort) X(smash) X(overflow) X(free) X(jump) X(heap) X(malloc) X(lost) X(signal)

@@ -16,6 +16,7 @@ static int hang(struct theseus_call *call, void *self, const json_t *args) {
     const char *path = json_string_value(json_object_get(args, "until"));
 
     (void)self;
+    theseus_progress(call, 1, 1, "hanging");
     while (!path || access(path, F_OK) < 0)
         wait_a_moment();
     return theseus_reply_text(call, "came back");

@@ -76,7 +76,7 @@ describe('the public headers', { concurrency: 4 }, () => {
             });
 });
 
-test('the same sources give the same bytes, wherever they are built', { ...plain, timeout: 180_000 }, async () => {
+test('the same sources give the same bytes, wherever they are built', { ...plain, timeout: 600_000 }, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'theseus-build-'));
     const [one, two] = ['one', 'two/deeper'].map((name) => join(dir, name));
     try {

@@ -34,11 +34,11 @@ describe('the time-out of one plugin', { concurrency: 4 }, () => {
             return Date.now() - begin;
         };
         const first = await takes();
-        assert.ok(first >= 1000 && first < atMost(5000), `${first} ms`);
+        assert.ok(first >= 950 && first < atMost(5000), `${first} ms`);
         home.configure({ 'plugin:hang': { '.call_timeout': 2 } });
         await until('the change to be taken', async () => (await health(client)).checks.configuration.generation === 2);
         const second = await takes();
-        assert.ok(second >= 2000 && second < atMost(5000), `${second} ms`);
+        assert.ok(second >= 1950 && second < atMost(5000), `${second} ms`);
         release(home);
     }, hanging()));
 
@@ -82,17 +82,18 @@ describe('a tool that does not come back', { concurrency: 8 }, () => {
         assert.ok(threads.stuck[0].stuck_s >= 5);
         assert.equal((await client.value('theseus_plugins')).stuck.length, 1);
         assert.match(await client.text('theseus_plugins'), /stuck: a thread in tool 'hang' of hang, for \d+ s now/);
-        assert.match(home.log, /error .*a thread is stuck: tool 'hang' of plugin 'hang'/);
+        await until('it to be said', () => /error .*a thread is stuck: tool 'hang' of plugin 'hang'/.test(home.log));
         release(home);
         await isStuck(client, 0);
         assert.equal((await health(client)).healthy, true);
-        assert.match(home.log, /a stuck thread has come back after all: tool 'hang' of plugin 'hang'/);
+        await until('it to be said', () => /a stuck thread has come back after all: tool 'hang' of plugin 'hang'/.test(home.log));
     }, hanging()));
 
     test('counts when its call was cancelled, and when it waits in a call of its own', () => serving(async (client, home) => {
         await client.appears('hang');
-        const { id } = client.start('tools/call', { name: 'hang', arguments: { until: home.path('release') } });
-        await until('the call to run', async () => (await client.plugin('hang')).in_flight === 1);
+        const { id } = client.start('tools/call',
+            { name: 'hang', arguments: { until: home.path('release') }, _meta: { progressToken: 'hang' } });
+        await until('the call to run', () => client.notifications.some((one) => one.params?.progressToken === 'hang'));
         client.notify('notifications/cancelled', { requestId: id });
         assert.match(await client.text('hang_inside', { until: home.path('release') }), gaveUp);
         await isStuck(client, 2);
@@ -120,7 +121,9 @@ describe('a tool that does not come back', { concurrency: 8 }, () => {
             const answers = await Promise.all(Array.from({ length: 9 }, () => client.value('parallel', { ms: 100 })));
             return Math.max(...answers.map((one) => one.most));
         };
-        assert.equal(await most(), 4);
+        let seen = 0; /* of all times */
+        await until('four to run beside one another', async () => (seen = await most()) >= 4);
+        assert.equal(seen, 4);
         release(home);
         await isStuck(client, 0);
         await until('the threads that are too many to go', async () => (await client.value('parallel', { ms: 0 })).most >= 0);
@@ -132,7 +135,7 @@ describe('a tool that does not come back', { concurrency: 8 }, () => {
         await isStuck(client);
         const { code, ms } = await client.close();
         assert.equal(code, 0);
-        assert.ok(ms < atMost(5000), `${ms} ms`);
+        assert.ok(ms < atMost(10_000), `${ms} ms`);
     }, hanging()));
 });
 
@@ -145,7 +148,7 @@ describe('a tool that keeps the thread of everybody', { concurrency: 4, skip }, 
         const begin = Date.now();
         const { result } = await within('the answer', client.call('hang_loop'));
         const ms = Date.now() - begin;
-        assert.ok(ms >= 1000 && ms < atMost(4500), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(8000), `${ms} ms`);
         assert.equal(result.isError, true);
         assert.match(result.content[0].text, /plugin 'hang' 1 did not come back, and kept everybody waiting.*may have executed/);
         assert.deepEqual(result._meta[KEY],
@@ -160,14 +163,14 @@ describe('a tool that keeps the thread of everybody', { concurrency: 4, skip }, 
         await client.appears('hang_loop');
         const first = (await health(client)).boot_id;
         const call = client.call('hang_loop', { until: home.path('release') });
-        await pause(3500);
+        await pause(2500); /* more than a second or two; and it is not over when the machine stands still for as long */
         release(home);
         assert.equal((await within('the answer', call)).result.content[0].text, 'came back');
         assert.equal((await health(client)).boot_id, first);
         const begin = Date.now();
         const { result } = await within('the other answer', client.call('hang_loop'));
         assert.equal(result._meta[KEY].hang, true);
-        assert.ok(Date.now() - begin >= 5000);
+        assert.ok(Date.now() - begin >= 4950);
     }, hanging({ 'plugin:hang': {} })));
 
     test('is not blamed for a process that was stopped', () => serving(async (client, home) => {
@@ -175,11 +178,11 @@ describe('a tool that keeps the thread of everybody', { concurrency: 4, skip }, 
         const call = client.call('hang_loop', { until: home.path('release') });
         await pause(200);
         client.process.kill('SIGSTOP');
-        await pause(2000); /* twice what it has */
+        await pause(4000); /* more than it has */
         release(home);
         client.process.kill('SIGCONT');
         assert.equal((await within('the answer', call)).result.content[0].text, 'came back');
-    }, hanging()));
+    }, hanging({ 'plugin:hang': { '.call_timeout': 3 } })));
 });
 
 const boot = async (client) => (await health(client)).boot_id;
@@ -204,7 +207,7 @@ describe('more than half of the workers stuck', { concurrency: 4 }, () => {
         });
         assert.equal(event.reason, 'error_recovery');
         assert.equal(event.success, true);
-        assert.match(JSON.stringify(event), /2 of 3 workers are stuck: tool 'hang' of plugin 'hang', tool 'hang' of plugin 'hang'/);
+        assert.match(JSON.stringify(event), /[23] of 3 workers are stuck: tool 'hang' of plugin 'hang', tool 'hang' of plugin 'hang'/);
     }, hanging({ server: { workers: 3 } })));
 
     test('do so again only after a call was served', () => serving(async (client, home) => {
@@ -224,13 +227,14 @@ describe('more than half of the workers stuck', { concurrency: 4 }, () => {
 
 describe('a slot that does not come back', { concurrency: 8 }, () => {
     const impatient = { restart: { process_startup: 1 } };
+    const unhurried = { restart: { process_startup: 3 } }; /* where another image has to come up in that time */
 
     test('check: the configuration is refused, and the plugin is named', () => serving(async (client, home) => {
         await client.appears('hang');
         home.configure({ ...impatient, 'plugin:hang': { hang: 'check' } });
         const { issues } = await until('the refusal', async () => {
             const report = await health(client);
-            return report.checks.configuration.refused ? report : undefined;
+            return report.checks.configuration.refused && report.checks.threads.stuck.length > 0 ? report : undefined;
         });
         assert.match(issues.join('\n'), /plugin 'hang': its 'check' did not come back within 1000 ms/);
         assert.match(issues.join('\n'), /a thread is stuck in plugin 'hang', slot 'check'/);
@@ -263,7 +267,9 @@ describe('a slot that does not come back', { concurrency: 8 }, () => {
             await isStuck(client);
             const [one] = await stuck(client);
             assert.deepEqual({ ...one, stuck_s: 0 }, { plugin: 'hangstop', slot, stuck_s: 0 });
-            home.configure(impatient);
+            const generation = async () => (await health(client)).checks.configuration.generation, hurried = await generation();
+            home.configure(unhurried);
+            await until('it to be taken', async () => await generation() !== hurried);
             if (slot !== 'save') {
                 await until('the plugin to be well', async () => (await client.plugin('hangstop')).state === 'active');
                 await restarts(client, { reason: 'error_recovery' });
@@ -280,39 +286,39 @@ describe('a slot that does not come back', { concurrency: 8 }, () => {
         await client.value('count');
         const failed = await restart(client);
         assert.equal(failed.success, false);
-        assert.match(failed.message, /plugin 'hangstop': its 'save' did not come back within 1000 ms/);
+        assert.match(failed.message, /plugin 'hangstop': its 'save' did not come back within 3000 ms/);
         assert.equal(await client.text('hangs'), 'not here');
         const report = await restarts(client, { reason: 'error_recovery' });
         assert.match(report.left_behind, /plugin 'hangstop': its state is not saved, for its 'save' has not come back/);
         assert.equal(await client.text('hangs'), 'not here');
         assert.equal((await client.value('counted')).count, 1, 'what the others have comes along');
         const second = await restarts(client, { reason: 'error_recovery' });
-        assert.match(second.left_behind, /'save' did not come back within 1000 ms/);
+        assert.match(second.left_behind, /'save' did not come back within 3000 ms/);
         assert.equal((await client.value('counted')).count, 1);
-    }, { prepare: (home) => home.configure({ ...impatient, 'plugin:hangstop': { hang: 'save' } }) }));
+    }, { prepare: (home) => home.configure({ ...unhurried, 'plugin:hangstop': { hang: 'save' } }) }));
 
     for (const slot of ['start', 'selftest', 'activate'])
         test(`${slot}, in a new image: the way back is taken, and the server goes on`, () => serving(async (client, home) => {
             home.drop('hangstop');
             await client.value('theseus_reload');
             await client.appears('hangs');
-            home.configure({ ...impatient, plugins: { watch: 'no' }, 'plugin:hangstop': { hang: slot } });
+            home.configure({ ...unhurried, plugins: { watch: 'no' }, 'plugin:hangstop': { hang: slot } });
             const report = await restart(client);
             assert.equal(report.success, false);
             assert.match(report.message, /process_startup/);
             assert.equal(await client.text('echo', { message: 'well' }), 'well');
-            await client.refused('hangstop.so', /did not come back within 1000 ms/);
-            home.configure({ ...impatient, plugins: { watch: 'no' } });
+            await client.refused('hangstop.so', /did not come back within 3000 ms/);
+            home.configure({ plugins: { watch: 'no' } });
             await client.value('theseus_reload');
             await client.appears('hangs');
             await restarts(client);
-        }, { prepare: (home) => home.configure({ ...impatient, plugins: { watch: 'no' } }) }));
+        }, { prepare: (home) => home.configure({ ...unhurried, plugins: { watch: 'no' } }) }));
 
     test('stop: the server leaves in time', () => serving(async (client, home) => {
         home.drop('hangstop');
         await client.appears('hangs');
         const { code, ms } = await client.close();
         assert.equal(code, 0);
-        assert.ok(ms < atMost(5000), `${ms} ms`);
+        assert.ok(ms < atMost(10_000), `${ms} ms`);
     }, { prepare: (home) => home.configure({ 'plugin:hangstop': { hang: 'stop' } }) }));
 });

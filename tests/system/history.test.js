@@ -18,7 +18,7 @@ test('no restart is missing from the history, however soon the next one comes', 
     const history = await until('the last one to be written', async () => {
         const status = await client.value('orchestrator_restart_status', { include_history: true });
         const [latest] = status.history.recent_restarts;
-        return latest.boot_id.after === (await client.value('orchestrator_health_check')).boot_id && status.history;
+        return latest?.boot_id.after === (await client.value('orchestrator_health_check')).boot_id && status.history;
     });
     assert.equal(history.total_restarts, RESTARTS);
 }));
@@ -44,7 +44,7 @@ test('no restart waits until the history of the one before is on the disk', {
         writeFileSync(full, `SLOW ${SLOW_MS}`);
         for (let i = 0; i < 3; i++) {
             const report = await restart();
-            assert.ok(report.duration_ms < SLOW_MS / 2, `${report.duration_ms} ms`);
+            assert.ok(report.duration_ms < SLOW_MS - 500, `${report.duration_ms} ms`);
         }
         assert.doesNotMatch(client.stderr, /the database is slow/);
         assert.ok((await written(4)).recent_restarts.every((one) => one.success));

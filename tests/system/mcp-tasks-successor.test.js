@@ -68,7 +68,7 @@ function judge(kind, tag, task, { began, ended, steps }) {
 describe('a task whose server has ended', { concurrency: 4 }, () => {
     serves('goes on, runs again or says that it may have executed, as its tool allows', async (client, home) => {
         const ids = Object.fromEntries(await Promise.all(Object.keys(ENDS).map(async (kind) =>
-            [kind, await begin(client, home, kind, kind, 2500)])));
+            [kind, await begin(client, home, kind, kind, ENDS[kind] === 'failed' ? 60_000 : 3500)])));
         await client.kill();
         await withNext(home, async (next) => {
             for (const [kind, id] of Object.entries(ids))
@@ -135,7 +135,7 @@ describe('a task whose server has ended', { concurrency: 4 }, () => {
 
     serves('is taken over by one of many servers, and by none while its own is there', async (client, home) => {
         const tags = Array.from({ length: 12 }, (_, at) => `many${at}`);
-        const ids = await Promise.all(tags.map((tag) => begin(client, home, 'idempotent', tag, 5000)));
+        const ids = await Promise.all(tags.map((tag) => begin(client, home, 'idempotent', tag, 6500)));
         await withClients(home, 3, async (...others) => {
             for (const other of others) {
                 await other.names();
@@ -156,8 +156,8 @@ describe('a task whose server has ended', { concurrency: 4 }, () => {
     });
 
     serves('that its client has left goes on as well', async (client, home) => {
-        const steps = await taskOf(client, 'long_steps', { steps: 200, ms: 10 });
         const once = await begin(client, home, 'once', 'left', 100_000);
+        const steps = await taskOf(client, 'long_steps', { steps: 300, ms: 10 });
         await until('some steps', async () => reached((await get(client, steps)).statusMessage) > 10);
         assert.equal((await client.close()).code, 0);
         await withNext(home, async (next) => {

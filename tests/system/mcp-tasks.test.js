@@ -44,11 +44,12 @@ describe('a task', { concurrency: 4 }, () => {
             else
                 assert.equal(result.structuredContent.steps, 1);
         }
-        assert.equal((await call(client, 'plain_wait', { ms: 100 })).result.content[0].text, 'waited');
+        await until('one that is over first', async () =>
+            (await call(client, 'plain_wait', { ms: 100 })).result.content?.[0].text === 'waited');
     });
 
     serves('is made of any call that runs for longer than tasks.promote_after', async (client) => {
-        const id = await taskOf(client, 'plain_wait', { ms: 2500 });
+        const id = await taskOf(client, 'plain_wait', { ms: 3500 });
         assert.equal((await settled(client, id)).result.content[0].text, 'waited');
     });
 
@@ -77,7 +78,7 @@ describe('a task', { concurrency: 4 }, () => {
         assert.deepEqual(told('notifications/subscriptions/acknowledged')[0].notifications, { taskIds: [id] });
         const subscription = client.lastId;
         assert.equal((await restart(client)).success, true, 'it goes on behind a restart');
-        await until('the end', () => told('notifications/tasks').some((task) => task.status === 'completed'), 10_000);
+        await until('the end', () => told('notifications/tasks').some((task) => task.status === 'completed'));
         const tasks = told('notifications/tasks');
         assert.ok(tasks.length > 1 && tasks.slice(0, -1).every((task) => task.status === 'working'), JSON.stringify(tasks));
         assert.ok(tasks.every((task) => task.taskId === id
@@ -121,7 +122,7 @@ describe('a task', { concurrency: 4 }, () => {
     });
 
     serves('goes on behind a restart', async (client) => {
-        const id = await taskOf(client, 'long_steps', { steps: 60, ms: 20 });
+        const id = await taskOf(client, 'long_steps', { steps: 150, ms: 20 });
         await until('a few steps', async () => /^[1-9]\d* of/.test((await get(client, id)).statusMessage ?? ''));
         assert.equal((await restart(client)).success, true);
         const task = await settled(client, id);
@@ -132,8 +133,9 @@ describe('a task', { concurrency: 4 }, () => {
     });
 
     serves('is what a restart is answered with that takes long, and the next image ends it', async (client) => {
-        const slow = client.call('plain_wait', { ms: 3000 });
-        await until('it to run', async () => (await client.plugin('longwork')).in_flight > 0);
+        const slow = client.start('tools/call',
+            { name: 'plain_wait', arguments: { ms: 3500 }, _meta: { progressToken: 'slow' } }).answer;
+        await until('it to run', () => client.notifications.some((one) => one.params?.progressToken === 'slow'));
         const id = await taskOf(client, 'orchestrator_restart_server', {});
         const task = await settled(client, id);
         assert.equal(task.status, 'completed');

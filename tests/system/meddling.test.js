@@ -156,7 +156,7 @@ describe('what a plugin changes of the handling of crashes is put back', { skip,
     for (const what of ['handle', 'default', 'block'])
         test(`${what}, in start()`, () => serving(async (client, home) => {
             await client.appears('do_exit');
-            assert.match(home.log, /plugin 'meddles' 1.0.* has (changed what SIGSEGV does|blocked the signals of crashes)/);
+            await until('it to be said', () => /plugin 'meddles' 1.0.* has (changed what SIGSEGV does|blocked the signals of crashes)/.test(home.log));
             await crashes(client, 'inline_crash', {});
             await crashes(client, 'do_crash', {});
         }, meddled({ 'plugin:meddles': { at_start: what } })));

@@ -34,9 +34,9 @@ describe('a message', { concurrency: 4 }, () => {
     } });
 
     test('names the tool that took too long, and the setting that says so', async () => {
-        await gaveUp('limits.call_timeout; .call_timeout in [plugin:keeper] would go before it', 'keeper_add', { ms: 2500 },
+        await gaveUp('limits.call_timeout; .call_timeout in [plugin:keeper] would go before it', 'keeper_add', { ms: 4000 },
             { limits: { call_timeout: 1 } });
-        await gaveUp('.call_timeout in [plugin:slow]', 'slow', { ms: 2500 }, { 'plugin:slow': { '.call_timeout': 1 } });
+        await gaveUp('.call_timeout in [plugin:slow]', 'slow', { ms: 4000 }, { 'plugin:slow': { '.call_timeout': 1 } });
     });
 
     test('names the section of a program that took too long', () => serving(async (client) => {

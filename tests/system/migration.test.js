@@ -16,7 +16,7 @@ import { holdLock } from './lib/lock.js';
 import { descriptors, run } from './lib/proc.js';
 import { restart, restarts } from './lib/restart.js';
 
-const sql = async (home, text) => (await run('sqlite3', [home.path('state', 'theseus.db'), text])).out.trim();
+const sql = async (home, text) => (await run('sqlite3', ['-cmd', '.timeout 10000', home.path('state', 'theseus.db'), text])).out.trim();
 const drops = (...names) => ({ prepare: (home) => names.forEach((name) => home.drop(name)) });
 const count = (text, pattern) => text.match(pattern)?.length ?? 0;
 const migrations = (home) => count(home.log, /a restart is asked for: schema_migration/g);
@@ -25,6 +25,10 @@ const backups = (home) => filesIn(home.path('state', 'backups'));
 const version = async (client, name) => (await client.plugin(name))?.version;
 const becomes = (client, name, wanted) => until(`${name} ${wanted} to serve`, async () => await version(client, name) === wanted);
 const bootOf = async (client) => (await client.value('orchestrator_health_check')).boot_id;
+const historyOf = (client, events) => until('the history', async () => {
+    const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+    return history[events].length > 0 && history;
+});
 const columns = (home) => sql(home, "SELECT group_concat(name) FROM pragma_table_info('fixture_values')");
 
 async function stored(client, tools = 'db', key = 'a') {
@@ -77,9 +81,10 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.equal(statSync(backup).mode & 0o777, 0o600);
         assert.equal((await run('sqlite3', [backup, 'SELECT * FROM fixture_values'])).out, 'a|kept\n', 'the database before');
         assert.ok((await client.plugin('database')).generation > before.generation);
-        const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+        const history = await historyOf(client, 'recent_restarts');
         assert.deepEqual([history.recent_restarts[0].reason, history.recent_restarts[0].success], ['schema_migration', true]);
         assert.equal(migrations(home), 1);
+        await until('the restart to be complete', () => count(home.log, /restart: complete/g) > 0);
         assert.equal(count(home.log, /restart: complete/g), 1);
         await restarts(client);
         assert.equal(migrations(home), 1, 'and no other is asked for behind the next one');
@@ -101,7 +106,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.deepEqual(await client.value('second_get', { key: 'a' }), { value: 'kept' });
     }, { prepare: (home) => {
         ['database', 'second'].forEach((name) => home.drop(name));
-        home.configure({ plugins: { settle_ms: 500 } });
+        home.configure({ plugins: { settle_ms: 1500 } }); /* both are there before anybody looks */
     } }));
 
     test('is served by a server that finds it when it starts, before its client sees a list of tools', () => serving(async (client, home) => {
@@ -162,11 +167,12 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.notEqual(await bootOf(client), boot, 'there was an exec, to and fro');
         assert.equal(await columns(home), 'key,value');
         assert.equal(migrations(home), 1);
-        assert.equal((await restart(client, { reason: 'schema_migration' })).success, true, 'asked for again, it is tried');
+        const again = await restart(client, { reason: 'schema_migration' });
+        assert.equal(again.success, true, `asked for again, it is tried: ${JSON.stringify(again)}`);
         assert.equal(await version(client, 'database'), '2');
     }, { prepare: (home) => {
         home.drop('database');
-        home.configure({ restart: { process_startup: 1 } });
+        home.configure({ restart: { process_startup: 3 } });
     } }));
 
     test('makes its first tables when it is loaded, without a restart', () => serving(async (client, home) => {
@@ -246,7 +252,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
         assert.match(await client.text('db_get', { key: 'a' }), why);
         await client.refused('database.so', why);
         assert.equal((await client.plugin('database', 'unloaded')).version, '2');
-        const { recent_crashes: [crash] } = (await client.value('orchestrator_restart_status', { include_history: true })).history;
+        const { recent_crashes: [crash] } = await historyOf(client, 'recent_crashes');
         assert.equal(crash.errors[0].next, 'unloaded');
         assert.match(crash.errors[0].message, /unloaded, for version 1, which was good, cannot be loaded: migrations: /);
         home.drop('database2', 'database');
@@ -406,8 +412,8 @@ describe('older tables of the core', { concurrency: 4 }, () => {
     test('that cannot be migrated are said, and left as they are', () => serving(async (client, home) => {
         await client.value('orchestrator_health_check');
         await until('the restart to fail', () => /the restart failed in phase preparing: .*table audit already exists/.test(home.log));
-        const health = await client.value('orchestrator_health_check');
-        assert.match(health.issues.join(), /the database is of an older version/);
+        await until('it to be said', async () =>
+            /the database is of an older version/.test((await client.value('orchestrator_health_check')).issues.join()));
         assert.equal(await client.text('echo', { message: 'on' }), 'on');
         await client.value('orchestrator_restart_status', { include_history: true });
         await client.value('orchestrator_health_check');

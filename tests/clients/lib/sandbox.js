@@ -82,6 +82,6 @@ ${more}`;
     }
 
     dispose() {
-        rmSync(this.root, { recursive: true, force: true });
+        rmSync(this.root, { recursive: true, force: true, maxRetries: 5 }); /* a child that is being killed may still write */
     }
 }

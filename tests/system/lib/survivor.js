@@ -26,7 +26,7 @@ export class MemoryHome extends Home {
     }
 
     dispose() {
-        rmSync(this.run, { recursive: true, force: true });
+        rmSync(this.run, { recursive: true, force: true, maxRetries: 5 });
         super.dispose();
     }
 }
