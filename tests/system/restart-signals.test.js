@@ -82,7 +82,7 @@ async function ends(signal, moment) {
         await mine.reaches('preparing');
         await moment(mine);
         client.process.kill(signal);
-        const exit = await within(`leaving on ${signal}`, client.exited, sanitized ? 10_000 : 3000);
+        const exit = await within(`leaving on ${signal}`, client.exited);
         assert.deepEqual(exit, { code: 0, signal: null }, client.stderr);
         const answer = await report;
         assert.ok(!(answer instanceof Error), `${answer}`);

@@ -20,11 +20,13 @@ const asking = (body, { prepare = () => {}, ...options } = {}) => serving(body, 
 });
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/* Starts a call and waits until it counts as running. */
+/* Starts a call and waits until it runs. */
 async function running(client, tool, ms = 60_000) {
-    const before = (await client.plugin('asker')).in_flight;
+    const count = async () => (await ask(client, 'prepare', { explain: true })).explain.calls
+        .filter((call) => call.tool === tool && call.stage === 'running').length;
+    const before = await count();
     const started = client.start('tools/call', { name: tool, arguments: { ms } });
-    await until(`${tool} to run`, async () => (await client.plugin('asker')).in_flight > before);
+    await until(`${tool} to run`, async () => await count() > before);
     return started;
 }
 
@@ -84,7 +86,10 @@ describe('the health of the server', { concurrency: 4 }, () => {
         assert.equal((await client.result('transaction', { ms: 1 })).isError, undefined);
         assert.deepEqual(await database(), { connected: true, exists: true, status: 'operational', ...UNKEPT });
         const busy = await running(client, 'transaction');
-        const locked = await ask(client, 'health');
+        const locked = await until('the lock', async () => {
+            const health = await ask(client, 'health');
+            return health.checks.database.status !== 'operational' && health;
+        });
         assert.deepEqual(locked.checks.database, { connected: true, exists: true, status: 'degraded', ...UNKEPT });
         assert.equal(locked.healthy, false);
         assert.match(locked.issues.join(), /database: .*cannot be written.*locked/);

@@ -37,14 +37,14 @@ export class Client extends Talker {
     }
 
     /* End of input; {code, signal, ms}. */
-    async close(deadlineMs = 3000) {
+    async close(deadlineMs = 10_000) {
         const begin = Date.now();
         this.process.stdin.end();
         const exit = await within('leaving at the end of input', this.exited, deadlineMs);
         return { ...exit, ms: Date.now() - begin };
     }
 
-    async signal(name, deadlineMs = 5000) {
+    async signal(name, deadlineMs = 10_000) {
         const begin = Date.now();
         this.process.kill(name);
         const exit = await within(`leaving on ${name}`, this.exited, deadlineMs);
