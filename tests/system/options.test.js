@@ -332,7 +332,7 @@ describe('the option', { concurrency: 4 }, () => {
         await until('no limit', async () => {
             const again = Date.now();
             await asked(30);
-            return Date.now() - again < 500;
+            return Date.now() - again < 800;
         });
     }, { sections: { limits: { rate: 15 } } });
 
@@ -343,7 +343,7 @@ describe('the option', { concurrency: 4 }, () => {
         slow.write('{"jsonrpc":');
         await within('the end of the connection', slow.closed);
         const ms = Date.now() - begin;
-        assert.ok(ms >= 1000 && ms < atMost(3000), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(4000), `${ms} ms`);
         assert.match(slow.idless[0].error.message, /not whole within 1 s \(limits\.first_line\)/);
         client.write('{"jsonrpc":"2.0",');
         await idle.initialize();
@@ -510,7 +510,7 @@ describe('the option', { concurrency: 4 }, () => {
         const { error } = await within('the error', client.call('echo', { message: 'x' }));
         const ms = Date.now() - begin;
         assert.match(error.message, /never begun/);
-        assert.ok(ms >= 1000 && ms < atMost(4000), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(4000), `${ms} ms`);
         assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
     }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
 

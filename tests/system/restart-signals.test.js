@@ -70,8 +70,9 @@ describe('signals during restarts', { concurrency: 2 }, () => {
     }));
 });
 
-/* A server of its own is told to end at `moment(restart)`; it has answered the restart and is gone in time. */
-async function ends(signal, moment) {
+/* A server of its own is told to end at `moment(restart)`; it has answered the restart and is gone in time. Undefined: its
+ * time was over before, as where the machine stalls. */
+async function endsOnce(signal, moment) {
     const home = new Home();
     const client = new Client(home);
     try {
@@ -85,14 +86,26 @@ async function ends(signal, moment) {
         const exit = await within(`leaving on ${signal}`, client.exited);
         assert.deepEqual(exit, { code: 0, signal: null }, client.stderr);
         const answer = await report;
+        assert.deepEqual(client.problems, []);
+        if (answer instanceof Error && /calls that still run are cancelled/.test(home.log))
+            return undefined;
         assert.ok(!(answer instanceof Error), `${answer}`);
         assert.match(answer.phase, /^(complete|failed)$/);
-        assert.deepEqual(client.problems, []);
         return answer.success;
     } finally {
         await client.kill();
         home.dispose();
     }
+}
+
+/* Was the restart complete? */
+async function ends(signal, moment) {
+    for (let attempt = 1; attempt <= 3; attempt++) {
+        const success = await endsOnce(signal, moment);
+        if (success !== undefined)
+            return success;
+    }
+    return assert.fail('it leaves without an answer, again and again');
 }
 
 describe('a server that is told to end during a restart answers and leaves', { concurrency: 4 }, () => {
