@@ -1,4 +1,4 @@
-/* Its constructor takes its time; and more, as long as the file that CTORSLOW_HOLD names has the number of its process. */
+/* Its constructor takes its time, and more while the file that CTORSLOW_HOLD names has the number of its process. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

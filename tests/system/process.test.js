@@ -54,7 +54,7 @@ describe('a server leaves', { concurrency: 4 }, () => {
             return left(await client.signal(signal));
         }, drops));
 
-        /* One that listens: it gives calls as much time as it is told, so that the second signal does not come too late. */
+        /* One that listens: it gives calls as much time as it is told, so that the second signal is not too late. */
         test(`at once on a second ${signal}`, () => listening(async (one, home) => {
             const client = await one.client();
             await client.appears('parallel');
@@ -212,7 +212,8 @@ describe('a server', { concurrency: 4 }, () => {
 
     test('removes what a killed one has left', () => serving(async (first, home) => {
         await first.names();
-        const copies = () => readdirSync(home.path('run')).filter((name) => name !== 'servers'); /* where signs are, of one that lives long enough */
+        /* Where signs are is made by a server that lives long enough, and stays. */
+        const copies = () => readdirSync(home.path('run')).filter((name) => name !== 'servers');
         const [left] = copies();
         assert.ok(left);
         await first.kill();

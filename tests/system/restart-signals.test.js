@@ -70,8 +70,8 @@ describe('signals during restarts', { concurrency: 2 }, () => {
     }));
 });
 
-/* A server of its own is told to end at `moment(restart)`; it has answered the restart and is gone in time. Undefined: its
- * time was over before, as where the machine stalls. */
+/* A server of its own is told to end at `moment(restart)`; it has answered the restart and is gone in time. Undefined:
+ * its time was over before, as where the machine stalls. */
 async function endsOnce(signal, moment) {
     const home = new Home();
     const client = new Client(home);

@@ -12,7 +12,8 @@ import { Client } from './lib/client.js';
 import { Home, sanitized } from './lib/home.js';
 import { run } from './lib/proc.js';
 
-const WITHIN_MS = sanitized ? 10_000 : 6000; /* two seconds, and what the machine takes; the next one would be five later */
+/* Two seconds, and what the machine takes; the next one would be five later. */
+const WITHIN_MS = sanitized ? 10_000 : 6000;
 
 /* `body(start, home)`; start() is a server that has shaken hands. Whatever runs at the end is killed. */
 const lives = (body, prepare = () => {}) => async () => {
