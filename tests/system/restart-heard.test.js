@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { within } from '../clients/lib/until.js';
+import { until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { beginRestart } from './lib/restart.js';
 
@@ -13,8 +13,7 @@ const CONSTRUCTOR_MS = 800; /* of ctorslow, at least */
 function waiting(body) {
     const env = {};
     return serving(async (client, home) => {
-        await client.appears('echo');
-        await client.ask('tools/list');
+        await until('the plugin to serve', () => client.plugin('ctorslow')); /* what is held is that of the new image alone */
         writeFileSync(home.path('hold'), `${client.pid}`); /* not the process in which a candidate is examined */
         const mine = beginRestart(client);
         await mine.reaches('resuming_tasks');
