@@ -113,7 +113,7 @@ describe('the option', { concurrency: 4 }, () => {
 
     observes('server.runtime_dir', 'is where the private copies are', async (client, home) => {
         await client.names();
-        const [boot] = readdirSync(home.path('elsewhere'));
+        const boot = readdirSync(home.path('elsewhere')).find((name) => /^[0-9a-f]{16}$/.test(name));
         assert.ok(readdirSync(home.path('elsewhere', boot)).some((name) => /^echo\..*\.so$/.test(name)));
         assert.deepEqual(readdirSync(home.path('run')), []);
     }, { sections: { server: { runtime_dir: 'elsewhere' } } });
@@ -133,7 +133,7 @@ describe('the option', { concurrency: 4 }, () => {
 
     observes('server.workers', 'is how many calls may block at a time', async (client) => {
         await client.appears('parallel');
-        const answers = await Promise.all(Array.from({ length: 9 }, () => client.value('parallel', { ms: 100 })));
+        const answers = await Promise.all(Array.from({ length: 9 }, () => client.value('parallel', { ms: 400 })));
         assert.equal(Math.max(...answers.map((one) => one.most)), 3);
     }, { drops: ['serial'], sections: { server: { workers: 3 } } });
 
@@ -236,10 +236,13 @@ describe('the option', { concurrency: 4 }, () => {
 
     observes('limits.max_in_flight', 'is how many requests run; more are held, ping and cancellation are not', async (client) => {
         await client.appears('parallel');
-        const calls = Array.from({ length: 6 }, () => client.value('parallel', { ms: 600 }));
-        await client.ask('ping');
-        assert.equal(client.open, 6, 'ping is read past held requests');
-        assert.equal(Math.max(...(await Promise.all(calls)).map((one) => one.most)), 2);
+        const answered = [];
+        const asked = (method, params) => client.start(method, params).answer.then((answer) => { answered.push(method); return answer; });
+        const calls = Array.from({ length: 6 }, () => asked('tools/call', { name: 'parallel', arguments: { ms: 1000 } }));
+        await asked('ping');
+        const most = (await within('the calls', Promise.all(calls))).map((one) => one.result.structuredContent.most);
+        assert.equal(answered[0], 'ping', 'ping is read past held requests');
+        assert.equal(Math.max(...most), 2);
     }, { drops: ['serial'], sections: { server: { workers: 8 }, limits: { max_in_flight: 2 } } });
 
     observes('limits.max_buffered', 'bounds what is kept for a client that does not read', async (client) => {
@@ -329,7 +332,7 @@ describe('the option', { concurrency: 4 }, () => {
         await until('no limit', async () => {
             const again = Date.now();
             await asked(30);
-            return Date.now() - again < 500;
+            return Date.now() - again < 800;
         });
     }, { sections: { limits: { rate: 15 } } });
 
@@ -340,7 +343,7 @@ describe('the option', { concurrency: 4 }, () => {
         slow.write('{"jsonrpc":');
         await within('the end of the connection', slow.closed);
         const ms = Date.now() - begin;
-        assert.ok(ms >= 1000 && ms < atMost(3000), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(4000), `${ms} ms`);
         assert.match(slow.idless[0].error.message, /not whole within 1 s \(limits\.first_line\)/);
         client.write('{"jsonrpc":"2.0",');
         await idle.initialize();
@@ -507,7 +510,7 @@ describe('the option', { concurrency: 4 }, () => {
         const { error } = await within('the error', client.call('echo', { message: 'x' }));
         const ms = Date.now() - begin;
         assert.match(error.message, /never begun/);
-        assert.ok(ms >= 1000 && ms < atMost(4000), `${ms} ms`);
+        assert.ok(ms >= 950 && ms < atMost(4000), `${ms} ms`);
         assert.ok((await within('the slow call', slow)).result, 'what runs is left alone');
     }, { drops: ['version1'], sections: { ...one, buffer: { buffer_expiration: 1 } } });
 

@@ -9,7 +9,7 @@ import { run } from './lib/proc.js';
 import { skip } from './lib/crash.js';
 import { fixture, sanitized } from './lib/home.js';
 import { isolation } from './lib/isolated.js';
-import { restarts } from './lib/restart.js';
+import { historyWith, restarts } from './lib/restart.js';
 
 /* Where the plugin is. In a process of its own the rules are the same. */
 const PLACES = [
@@ -33,6 +33,11 @@ async function drop(client, home, version, state = 'active') {
     });
 }
 
+const banned = (home) => until('the ban to be on the disk', () => {
+    const path = home.path('state', 'images', 'brittle.json');
+    return existsSync(path) && /"banned": ?\[\{/.test(readFileSync(path, 'utf8'));
+});
+
 /* Another file with the same content. */
 const touch = (home) => home.put('brittle.so', readFileSync(home.path('plugins', 'brittle.so')), 0o700);
 
@@ -44,7 +49,7 @@ async function prove(client, home) {
 }
 
 const health = (client) => client.value('orchestrator_health_check');
-const status = (client) => client.value('orchestrator_restart_status', { include_history: true });
+const crashes = (client, count) => historyWith(client, `${count} crashes`, (history) => history.recent_crashes.length >= count);
 
 /* What the crashed call is told of the plugin's fate. */
 const nextOf = (result) => {
@@ -87,7 +92,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
                 const { healthy, issues } = await health(client);
                 assert.equal(healthy, false);
                 assert.match(issues.join(), /brittle\.so: version 2\.0 of plugin 'brittle' crashed with SIGABRT/);
-                const { history } = await status(client);
+                const history = await crashes(client, 3);
                 assert.equal(history.total_crashes, 3);
                 const [latest] = history.recent_crashes;
                 assert.equal(latest.kind, 'crash');
@@ -128,7 +133,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
                 assert.equal(await client.text('brittle'), 'version 2');
                 assert.equal(nextOf(await crash(client)), 'reverted');
                 assert.equal(await client.text('brittle'), 'version 1');
-                const [latest] = (await status(client)).history.recent_crashes;
+                const [latest] = (await crashes(client, 1)).recent_crashes;
                 assert.equal(latest.errors[0].crashes, 1);
                 const reverted = await client.plugin('brittle', 'reverted');
                 assert.equal(reverted.probation, false, 'what is known to be good is not new');
@@ -189,7 +194,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
                 assert.equal(nextOf(await crash(client)), 'unloaded');
                 await restarts(client);
                 await isTakenAway(client);
-                await until('the ban to be on the disk', () => existsSync(home.path('state', 'images', 'brittle.json')));
+                await banned(home);
                 await client.kill();
                 const next = await new Client(home).initialize();
                 try {
@@ -216,7 +221,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
             test('that crashes when it is started is not started again, and the others serve', () => serving(async (client) => {
                 assert.equal(await client.text('echo', { message: 'x' }), 'x');
                 assert.match(await client.refused('brittle.so', /SIGABRT/), /plugin 'brittle' crashed with SIGABRT in its 'start' at/);
-                const [latest] = (await status(client)).history.recent_crashes;
+                const [latest] = (await crashes(client, 1)).recent_crashes;
                 assert.deepEqual([latest.subject, latest.errors[0].slot, latest.errors[0].next], ['brittle', 'start', 'unloaded']);
             }, { prepare: (home) => {
                 home.configure({ crash: NEW, 'plugin:brittle': { ...sections['plugin:brittle'], crash_in_start: 'yes' } });
@@ -251,8 +256,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
                 await reverts(client, home);
                 await restarts(client);
                 await isReverted(client);
-                await until('the ban to be on the disk', () =>
-                    /"banned": ?\[\{/.test(readFileSync(home.path('state', 'images', 'brittle.json'), 'utf8')));
+                await banned(home);
                 await client.kill();
                 const next = await new Client(home).initialize();
                 try {
@@ -301,8 +305,7 @@ for (const { where, skip: skipped, still, sections } of PLACES)
 
             test('leaves files that nobody else may read', () => serving(async (client, home) => {
                 await reverts(client, home);
-                await until('the ban to be on the disk', () =>
-                    /"banned": ?\[\{/.test(readFileSync(home.path('state', 'images', 'brittle.json'), 'utf8')));
+                await banned(home);
                 const mode = (...names) => (statSync(home.path('state', 'images', ...names)).mode & 0o777).toString(8);
                 assert.deepEqual([mode(), mode('brittle.json'), mode('lock'), ...images(home).map((name) => mode(name))].sort(),
                     ['600', '600', ...images(home).map(() => '700'), '700']);

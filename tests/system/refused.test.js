@@ -7,7 +7,9 @@ import { until } from '../clients/lib/until.js';
 import { Client, serving } from './lib/client.js';
 import { atMost } from './lib/home.js';
 
-const impatient = { prepare: (home) => home.configure({ restart: { process_startup: 1 } }) };
+/* Long enough for what does not hang, on a machine that is busy. */
+const STARTUP = { process_startup: 3 };
+const impatient = { prepare: (home) => home.configure({ restart: STARTUP }) };
 
 /* Each takes the file of a plugin that serves. `why` is what a person is told. */
 const bad = {
@@ -20,7 +22,7 @@ const bad = {
     activatefails: /the fixture cannot begin to serve/,
     ctorcrash: /constructor crashed with SIGSEGV/,
     ctorexit: /constructor ended the process/,
-    ctorhang: /did not load within 1000 ms/,
+    ctorhang: /did not load within 3000 ms/,
     duptool: /two tools with the name 'twin'/,
     badschema: /is not JSON: line 1/,
     badkeyword: /maxWords/,
@@ -109,12 +111,12 @@ describe('a bad plugin', { concurrency: 4 }, () => {
         assert.equal(await client.text('hangs'), 'not here');
         home.drop('greet');
         await client.appears('greet');
-        assert.ok((await client.close()).ms < atMost(5000));
-    }, { prepare: (home) => home.configure({ restart: { process_startup: 1 }, 'plugin:hangstop': { hang: 'stop' } }) }));
+        assert.ok((await client.close()).ms < atMost(8000));
+    }, { prepare: (home) => home.configure({ restart: STARTUP, 'plugin:hangstop': { hang: 'stop' } }) }));
 
     for (const slot of ['start', 'selftest', 'activate', 'save'])
         test(`whose ${slot} hangs is refused after its time, and the one before serves`, () => serving(async (client, home) => {
-            const hanging = { restart: { process_startup: 1 }, 'plugin:hangstop': { hang: slot } };
+            const hanging = { restart: STARTUP, 'plugin:hangstop': { hang: slot } };
             if (slot === 'save') /* the old one hangs, not the new one */
                 home.configure(hanging);
             home.drop('hangstop');
@@ -124,7 +126,7 @@ describe('a bad plugin', { concurrency: 4 }, () => {
                 home.drop('hangstop');
             else
                 home.configure(hanging);
-            await client.refused('hangstop.so', /did not come back within 1000 ms/);
+            await client.refused('hangstop.so', /did not come back within 3000 ms/);
             assert.equal(await client.text('hangs'), 'not here');
             assert.equal((await client.plugin('hangstop')).generation, generation);
             assert.match((await client.plugin('hangstop', 'quarantined')).reason, /did not come back/);

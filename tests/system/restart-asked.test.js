@@ -16,7 +16,7 @@ const running = (client, plugin) => until('the call to run', async () => (await 
 describe('a restart that is asked for', { concurrency: 4 }, () => {
     test('while another is under way is told so, with its phase', () => serving(async (client) => {
         await client.appears('slow');
-        const call = client.call('kind_once', { file: '/dev/null', tag: 'x', ms: 400 });
+        const call = client.call('kind_once', { file: '/dev/null', tag: 'x', ms: 2500 });
         await running(client, 'kinds');
         const first = beginRestart(client);
         await first.reaches('suspending_tasks');
@@ -55,7 +55,7 @@ describe('a restart that is asked for', { concurrency: 4 }, () => {
 
     test('and refused, by a client or by a signal, is noted in the audit', () => serving(async (client, home) => {
         await client.appears('kind_once');
-        const call = client.call('kind_once', { file: '/dev/null', tag: 'x', ms: 1000 });
+        const call = client.call('kind_once', { file: '/dev/null', tag: 'x', ms: 3000 });
         await running(client, 'kinds');
         const first = beginRestart(client);
         await first.reaches('suspending_tasks');
@@ -66,8 +66,10 @@ describe('a restart that is asked for', { concurrency: 4 }, () => {
         await call;
         const lines = async () => (await run('sqlite3', [home.path('state', 'theseus.db'),
             "SELECT transport || ' ' || result || ' ' || coalesce(detail, '') FROM audit WHERE action = 'restart' ORDER BY id"])).out.trim().split('\n');
-        await until('the audit to be written', async () => (await lines()).length === 3);
-        const [accepted, again, signal] = await lines();
+        const [accepted, again, signal] = await until('the audit to be written', async () => {
+            const all = await lines();
+            return all.length === 3 && all;
+        });
         assert.equal(accepted, 'stdio accepted ');
         assert.match(again, /^stdio refused a restart is under way already, in phase suspending_tasks/);
         assert.match(signal, /^signal refused a restart is under way already/);
@@ -75,7 +77,10 @@ describe('a restart that is asked for', { concurrency: 4 }, () => {
 
     test('many times at once happens once', () => serving(async (client) => {
         await client.names();
-        const reports = await Promise.all(Array.from({ length: 20 }, () => restart(client)));
+        client.process.stdin.cork(); /* in one piece: else the first may be over before the last is said */
+        const asked = Array.from({ length: 20 }, () => restart(client));
+        client.process.stdin.uncork();
+        const reports = await Promise.all(asked);
         assert.equal(reports.filter((one) => one.success).length, 1, JSON.stringify(reports.map((one) => one.message)));
     }));
 
@@ -100,7 +105,7 @@ describe('a restart that is asked for', { concurrency: 4 }, () => {
         await client.appears('kind_once');
         await restarts(client);
         const boot = await bootOf(client), before = await settledTable(client);
-        const call = client.call('kind_once', { file: '/dev/null', tag: 'long', ms: 12_000 });
+        const call = client.call('kind_once', { file: '/dev/null', tag: 'long', ms: 60_000 });
         const held = running(client, 'kinds').then(() => client.call('echo', { message: 'held' }));
         await running(client, 'kinds');
         const report = await restart(client, { timeout: 10 });

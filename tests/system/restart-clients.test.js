@@ -93,6 +93,8 @@ describe('across a restart', { concurrency: 4 }, () => {
         home.drop('greet');
         await restarts(client);
         await client.appears('greet');
+        await until('the change to be told', () => changesOf(client).length > before);
+        await client.ask('ping');
         assert.equal(changesOf(client).length, before + 1);
     }, { prepare: (home) => { home.drop('logger'); home.configure({ plugins: { watch: 'no' } }); } }));
 
@@ -115,15 +117,15 @@ describe('across a restart', { concurrency: 4 }, () => {
 
     test('progress of a call that goes on goes on, and never back', () => serving(async (client) => {
         await client.appears('resumable');
-        const { answer } = client.start('tools/call', { name: 'resumable', arguments: { steps: 400, ms: 2 }, _meta: { progressToken: 'p' } });
+        const { answer } = client.start('tools/call', { name: 'resumable', arguments: { steps: 1000, ms: 2 }, _meta: { progressToken: 'p' } });
         const steps = () => client.notifications.filter((one) => one.params?.progressToken === 'p').map((one) => one.params.progress);
         await until('the first steps', () => steps().length > 0);
         const report = await restarts(client);
         assert.equal(report.calls_resumed, 1);
-        assert.deepEqual((await within('the call', answer)).result.structuredContent, { steps: 400 });
+        assert.deepEqual((await within('the call', answer)).result.structuredContent, { steps: 1000 });
         assert.deepEqual(steps(), [...new Set(steps())].sort((a, b) => a - b), 'strictly increasing');
         const { effects } = await client.value('effects');
-        assert.deepEqual(effects, Array.from({ length: 400 }, (_, i) => i));
+        assert.deepEqual(effects, Array.from({ length: 1000 }, (_, i) => i));
     }, { prepare: (home) => home.drop('resumable') }));
 
     test('a call that was started before it is cancelled behind it', () => serving(async (client) => {

@@ -22,7 +22,7 @@ function ledgerBytes(pid) {
 
 /* What is where plugins are copied to, by directory and plugin. */
 const copies = (home) => readdirSync(home.path('run')).flatMap((dir) =>
-    readdirSync(home.path('run', dir)).map((name) => join(dir, name.replace(/\..*(?=\.so$)/, ''))));
+    readdirSync(home.path('run', dir)).filter((name) => name.endsWith('.so')).map((name) => join(dir, name.replace(/\..*(?=\.so$)/, ''))));
 
 /* Once the files have been looked at behind the restart: until then there are copies that are only compared. */
 const settledCopies = (home) => until('the copies to be one of each', () => {
@@ -63,7 +63,8 @@ describe(`${COUNT} restarts in a row`, () => {
         assert.deepEqual(after.table, before.table);
         assert.deepEqual(after.copies, before.copies);
         assert.deepEqual(after.rooms, []);
-        assert.ok(Math.abs(after.mappings - before.mappings) <= atMost(8), `${before.mappings}, then ${after.mappings} mappings`);
+        /* A thread that was needed once has some; what each restart left would be one of each. */
+        assert.ok(Math.abs(after.mappings - before.mappings) <= atMost(COUNT / 4), `${before.mappings}, then ${after.mappings} mappings`);
         assert.ok(after.rss - before.rss < atMost(2048), `${before.rss} KiB, then ${after.rss}`);
         assert.ok(after.ledger <= before.ledger + (1 << 20), `${before.ledger} bytes of ledger, then ${after.ledger}`);
         const blackouts = reports.map((one) => one.blackout_ms);

@@ -109,7 +109,7 @@ describe('kill -9', { concurrency: 4 }, () => {
                     const client = await new Client(home, { cwd: home.path('home') }).initialize();
                     const running = work.run(client);
                     if (i === 0) /* there is something to lose from then on */
-                        await until('the first task', () => work.promised.size > 0);
+                        await until('the first tasks', () => work.promised.size > moments);
                     await pause(random(120));
                     client.process.kill('SIGKILL');
                     await within('the end of the workload', running);
@@ -231,7 +231,7 @@ describe('a disk that takes no more', {
             const calls = [];
             let over = false;
             const restart = tasks.client.value('orchestrator_restart_server', { graceful: false }).finally(() => { over = true; });
-            while (!over) {
+            while (!over && calls.length < 240) { /* four times that fits into one list */
                 const title = `R${round} ${calls.length}`;
                 titles.push(title);
                 calls.push(tasks.client.call('orchestrator_plan_task', { title, description: 'x' }));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { until } from '../../clients/lib/until.js';
 import { generations, hosting } from '../lib/sdk.js';
 
 const UPDATE = { reason: 'configuration_update' };
@@ -28,7 +29,10 @@ for (const [name, build] of Object.entries(generations))
             assert.equal(after.healthy, true);
             assert.equal(after.boot_id, before.boot_id);
             assert.ok(after.checks.configuration.generation > before.checks.configuration.generation);
-            const { history } = await host.status({ include_history: true });
+            const history = await until('the history', async () => {
+                const { history: all } = await host.status({ include_history: true });
+                return all.total_restarts > 0 && all;
+            });
             assert.deepEqual([history.total_restarts, history.total_reloads], [1, 0], 'one event, not two');
         }, { build, prepare: configured }));
 

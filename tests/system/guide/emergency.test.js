@@ -61,10 +61,9 @@ for (const [name, build] of Object.entries(generations))
         test('is in the history and in the audit, each one of several in a row', () => hosting(async (host, home) => {
             for (let i = 0; i < 5; i++)
                 await host.restart(EMERGENCY);
-            const { history } = await host.status({ include_history: true });
-            assert.equal(history.total_restarts, 5);
-            const { out } = await run('sqlite3', [home.path('state', 'theseus.db'), 'SELECT count(*) FROM audit']);
-            assert.equal(out.trim(), '5');
+            await until('the history', async () => (await host.status({ include_history: true })).history.total_restarts === 5);
+            const audited = async () => (await run('sqlite3', [home.path('state', 'theseus.db'), 'SELECT count(*) FROM audit'])).out.trim();
+            await until('the audit', async () => await audited() === '5');
         }, { build }));
 
         test('means it where the reason alone says so', () => hosting(async (host) => {

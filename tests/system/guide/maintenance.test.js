@@ -48,9 +48,9 @@ for (const [name, build] of Object.entries(generations))
             const told = [];
             const batch = host.call('batch', {
                 calls: Array.from({ length: 12 }, () => ({ tool: 'shared_count' }))
-                    .flatMap((one) => [one, { tool: 'slow', arguments: { ms: 40 } }]),
+                    .flatMap((one) => [one, { tool: 'slow', arguments: { ms: 150 } }]),
             }, { onprogress: ({ progress }) => told.push(progress) });
-            const running = host.call('slow', { ms: 700 });
+            const running = host.call('slow', { ms: 2500 });
             await until('the batch to be on its way', () => told.length > 2);
             const { checks, explain } = await host.readiness({ explain: true });
             assert.ok(checks.active_tasks.count >= 2);
@@ -60,7 +60,7 @@ for (const [name, build] of Object.entries(generations))
             assert.equal(report.success, true, JSON.stringify(report));
             assert.equal(report.mechanism, 'reexec');
             assert.equal(report.calls_interrupted, 0);
-            assert.match((await within('the call that ran', running)).content[0].text, /^slept 700 ms/);
+            assert.match((await within('the call that ran', running)).content[0].text, /^slept 2500 ms/);
             const result = await within('the batch', batch, 30_000);
             assert.notEqual(result.isError, true, JSON.stringify(result.structuredContent));
             const { completed, total, resumed } = result.structuredContent;

@@ -11,6 +11,7 @@ import { until } from '../../clients/lib/until.js';
 import { Client } from './client.js';
 import { Home } from './home.js';
 import { run } from './proc.js';
+import { historyWith } from './restart.js';
 import { Listening } from './socket.js';
 import { MemoryHome } from './survivor.js';
 import { Tasks } from './tasks.js';
@@ -155,8 +156,7 @@ export class Estate {
         assert.deepEqual((await new Tasks(client).titles()).sort(), [...TITLES].sort(), where);
         const { plugins } = await client.value('theseus_plugins');
         assert.deepEqual(plugins.filter((one) => one.name === 'brittle').map((one) => one.state), ['unloaded'], where);
-        const { history } = await client.value('orchestrator_restart_status', { include_history: true });
-        assert.ok(history.recent_crashes.some((one) => one.calls_interrupted === 1), `${where}: nobody tells of the call`);
+        await historyWith(client, `the call, after ${where}`, (history) => history.recent_crashes.some((one) => one.calls_interrupted === 1));
         const left = await one.leave();
         assert.deepEqual([left.code, left.signal], [0, null], `${where}: ${one.server.stderr}`);
         assert.equal(this.#inode(), this.inode, `another database behind ${where}`);

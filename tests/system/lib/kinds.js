@@ -30,16 +30,16 @@ export function start(client, home, kind, index, ms) {
     return { kind, tag, answer };
 }
 
-/* 64 calls that take so long by kind; some of each kind have begun. */
-export async function startAll(client, home, msOf) {
+/* 64 calls that take so long by kind; some of each kind have begun, and all that `must(kind, index)` names. */
+export async function startAll(client, home, msOf, must = () => false) {
     await client.appears('kind_once');
     const calls = Array.from({ length: CALLS }, (_, index) => {
         const kind = KINDS[index % KINDS.length];
         return start(client, home, kind, index, msOf(kind, index));
     });
     await until('calls of all kinds to have begun', () => {
-        const begun = new Set(effectsOf(home).map(([, tag]) => tag.split('-')[0]));
-        return KINDS.every((kind) => begun.has(kind));
+        const tags = new Set(effectsOf(home).map(([, tag]) => tag)), begun = new Set([...tags].map((tag) => tag.split('-')[0]));
+        return KINDS.every((kind) => begun.has(kind)) && calls.every(({ kind, tag }, index) => !must(kind, index) || tags.has(tag));
     });
     return calls;
 }

@@ -35,6 +35,12 @@ export function beginRestart(client, args = {}) {
     };
 }
 
+/* The history, once it is so: what has just happened is written beside the answers. */
+export const historyWith = (client, what, holds) => until(`the history to have ${what}`, async () => {
+    const { history } = await client.value('orchestrator_restart_status', { include_history: true });
+    return holds(history) && history;
+});
+
 /* What the open descriptors lead to. The pipes of an event loop are new in each image; a lock comes with a snapshot. */
 export const descriptorTable = (pid) => descriptors(pid).filter((target) => !/snapshots\/\w+\.lock$/.test(target))
     .map((target) => target.replace(/^pipe:.*/, 'pipe')).sort();
@@ -61,7 +67,7 @@ export const mappings = (pid) => readFileSync(`/proc/${pid}/maps`, 'utf8').trim(
 export async function settles(client, before) {
     await until('no child to be left', () => children(client.pid).length === 0);
     const same = () => isDeepStrictEqual(descriptorTable(client.pid), before);
-    await until('the descriptors to be as before', same, 3000).catch(() => assert.deepEqual(descriptorTable(client.pid), before));
+    await until('the descriptors to be as before', same).catch(() => assert.deepEqual(descriptorTable(client.pid), before));
     /* The first answers may leave before the image that makes them takes its signals again. */
-    await until('no signal to be blocked', () => status(client.pid, 'SigBlk') === '0000000000000000', 3000);
+    await until('no signal to be blocked', () => status(client.pid, 'SigBlk') === '0000000000000000');
 }
