@@ -14,7 +14,7 @@
 #include "plugin/inner.h"
 #include "rpc/jsontext.h"
 
-enum { SAVE_WAIT_MS = 200 };
+enum { SAVE_WAIT_MS = 1000 };
 
 /* A generation that is asked. It belongs to the lane's thread for as long as that is in the plugin's code. */
 struct saving {
