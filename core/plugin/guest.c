@@ -19,6 +19,7 @@ const char guest_hang[] = "a call did not come back after its time was up";
 const char guest_slot_hang[] = "its own code did not come back";
 const char guest_closed[] = "it closed a channel to the server";
 const char guest_nonsense[] = "it sent what nobody understands";
+static const char no_use[] = "the server has no use for it any more";
 
 enum {
     FIRST_WAIT_MS = 50, /* after a second crash; doubled each time */
@@ -210,9 +211,12 @@ static int begin(struct guest *guest, bool is_first, struct process **ret_proces
         return -1;
     (void)pthread_mutex_lock(&guest->lock);
     guest->process = process_ref(process);
+    bool closing = guest->closing;
     if (is_first)
         set_state_locked(guest, GUEST_READY);
     (void)pthread_mutex_unlock(&guest->lock);
+    if (closing)
+        process_kill(process, no_use); /* whoever closes the guest has found none */
     *ret_process = process;
     return 0;
 }
@@ -240,7 +244,7 @@ static bool live(struct guest *guest, struct plugin_fate *ret_end, struct theseu
     if (begin(guest, is_first, &process, err) < 0)
         return false;
     struct revival revival = {guest, process, NULL};
-    if (!is_first)
+    if (!is_first && !guest_is_leaving(guest))
         begin_revival(&revival);
     watch(guest, process);
     end(guest, process);
@@ -356,7 +360,7 @@ void guest_close(struct guest *guest) {
     struct process *process = guest->process ? process_ref(guest->process) : NULL;
     (void)pthread_mutex_unlock(&guest->lock);
     if (process)
-        process_kill(process, "the server has no use for it any more");
+        process_kill(process, no_use);
     (void)process_unref(process);
     guest->keeper = thread_join(guest->keeper);
 }

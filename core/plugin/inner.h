@@ -245,6 +245,7 @@ char *banning_reason_of(struct plugins *plugins, const char *plugin, const char 
 void retire(struct plugins *plugins, struct generation *generation) ON_LOOP; /* offers nothing any more; stop, unload */
 void retire_when_idle(struct generation *generation) ON_LOOP;
 void retire_stuck(struct plugins *plugins, struct generation *generation) ON_LOOP; /* a thread is in it: it stays */
+void retire_returned(struct generation *generation) ON_LOOP; /* the thread has left it, and it can go after all */
 
 /* restore.c */
 void restore_settled(struct plugins *plugins) ON_LOOP; /* nothing is being loaded any more */

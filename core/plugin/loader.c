@@ -136,11 +136,18 @@ static void note_hang(struct candidate *candidate) ON_LOOP {
                                      slot ? slot : "start");
 }
 
+/* Code in a process of its own comes back when that is ended: nothing keeps the generation then. */
 static void on_late(struct lane_job *job) {
     struct candidate *candidate = container_of(job, struct candidate, job);
 
     loop_enter();
     hangs_slot_returned(candidate->plugins->hangs, candidate->hang);
+    if (candidate->plugins->stopping)
+        return;
+    if (candidate->next && image_guest(candidate->next->image))
+        retire_returned(TAKE_PTR(candidate->next));
+    else if (candidate->image && image_guest(candidate->image))
+        candidate->image = image_free(candidate->image);
 }
 
 static void on_done(struct lane_job *job, bool timed_out) {

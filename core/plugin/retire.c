@@ -19,11 +19,27 @@ static void quarantine(struct generation *generation, const char *reason) {
     generation->quarantined = reason;
 }
 
+static void finish(struct generation *generation) ON_LOOP {
+    if (generation->unloaded == IMAGE_PINNED) {
+        image_keep_file(generation->image);
+        quarantine(generation, "something in it keeps its image mapped (a thread_local with a destructor, a unique "
+                               "symbol)");
+    } else {
+        (void)generation_free(generation);
+    }
+}
+
+/* Code in a process of its own comes back when that is ended. */
 static void on_late(struct lane_job *job) {
     struct generation *generation = container_of(job, struct generation, job);
+    struct plugins *plugins = generation->plugins;
 
     loop_enter();
-    hangs_slot_returned(generation->plugins->hangs, TAKE_PTR(generation->hang));
+    hangs_slot_returned(plugins->hangs, TAKE_PTR(generation->hang));
+    if (plugins->stopping || !image_spec(generation->image))
+        return;
+    generation->stuck = false;
+    finish(generation);
 }
 
 static void stopped(struct lane_job *job, bool timed_out) {
@@ -36,12 +52,8 @@ static void stopped(struct lane_job *job, bool timed_out) {
         generation->stuck = true;
         generation->hang = hangs_add_slot(plugins->hangs, generation->name, "stop");
         quarantine(generation, "its 'stop' did not come back");
-    } else if (generation->unloaded == IMAGE_PINNED) {
-        image_keep_file(generation->image);
-        quarantine(generation, "something in it keeps its image mapped (a thread_local with a destructor, a unique "
-                               "symbol)");
     } else {
-        (void)generation_free(generation);
+        finish(generation);
     }
     plugins_settled(plugins);
 }
@@ -74,6 +86,11 @@ static void offer_nothing(struct plugins *plugins, struct generation *generation
 void retire(struct plugins *plugins, struct generation *generation) {
     generation->state = GENERATION_DRAINING;
     offer_nothing(plugins, generation);
+    retire_when_idle(generation);
+}
+
+void retire_returned(struct generation *generation) {
+    generation->stopping = generation->stuck = false;
     retire_when_idle(generation);
 }
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until, within } from '../clients/lib/until.js';
+import { pause, until, within } from '../clients/lib/until.js';
 import { serving } from './lib/client.js';
 import { Home, binary } from './lib/home.js';
 import { isolated, isolation, processOf } from './lib/isolated.js';
@@ -248,6 +248,20 @@ describe('what an isolated plugin cannot begin with', { concurrency: 4 }, () => 
             await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
         }, { more: { hang: slot }, sections: { restart: { process_startup: 2 } } }));
 
+    for (const slot of ['start', 'selftest', 'activate'])
+        test(`a ${slot} that hangs is refused, and goes, also where the server had no time to end it`, () => serving(async (client, home) => {
+            await client.appears(HEALTH);
+            home.drop('hangstop');
+            const begin = Date.now();
+            await until('its process', () => children(client.pid).length > 0 && Date.now() - begin > 1000);
+            process.kill(client.pid, 'SIGSTOP'); /* its time and that of the server's thread are over behind it */
+            await pause(2500);
+            process.kill(client.pid, 'SIGCONT');
+            assert.match(await client.refused('hangstop.so'), /did not come back/);
+            await until('its process to end', () => children(client.pid).length === 0);
+            await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
+        }, { prepare: (home) => home.configure({ ...isolation(['hangstop'], { hang: slot }), restart: { process_startup: 2 } }) }));
+
     test('a constructor that hangs is refused', () => isolated(['ctorhang'], async (client) => {
         await client.appears('theseus_plugins');
         assert.match(await client.refused('ctorhang.so'), /did not come back/);
@@ -267,6 +281,24 @@ describe('what an isolated plugin cannot begin with', { concurrency: 4 }, () => 
             await until('the process before to end', () => !alive(pid));
             await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
         }, { more: { hang: slot }, sections: { restart: { process_startup: 3 } } }));
+
+    test('a stop that hangs costs its process, also where the server had no time to end it', () => isolated(['hangstop'], async (client, home) => {
+        await client.appears('hangs');
+        await client.appears(HEALTH);
+        const { pid } = await processOf(client, 'hangstop');
+        home.drop('hangstop');
+        const begin = Date.now();
+        await until('the next one', async () => {
+            const next = await processOf(client, 'hangstop');
+            return next?.pid && next.pid !== pid && Date.now() - begin > 1000;
+        });
+        assert.ok(alive(pid), 'it is still being stopped');
+        process.kill(client.pid, 'SIGSTOP');
+        await pause(2500);
+        process.kill(client.pid, 'SIGCONT');
+        await until('the process before to end', () => !alive(pid));
+        await until('nothing to be quarantined', async () => (await client.value(HEALTH)).checks.plugins.quarantined.length === 0);
+    }, { more: { hang: 'stop' }, sections: { restart: { process_startup: 3 } } }));
 });
 
 describe('the process of an isolated plugin', { concurrency: 4 }, () => {
