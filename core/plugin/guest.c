@@ -211,12 +211,11 @@ static int begin(struct guest *guest, bool is_first, struct process **ret_proces
         return -1;
     (void)pthread_mutex_lock(&guest->lock);
     guest->process = process_ref(process);
-    bool closing = guest->closing;
     if (is_first)
         set_state_locked(guest, GUEST_READY);
     (void)pthread_mutex_unlock(&guest->lock);
-    if (closing)
-        process_kill(process, no_use); /* whoever closes the guest has found none */
+    if (guest_is_leaving(guest))
+        process_kill(process, no_use); /* whoever closes the guest may have found none */
     *ret_process = process;
     return 0;
 }

@@ -121,7 +121,7 @@ static void look(struct hangs *hangs) ON_LOOP {
     tell_new(hangs);
     tell_returned(hangs);
     int stuck = hangs->stuck_count;
-    hangs->looking = !list_empty(&hangs->stays);
+    hangs->looking = hangs->looking && !list_empty(&hangs->stays); /* where nobody looks, hangs_enter() has it begun */
     (void)pthread_mutex_unlock(&hangs->lock);
     if (!hangs->looking)
         timer_stop(hangs->timer);

@@ -91,6 +91,8 @@ void retire(struct plugins *plugins, struct generation *generation) {
 
 void retire_returned(struct generation *generation) {
     generation->stopping = generation->stuck = false;
+    generation->state = GENERATION_DRAINING;
+    generation->quarantined = NULL;
     retire_when_idle(generation);
 }
 

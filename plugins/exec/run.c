@@ -132,17 +132,18 @@ static void end_group(struct run *run) {
     process_signal(&run->process, SIGKILL); /* also whoever closed the pipes and stayed */
 }
 
-/* The program's own end, or the caller's, or that of its time. */
+/* The program's own end, or the caller's, or that of its time. One that has ended in time did so also where we come to
+ * look later. */
 static enum ending watch(struct run *run) {
     int tick = 1;
 
     for (;;) {
         if (theseus_cancelled(run->call))
             return CANCELLED;
-        if (run->deadline && now_ms() >= run->deadline)
-            return TIMED_OUT;
         if (process_is_over(&run->process))
             return EXITED;
+        if (run->deadline && now_ms() >= run->deadline)
+            return TIMED_OUT;
         tick = serve_pipes(run, tick) ? 1 : longer(tick);
     }
 }

@@ -124,7 +124,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
     test('finds its migration interrupted by a kill, and the tables as they were', () => serving(async (client, home) => {
         await stored(client);
         home.drop('databaseslow', 'database');
-        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1);
+        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1, 60_000);
         await client.kill();
         assert.equal(await columns(home), 'key,value');
         assert.equal(await sql(home, 'PRAGMA integrity_check'), 'ok');
@@ -141,7 +141,7 @@ describe('a newer plugin with steps for its tables', { concurrency: 4 }, () => {
     test('finds its migration ended by a crash, and the way leads back', () => serving(async (client, home) => {
         await stored(client);
         home.drop('databaseslow', 'database');
-        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1);
+        await until('the migration to be under way', () => /restart: restoring_database/.test(home.log) && backups(home).length === 1, 60_000);
         client.process.kill('SIGSEGV');
         await client.refused('database.so', /its schema was not migrated: the new server was ended by SIGSEGV/);
         assert.equal(await version(client, 'database'), '1');
