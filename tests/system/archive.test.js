@@ -1,9 +1,10 @@
 /* Keeping the database: theseus backup, theseus restore and theseus check --deep. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { Client, serving } from './lib/client.js';
+import { Home } from './lib/home.js';
 import { run } from './lib/proc.js';
 import { Tasks } from './lib/tasks.js';
 
@@ -126,9 +127,20 @@ describe('the database', { concurrency: 4 }, () => {
         assert.equal(JSON.parse((await theseus('call', 'db_get', '{"key":"a"}')).out).value, 'safe');
     }, { prepare }));
 
+    test('is not made by check --deep', async () => {
+        const home = new Home();
+        try {
+            prepare(home);
+            home.configure();
+            assert.match((await commandOf(home)('check', '--deep')).out, /database: there is none yet/);
+            assert.equal(existsSync(home.path('state', 'theseus.db')), false);
+        } finally {
+            home.dispose();
+        }
+    });
+
     test('is looked through as a whole by check --deep', () => serving(async (client, home) => {
         const theseus = commandOf(home), database = home.path('state', 'theseus.db');
-        assert.match((await theseus('check', '--deep')).out, /database: there is none yet/);
         await client.appears('db_put');
         for (let i = 0; i < 200; i++)
             await put(client, `key ${i}`, 'v'.repeat(200));
