@@ -44,13 +44,8 @@ struct candidate *loader_candidate_new(struct plugins *plugins, struct source *s
     return candidate;
 }
 
-static void candidate_free(struct candidate *candidate) ON_LOOP {
-    struct plugins *plugins = candidate->plugins;
-    const struct plugin *plugin = candidate->source->plugin;
-    const unsigned stands_for = candidate->stands_for;
-
-    list_remove(&candidate->link);
-    candidate->source->candidates--;
+/* With what it owns. It is in no list any more, and its source may have gone. */
+static void release(struct candidate *candidate) ON_LOOP {
     candidate->timer = timer_free(candidate->timer);
     contract_tools_free(candidate->tools, candidate->tool_count);
     candidate->image = image_free(candidate->image);
@@ -59,6 +54,16 @@ static void candidate_free(struct candidate *candidate) ON_LOOP {
     free(candidate->judged);
     free(candidate->banned);
     free(candidate);
+}
+
+static void candidate_free(struct candidate *candidate) ON_LOOP {
+    struct plugins *plugins = candidate->plugins;
+    const struct plugin *plugin = candidate->source->plugin;
+    const unsigned stands_for = candidate->stands_for;
+
+    list_remove(&candidate->link);
+    candidate->source->candidates--;
+    release(candidate);
     if (stands_for > 0 && plugin)
         banning_give_up(plugins, plugin->name, stands_for);
 }
@@ -139,15 +144,15 @@ static void note_hang(struct candidate *candidate) ON_LOOP {
 /* Code in a process of its own comes back when that is ended: nothing keeps the generation then. */
 static void on_late(struct lane_job *job) {
     struct candidate *candidate = container_of(job, struct candidate, job);
+    const struct image *image = candidate->next ? candidate->next->image : candidate->image;
 
     loop_enter();
     hangs_slot_returned(candidate->plugins->hangs, candidate->hang);
-    if (candidate->plugins->stopping)
+    if (candidate->plugins->stopping || !image || !image_spec(image))
         return;
-    if (candidate->next && image_guest(candidate->next->image))
+    if (candidate->next)
         retire_returned(TAKE_PTR(candidate->next));
-    else if (candidate->image && image_guest(candidate->image))
-        candidate->image = image_free(candidate->image);
+    release(candidate);
 }
 
 static void on_done(struct lane_job *job, bool timed_out) {
