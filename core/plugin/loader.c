@@ -91,8 +91,8 @@ static void refuse_source(const struct candidate *candidate, const char *reason)
 }
 
 /* Where the file itself is banned, what was to serve in its place is no better, and the ban says so from here on. */
-static char *reason_of(const struct candidate *candidate) ON_LOOP {
-    const char *message = candidate->judged ? candidate->judged : candidate->err.message;
+static char *reason_of(const struct candidate *candidate, const struct theseus_error *err) ON_LOOP {
+    const char *message = candidate->judged ? candidate->judged : err->message;
     char *reason = candidate->banned ? banning_failed(candidate->plugins, candidate->adopt_hash, message) : NULL;
 
     return reason ? reason : xstrdup(message);
@@ -101,7 +101,7 @@ static char *reason_of(const struct candidate *candidate) ON_LOOP {
 /* Ends a candidate that was not started. */
 void loader_refuse(struct candidate *candidate) {
     const struct plugin *plugin = candidate->source->plugin;
-    CLEANUP(free) char *reason = reason_of(candidate);
+    CLEANUP(free) char *reason = reason_of(candidate, &candidate->err);
     enum errc code = (enum errc)candidate->err.code;
 
     muster_note_refused(candidate);
@@ -167,13 +167,15 @@ static void on_done(struct lane_job *job, bool timed_out) {
         candidate->then(candidate);
         return;
     }
-    /* The thread is stuck in the plugin's code. The candidate stays in memory for it; nothing else waits. */
+    /* The thread is stuck in the plugin's code. The candidate stays in memory for it, which may write its own error into
+     * it at any moment; nothing else waits. */
     struct plugins *plugins = candidate->plugins;
+    struct theseus_error err = {0};
     note_hang(candidate);
-    (void)fail(&candidate->err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
+    (void)fail(&err, ERR_TIMEOUT, "it did not come back within %d ms from its own code", limit_ms(plugins));
     if (candidate->next)
-        migration_note(candidate->next, &candidate->err);
-    CLEANUP(free) char *reason = reason_of(candidate);
+        migration_note(candidate->next, &err);
+    CLEANUP(free) char *reason = reason_of(candidate, &err);
     log_warning("plugin file '%s' is refused: %s", candidate->source->path, reason);
     refuse_source(candidate, reason);
     promote_give_up(candidate);
